@@ -1,0 +1,23 @@
+"""What may leave early: verdicts, matches, rules, policies, the presets, and their TOML form."""
+
+from __future__ import annotations
+
+from remusnet.policy.match import Fragment, Link, Match, PayloadClass, PortRange, Tunnel
+from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.presets import DEFAULT_POLICY, PRESETS, preset
+from remusnet.policy.verdict import Verdict
+
+__all__ = [
+    "DEFAULT_POLICY",
+    "PRESETS",
+    "Fragment",
+    "Link",
+    "Match",
+    "PayloadClass",
+    "Policy",
+    "PortRange",
+    "Rule",
+    "Tunnel",
+    "Verdict",
+    "preset",
+]
