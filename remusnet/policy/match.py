@@ -229,7 +229,9 @@ class Match:
     @property
     def looks_at_ports(self) -> bool:
         """Whether a port is among the conditions."""
-        return not (self.source_port is None and self.destination_port is None and self.port is None)
+        return not (
+            self.source_port is None and self.destination_port is None and self.port is None
+        )
 
     @property
     def looks_at_ip(self) -> bool:
