@@ -1,0 +1,135 @@
+"""The ``remusnet`` program: its commands, and what its errors look like.
+
+This is the only place that turns an exception into a message and an exit code. Whatever goes
+wrong for a reason that the user can change ends in one line on stderr. A traceback means a bug.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+from click.shell_completion import shell_complete
+
+from remusnet import __version__
+from remusnet.cli._lazy import LazyCommand, LazyGroup
+from remusnet.cli.names import COMPLETE_VARIABLE, PROGRAM
+from remusnet.errors import InvalidInput, NotPermitted, RemusnetError
+
+COMMANDS = {
+    "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies"),
+    "classify": LazyCommand("remusnet.cli.classify", "Show what each policy holds of a capture"),
+    "plan": LazyCommand("remusnet.cli.plan", "Print the rules that would protect a vif (dry run)"),
+    "simulate": LazyCommand("remusnet.cli.simulate", "Replay a capture through Remus's buffer"),
+    "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
+}
+
+# As a shell reports a program that SIGINT or SIGPIPE has ended (128 + the signal's number).
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+# EX_SOFTWARE of sysexits.h. Not Python's 1, which scripts would take for a check that failed.
+_BUG = 70
+
+
+class _Program(LazyGroup):
+    table = COMMANDS
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Decide what a Remus-protected guest may send before a checkpoint commits.
+
+    `remusnet COMMAND --help` explains a command.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run ``remusnet`` with ``args`` (default: the command line's) and exit."""
+    sys.exit(_run(list(sys.argv[1:] if args is None else args)))
+
+
+def _run(args: list[str]) -> int:
+    """The exit code of a run; what it has to say is printed by then."""
+    # click's own main() is not used: it reports a broken pipe as 1 and an error in its own words.
+    try:
+        try:
+            code = _invoke(args)
+        finally:
+            # Here, not when the interpreter ends: then nobody could catch a full disk.
+            if sys.stdout is not None:  # as it is after >&-
+                sys.stdout.flush()
+    except RemusnetError as error:
+        return _fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        return _fail(_usage(error), error.exit_code)
+    except click.ClickException as error:
+        return _fail(_joined(error.format_message()), InvalidInput.exit_code)
+    except (KeyboardInterrupt, EOFError, click.Abort):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()  # the reader (head, less) has seen enough
+        return _BROKEN_PIPE
+    except OSError as error:
+        _discard_output()  # it may be stdout's disk that is full
+        where = f"{error.filename}: " if error.filename is not None else ""
+        denied = isinstance(error, PermissionError)
+        code = NotPermitted.exit_code if denied else InvalidInput.exit_code
+        return _fail(f"{where}{error.strerror or error}", code)
+    except Exception:  # noqa: BLE001 - the last stop: what gets here is a bug, and is shown as one
+        traceback.print_exc()
+        return _fail("this is a bug in remusnet; please report it with the lines above", _BUG)
+    return code
+
+
+def _invoke(args: list[str]) -> int:
+    """Run the command that ``args`` name; its exit code. Raises what the command raises."""
+    instruction = os.environ.get(COMPLETE_VARIABLE)
+    if instruction:
+        return shell_complete(cli, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    # no-color.org: any value but the empty one turns colours off; None lets click look at the tty.
+    color = False if os.environ.get("NO_COLOR") else None
+    try:
+        with cli.make_context(PROGRAM, args, color=color) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    return 0
+
+
+def _usage(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx is not None else PROGRAM
+    return f"{_joined(error.format_message())} (see {path} --help)"
+
+
+def _joined(text: str) -> str:
+    """click breaks some of its messages into lines; ours are one."""
+    return " ".join(text.split())
+
+
+def _discard_output() -> None:
+    """Send what stdout still buffers nowhere, or the interpreter's last flush would complain."""
+    with contextlib.suppress(io.UnsupportedOperation):  # a test's stdout has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str, code: int) -> int:
+    """Print ``message`` as one harmless line, and give ``code`` back."""
+    click.echo(f"{PROGRAM}: error: {_printable(message)}", err=True)
+    return code
+
+
+def _printable(text: str) -> str:
+    """``text`` without anything that moves a cursor, colours a terminal or forges a log line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )

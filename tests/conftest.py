@@ -1,0 +1,47 @@
+"""What holds for all tests: when one is skipped, and when skipping is a failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from hypothesis import settings
+
+# No deadline: the tests share two cores with each other, so the time of one example says nothing.
+settings.register_profile("remusnet", deadline=None)
+settings.load_profile("remusnet")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine or this user cannot run, and say what would change that."""
+    needed = {name for mark in item.iter_markers("needs") for name in mark.args}
+    if item.get_closest_marker("tshark"):
+        needed.add("tshark")
+    missing = sorted(name for name in needed if shutil.which(name) is None)
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (scripts/test installs it for root)")
+    if item.get_closest_marker("kernel") and os.geteuid() != 0:
+        pytest.skip("only root may make network namespaces (sudo scripts/test --kernel)")
+
+
+def _skipped(config: pytest.Config) -> list[pytest.TestReport]:
+    """All skipped tests and modules; none in a worker of xdist, which only reports to the rest."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return reporter.stats.get("skipped", []) if reporter else []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With CI=true a skipped test fails the session: there, everything must have run."""
+    passed = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if os.environ.get("CI") == "true" and passed and _skipped(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what made a CI run fail."""
+    skipped = _skipped(terminalreporter.config)
+    if os.environ.get("CI") == "true" and skipped:
+        terminalreporter.section("skipped, which CI=true forbids", red=True)
+        for report in skipped:
+            terminalreporter.line(f"{report.nodeid}: {report.longreprtext}")
