@@ -1,0 +1,117 @@
+"""Flows: their one form as text, and which frames belong to the same one."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+import numpy as np
+
+from remusnet.classify.columns import Columns, group_rows
+from remusnet.frames import Int64s
+from remusnet.policy.match import ETHERTYPES, PORT_PROTOCOLS, PROTOCOLS
+
+_PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
+_ETHERTYPE_NAMES = {number: name for name, number in ETHERTYPES.items()}
+
+
+def address_text(address: int) -> str:
+    """A 128-bit address as people write it; ``::ffff:a.b.c.d`` is IPv4.
+
+    >>> address_text(0xFFFF0A000001), address_text(1)
+    ('10.0.0.1', '::1')
+    """
+    found = IPv6Address(address)
+    return str(found.ipv4_mapped or found)
+
+
+def protocol_text(protocol: int) -> str:
+    """``tcp``, ``udp``, ``icmpv6`` ...; ``protocol 253`` without a name, ``ip`` for -1 (hidden)."""
+    if protocol < 0:
+        return "ip"
+    return _PROTOCOL_NAMES.get(protocol, f"protocol {protocol}")
+
+
+def endpoint_text(address: str, port: int) -> str:
+    """``10.0.0.1:5004``, ``[2001:db8::1]:5004``; the address alone where the port is -1."""
+    if port < 0:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def flow_text(protocol: int, source: str, sport: int, destination: str, dport: int) -> str:
+    """The one form of a flow; -1 is an unknown protocol or port.
+
+    >>> flow_text(17, "10.0.0.1", 5004, "2001:db8::2", 6000)
+    'udp 10.0.0.1:5004 > [2001:db8::2]:6000'
+    >>> flow_text(1, "10.0.0.1", -1, "10.0.0.2", -1)
+    'icmp 10.0.0.1 > 10.0.0.2'
+    """
+    ends = f"{endpoint_text(source, sport)} > {endpoint_text(destination, dport)}"
+    return f"{protocol_text(protocol)} {ends}"
+
+
+def address(columns: Columns, index: int, *, source: bool) -> int:
+    """The 128-bit source or destination address of frame ``index``; IPv4 is mapped."""
+    high, low = (columns.source if source else columns.destination)[index].tolist()
+    return int(high) << 64 | int(low)
+
+
+def flow_of(columns: Columns, index: int) -> str:
+    """The flow of frame ``index``: `flow_text` for IP, else the ethertype (``arp``, ``0x88b5``)."""
+    if columns.ip_version[index] == 0:
+        ethertype = int(columns.ethertype[index])
+        if ethertype < 0:
+            return "no ethertype"
+        return _ETHERTYPE_NAMES.get(ethertype, f"ethertype 0x{ethertype:04x}")
+    protocol = int(columns.protocol[index])
+    # ICMP has no ports, and a later fragment hides them; a frame may be cut before them.
+    ported = protocol in PORT_PROTOCOLS
+    return flow_text(
+        protocol,
+        address_text(address(columns, index, source=True)),
+        int(columns.sport[index]) if ported else -1,
+        address_text(address(columns, index, source=False)),
+        int(columns.dport[index]) if ported else -1,
+    )
+
+
+def flow_keys(columns: Columns) -> tuple[Int64s, list[int]]:
+    """Which flow each frame belongs to: (inverse int64[n], one frame of each flow).
+
+    A flow is one direction: equal ethertype, protocol, addresses and ports. Flows are numbered in
+    order of their first frames, and those are the representatives.
+    """
+    # Four small numbers in one key: 17 + 9 + 17 + 17 bits, each one up so that -1 becomes 0.
+    small = columns.ethertype + 1
+    for column, bits in ((columns.protocol, 9), (columns.sport, 17), (columns.dport, 17)):
+        small = small << bits | column + 1
+    first, inverse = group_rows([small, *_address_keys(columns)])
+    return inverse, first.tolist()
+
+
+def connection_keys(columns: Columns) -> tuple[Int64s, list[int]]:
+    """As `flow_keys`, but with both directions of a flow under one number."""
+    inverse, first = flow_keys(columns)
+    numbers: dict[tuple[object, ...], int] = {}
+    connection = np.zeros(len(first), np.int64)
+    representatives: list[int] = []
+    for flow, index in enumerate(first):
+        ends = [
+            (address(columns, index, source=True), int(columns.sport[index])),
+            (address(columns, index, source=False), int(columns.dport[index])),
+        ]
+        key = (int(columns.ethertype[index]), int(columns.protocol[index]), *sorted(ends))
+        if key not in numbers:
+            numbers[key] = len(representatives)
+            representatives.append(index)
+        connection[flow] = numbers[key]
+    return connection[inverse], representatives
+
+
+def _address_keys(columns: Columns) -> list[np.ndarray[tuple[int], np.dtype[np.uint64]]]:
+    return [
+        columns.source[:, 0],
+        columns.source[:, 1],
+        columns.destination[:, 0],
+        columns.destination[:, 1],
+    ]

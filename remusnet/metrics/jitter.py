@@ -1,0 +1,118 @@
+"""Interarrival jitter as RFC 3550 defines it (section 6.4.1, code in A.8).
+
+For two packets that follow each other in order of arrival, D is how much later than its RTP
+timestamp promised the second one came:
+
+    D(i-1, i) = (R_i - R_(i-1)) - (S_i - S_(i-1))
+    J(i) = J(i-1) + (|D(i-1, i)| - J(i-1)) / 16
+
+So this is neither the raw difference of arrival times, nor a deviation from a mean. Everything here
+is in milliseconds, whatever the clock rate; the RFC's own unit is the timestamp unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from remusnet.frames import Int64s
+from remusnet.metrics.percentiles import NS_PER_MS
+
+Float64s = npt.NDArray[np.float64]
+
+GAIN = 1 / 16
+"""RFC 3550's noise reduction; the estimator forgets half of a disturbance in 10.7 packets."""
+
+# Packets that one matrix product smooths at once: a row of the matrix stays in the cache, and the
+# Python loop over the carries sees only every 128th packet.
+_BLOCK = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Jitter:
+    """Mean and largest value of a jitter series, in ms."""
+
+    mean: float
+    max: float
+
+
+def signed32(difference: Int64s) -> Int64s:
+    """Differences of 32-bit counters, taken the short way round: -2**31 to 2**31 - 1.
+
+    >>> signed32(np.array([5 - 0xFFFFFFFB]))
+    array([10])
+    """
+    # The cast keeps the low 32 bits; the same by arithmetic (% 2**32) takes five times as long.
+    return difference.astype(np.int32).astype(np.int64)
+
+
+def interarrival_jitter(
+    arrival_ns: Int64s, timestamp: Int64s, clock_rate: int | Int64s
+) -> Float64s:
+    """The jitter estimate after each packet, in ms: float64[n], 0 for the first packet.
+
+    ``arrival_ns``: int64[n], arrival times in order of arrival. ``timestamp``: int64[n], the 32-bit
+    RTP timestamps; they may wrap, and step back where packets are reordered. ``clock_rate``: Hz,
+    for all packets or for each (int64[n]). Between packets of two clock rates there is no D
+    (they count in different spaces: RFC 3550, section 5.2), so the estimate stays as it was.
+
+    Raises ValueError for arrays of different lengths, and for a clock rate that isn't positive.
+    """
+    if arrival_ns.shape != timestamp.shape or arrival_ns.ndim != 1:
+        raise ValueError(f"{arrival_ns.shape} arrival times, {timestamp.shape} timestamps")
+    rate = np.asarray(clock_rate, np.int64)
+    if rate.ndim and rate.shape != arrival_ns.shape:
+        raise ValueError(f"{arrival_ns.shape} arrival times, {rate.shape} clock rates")
+    if (rate <= 0).any():
+        raise ValueError("a clock rate must be positive")
+    if len(arrival_ns) == 0:
+        return np.zeros(0)
+
+    media_ms = signed32(np.diff(timestamp)) * (1000 / (rate[1:] if rate.ndim else rate))
+    late_ms = np.diff(arrival_ns) / NS_PER_MS
+    late_ms -= media_ms
+    np.abs(late_ms, out=late_ms)
+    first = np.zeros(1)
+    if rate.ndim == 0 or (rate == rate[0]).all():
+        return np.concatenate([first, _smoothed(late_ms)])
+    comparable = rate[1:] == rate[:-1]
+    estimates = np.concatenate([first, _smoothed(late_ms[comparable])])
+    return np.concatenate([first, estimates[np.cumsum(comparable)]])
+
+
+def jitter_summary(series_ms: Float64s) -> Jitter:
+    """Mean and maximum over packets 2..n, as tshark has them: the first packet has no jitter yet.
+
+    A series of one packet, or of none, has mean and maximum 0.
+    """
+    if len(series_ms) < 2:
+        return Jitter(0.0, 0.0)
+    return Jitter(float(series_ms[1:].mean()), float(series_ms[1:].max()))
+
+
+def _smoothed(values: Float64s) -> Float64s:
+    """J of the recurrence above for ``values`` = |D|, with J = 0 before the first.
+
+    The recurrence needs its last result at every step, so plain Python takes 250 ns a packet. Here
+    a block of packets is one row, and a triangular matrix of the filter's weights smooths all
+    rows at once as if each began at zero; then every row gets what its predecessors left over.
+    Measured with 10 million packets: 0.10 s, where scipy.signal.lfilter takes 0.07 s and would be
+    a dependency of 100 MB. The results differ by less than 1e-14 of the largest value.
+    """
+    if len(values) == 0:
+        return np.zeros(0)
+    keep = 1 - GAIN
+    at = np.arange(_BLOCK)
+    age = at[None, :] - at[:, None]
+    weights = np.where(age >= 0, GAIN * keep ** np.maximum(age, 0), 0.0)
+    padded = np.concatenate([values, np.zeros(-len(values) % _BLOCK)])
+    rows: Float64s = padded.reshape(-1, _BLOCK) @ weights
+
+    carry, carries = 0.0, [0.0]
+    for last in rows[:-1, -1].tolist():
+        carry = carry * keep**_BLOCK + last
+        carries.append(carry)
+    rows += np.array(carries)[:, None] * keep ** (at + 1)
+    return rows.reshape(-1)[: len(values)]

@@ -1,0 +1,54 @@
+"""One definition of percentiles for everything that remusnet reports.
+
+Linear interpolation between the two closest ranks (type 7 of Hyndman and Fan, numpy's default):
+the median of an even count is the mean of the middle two. What has no values has no percentiles:
+they are None, and null in JSON, never a 0 that looks measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from remusnet.frames import Int64s
+
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median, 95th and 99th percentile and largest of some values, in the values' unit."""
+
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+    def to_json(self) -> dict[str, float]:
+        """As JSON has it: rounded to 6 digits, which is 1 ns where the unit is ms."""
+        return {
+            "p50": rounded(self.p50),
+            "p95": rounded(self.p95),
+            "p99": rounded(self.p99),
+            "max": rounded(self.max),
+        }
+
+
+def spread(values: npt.NDArray[np.float64]) -> Spread | None:
+    """The spread of float64[n]; None where n is 0."""
+    if len(values) == 0:
+        return None
+    p50, p95, p99, largest = np.percentile(values, (50, 95, 99, 100)).tolist()
+    return Spread(p50, p95, p99, largest)
+
+
+def milliseconds(nanoseconds: Int64s) -> npt.NDArray[np.float64]:
+    """int64 ns as float64 ms. Take differences before, not after: a date in ms has lost its ns."""
+    return nanoseconds / NS_PER_MS
+
+
+def rounded(value: float) -> float:
+    """For JSON: 6 digits after the point, so that noise of the last bit never shows."""
+    return round(value, 6)
