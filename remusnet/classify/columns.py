@@ -90,6 +90,7 @@ class Columns:
 
     @property
     def judgeable(self) -> Bools:
+        """bool[n]: whether the frame is neither too short nor too odd."""
         return self.odd < 0
 
     def decisive(self) -> list[npt.NDArray[Any]]:
@@ -139,7 +140,7 @@ def columns(frames: Frames) -> Columns:
     slow = _fill(frames, out)
     oddities: dict[str, int] = {}
     for index in np.flatnonzero(slow):
-        headers = dissect(frames.frame(index), int(frames.length[index]))
+        headers = dissect(frames.frame(int(index)), int(frames.length[index]))
         _store(out, int(index), headers, frames, oddities)
     payload = out["payload"]
     out["payload_present"] = np.where(

@@ -99,35 +99,45 @@ def _link(frame: bytes) -> Headers:
     """Link, tags and ethertype; ``payload`` is where the network header starts."""
     if len(frame) < ETHERNET_HEADER:
         return Headers(odd="shorter than an Ethernet header")
-    link, tags, at = Link.PLAIN, 0, ETHERNET_HEADER
     ethertype = _U16.unpack_from(frame, 12)[0]
-    while True:
-        if ethertype in TAG_ETHERTYPES:
-            tags += 1
-            link = Link.TAGGED if link is Link.PLAIN else link
-            if tags > MOST_TAGS:
-                return Headers(odd="more than two VLAN tags", link=link, tags=tags)
-            if len(frame) < at + 4:
-                return Headers(odd="cut in a VLAN tag", link=link, tags=tags)
-            ethertype = _U16.unpack_from(frame, at + 2)[0]
-            at += 4
-        elif ethertype < SMALLEST_ETHERTYPE and link is not Link.LLC:
-            link = Link.LLC
-            llc = frame[at : at + 3]
-            if len(llc) < 3:
-                return Headers(odd="cut in an LLC header", link=link, tags=tags)
-            if llc == LLC_IP:
-                return Headers(link=link, tags=tags, ethertype=IPV4_ETHERTYPE, payload=at + 3)
-            if llc != SNAP:
-                return Headers(link=link, tags=tags)
-            if len(frame) < at + 8:
-                return Headers(odd="cut in a SNAP header", link=link, tags=tags)
-            if frame[at + 3 : at + 6] not in SNAP_ETHERTYPE_OUIS:
-                return Headers(link=link, tags=tags)
-            ethertype = _U16.unpack_from(frame, at + 6)[0]
-            at += 8
-        else:
-            return Headers(link=link, tags=tags, ethertype=ethertype, payload=at)
+    headers = Headers(link=Link.PLAIN, ethertype=ethertype, payload=ETHERNET_HEADER)
+    headers = _tags(frame, headers)
+    if headers.odd is None and (headers.ethertype or 0) < SMALLEST_ETHERTYPE:
+        headers = _llc(frame, headers)
+        if headers.odd is None and headers.ethertype is not None:
+            headers = replace(_tags(frame, headers), link=Link.LLC)
+    return headers
+
+
+def _tags(frame: bytes, headers: Headers) -> Headers:
+    """Looks through VLAN tags, of which a frame may have two in all."""
+    while headers.ethertype in TAG_ETHERTYPES:
+        at = headers.payload or 0
+        if headers.tags == MOST_TAGS:
+            return replace(headers, odd="more than two VLAN tags", ethertype=None, payload=None)
+        headers = replace(headers, link=Link.TAGGED, tags=headers.tags + 1)
+        if len(frame) < at + 4:
+            return replace(headers, odd="cut in a VLAN tag", ethertype=None, payload=None)
+        headers = replace(headers, ethertype=_U16.unpack_from(frame, at + 2)[0], payload=at + 4)
+    return headers
+
+
+def _llc(frame: bytes, headers: Headers) -> Headers:
+    """Looks through LLC and SNAP: the ethertype behind them, or none."""
+    at = headers.payload or 0
+    headers = replace(headers, link=Link.LLC, ethertype=None, payload=None)
+    llc = frame[at : at + 3]
+    if len(llc) < 3:
+        return replace(headers, odd="cut in an LLC header")
+    if llc == LLC_IP:
+        return replace(headers, ethertype=IPV4_ETHERTYPE, payload=at + 3)
+    if llc != SNAP:
+        return headers
+    if len(frame) < at + 8:
+        return replace(headers, odd="cut in a SNAP header")
+    if frame[at + 3 : at + 6] not in SNAP_ETHERTYPE_OUIS:
+        return headers
+    return replace(headers, ethertype=_U16.unpack_from(frame, at + 6)[0], payload=at + 8)
 
 
 def _ipv4(frame: bytes, wire: int, at: int, headers: Headers) -> Headers:
@@ -190,23 +200,29 @@ def _extensions(frame: bytes, at: int, end: int, protocol: int, headers: Headers
             return replace(headers, odd="more than eight extension headers")
         if len(frame) < at + 8:
             return replace(headers, odd="cut in an extension header")
+        size = _extension_size(protocol, frame[at + 1])
+        if protocol == AH and size < 12:
+            return replace(headers, odd="AH shorter than 12 bytes")
         if protocol == FRAGMENT:
-            size = 8
-            flags = _U16.unpack_from(frame, at + 2)[0]
-            if flags & 0xFFF8:
-                headers = replace(headers, fragment=Fragment.LATER)
-            elif flags & 1:
-                headers = replace(headers, fragment=Fragment.FIRST)
-        elif protocol == AH:
-            size = (frame[at + 1] + 2) * 4
-            if size < 12:
-                return replace(headers, odd="AH shorter than 12 bytes")
-        else:
-            size = (frame[at + 1] + 1) * 8
+            headers = replace(headers, fragment=_fragment(_U16.unpack_from(frame, at + 2)[0]))
         if len(frame) < at + size:
             return replace(headers, odd="cut in an extension header")
         protocol, at = frame[at], at + size
     return _transport(frame, at, end, protocol, headers)
+
+
+def _extension_size(protocol: int, length: int) -> int:
+    """Bytes of an extension header whose length field is ``length`` (RFC 8200, RFC 4302)."""
+    if protocol == FRAGMENT:
+        return 8
+    return (length + 2) * 4 if protocol == AH else (length + 1) * 8
+
+
+def _fragment(flags: int) -> Fragment:
+    """From the offset and flags of an IPv6 fragment header."""
+    if flags & 0xFFF8:
+        return Fragment.LATER
+    return Fragment.FIRST if flags & 1 else Fragment.WHOLE
 
 
 def _transport(frame: bytes, at: int, end: int, protocol: int, headers: Headers) -> Headers:
@@ -229,14 +245,14 @@ def _transport(frame: bytes, at: int, end: int, protocol: int, headers: Headers)
     datagram = _U16.unpack_from(frame, at + 4)[0]
     length = max(0, min(datagram, end - at) - 8)
     first = frame[at + 8 : at + 16]
-    if headers.fragment is Fragment.WHOLE and min(ports) >= LOWEST_MEDIA_PORT:
-        if not NEVER_MEDIA_PORTS.intersection(ports):
-            headers = replace(
-                headers,
-                payload_class=payload_class(first, length),
-                # Enough is captured to exclude every class, or to name one.
-                payload_seen=len(first) >= min(8, length),
-            )
+    media_ports = min(ports) >= LOWEST_MEDIA_PORT and not NEVER_MEDIA_PORTS.intersection(ports)
+    if headers.fragment is Fragment.WHOLE and media_ports:
+        headers = replace(
+            headers,
+            payload_class=payload_class(first, length),
+            # Enough is captured to exclude every class, or to name one.
+            payload_seen=len(first) >= min(8, length),
+        )
     return replace(headers, payload=at + 8, payload_length=length)
 
 

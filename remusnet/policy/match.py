@@ -222,9 +222,9 @@ class Match:
                 raise ValueError("payload needs protocol udp, or none")
             if self.fragment is not None and Fragment.WHOLE not in self.fragment:
                 raise ValueError("payload can only be told of whole datagrams")
-        if self.looks_at_ip and self.ethertype is not None:
-            if not self.ethertype & {IPV4_ETHERTYPE, IPV6_ETHERTYPE}:
-                raise ValueError("ethertype is not IP, but other conditions are about IP")
+        ip = {IPV4_ETHERTYPE, IPV6_ETHERTYPE}
+        if self.looks_at_ip and self.ethertype is not None and not self.ethertype & ip:
+            raise ValueError("ethertype is not IP, but other conditions are about IP")
 
     @property
     def looks_at_ports(self) -> bool:
