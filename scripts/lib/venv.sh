@@ -25,13 +25,13 @@ venv_key() {
 # Makes .venv with remusnet[dev] in it (editable); does nothing where that is already so.
 venv_ensure() {
     local python key stamp="$ROOT/.venv/remusnet-dev"
-    python=$(find_python) || return
-    key=$(venv_key "$python")
-    [ "$(cat "$stamp" 2>/dev/null)" != "$key" ] || return 0
     if ! mkdir -p "$ROOT/.cache" 2>/dev/null || ! [ -w "$ROOT/.cache" ]; then
         echo "$ROOT is not yours to write; make a clone of your own and run this there" >&2
         return 4
     fi
+    python=$(find_python) || return
+    key=$(venv_key "$python")
+    [ "$(cat "$stamp" 2>/dev/null)" != "$key" ] || return 0
     (
         # Two runs at once: the second waits, then finds the work done.
         flock 9
