@@ -213,7 +213,8 @@ def _fill_ipv4(
     out["fragment"][which] = np.where(flags & 0x1FFF, 2, np.where(flags & 0x2000, 1, 0))
     for name, position in (("source", 12), ("destination", 16)):
         out[name][which, 1] = _MAPPED | read.number(at + position, 4).astype(np.uint64)
-    end = np.where(total > 0, np.minimum(wire_end, at + total), wire_end)
+    offload = (total == 0) & (protocol == TCP)
+    end = np.where(offload, wire_end, np.minimum(wire_end, at + total))
     _fill_transport(read, which, at + size, end, captured_end, protocol, out)
     return slow
 
@@ -236,7 +237,8 @@ def _fill_ipv6(
     for name, position in (("source", 8), ("destination", 24)):
         out[name][which, 0] = read.word64(at + position)
         out[name][which, 1] = read.word64(at + position + 8)
-    end = np.where(payload > 0, np.minimum(wire_end, at + 40 + payload), wire_end)
+    offload = (payload == 0) & (protocol == TCP)
+    end = np.where(offload, wire_end, np.minimum(wire_end, at + 40 + payload))
     _fill_transport(read, which, at + 40, end, captured_end, protocol, out)
     return slow
 

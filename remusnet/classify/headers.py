@@ -161,8 +161,8 @@ def _ipv4(frame: bytes, wire: int, at: int, headers: Headers) -> Headers:
         dscp=frame[at + 1] >> 2,
         fragment=fragment or Fragment.WHOLE,
     )
-    # Segmentation offload leaves the length 0; an Ethernet trailer is no payload.
-    end = min(wire, at + total) if total else wire
+    # Segmentation offload of TCP leaves the length 0; an Ethernet trailer is no payload.
+    end = wire if total == 0 and frame[at + 9] == TCP else min(wire, at + total)
     if frame[at + 9] != AH:
         return _transport(frame, at + header_length, end, frame[at + 9], headers)
     return _extensions(frame, at + header_length, end, AH, headers)
@@ -182,8 +182,8 @@ def _ipv6(frame: bytes, wire: int, at: int, headers: Headers) -> Headers:
         fragment=Fragment.WHOLE,
     )
     payload = _U16.unpack_from(frame, at + 4)[0]
-    # 0: a jumbogram, or segmentation offload.
-    end = min(wire, at + 40 + payload) if payload else wire
+    # 0: segmentation offload of TCP (or a jumbogram, which no Ethernet carries).
+    end = wire if payload == 0 and frame[at + 6] == TCP else min(wire, at + 40 + payload)
     return _extensions(frame, at + 40, end, frame[at + 6], headers)
 
 

@@ -1,0 +1,110 @@
+"""What a policy becomes: kernel filters in order, and what they hold beyond the policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from remusnet.policy.policy import Policy
+from remusnet.policy.verdict import Verdict
+
+ETH_P_ALL = 0x0003
+ETH_P_IP = 0x0800
+ETH_P_ARP = 0x0806
+ETH_P_8021Q = 0x8100
+ETH_P_IPV6 = 0x86DD
+ETH_P_8021AD = 0x88A8
+
+# As tc prints them; every other number is given to tc as it is.
+_PROTOCOL_NAMES = {
+    ETH_P_ALL: "all",
+    ETH_P_IP: "ip",
+    ETH_P_ARP: "arp",
+    ETH_P_8021Q: "802.1Q",
+    ETH_P_IPV6: "ipv6",
+    ETH_P_8021AD: "802.1ad",
+}
+
+LAST_PREF = 1000
+"""The preference of the filter that holds what no other let pass."""
+
+
+def protocol_name(protocol: int) -> str:
+    """An ethertype in tc's words: ``ip``, ``802.1Q``, ``all``, or ``0x8847``."""
+    return _PROTOCOL_NAMES.get(protocol, f"{protocol:#06x}")
+
+
+@dataclass(frozen=True, slots=True)
+class U32Key:
+    """One comparison of u32: 32 bits at ``offset`` bytes from the network header, big-endian.
+
+    ``offset`` is a multiple of 4 and may be negative (the Ethernet header). With mask 0 it only
+    asks that the four bytes be there; u32 leaves the whole preference where they are not.
+    """
+
+    offset: int
+    mask: int
+    value: int
+
+    def __post_init__(self) -> None:
+        if self.offset % 4 or self.value & ~self.mask or not 0 <= self.mask <= 0xFFFFFFFF:
+            raise ValueError(f"invalid u32 key: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class U32Match:
+    """A u32 selector: all keys have to agree."""
+
+    keys: tuple[U32Key, ...]
+
+
+EVERY_FRAME = U32Match((U32Key(-16, 0, 0),))
+"""Four bytes before the Ethernet header are always there: matches even an empty frame."""
+
+
+class Beyond(StrEnum):
+    """Kinds of frame that a classifier may hold although the policy lets them bypass."""
+
+    TAGS = "two VLAN tags, or a tag that is not 802.1Q"
+    LLC = "802.3 frames (LLC, SNAP)"
+    OTHER_ETHERTYPES = "ethertypes that the rules do not name, other than IPv4, IPv6 and ARP"
+    IPV4_OPTIONS = "IPv4 with options"
+    AH = "AH (IPsec authentication header)"
+    IPV6_EXTENSIONS = "IPv6 with extension headers"
+    LATER_FRAGMENTS = "later IPv4 fragments"
+    SHORT = "packets too short for what a rule looks at"
+    LOOKALIKES = "UDP that looks like media but for its ports or lengths"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One tc filter at the vif's ingress: ``match -> verdict``.
+
+    ``pref``: tc's preference (lower is asked first; one protocol each). ``protocol``: an ethertype
+    as the kernel has it in skb->protocol, the tag's for a tagged frame. ``comment``: for a person.
+    """
+
+    pref: int
+    protocol: int
+    match: U32Match
+    verdict: Verdict
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A policy as filters of one classifier.
+
+    Sound always: no frame that the policy holds bypasses. ``beyond``: kinds of frame that it may
+    hold although the policy lets them bypass; exact where there are none.
+    """
+
+    classifier: str
+    policy: Policy
+    filters: tuple[Filter, ...]
+    beyond: tuple[Beyond, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether it holds just what the policy holds."""
+        return not self.beyond
