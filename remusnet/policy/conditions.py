@@ -1,0 +1,241 @@
+"""The conditions of a rule in a policy file: each key, how one value is read, and how written.
+
+One table serves the loader and the writer, so that neither knows a key that the other does not.
+A reader takes one TOML value and raises `Unfit` where it can not be what the key asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv6Network, ip_network
+from typing import Any
+
+from remusnet.errors import suggestion
+from remusnet.policy.match import (
+    DSCPS,
+    ETHERTYPES,
+    PROTOCOLS,
+    Fragment,
+    Link,
+    Network,
+    PayloadClass,
+    PortRange,
+    Tunnel,
+)
+from remusnet.policy.mistakes import shown
+
+_VLAN_ETHERTYPES = frozenset({0x8100, 0x88A8, 0x9100})
+# Hop-by-hop, routing, fragment, AH, destination options: a frame's protocol is what follows them.
+_WALKED_PROTOCOLS = frozenset({0, 43, 44, 51, 60})
+_MAPPED_IPV4 = IPv6Network("::ffff:0:0/96")
+
+_PREFIX = re.compile(r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?", re.ASCII)
+_PORTS = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?", re.ASCII)
+_DIGITS = re.compile(r"[0-9]+", re.ASCII)
+_PREFIX_EXPECTED = 'an address or a prefix, such as "192.0.2.0/24" or "2001:db8::/32"'
+_PORTS_EXPECTED = '0-65535, or a range such as "10000-20000"'
+
+
+class Unfit(Exception):
+    """A value that a key does not take: the ``problem``, and what is ``expected``."""
+
+    def __init__(self, problem: str, expected: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.expected = expected
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One key of a rule.
+
+    ``key``: in the file; ``field``: of `Match`; ``read``: one alternative of a TOML value;
+    ``write``: the TOML of one alternative; ``gather``: the field's value of all alternatives.
+    """
+
+    key: str
+    field: str
+    read: Callable[[object], Any]
+    write: Callable[[Any], str]
+    gather: Callable[[Iterable[Any]], Any]
+
+
+def words(known: Iterable[str]) -> str:
+    """``"hold" or "bypass"``, ``one of "a", "b", "c"``: a closed vocabulary, for a message."""
+    in_quotes = [f'"{word}"' for word in known]
+    return " or ".join(in_quotes) if len(in_quotes) < 3 else f"one of {', '.join(in_quotes)}"
+
+
+def read_word(value: object, known: Iterable[str], what: str) -> str:
+    """``value``, if it is one of the ``known`` words; ``what`` they are is for the message.
+
+    Raises Unfit.
+    """
+    known = [str(word) for word in known]  # an enum's own repr is not for users
+    if not isinstance(value, str):
+        raise Unfit(f"invalid {what}: {shown(value)}", words(known))
+    if value not in known:
+        raise Unfit(f"unknown {what}: {shown(value)}{close_to(value, known)}", words(known))
+    return value
+
+
+def close_to(word: str, known: Iterable[str]) -> str:
+    """`suggestion` for a word of a file: whatever its case, and not for what is no word at all."""
+    # difflib takes time by the square of a word's length.
+    return suggestion(word.lower().replace("_", "-"), known) if len(word) <= 40 else ""
+
+
+def _word_reader(vocabulary: type[StrEnum], what: str) -> Callable[[object], StrEnum]:
+    def read(value: object) -> StrEnum:
+        return vocabulary(read_word(value, list(vocabulary), what))
+
+    return read
+
+
+def _number_reader(
+    names: Mapping[str, int], lowest: int, highest: int, what: str, form: str = "d"
+) -> Callable[[object], int]:
+    """A reader of numbers ``lowest`` to ``highest``, some of which have names."""
+    numbers = f"{lowest:{form}}-{highest:{form}}"
+    expected = f"one of {', '.join(names)}, or {numbers}" if names else numbers
+
+    def read(value: object) -> int:
+        if isinstance(value, str):
+            if value in names:
+                return names[value]
+            if _DIGITS.fullmatch(value):
+                raise Unfit(f"{what} in quotes: {shown(value)}", f"{numbers} without quotes")
+            kind = "unknown" if names else "invalid"
+            raise Unfit(f"{kind} {what}: {shown(value)}{close_to(value, names)}", expected)
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            raise Unfit(f"invalid {what}: {shown(value)}", expected)
+        return value
+
+    return read
+
+
+def _number_writer(names: Mapping[str, int], form: str = "d") -> Callable[[int], str]:
+    by_number = {number: name for name, number in names.items()}
+
+    def write(number: int) -> str:
+        return f'"{by_number[number]}"' if number in by_number else f"{number:{form}}"
+
+    return write
+
+
+_read_any_ethertype = _number_reader(ETHERTYPES, 0x0600, 0xFFFF, "ethertype", "#06x")
+_read_any_protocol = _number_reader(PROTOCOLS, 0, 255, "protocol")
+
+
+def _read_ethertype(value: object) -> int:
+    ethertype = _read_any_ethertype(value)
+    if ethertype in _VLAN_ETHERTYPES:
+        raise Unfit(
+            f"ethertype {ethertype:#06x} is a VLAN tag, and tags are looked through",
+            'link = "tagged"',
+        )
+    return ethertype
+
+
+def _read_protocol(value: object) -> int:
+    protocol = _read_any_protocol(value)
+    if protocol in _WALKED_PROTOCOLS:
+        raise Unfit(
+            f"protocol {protocol} is an extension header or AH, and those are looked through",
+            'the protocol behind it, or fragment = ["first", "later"] for fragments',
+        )
+    return protocol
+
+
+def _read_prefix(value: object) -> Network:
+    if not isinstance(value, str) or not _PREFIX.fullmatch(value):
+        raise Unfit(f"invalid address: {shown(value)}", _PREFIX_EXPECTED)
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        raise Unfit(f"invalid address: {shown(value)}", _PREFIX_EXPECTED) from None
+    if "/" in value and network != _as_written(value):
+        raise Unfit(f"host bits set: {shown(value)}", f'"{network}"')
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED_IPV4):
+        mapped = network.network_address.ipv4_mapped
+        raise Unfit(
+            f"an IPv4 address in IPv6 form, which no packet has: {shown(value)}",
+            f'"{mapped}/{network.prefixlen - 96}"',
+        )
+    return network
+
+
+def _as_written(prefix: str) -> Network | None:
+    """The network, or None where the address has bits beyond the prefix."""
+    try:
+        return ip_network(prefix)
+    except ValueError:
+        return None
+
+
+def _write_prefix(network: Network) -> str:
+    return f'"{network}"'
+
+
+def _read_ports(value: object) -> PortRange:
+    if isinstance(value, str) and (found := _PORTS.fullmatch(value)):
+        low = int(found[1])
+        high = int(found[2]) if found[2] is not None else low
+    elif isinstance(value, int) and not isinstance(value, bool):
+        low = high = value
+    else:
+        raise Unfit(f"invalid port: {shown(value)}", _PORTS_EXPECTED)
+    for port in (low, high):
+        if not 0 <= port <= 65535:
+            raise Unfit(f"invalid port: {shown(port)}", _PORTS_EXPECTED)
+    if low > high:
+        raise Unfit(f"a port range that ends before it begins: {shown(value)}", f'"{high}-{low}"')
+    return PortRange(low, high)
+
+
+def _write_ports(ports: PortRange) -> str:
+    return str(ports) if ports.low == ports.high else f'"{ports}"'
+
+
+def _write_word(word: StrEnum) -> str:
+    return f'"{word}"'
+
+
+def _vocabulary(key: str, words_of: type[StrEnum]) -> Condition:
+    return Condition(key, key, _word_reader(words_of, key), _write_word, frozenset)
+
+
+def _ends(key: str, read: Callable[[object], Any], write: Callable[[Any], str]) -> Condition:
+    return Condition(key, key.replace("-", "_"), read, write, tuple)
+
+
+CONDITIONS = (
+    _vocabulary("link", Link),
+    Condition(
+        "ethertype", "ethertype", _read_ethertype, _number_writer(ETHERTYPES, "#06x"), frozenset
+    ),
+    Condition("protocol", "protocol", _read_protocol, _number_writer(PROTOCOLS), frozenset),
+    _ends("source", _read_prefix, _write_prefix),
+    _ends("destination", _read_prefix, _write_prefix),
+    _ends("address", _read_prefix, _write_prefix),
+    _ends("source-port", _read_ports, _write_ports),
+    _ends("destination-port", _read_ports, _write_ports),
+    _ends("port", _read_ports, _write_ports),
+    Condition(
+        "dscp", "dscp", _number_reader(DSCPS, 0, 63, "dscp"), _number_writer(DSCPS), frozenset
+    ),
+    Condition(
+        "icmp-type",
+        "icmp_type",
+        _number_reader({}, 0, 255, "icmp-type"),
+        _number_writer({}),
+        frozenset,
+    ),
+    _vocabulary("fragment", Fragment),
+    _vocabulary("payload", PayloadClass),
+    _vocabulary("tunnel", Tunnel),
+)
+"""Every condition, in the order in which they are written."""

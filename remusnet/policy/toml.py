@@ -1,0 +1,251 @@
+"""A policy from the text of a TOML file, or every mistake in it at once.
+
+The format is described in ``docs/reference/policy-file.md``.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from typing import Any
+
+from remusnet.policy.conditions import CONDITIONS, Condition, Unfit, close_to, read_word, words
+from remusnet.policy.match import Match
+from remusnet.policy.mistakes import Mistake, PolicyFileError, shown
+from remusnet.policy.policy import NAME, RESERVED_NAMES, Policy, Rule
+from remusnet.policy.presets import PRESETS
+from remusnet.policy.verdict import Verdict
+
+MOST_RULES = 1000
+LONGEST_DESCRIPTION = 500
+
+_POLICY_KEYS = ("name", "description", "default", "extends", "rule")
+_RULE_KEYS = ("name", "verdict", *(condition.key for condition in CONDITIONS))
+_NAME_EXPECTED = (
+    "at most 64 letters, digits, dots, hyphens and underscores, the first a letter or digit"
+)
+# What resolves each contradiction that Match refuses, by how its message begins.
+_REMEDIES = {
+    "ports need": 'protocol = "udp" beside them, for example',
+    "icmp_type needs": 'protocol = "icmp" or protocol = "icmpv6" beside it',
+    "payload needs": 'protocol = "udp", or no protocol',
+    "payload can": 'fragment = "whole", or no fragment',
+    "ethertype is": 'ethertype = "ipv4", "ipv6" or both, or no ethertype',
+}
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+_TOML_PLACE = re.compile(r"(.*) \(at (?:(line \d+), (column \d+)|(end of document))\)", re.DOTALL)
+# tomllib's time grows by the cube of a dotted key's parts, and no key of ours is dotted.
+_LONG_DOTTED_KEY = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){64}""", re.ASCII
+)
+
+
+def load(text: str, origin: str) -> Policy:
+    """The policy that ``text`` describes; ``origin`` is its file's name, for messages.
+
+    Raises PolicyFileError with every mistake that it has; broken TOML is one mistake.
+    """
+    table = _parse(text, origin)
+    mistakes: list[Mistake] = []
+    _unknown_keys(table, _POLICY_KEYS, "", mistakes)
+    base = _base(table, mistakes)
+    name = _policy_name(table, mistakes)
+    description = _description(table, mistakes)
+    if "extends" in table and "default" not in table:
+        default = base.default if base else Verdict.HOLD
+    else:
+        default = _verdict(table, "default", "", mistakes)
+    rules = _rules(table.get("rule", []), base.rules if base else (), mistakes)
+    if mistakes:
+        raise PolicyFileError(origin, tuple(mistakes))
+    return Policy(
+        name=name,
+        description=description,
+        rules=(*rules, *(base.rules if base else ())),
+        default=default,
+    )
+
+
+def unreachable(policy: Policy) -> tuple[str, ...]:
+    """The names of the rules that are never asked: one before them matches every frame."""
+    for index, rule in enumerate(policy.rules):
+        if rule.match == Match():
+            return tuple(later.name for later in policy.rules[index + 1 :])
+    return ()
+
+
+def _parse(text: str, origin: str) -> dict[str, Any]:
+    try:
+        if _LONG_DOTTED_KEY.search(text):
+            raise PolicyFileError(origin, (Mistake("", "a key of too many parts", "plain keys"),))
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyFileError(origin, (_syntax_mistake(str(error)),)) from None
+    except RecursionError:
+        mistake = Mistake("", "nested too deeply", "keys whose values are words, numbers or lists")
+        raise PolicyFileError(origin, (mistake,)) from None
+    except ValueError:
+        # Python's own limit (4300 digits), which tomllib passes on without a place.
+        mistake = Mistake("", "a number of too many digits", "numbers of at most five digits")
+        raise PolicyFileError(origin, (mistake,)) from None
+
+
+def _syntax_mistake(message: str) -> Mistake:
+    """tomllib's ``Invalid value (at line 1, column 5)`` as a mistake."""
+    found = _TOML_PLACE.fullmatch(message)
+    problem = found[1] if found else message
+    place = "" if not found else found[4] or f"{found[2]}, {found[3]}"
+    problem = "".join(c if c.isprintable() else "?" for c in problem)
+    return Mistake(place, f"broken TOML: {problem[0].lower()}{problem[1:]}", "key = value")
+
+
+def _path(prefix: str, key: str) -> str:
+    plain = key if _BARE_KEY.fullmatch(key) else shown(key)
+    return f"{prefix}.{plain}" if prefix else plain
+
+
+def _unknown_keys(
+    table: dict[str, Any], known: Iterable[str], prefix: str, mistakes: list[Mistake]
+) -> None:
+    known = list(known)
+    for key in table:
+        if key not in known:
+            problem = f"unknown key{close_to(key, known)}"
+            mistakes.append(Mistake(_path(prefix, key), problem, f"one of {', '.join(known)}"))
+
+
+def _base(table: dict[str, Any], mistakes: list[Mistake]) -> Policy | None:
+    """The preset that the file extends, if it does."""
+    if "extends" not in table:
+        return None
+    try:
+        return PRESETS[read_word(table["extends"], PRESETS, "policy")]
+    except Unfit as error:
+        mistakes.append(Mistake("extends", error.problem, error.expected))
+        return None
+
+
+def _policy_name(table: dict[str, Any], mistakes: list[Mistake]) -> str:
+    name = table.get("name")
+    if isinstance(name, str) and NAME.fullmatch(name):
+        return name
+    problem = f"invalid name: {shown(name)}" if "name" in table else "missing"
+    mistakes.append(Mistake("name", problem, _NAME_EXPECTED))
+    return ""
+
+
+def _description(table: dict[str, Any], mistakes: list[Mistake]) -> str:
+    description = table.get("description", "")
+    # It ends in comments of shell scripts and on terminals.
+    if (
+        isinstance(description, str)
+        and description.isprintable()
+        and len(description) <= LONGEST_DESCRIPTION
+    ):
+        return description
+    problem = f"invalid description: {shown(description)}"
+    expected = f"one line of at most {LONGEST_DESCRIPTION} printable characters"
+    mistakes.append(Mistake("description", problem, expected))
+    return ""
+
+
+def _verdict(table: dict[str, Any], key: str, prefix: str, mistakes: list[Mistake]) -> Verdict:
+    """The verdict under ``key``; any, where it is a mistake."""
+    path = _path(prefix, key)
+    if key not in table:
+        mistakes.append(Mistake(path, "missing", words(Verdict)))
+        return Verdict.HOLD
+    try:
+        return Verdict(read_word(table[key], list(Verdict), "verdict"))
+    except Unfit as error:
+        mistakes.append(Mistake(path, error.problem, error.expected))
+        return Verdict.HOLD
+
+
+def _rules(tables: object, inherited: tuple[Rule, ...], mistakes: list[Mistake]) -> list[Rule]:
+    if not isinstance(tables, list):
+        problem = f"{shown(tables)} where rules belong"
+        mistakes.append(Mistake("rule", problem, "[[rule]], in double brackets"))
+        return []
+    if len(tables) > MOST_RULES:
+        problem = f"too many rules: {len(tables)}"
+        mistakes.append(Mistake("rule", problem, f"at most {MOST_RULES}"))
+        return []
+    taken = {rule.name: "the policy that this one extends" for rule in inherited}
+    rules = []
+    for number, table in enumerate(tables, start=1):
+        path = f"rule[{number}]"
+        if not isinstance(table, dict):
+            mistakes.append(Mistake(path, f"{shown(table)} where a rule belongs", "[[rule]]"))
+            continue
+        _unknown_keys(table, _RULE_KEYS, path, mistakes)
+        name = _rule_name(table, number, taken, mistakes)
+        verdict = _verdict(table, "verdict", path, mistakes)
+        match = _match(table, path, mistakes)
+        if name is not None and match is not None:
+            rules.append(Rule(name, verdict, match))
+    return rules
+
+
+def _rule_name(
+    table: dict[str, Any], number: int, taken: dict[str, str], mistakes: list[Mistake]
+) -> str | None:
+    """The rule's name, noted in ``taken``; None where it is a mistake."""
+    path = f"rule[{number}].name"
+    name = table.get("name", f"rule-{number}")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        mistakes.append(Mistake(path, f"invalid name: {shown(name)}", _NAME_EXPECTED))
+        return None
+    if name in RESERVED_NAMES:
+        problem = f"reserved name: {shown(name)}"
+        mistakes.append(Mistake(path, problem, f"any name but {', '.join(sorted(RESERVED_NAMES))}"))
+        return None
+    if name in taken:
+        problem = f"name taken by {taken[name]}: {shown(name)}"
+        mistakes.append(Mistake(path, problem, "a name of its own"))
+        return None
+    taken[name] = f"rule[{number}]"
+    return name
+
+
+def _match(table: dict[str, Any], path: str, mistakes: list[Mistake]) -> Match | None:
+    conditions: dict[str, Any] = {}
+    for condition in CONDITIONS:
+        if condition.key in table:
+            key_path = _path(path, condition.key)
+            alternatives = _alternatives(condition, table[condition.key], key_path, mistakes)
+            if alternatives is not None:
+                conditions[condition.field] = alternatives
+    if "protocol" in table and "protocol" not in conditions:
+        return None  # what needs a protocol would only repeat that mistake
+    try:
+        return Match(**conditions)
+    except ValueError as error:
+        problem = str(error)
+        remedy = next(
+            (text for start, text in _REMEDIES.items() if problem.startswith(start)),
+            "conditions that can hold together",
+        )
+        mistakes.append(Mistake(path, problem.replace("icmp_type", "icmp-type"), remedy))
+        return None
+
+
+def _alternatives(
+    condition: Condition, value: object, path: str, mistakes: list[Mistake]
+) -> object | None:
+    """The field's value, of one TOML value or a list of them; None where one is a mistake."""
+    if value == []:
+        mistakes.append(Mistake(path, "an empty list", "at least one value, or no such key"))
+        return None
+    items = [(path, value)]
+    if isinstance(value, list):
+        items = [(f"{path}[{number}]", item) for number, item in enumerate(value, start=1)]
+    read = []
+    for item_path, item in items:
+        try:
+            read.append(condition.read(item))
+        except Unfit as error:
+            mistakes.append(Mistake(item_path, error.problem, error.expected))
+    return condition.gather(read) if len(read) == len(items) else None
