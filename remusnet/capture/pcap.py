@@ -1,0 +1,93 @@
+"""The pcap format: one header, then records of 16 bytes and a frame.
+
+Source: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html, and libpcap's sf-pcap.c
+for the "modified" format, whose record headers have 8 more bytes that nothing here needs.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+
+from remusnet.capture import linktypes
+from remusnet.capture.records import MAX_RECORD, Parsed, words
+from remusnet.errors import InvalidInput
+from remusnet.frames import Frames
+
+_FILE_HEADER = 24
+# The field's upper bits tell the length of the frame check sequence (libpcap's LT_LINKTYPE).
+_LINK_TYPE_BITS = 0x03FF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    order: str
+    tick_ns: int
+    record_header: int
+
+
+_MAGICS = {
+    0xA1B2C3D4: (1_000, 16),
+    0xA1B23C4D: (1, 16),
+    0xA1B2CD34: (1_000, 24),
+}
+_DIALECTS = {
+    struct.pack(f"{order}I", magic): _Dialect(order, tick_ns, record_header)
+    for order in "<>"
+    for magic, (tick_ns, record_header) in _MAGICS.items()
+}
+MAGICS = tuple(_DIALECTS)
+
+
+def parse(data: bytearray, name: str) -> Parsed:
+    """The frames of a pcap file that begins with one of ``MAGICS``; ``name`` is for messages.
+
+    Raises InvalidInput: cut within its file header, of another version, not Ethernet.
+    """
+    dialect = _DIALECTS[bytes(data[:4])]
+    if len(data) < _FILE_HEADER:
+        raise InvalidInput(f"{name} is not a capture: it ends within its file header")
+    major, minor = struct.unpack_from(f"{dialect.order}HH", data, 4)
+    if major != 2:
+        raise InvalidInput(f"{name}: pcap version {major}.{minor} is not supported; supported: 2.x")
+    (network,) = struct.unpack_from(f"{dialect.order}I", data, 20)
+    linktypes.check(network & _LINK_TYPE_BITS, name)
+
+    positions, problem = _walk(data, dialect)
+    view = np.frombuffer(data, np.uint8)
+    at = np.array(positions, np.int64)
+    seconds, ticks, caplen, length = words(view, at, 4, dialect.order)
+    frames = Frames(
+        data=view,
+        offset=at + dialect.record_header,
+        caplen=caplen,
+        length=np.maximum(length, caplen),
+        time_ns=seconds * 1_000_000_000 + ticks * dialect.tick_ns,
+    )
+    return Parsed(frames, problem)
+
+
+def _walk(data: bytearray, dialect: _Dialect) -> tuple[array[int], str]:
+    """Where the whole records begin, and why the walk ended early ("" if it did not).
+
+    Each record's place depends on the length of the one before, so this is the one part that has
+    to be a loop; it reads nothing but that length.
+    """
+    caplen_at = struct.Struct(f"{dialect.order}I").unpack_from
+    header = dialect.record_header
+    end = len(data)
+    positions = array("q")
+    at = _FILE_HEADER
+    while at + header <= end:
+        (caplen,) = caplen_at(data, at + 8)
+        after = at + header + caplen
+        if caplen > MAX_RECORD:
+            return positions, f"frame {len(positions) + 1} is damaged: it claims {caplen} bytes"
+        if after > end:
+            break
+        positions.append(at)
+        at = after
+    return positions, f"cut in the middle of frame {len(positions) + 1}" if at < end else ""

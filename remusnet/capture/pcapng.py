@@ -1,0 +1,224 @@
+"""The pcapng format: sections of blocks, each block with its type and its length at both ends.
+
+Source: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html; the obsolete packet block
+is in its appendix. Blocks of other types say nothing about frames and are skipped.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from remusnet.capture import interfaces, linktypes
+from remusnet.capture.interfaces import Interface
+from remusnet.capture.records import MAX_RECORD, Parsed, words
+from remusnet.errors import InvalidInput
+from remusnet.frames import Bytes, Frames, Int64s
+
+# Block types. The section header's reads the same in both byte orders.
+_SECTION = 0x0A0D0D0A
+_INTERFACE = 1
+_OBSOLETE_PACKET = 2
+_SIMPLE_PACKET = 3
+_ENHANCED_PACKET = 6
+
+MAGIC = b"\x0a\x0d\x0d\x0a"
+_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+# Wireshark's MAX_BLOCK_SIZE (wiretap/pcapng.c): a longer block is damage, not a file cut short.
+_MAX_BLOCK = 16 << 20
+# The smallest block of a type: both lengths and the fields that it must have.
+_SMALLEST = {
+    _SECTION: 28,
+    _INTERFACE: 20,
+    _OBSOLETE_PACKET: 32,
+    _SIMPLE_PACKET: 16,
+    _ENHANCED_PACKET: 32,
+}
+_SMALLEST_OTHER = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """Where the blocks of one section lie; positions are those of the blocks' first bytes.
+
+    ``packets``: enhanced and obsolete packet blocks. ``simple``: simple packet blocks.
+    ``end``: where the next section begins. ``problem``: why the walk ended early, or "".
+    """
+
+    order: str
+    interfaces: list[Interface]
+    interfaces_at: array[int]
+    packets: array[int]
+    simple: array[int]
+    end: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The frames of one section; ``timed`` is false where a frame has no time of its own."""
+
+    frames: Frames
+    timed: npt.NDArray[np.bool_]
+    problem: str
+
+
+def parse(data: bytearray, name: str) -> Parsed:
+    """The frames of a pcapng file that begins with ``MAGIC``; ``name`` is for messages.
+
+    Frames without a time (simple packet blocks) get that of the timed frame before them, or, at
+    the start, of the first one after them: a time of 0 would stretch a call to half a century.
+
+    Raises InvalidInput: no valid section header at the start, or a frame that isn't Ethernet.
+    """
+    view = np.frombuffer(data, np.uint8)
+    parts = [_Part(Frames.of([]), np.empty(0, np.bool_), "")]
+    at = 0
+    problem = ""
+    while at < len(data) and not problem:
+        order, problem = _section_order(data, at)
+        if problem:
+            if at == 0:
+                raise InvalidInput(f"{name} is not a capture: {problem}")
+            break
+        section = _walk(data, at, order)
+        part = _decode(view, section, name)
+        # Sections without frames leave nothing behind: a file can have millions of them.
+        if len(part.frames):
+            parts.append(part)
+        problem = part.problem or section.problem
+        at = section.end
+
+    timed = np.concatenate([p.timed for p in parts])
+    frames = Frames(
+        data=view,
+        offset=np.concatenate([p.frames.offset for p in parts]),
+        caplen=np.concatenate([p.frames.caplen for p in parts]),
+        length=np.concatenate([p.frames.length for p in parts]),
+        time_ns=_filled(np.concatenate([p.frames.time_ns for p in parts]), timed),
+    )
+    return Parsed(frames, problem, untimed=int(np.count_nonzero(~timed)))
+
+
+def _section_order(data: bytearray, at: int) -> tuple[str, str]:
+    """The byte order of the section that begins at ``at``, and what is wrong with its header."""
+    if at + _SMALLEST[_SECTION] > len(data):
+        return "", "cut in the middle of a section header"
+    order = _ORDERS.get(bytes(data[at + 8 : at + 12]), "")
+    if not order:
+        return "", f"the section header at byte {at} has no byte order"
+    major, minor = struct.unpack_from(f"{order}HH", data, at + 12)
+    if major != 1:
+        return "", f"the section at byte {at} is of pcapng version {major}.{minor}, not 1.x"
+    return order, ""
+
+
+def _walk(data: bytearray, start: int, order: str) -> _Section:
+    """Find the blocks of the section that begins at ``start``, up to the next or to damage."""
+    head = struct.Struct(f"{order}II").unpack_from
+    tail = struct.Struct(f"{order}I").unpack_from
+    end = len(data)
+    found: list[Interface] = []
+    interfaces_at, packets, simple = array("q"), array("q"), array("q")
+    problem = ""
+    at = start
+    while at < end:
+        if at + _SMALLEST_OTHER > end:
+            problem = "cut in the middle of a block"
+            break
+        kind, total = head(data, at)
+        if kind == _SECTION and at > start:
+            break  # it may be of the other byte order, so its length can't be read here
+        if total % 4 or not _SMALLEST.get(kind, _SMALLEST_OTHER) <= total <= _MAX_BLOCK:
+            problem = _damage(at)
+            break
+        if at + total > end:
+            problem = "cut in the middle of a block"
+            break
+        if tail(data, at + total - 4)[0] != total:
+            problem = _damage(at)
+            break
+        if kind in (_ENHANCED_PACKET, _OBSOLETE_PACKET):
+            packets.append(at)
+        elif kind == _SIMPLE_PACKET:
+            simple.append(at)
+        elif kind == _INTERFACE:
+            interface = interfaces.parse(bytes(data[at + 8 : at + total - 4]), order)
+            if interface is None:
+                problem = _damage(at)
+                break
+            found.append(interface)
+            interfaces_at.append(at)
+        at += total
+    return _Section(order, found, interfaces_at, packets, simple, at, problem)
+
+
+def _decode(data: Bytes, section: _Section, name: str) -> _Part:
+    """The frames of ``section`` in file order, up to the first block that contradicts itself."""
+    packets, simple = np.array(section.packets, np.int64), np.array(section.simple, np.int64)
+    kind, total, interface, high, low, caplen, length = words(data, packets, 7, section.order)
+    _, simple_total, simple_length = words(data, simple, 3, section.order)
+
+    # An obsolete packet block has 16 bits of interface, then 16 bits that count drops.
+    short = interface & 0xFFFF if section.order == "<" else interface >> 16
+    interface = np.where(kind == _OBSOLETE_PACKET, short, interface)
+
+    # A simple packet block is of the first interface, and cut by that interface's snap length.
+    snap = section.interfaces[0].snap_length if section.interfaces else 0
+    simple_caplen = np.minimum(simple_length, snap) if snap else simple_length
+
+    at = np.concatenate([packets, simple])
+    interface = np.concatenate([interface, np.zeros_like(simple)])
+    caplen = np.concatenate([caplen, simple_caplen])
+    room = np.concatenate([total - 32, simple_total - 16])
+    timed = np.arange(len(at)) < len(packets)
+    ticks = np.zeros(len(at), np.uint64)
+    ticks[timed] = (high.astype(np.uint64) << np.uint64(32)) | low.astype(np.uint64)
+
+    time_ns, valid = _times(ticks, interface, section.interfaces)
+    declared = np.searchsorted(np.array(section.interfaces_at, np.int64), at)
+    valid = (valid | ~timed) & (interface < declared) & (caplen <= np.minimum(room, MAX_RECORD))
+
+    order = np.argsort(at)
+    whole = int(np.argmin(valid[order])) if not valid.all() else len(at)
+    problem = _damage(int(at[order[whole]])) if whole < len(at) else ""
+    kept = order[:whole]
+    for link_type in (section.interfaces[i].link_type for i in np.unique(interface[kept])):
+        linktypes.check(link_type, name)
+    frames = Frames(
+        data=data,
+        offset=at + np.where(timed, 28, 12),
+        caplen=caplen,
+        length=np.maximum(np.concatenate([length, simple_length]), caplen),
+        time_ns=time_ns,
+    )
+    return _Part(frames.take(kept), timed[kept], problem)
+
+
+def _times(
+    ticks: npt.NDArray[np.uint64], interface: Int64s, declared: list[Interface]
+) -> tuple[Int64s, npt.NDArray[np.bool_]]:
+    """Nanoseconds of each frame by its interface's clock, and which of them are possible."""
+    time_ns = np.zeros(len(ticks), np.int64)
+    valid = np.zeros(len(ticks), np.bool_)
+    for index in np.unique(interface):
+        if index < len(declared):
+            own = interface == index
+            time_ns[own], valid[own] = declared[index].nanoseconds(ticks[own])
+    return time_ns, valid
+
+
+def _filled(time_ns: Int64s, timed: npt.NDArray[np.bool_]) -> Int64s:
+    """``time_ns`` with the time of a timed neighbour where a frame has none of its own."""
+    if timed.all() or not timed.any():
+        return time_ns
+    before = np.maximum.accumulate(np.where(timed, np.arange(len(timed)), -1))
+    return time_ns[np.where(before < 0, np.argmax(timed), before)]
+
+
+def _damage(at: int) -> str:
+    return f"the block at byte {at} is damaged"

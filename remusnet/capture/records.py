@@ -1,0 +1,46 @@
+"""What the two formats have in common: the bound of a record, and bytes moved all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from remusnet.frames import Bytes, Frames, Int64s
+
+# Wireshark's WTAP_MAX_PACKET_SIZE_STANDARD (wiretap/wtap.h): a larger record is damage.
+MAX_RECORD = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Frames in file order, and what a person should know about them.
+
+    ``problem``: why reading stopped before the end of the file; "" if it did not.
+    ``untimed``: how many frames have no time of their own.
+    """
+
+    frames: Frames
+    problem: str = ""
+    untimed: int = 0
+
+
+def rows(data: Bytes, size: int) -> npt.NDArray[np.void]:
+    """void[len(data) - size + 1]: item i is the ``size`` bytes of ``data`` that begin at i.
+
+    A view whose items overlap. Indexed with positions, it copies (or stores) all those stretches
+    of bytes in one step, one memcpy each.
+    """
+    return np.ndarray((len(data) - size + 1,), f"V{size}", data, strides=(1,))
+
+
+def words(data: Bytes, at: Int64s, count: int, order: str) -> npt.NDArray[np.int64]:
+    """int64[count, n]: ``count`` 32-bit words from each of the n positions ``at``.
+
+    ``order``: ``"<"`` or ``">"``. The words must lie within ``data``.
+    """
+    if not len(at):
+        return np.empty((count, 0), np.int64)
+    table = rows(data, 4 * count)[at].view(f"{order}u4").reshape(len(at), count)
+    return table.T.astype(np.int64, order="C")
