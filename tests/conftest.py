@@ -8,6 +8,8 @@ import shutil
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["pytester"]
+
 # No deadline: the tests share two cores with each other, so the time of one example says nothing.
 settings.register_profile("remusnet", deadline=None)
 settings.load_profile("remusnet")
