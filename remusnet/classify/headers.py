@@ -204,7 +204,10 @@ def _extensions(frame: bytes, at: int, end: int, protocol: int, headers: Headers
         if protocol == AH and size < 12:
             return replace(headers, odd="AH shorter than 12 bytes")
         if protocol == FRAGMENT:
-            headers = replace(headers, fragment=_fragment(_U16.unpack_from(frame, at + 2)[0]))
+            fragment = _fragment(_U16.unpack_from(frame, at + 2)[0])
+            # A fragment may itself be fragmented; an atomic one within does not make it whole.
+            if fragment is not Fragment.WHOLE:
+                headers = replace(headers, fragment=fragment)
         if len(frame) < at + size:
             return replace(headers, odd="cut in an extension header")
         protocol, at = frame[at], at + size
