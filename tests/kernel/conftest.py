@@ -1,0 +1,34 @@
+"""What tests on a real kernel share: the labs that they run in, and their fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.kernel.lab import plugin
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests marked ``uml`` and ``netns`` run in their labs."""
+    plugin.pytest_configure(config)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("uml", marks=pytest.mark.uml),
+        pytest.param("netns", marks=pytest.mark.netns),
+    ]
+)
+def kernel(request: pytest.FixtureRequest) -> str:
+    """Runs the test on both kernels; the value says on which."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def defer() -> Iterator[Callable[..., object]]:
+    """``defer(function, *arguments)`` calls it after the test; the last one comes first."""
+    with ExitStack() as stack:
+        yield stack.callback

@@ -1,0 +1,122 @@
+"""Where the UML kernel comes from: Debian's packages, installed or only unpacked.
+
+Unpacking needs no root: ``apt-get download`` and ``dpkg-deb -x`` into a cache, once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.kernel.lab.errors import LabUnavailable
+
+# An ordinary user's PATH often lacks the sbin directories.
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A UML kernel's parts on the host's disk.
+
+    ``linux`` is the executable, ``modules`` the directory that holds one directory a kernel
+    version, ``modprobe`` a program that acts as modprobe when it's called by that name.
+    """
+
+    linux: Path
+    modules: Path
+    modprobe: Path
+
+
+def default_cache() -> Path:
+    """Where unpacked packages are kept: the user's cache, or for root one that others can read."""
+    if os.geteuid() == 0:
+        return Path("/var/cache/remusnet/uml")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "remusnet" / "uml"
+
+
+def find_kernel(cache: Path | None = None) -> Kernel:
+    """The installed UML kernel, or one unpacked into ``cache`` (the first time only).
+
+    Raises ``LabUnavailable`` if a package is neither there nor to be had.
+    """
+    cache = default_cache() if cache is None else cache
+    top = Path("/")
+    if not ((top / "usr/bin/linux.uml").exists() and (top / "usr/lib/uml/modules").is_dir()):
+        top = _unpacked("user-mode-linux", cache)
+    modprobe = shutil.which("modprobe", path=SYSTEM_PATH)
+    return Kernel(
+        linux=top / "usr/bin/linux.uml",
+        modules=top / "usr/lib/uml/modules",
+        modprobe=Path(modprobe) if modprobe else _unpacked_kmod(cache),
+    )
+
+
+def _unpacked_kmod(cache: Path) -> Path:
+    top = _unpacked("kmod", cache)
+    # Debian moved it from /bin to /usr/bin after release 12.
+    return next(path for path in (top / "bin/kmod", top / "usr/bin/kmod") if path.exists())
+
+
+def _unpacked(package: str, cache: Path) -> Path:
+    """The directory that ``package`` is unpacked in; complete if it exists at all."""
+    target = cache / package
+    if target.is_dir():
+        return target
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            # The kernel will run as another account, whatever root's umask is.
+            for directory in (cache, cache.parent):
+                directory.chmod(0o755)
+        with _locked(cache / "lock"):
+            if not target.is_dir():
+                _unpack(package, target)
+    except OSError as error:
+        raise LabUnavailable(f"can't keep {package} in {cache}: {error}") from error
+    return target
+
+
+def _unpack(package: str, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="unpack-") as name:
+        scratch = Path(name)
+        # Root's download would otherwise drop to an account that can't write here, and warn.
+        _tool(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package], scratch)
+        (archive,) = scratch.glob("*.deb")
+        _tool(["dpkg-deb", "-x", str(archive), "tree"], scratch)
+        (scratch / "tree").rename(target)
+
+
+def _tool(argv: list[str], directory: Path) -> None:
+    wanted = f"the kernel lab needs Debian's packages user-mode-linux and kmod; {argv[0]}"
+    mend = "install them, or run 'apt-get update' with a network"
+    try:
+        subprocess.run(
+            argv,
+            cwd=directory,
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            umask=0o022,
+        )
+    except FileNotFoundError:
+        raise LabUnavailable(f"{wanted} isn't on this machine: {mend}") from None
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr.strip() or "no reason given").splitlines()[-1]
+        raise LabUnavailable(f"{wanted} said {said!r}: {mend}") from None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,139 @@
+"""The pytest plugin that runs tests marked ``uml`` or ``netns`` inside a lab.
+
+Outside, such a test sets up nothing: its reports come from the pytest inside. Without the lab it is
+skipped, on CI it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.lab.batch import Batch
+from tests.kernel.lab.errors import LabDied, LabUnavailable
+from tests.kernel.lab.inside import VARIABLE
+from tests.kernel.lab.netns import Netns
+from tests.kernel.lab.runs import Lab
+from tests.kernel.lab.uml import Uml
+from tests.kernel.lab.visible import inside
+
+LABS: Mapping[str, Callable[[], Lab]] = {"uml": Uml, "netns": Netns}
+MARKERS = (
+    "uml(timeout=120): runs as root in a UML kernel, all such tests of a session in one boot",
+    "netns(timeout=120): runs as root in fresh namespaces of the running kernel",
+)
+_TIMEOUT_SECONDS = 120
+
+
+class LabPlugin:
+    """Hands the items of each lab to one ``Batch``."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._batches: dict[str, Batch] = {}
+        self._unavailable: dict[str, str] = {}
+        self._scratch: list[tempfile.TemporaryDirectory[str]] = []
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Both labs belong to the kernel tests: ``-m kernel`` selects them."""
+        if _lab_of(item) is not None:
+            item.add_marker("kernel")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put lab tests first: no fixture of other tests is alive while theirs are reported."""
+        items.sort(key=lambda item: _lab_of(item) is None)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> object:
+        """Replay what the pytest inside reports of this test."""
+        name = _lab_of(item)
+        if name is None:
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in self._reports(name, item):
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def pytest_sessionfinish(self) -> None:
+        """End the labs, also after ``-x`` or Ctrl-C."""
+        for batch in self._batches.values():
+            batch.close()
+        for scratch in self._scratch:
+            scratch.cleanup()
+
+    def _reports(self, name: str, item: pytest.Item) -> list[pytest.TestReport]:
+        try:
+            return list(self._batch(name, item).reports(item.nodeid))
+        except LabUnavailable as error:
+            if os.environ.get("CI") == "true":
+                return _made_up(item, "failed", f"no lab {name!r}: {error}")
+            where, line, _ = item.location
+            return _made_up(item, "skipped", (where, (line or 0) + 1, f"Skipped: {error}"))
+        except LabDied as error:
+            return _made_up(item, "failed", str(error))
+
+    def _batch(self, name: str, item: pytest.Item) -> Batch:
+        if name in self._unavailable:
+            raise LabUnavailable(self._unavailable[name])
+        # xdist hands out tests one by one, so no worker knows which others will be its own.
+        key = item.nodeid if hasattr(self._config, "workerinput") else name
+        if key not in self._batches:
+            items = [item] if key == item.nodeid else item.session.items
+            try:
+                self._batches[key] = self._new_batch(name, items)
+            except LabUnavailable as error:
+                self._unavailable[name] = str(error)
+                raise
+        return self._batches[key]
+
+    def _new_batch(self, name: str, items: list[pytest.Item]) -> Batch:
+        lab = LABS[name]()
+        scratch = tempfile.TemporaryDirectory(prefix="remusnet-inside-")
+        self._scratch.append(scratch)
+        place = inside(self._config.rootpath, lab.account, Path(scratch.name))
+        timeouts = {item.nodeid: _timeout(item) for item in items if _lab_of(item) == name}
+        return Batch(lab, place, self._config, timeouts)
+
+
+def _lab_of(item: pytest.Item) -> str | None:
+    return next((name for name in LABS if item.get_closest_marker(name)), None)
+
+
+def _timeout(item: pytest.Item) -> float:
+    """The seconds that a test may take: its nearest marker's."""
+    marks = (mark for mark in item.iter_markers() if mark.name in LABS)
+    return next((float(m.kwargs["timeout"]) for m in marks if m.kwargs), _TIMEOUT_SECONDS)
+
+
+def _made_up(
+    item: pytest.Item, outcome: str, why: str | tuple[str, int, str]
+) -> list[pytest.TestReport]:
+    """The reports of a test that no pytest inside has reported."""
+    phases = (
+        [("setup", outcome, why)]
+        if outcome == "skipped"
+        else [
+            ("setup", "passed", None),
+            ("call", outcome, why),
+        ]
+    )
+    return [
+        pytest.TestReport(
+            item.nodeid, item.location, dict.fromkeys(item.keywords, 1), result, text, when
+        )
+        for when, result, text in [*phases, ("teardown", "passed", None)]
+    ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers; outside a lab, take over the tests that carry them."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if VARIABLE not in os.environ and not config.pluginmanager.has_plugin("lab"):
+        config.pluginmanager.register(LabPlugin(config), "lab")

@@ -1,0 +1,188 @@
+"""A job in a lab: start it, watch it, end it and everything it started.
+
+A lab and its host share one directory. The host writes ``job`` (a shell script) there, the lab
+writes ``stdout``, ``stderr`` and, when the job has ended, ``status``.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from tests.kernel.lab.account import Account
+from tests.kernel.lab.errors import LabDied
+from tests.kernel.lab.kernel import SYSTEM_PATH
+
+HERE = Path(__file__).resolve().parent
+
+# No lab outlives this, even if whoever started it was killed and could not end it.
+_BACKSTOP_SECONDS = 3600
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run in a lab: ``argv``, in the directory ``cwd``, with ``env`` added to a bare one.
+
+    ``writable`` names directories of the host that the job may write beside its own.
+    """
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: Path = Path("/")
+    writable: Sequence[Path] = ()
+
+    def script(self) -> str:
+        """The job as a shell script."""
+        environment = {
+            "HOME": "/run/home",
+            "TMPDIR": "/run/tmp",
+            "LANG": "C.UTF-8",
+            # What runs inside is the host's, often read-only, and shared with other Pythons.
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **self.env,
+        }
+        # Programs that a lab brings along, such as modprobe, come first.
+        path = f'export PATH="$LAB_JOB/bin:{SYSTEM_PATH}"'
+        exports = (f"export {name}={shlex.quote(value)}" for name, value in environment.items())
+        # exit: a directory that isn't there ends the job with the shell's message and status 2.
+        enter = f"cd {shlex.quote(str(self.cwd))} || exit"
+        return "\n".join([path, *exports, enter, f"exec {shlex.join(self.argv)}", ""])
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a job ended: its exit status, what it wrote, and what its kernel wrote to the console."""
+
+    status: int
+    stdout: str
+    stderr: str
+    console: str
+
+
+class Lab(Protocol):
+    """Somewhere to run jobs."""
+
+    @property
+    def account(self) -> Account | None:
+        """The account of the host that jobs have the rights of, if it isn't the caller's own."""
+
+    def start(self, job: Job) -> Run:
+        """Start a job; raises ``LabUnavailable`` if the lab can't be had on this machine."""
+
+
+class Run:
+    """A job under way. Leaving its context ends it and removes its directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def prepare(cls, job: Job, account: Account | None) -> Run:
+        """A directory for ``job`` that is ``account``'s (none: the caller's); nothing is begun."""
+        # A user's own TMPDIR may be closed to the account; the system's is not.
+        parent = "/tmp" if account is not None and account.change else None
+        run = cls(Path(tempfile.mkdtemp(prefix="remusnet-lab-", dir=parent)))
+        for script in HERE.glob("*.sh"):
+            shutil.copyfile(script, run.directory / script.name)
+            (run.directory / script.name).chmod(0o755)
+        (run.directory / "job").write_text(job.script(), encoding="utf-8")
+        if account is not None and account.change:
+            for path in (run.directory, *run.directory.iterdir()):
+                os.chown(path, account.uid, account.gid)
+        return run
+
+    def begin(self, argv: Sequence[str], env: Mapping[str, str], account: Account | None) -> None:
+        """Start the lab's process as the head of its own session and process group."""
+        with (self.directory / "console").open("wb") as console:
+            self._process = subprocess.Popen(
+                ["timeout", "-k", "5", str(_BACKSTOP_SECONDS), *argv],
+                cwd=self.directory,
+                env={"PATH": SYSTEM_PATH, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **(account.drop() if account is not None else {}),
+            )
+
+    def ended(self) -> bool:
+        """Whether the lab's process has ended (it stays a zombie until ``stop``)."""
+        if self._process is None or self._process.returncode is not None:
+            return True
+        options = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        return os.waitid(os.P_PID, self._process.pid, options) is not None
+
+    def stop(self) -> None:
+        """End the lab's whole process group: first politely, then surely."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        if not self.ended():
+            os.killpg(self._process.pid, signal.SIGTERM)
+            deadline = time.monotonic() + 5
+            while not self.ended() and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+        # The zombie keeps the group's number from being given to somebody else until here.
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def read(self, name: str) -> str:
+        """A file of the shared directory as text; empty if it isn't there."""
+        try:
+            return (self.directory / name).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def wait(self, timeout: float, watch: Callable[[], None] = lambda: None) -> Result:
+        """Wait for the job's end, calling ``watch`` meanwhile and once after it.
+
+        Raises ``LabDied`` if the lab ended without a status of the job, or if ``timeout`` seconds
+        passed (``TimeoutError`` is its cause).
+        """
+        deadline = time.monotonic() + timeout
+        while not self.ended():
+            if time.monotonic() > deadline:
+                self.stop()
+                watch()
+                late = TimeoutError(f"stopped after {timeout:g} s")
+                raise LabDied(self.last_words(str(late))) from late
+            watch()
+            time.sleep(_POLL_SECONDS)
+        self.stop()
+        watch()
+        status = self.read("status").strip()
+        if not status:
+            raise LabDied(self.last_words("the kernel ended before the job did"))
+        return Result(int(status), self.read("stdout"), self.read("stderr"), self.read("console"))
+
+    def last_words(self, why: str) -> str:
+        """``why``, and the ends of what the console and the job showed."""
+        parts = [why]
+        for name in ("console", "stdout", "stderr"):
+            tail = self.read(name).replace("\r", "").splitlines()[-40:]
+            if tail:
+                parts += [f"--- the end of its {name} ---", *tail]
+        return "\n".join(parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
