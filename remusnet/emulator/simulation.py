@@ -1,0 +1,123 @@
+"""One recording under several policies: judge, replay, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from remusnet.classify.columns import Columns, columns
+from remusnet.classify.judging import Judgement, judge_frames
+from remusnet.emulator.guest import Guest, find_guest
+from remusnet.emulator.replay import Deliveries, replay
+from remusnet.emulator.schedule import Checkpoints, Schedule
+from remusnet.errors import InvalidInput, quoted
+from remusnet.frames import Frames, Int64s
+from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
+from remusnet.metrics.output_commit import output_commit
+from remusnet.metrics.rtp import rtp_streams
+from remusnet.metrics.tcp import hold_percentiles, tcp_connections
+from remusnet.plan.limits import LARGEST_LIMIT
+from remusnet.policy.match import TCP
+from remusnet.policy.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """What was measured, and for each outcome the frames that left, in order, at their times."""
+
+    comparison: Comparison
+    released: tuple[Frames, ...]
+
+
+def simulate(
+    frames: Frames,
+    policies: Sequence[Policy],
+    schedule: Schedule,
+    limit: int,
+    *,
+    capture: str,
+    guest: str | None = None,
+) -> Simulation:
+    """Replay ``frames`` under each of ``policies``, with a plug of ``limit`` bytes.
+
+    ``capture``: what to call the recording; ``guest``: see `find_guest`.
+
+    Raises InvalidInput: no guest traffic, two policies of one name, a limit that the kernel can't
+    be told, or a recording that the schedule can't cover.
+    """
+    names = [policy.name for policy in policies]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"policy {quoted(name)} is there twice; each run needs its own name")
+    if not 1 <= limit <= LARGEST_LIMIT:
+        raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
+    headers = columns(frames)
+    found = find_guest(headers, guest)
+    checkpoints = schedule.checkpoints(
+        int(frames.time_ns.min()), int(frames.time_ns[found.sent].max())
+    )
+    setting = Setting(
+        capture=capture,
+        guest=found.address,
+        guest_reason=found.reason,
+        guest_frames=int(found.sent.sum()),
+        schedule=str(schedule.kind),
+        interval_ns=schedule.interval_ns,
+        pause_ns=schedule.pause_ns,
+        commit_delay_ns=schedule.commit_delay_ns,
+        period_ns=schedule.period_ns,
+        limit=limit,
+    )
+    outcomes, released = [], []
+    for judgement in judge_frames(list(policies), frames, headers):
+        deliveries = replay(
+            frames.time_ns, frames.length, found.sent, judgement.hold, checkpoints, limit
+        )
+        left = frames.at(deliveries.time_ns).take(deliveries.order)
+        outcomes.append(_measure(frames, headers, found, judgement, checkpoints, deliveries, left))
+        released.append(left)
+    return Simulation(Comparison(setting, tuple(outcomes)), tuple(released))
+
+
+def _measure(
+    frames: Frames,
+    headers: Columns,
+    guest: Guest,
+    judgement: Judgement,
+    checkpoints: Checkpoints,
+    deliveries: Deliveries,
+    left: Frames,
+) -> Outcome:
+    streams = []
+    for stream in rtp_streams(left, _rows(headers, deliveries.order)):
+        first = int(deliveries.order[stream.frames].min())
+        streams.append((first, Stream(stream, bool(guest.sent[first]))))
+    # In the recording's order, which is the same under every policy.
+    streams.sort(key=lambda each: each[0])
+    held = np.flatnonzero(guest.sent & judgement.hold & ~deliveries.dropped)
+    held_tcp = held[headers.protocol[held] == TCP]
+    sent_ns, left_ns = frames.time_ns, deliveries.time_ns
+    return Outcome(
+        policy=judgement.policy.name,
+        streams=tuple(stream for _, stream in streams),
+        tcp=hold_percentiles(sent_ns[held_tcp], left_ns[held_tcp]),
+        connections=tuple(tcp_connections(headers, held, sent_ns[held], left_ns[held])),
+        output_commit=output_commit(
+            sent_ns[guest.sent],
+            left_ns[guest.sent],
+            judgement.hold[guest.sent],
+            deliveries.dropped[guest.sent],
+            checkpoints.suspend_ns,
+            checkpoints.commit_ns,
+        ),
+        suspend_ns=checkpoints.suspend_ns,
+        commit_ns=checkpoints.commit_ns,
+    )
+
+
+def _rows(headers: Columns, indices: Int64s) -> Columns:
+    """The columns of the frames at ``indices``, in that order."""
+    arrays = [each.name for each in fields(headers) if each.name != "oddities"]
+    return replace(headers, **{name: getattr(headers, name)[indices] for name in arrays})

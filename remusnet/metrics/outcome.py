@@ -1,0 +1,104 @@
+"""What a policy did to a guest's traffic: all that is measured of one run, and of several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remusnet.frames import Int64s
+from remusnet.metrics.output_commit import OutputCommit
+from remusnet.metrics.rtp import RtpStream
+from remusnet.metrics.tcp import HoldTimes, TcpConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An RTP stream as it left; ``from_guest``: whether the guest sent it."""
+
+    rtp: RtpStream
+    from_guest: bool
+
+    def to_json(self) -> dict[str, object]:
+        """The stream's own JSON and ``from_guest``."""
+        return {**self.rtp.to_json(), "from_guest": self.from_guest}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """One run of one policy.
+
+    ``streams``: in order of their first packets in the recording. ``tcp``: how much later than
+    recorded the guest's TCP frames left that were held, a pause included; ``connections``: the same
+    for each connection. ``suspend_ns``, ``commit_ns``: int64[m], on the capture's clock.
+    """
+
+    policy: str
+    streams: tuple[Stream, ...]
+    tcp: HoldTimes
+    connections: tuple[TcpConnection, ...]
+    output_commit: OutputCommit
+    suspend_ns: Int64s
+    commit_ns: Int64s
+
+    def to_json(self) -> dict[str, object]:
+        """One element of ``runs`` in ``simulate --json``."""
+        epochs = zip(self.suspend_ns.tolist(), self.commit_ns.tolist(), strict=True)
+        return {
+            "policy": self.policy,
+            "streams": [stream.to_json() for stream in self.streams],
+            "tcp": {
+                "hold_ms": self.tcp.to_json(),
+                "connections": [
+                    {"flow": each.flow, "frames": each.frames, "hold_ms": each.hold.to_json()}
+                    for each in self.connections
+                ],
+            },
+            "output_commit": self.output_commit.to_json(),
+            "epochs": [{"suspend_ns": suspend, "commit_ns": commit} for suspend, commit in epochs],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the runs have in common. ``guest``: its address; ``guest_reason``: why it was taken."""
+
+    capture: str
+    guest: str
+    guest_reason: str
+    guest_frames: int
+    schedule: str
+    interval_ns: int
+    pause_ns: int
+    commit_delay_ns: int
+    period_ns: int
+    limit: int
+
+    def to_json(self) -> dict[str, object]:
+        """The keys of ``simulate --json`` beside ``runs``."""
+        return {
+            "capture": self.capture,
+            "guest": {
+                "address": self.guest,
+                "reason": self.guest_reason,
+                "frames": self.guest_frames,
+            },
+            "schedule": {
+                "kind": self.schedule,
+                "interval_ns": self.interval_ns,
+                "pause_ns": self.pause_ns,
+                "commit_delay_ns": self.commit_delay_ns,
+                "period_ns": self.period_ns,
+            },
+            "limit_bytes": self.limit,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The same traffic under several policies."""
+
+    setting: Setting
+    outcomes: tuple[Outcome, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """All of ``simulate --json``."""
+        return {**self.setting.to_json(), "runs": [each.to_json() for each in self.outcomes]}

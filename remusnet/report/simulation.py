@@ -1,0 +1,172 @@
+"""What a replay found, for a person (tables) and for a script (JSON)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
+from remusnet.units import format_duration, format_size
+
+OPEN_LOOP = (
+    "Open loop: these are the recorded frames at other times. Nobody reacts to the delay, so real "
+    "TCP would send slower, and SIP over UDP would send again. Pause and commit delay are "
+    "assumptions until you have measured yours."
+)
+MOST_STREAMS = 20
+"""Streams that get a table. A capture can have thousands; JSON has them all."""
+
+_NONE = "-"
+
+Cell = Callable[[Outcome], str]
+
+
+def simulation_json(comparison: Comparison) -> str:
+    """The document of ``simulate --json``, indented; see docs/reference/simulate.md."""
+    return json.dumps(comparison.to_json(), indent=2, allow_nan=False)
+
+
+def print_simulation(console: Console, comparison: Comparison) -> None:
+    """What was simulated, the policies side by side, and each RTP stream."""
+    for line in _setting(comparison.setting):
+        console.print(line, soft_wrap=True)
+    console.print()
+    console.print(_side_by_side(comparison.outcomes))
+    _print_streams(console, comparison.outcomes)
+    console.print()
+    console.print(Text(OPEN_LOOP))
+
+
+def _setting(setting: Setting) -> Iterator[Text]:
+    guest = f"{setting.guest} ({setting.guest_reason}), {setting.guest_frames} frames"
+    times = (setting.interval_ns, setting.pause_ns, setting.commit_delay_ns)
+    interval, pause, delay = map(format_duration, times)
+    period = (
+        f"a checkpoint every {format_duration(setting.period_ns)} (schedule {setting.schedule}: "
+        f"interval {interval}, pause {pause}, commit delay {delay})"
+    )
+    for name, value in (
+        ("capture", _plain(setting.capture)),
+        ("guest", guest),
+        ("Remus", period),
+        ("plug", f"{format_size(setting.limit)} at most"),
+    ):
+        yield Text.assemble((f"{name:8}", "bold"), value)
+
+
+def _plain(text: str) -> str:
+    """A path without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _side_by_side(outcomes: tuple[Outcome, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    for outcome in outcomes:
+        table.add_column(outcome.policy, justify="right", overflow="fold")
+    for title, rows in _ROWS:
+        table.add_row(Text(title, "bold"))
+        for name, cell in rows:
+            table.add_row(f"  {name}", *(Text(cell(outcome)) for outcome in outcomes))
+    table.add_row("  violations of output commit", *map(_violations, outcomes))
+    return table
+
+
+def _violations(outcome: Outcome) -> Text:
+    count = outcome.output_commit.violations
+    return Text(str(count), "bold red" if count else "green")
+
+
+def _print_streams(console: Console, outcomes: tuple[Outcome, ...]) -> None:
+    """A small table for each stream: what every policy made of it."""
+    found: dict[tuple[str, int], list[tuple[str, Stream]]] = {}
+    for outcome in outcomes:
+        for stream in outcome.streams:
+            rows = found.setdefault((stream.rtp.flow, stream.rtp.ssrc), [])
+            rows.append((outcome.policy, stream))
+    for rows in list(found.values())[:MOST_STREAMS]:
+        stream = rows[0][1]
+        direction = "from the guest" if stream.from_guest else "not from the guest"
+        console.print()
+        console.print(
+            Text(f"RTP {stream.rtp.flow} {stream.rtp.ssrc_text}, {direction}", "bold"),
+            soft_wrap=True,
+        )
+        console.print(_stream_table(rows))
+    if len(found) > MOST_STREAMS:
+        console.print(Text(f"\nand {len(found) - MOST_STREAMS} streams more: --json has all"))
+
+
+def _stream_table(rows: list[tuple[str, Stream]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("  policy", min_width=18, overflow="fold")
+    for name in ("packets", "lost", "mean ms", "peak ms", "burst"):
+        table.add_column(name, justify="right", min_width=8, no_wrap=True)
+    for policy, stream in rows:
+        rtp = stream.rtp
+        table.add_row(
+            f"  {policy}",
+            str(rtp.packets),
+            str(rtp.lost),
+            _ms(rtp.jitter_ms.mean),
+            _ms(rtp.jitter_ms.max),
+            _burst(rtp.bursts.median, rtp.bursts.max),
+        )
+    return table
+
+
+def _burst(median: float, largest: int) -> str:
+    return f"{median:g} / {largest}"
+
+
+def _ms(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}"
+
+
+def _worst(measure: Callable[[Stream], float]) -> Cell:
+    """The largest value over the guest's own streams: those are what Remus delays."""
+
+    def cell(outcome: Outcome) -> str:
+        values = [measure(stream) for stream in outcome.streams if stream.from_guest]
+        return _ms(max(values)) if values else _NONE
+
+    return cell
+
+
+def _bursts(outcome: Outcome) -> str:
+    bursts = [stream.rtp.bursts for stream in outcome.streams if stream.from_guest]
+    if not bursts:
+        return _NONE
+    return _burst(max(each.median for each in bursts), max(each.max for each in bursts))
+
+
+_ROWS: tuple[tuple[str, tuple[tuple[str, Cell], ...]], ...] = (
+    (
+        "RTP from the guest (worst stream)",
+        (
+            ("jitter, mean (ms)", _worst(lambda stream: stream.rtp.jitter_ms.mean)),
+            ("jitter, peak (ms)", _worst(lambda stream: stream.rtp.jitter_ms.max)),
+            ("packets a burst, median / max", _bursts),
+        ),
+    ),
+    (
+        "Delay of TCP that is held (SIP)",
+        (
+            ("median (ms)", lambda outcome: _ms(outcome.tcp.median)),
+            ("p99 (ms)", lambda outcome: _ms(outcome.tcp.p99)),
+            ("max (ms)", lambda outcome: _ms(outcome.tcp.max)),
+        ),
+    ),
+    (
+        "Frames from the guest",
+        (
+            ("held until their commit", lambda outcome: str(outcome.output_commit.held)),
+            ("  dropped: the plug was full", lambda outcome: str(outcome.output_commit.dropped)),
+            ("let pass before their commit", lambda outcome: str(outcome.output_commit.bypassed)),
+        ),
+    ),
+)
