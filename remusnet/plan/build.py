@@ -1,0 +1,58 @@
+"""From what a user asks for to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from remusnet.classify.filters import Classification
+from remusnet.classify.hazards import hazards_of_policy
+from remusnet.classify.u32 import compile_u32
+from remusnet.errors import InvalidInput, quoted, suggestion
+from remusnet.plan.limits import LARGEST_LIMIT, plug_limit
+from remusnet.plan.plan import Plan, protections
+from remusnet.policy.policy import Policy
+
+CLASSIFIERS: dict[str, Callable[[Policy], Classification]] = {"u32": compile_u32}
+"""Back ends by the name that ``--classifier`` takes."""
+
+LARGEST_FRAME = 65536 + 14
+"""A GSO frame of 64 KiB and its Ethernet header: a plug that can't take one holds nothing back."""
+
+
+def build_plan(
+    vifs: Sequence[str],
+    policy: Policy,
+    *,
+    classifier: str = "u32",
+    buffer: str | None = None,
+    rate: int,
+    interval_ns: int,
+    limit: int | None = None,
+) -> Plan:
+    """The plan that holds what ``policy`` holds of what the guests behind ``vifs`` send.
+
+    ``rate``: bits a second of the link, ``interval_ns``: the checkpoint interval; from them the
+    plug's limit in bytes, unless ``limit`` gives it. Raises InvalidInput.
+    """
+    if classifier not in CLASSIFIERS:
+        raise InvalidInput(
+            f"unknown classifier: {quoted(classifier)}{suggestion(classifier, CLASSIFIERS)}; "
+            f"known are {', '.join(CLASSIFIERS)}"
+        )
+    if limit is None:
+        limit = plug_limit(rate, interval_ns)
+    if not LARGEST_FRAME <= limit <= LARGEST_LIMIT:
+        raise InvalidInput(
+            f"invalid limit: {limit} bytes; expected {LARGEST_FRAME} (one GSO frame) "
+            f"to {LARGEST_LIMIT}"
+        )
+    return Plan(
+        CLASSIFIERS[classifier](policy), protections(vifs, buffer), limit, _warnings(policy)
+    )
+
+
+def _warnings(policy: Policy) -> tuple[str, ...]:
+    return tuple(
+        f"{hazard.text} ({', '.join(dict.fromkeys(examples))})"
+        for hazard, examples in hazards_of_policy(policy)
+    )

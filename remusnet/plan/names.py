@@ -1,0 +1,52 @@
+"""Device names: which the kernel and a shell can take, and what a buffer device is called."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from remusnet.errors import InvalidInput, quoted
+
+LONGEST_NAME = 15
+"""IFNAMSIZ less the terminating zero (linux/if.h)."""
+
+# Narrower than dev_valid_name() of net/core/dev.c: no option, no path, nothing a shell looks at.
+_DEVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
+_DIGEST_LENGTH = LONGEST_NAME - len("ifb-")
+
+
+def check_device_name(name: str) -> str:
+    """``name``, if a network device of ours can be called so.
+
+    Raises InvalidInput for an empty or overlong name, and for characters outside A-Z a-z 0-9 . _ -.
+    """
+    if not name:
+        raise InvalidInput("invalid device name: it is empty")
+    if len(name) > LONGEST_NAME:
+        raise InvalidInput(
+            f"invalid device name: {quoted(name)} has {len(name)} characters, "
+            f"Linux takes at most {LONGEST_NAME}"
+        )
+    if not _DEVICE_NAME.fullmatch(name):
+        raise InvalidInput(
+            f"invalid device name: {quoted(name)}; expected letters, digits, '.', '_' and '-', "
+            "as in vif1.0 or vif1.0-emu"
+        )
+    return name
+
+
+def buffer_name(vif: str) -> str:
+    """The buffer device of ``vif``: ``ifb-1.0`` for ``vif1.0``, ``ifb-eth0`` for ``eth0``.
+
+    A name that would be too long, or that another vif could claim, is hashed.
+
+    >>> buffer_name("vif1.0-emu")
+    'ifb-1.0-emu'
+    """
+    rest = vif.removeprefix("vif")
+    # "1.0" must not share the buffer of "vif1.0".
+    ambiguous = rest == vif and vif[:1].isdigit()
+    name = f"ifb-{rest}"
+    if not rest or ambiguous or len(name) > LONGEST_NAME:
+        name = f"ifb-{hashlib.sha256(vif.encode()).hexdigest()[:_DIGEST_LENGTH]}"
+    return name

@@ -1,0 +1,306 @@
+"""What is done to the kernel, one step each, and what takes it back.
+
+An operation is data. `remusnet.plan.render` prints it, `remusnet.kernel` executes it; neither knows
+of a step that is not here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from remusnet.classify.filters import Filter, U32Key, protocol_name
+from remusnet.policy.verdict import Verdict
+
+Json = dict[str, object]
+OWNER = "remusnet"
+"""What our marks begin with: the alias of a buffer device, the cookie of an action."""
+COOKIE = OWNER.encode("ascii").hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One ``ip`` or ``tc`` command. ``may_fail``: why its failure is no mistake, if so."""
+
+    program: str
+    arguments: tuple[str, ...]
+    may_fail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Base of all operations. ``kind`` is its name in JSON."""
+
+    kind: ClassVar[str] = ""
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """The same in ``ip`` and ``tc``."""
+        raise NotImplementedError
+
+    @property
+    def arguments(self) -> Json:
+        """What it is about, for JSON."""
+        raise NotImplementedError
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        """What takes it back; empty where an earlier operation's undo does."""
+        return ()
+
+    @property
+    def why(self) -> str:
+        """For a person who reads the plan; empty where the command says it all."""
+        return ""
+
+    def to_json(self) -> Json:
+        """``{"kind", "arguments", "undo": [...]}``."""
+        return {
+            "kind": self.kind,
+            "arguments": self.arguments,
+            "undo": [each.to_json() for each in self.undo],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDevice(Operation):
+    """An operation that needs nothing but a device's name."""
+
+    device: str
+
+    @property
+    def arguments(self) -> Json:
+        return {"device": self.device}
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBuffer(_OnDevice):
+    """Adds an IFB with one queue: with more, ``mq`` would be its root instead of the plug."""
+
+    kind: ClassVar[str] = "create-buffer"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        text = f"link add name {self.device} numtxqueues 1 numrxqueues 1 type ifb"
+        return (Command("ip", tuple(text.split())),)
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        return (DeleteBuffer(self.device),)
+
+    @property
+    def why(self) -> str:
+        return "The buffer device. One queue, so that the plug can be its root."
+
+
+@dataclass(frozen=True, slots=True)
+class MarkBuffer(_OnDevice):
+    """Names the owner in the device's alias, which survives and can be read back."""
+
+    alias: str
+    kind: ClassVar[str] = "mark-buffer"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return (Command("ip", ("link", "set", "dev", self.device, "alias", self.alias)),)
+
+    @property
+    def arguments(self) -> Json:
+        return {"device": self.device, "alias": self.alias}
+
+
+@dataclass(frozen=True, slots=True)
+class QuietBuffer(_OnDevice):
+    """Keeps the device's own IPv6 router solicitations out of the plug."""
+
+    kind: ClassVar[str] = "quiet-buffer"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        arguments = ("link", "set", "dev", self.device, "addrgenmode", "none")
+        return (Command("ip", arguments, may_fail="a kernel without IPv6 refuses it"),)
+
+    @property
+    def why(self) -> str:
+        return "No IPv6 solicitations of its own in the plug."
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseBuffer(_OnDevice):
+    """Brings the device up: redirection to a device that is down drops."""
+
+    kind: ClassVar[str] = "raise-buffer"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return (Command("ip", ("link", "set", "dev", self.device, "up")),)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBuffer(_OnDevice):
+    """Deletes the buffer device, and with it its plug and what that still holds."""
+
+    kind: ClassVar[str] = "delete-buffer"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return (Command("ip", ("link", "delete", "dev", self.device)),)
+
+
+@dataclass(frozen=True, slots=True)
+class AddPlug(_OnDevice):
+    """Makes a plug the root qdisc, with its limit in bytes; it starts closed.
+
+    The limit is always given: the kernel's default (an IFB's 32 packets) is less than one GSO
+    frame, and a plug added without any drops everything.
+    """
+
+    limit: int
+    kind: ClassVar[str] = "add-plug"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        text = f"qdisc add dev {self.device} root plug limit {self.limit}"
+        return (Command("tc", tuple(text.split())),)
+
+    @property
+    def arguments(self) -> Json:
+        return {"device": self.device, "limit": self.limit}
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        return (ReleasePlug(self.device), DrainPlug(self.device), DeletePlug(self.device))
+
+    @property
+    def why(self) -> str:
+        return f"The plug: holds up to {self.limit} bytes."
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPlug(_OnDevice):
+    """RELEASE_INDEFINITE: what is held leaves, and all that comes passes."""
+
+    kind: ClassVar[str] = "open-plug"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        text = f"qdisc change dev {self.device} root plug release_indefinite"
+        return (Command("tc", tuple(text.split())),)
+
+    @property
+    def why(self) -> str:
+        return "Open until the first checkpoint: an idle buffer must not stall the guest's TCP."
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePlug(OpenPlug):
+    """The same at the end of a protection, before the plug is deleted."""
+
+    kind: ClassVar[str] = "release-plug"
+
+    @property
+    def why(self) -> str:
+        return "What is held leaves, before the plug is deleted."
+
+
+@dataclass(frozen=True, slots=True)
+class DrainPlug(_OnDevice):
+    """Waits until an open plug is empty: deleting it loses what it still holds."""
+
+    kind: ClassVar[str] = "drain-plug"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return ()
+
+    @property
+    def why(self) -> str:
+        return "Wait until it is empty."
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePlug(_OnDevice):
+    """Deletes the root qdisc of the buffer device."""
+
+    kind: ClassVar[str] = "delete-plug"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return (Command("tc", ("qdisc", "delete", "dev", self.device, "root")),)
+
+
+@dataclass(frozen=True, slots=True)
+class AddIngress(_OnDevice):
+    """Gives the vif the qdisc at which its guest's frames can be classified."""
+
+    kind: ClassVar[str] = "add-ingress"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return (Command("tc", ("qdisc", "add", "dev", self.device, "ingress")),)
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        return (DeleteIngress(self.device),)
+
+    @property
+    def why(self) -> str:
+        return f"What the guest sends enters Dom0 at {self.device}: classify it there."
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteIngress(_OnDevice):
+    """Deletes the ingress qdisc of the vif with all its filters."""
+
+    kind: ClassVar[str] = "delete-ingress"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return (Command("tc", ("qdisc", "delete", "dev", self.device, "ingress")),)
+
+
+@dataclass(frozen=True, slots=True)
+class AddFilter(_OnDevice):
+    """Adds one filter at the vif's ingress; a hold redirects to ``buffer``.
+
+    A bypass has no action: a filter that matches and does nothing lets pass, and needs no act_gact.
+    """
+
+    buffer: str
+    filter: Filter
+    kind: ClassVar[str] = "add-filter"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        where = f"filter add dev {self.device} parent ffff: protocol"
+        what = f"{protocol_name(self.filter.protocol)} pref {self.filter.pref} u32"
+        keys = " ".join(map(_key_text, self.filter.match.keys))
+        if self.filter.verdict is Verdict.HOLD:
+            then = f"action mirred egress redirect dev {self.buffer} cookie {COOKIE}"
+        else:
+            then = "flowid ffff:1"
+        return (Command("tc", tuple(f"{where} {what} {keys} {then}".split())),)
+
+    @property
+    def arguments(self) -> Json:
+        return {
+            "device": self.device,
+            "buffer": self.buffer,
+            "pref": self.filter.pref,
+            "protocol": protocol_name(self.filter.protocol),
+            "classifier": "u32",
+            "keys": [
+                {"offset": key.offset, "mask": f"{key.mask:#010x}", "value": f"{key.value:#010x}"}
+                for key in self.filter.match.keys
+            ],
+            "verdict": str(self.filter.verdict),
+            "comment": self.filter.comment,
+        }
+
+    @property
+    def why(self) -> str:
+        return self.filter.comment
+
+
+def _key_text(key: U32Key) -> str:
+    return f"match u32 {key.value:#010x} {key.mask:#010x} at {key.offset}"

@@ -1,0 +1,110 @@
+"""A policy on one or more vifs, as operations in the order in which they are safe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from remusnet.classify.filters import Classification
+from remusnet.errors import InvalidInput
+from remusnet.plan.names import buffer_name, check_device_name
+from remusnet.plan.operations import (
+    OWNER,
+    AddFilter,
+    AddIngress,
+    AddPlug,
+    CreateBuffer,
+    Json,
+    MarkBuffer,
+    OpenPlug,
+    Operation,
+    QuietBuffer,
+    RaiseBuffer,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """One buffer device and the vifs whose held frames go to it."""
+
+    buffer: str
+    vifs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What protects ``protections`` with ``classification``; plugs hold up to ``limit`` bytes.
+
+    ``warnings``: one sentence each, what the user should know before it is applied.
+    """
+
+    classification: Classification
+    protections: tuple[Protection, ...]
+    limit: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """In order: nothing is redirected before the plug that takes it is there and open."""
+        return tuple(
+            operation for protection in self.protections for operation in self._protect(protection)
+        )
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        """What takes the whole plan back, in reverse order."""
+        return tuple(each for done in reversed(self.operations) for each in done.undo)
+
+    @property
+    def vifs(self) -> tuple[str, ...]:
+        """All vifs of the plan."""
+        return tuple(vif for protection in self.protections for vif in protection.vifs)
+
+    def _protect(self, protection: Protection) -> Iterator[Operation]:
+        buffer = protection.buffer
+        yield CreateBuffer(buffer)
+        yield MarkBuffer(buffer, alias_of(protection))
+        yield QuietBuffer(buffer)
+        yield RaiseBuffer(buffer)
+        yield AddPlug(buffer, self.limit)
+        yield OpenPlug(buffer)
+        for vif in protection.vifs:
+            yield AddIngress(vif)
+            for each in self.classification.filters:
+                yield AddFilter(vif, buffer, each)
+
+    def to_json(self) -> Json:
+        """The form of ``remusnet plan --format json``."""
+        return {
+            "policy": self.classification.policy.name,
+            "classifier": self.classification.classifier,
+            "exact": self.classification.exact,
+            "holds_beyond": [str(each) for each in self.classification.beyond],
+            "warnings": list(self.warnings),
+            "limit": self.limit,
+            "protections": [
+                {"buffer": each.buffer, "vifs": list(each.vifs)} for each in self.protections
+            ],
+            "operations": [each.to_json() for each in self.operations],
+        }
+
+
+def alias_of(protection: Protection) -> str:
+    """The mark of ownership on a buffer device: ``remusnet:vif1.0,vif1.0-emu``."""
+    return f"{OWNER}:{','.join(protection.vifs)}"
+
+
+def protections(vifs: Sequence[str], buffer: str | None = None) -> tuple[Protection, ...]:
+    """A buffer device for each of ``vifs``, or ``buffer`` for all of them together.
+
+    Raises InvalidInput for names that no device can have, and for a name given twice.
+    """
+    for name in (*vifs, *([] if buffer is None else [buffer])):
+        check_device_name(name)
+    if len(set(vifs)) != len(vifs):
+        raise InvalidInput(f"a vif is named twice: {' '.join(vifs)}")
+    if buffer is None:
+        return tuple(Protection(buffer_name(vif), (vif,)) for vif in vifs)
+    if buffer in vifs:
+        raise InvalidInput(f"{buffer} can not be the vif and its buffer device")
+    return (Protection(buffer, tuple(vifs)),)
