@@ -13,8 +13,7 @@ import numpy as np
 
 from remusnet.capture import linktypes
 from remusnet.capture.records import MAX_RECORD, rows
-from remusnet.capture.source import label
-from remusnet.errors import InvalidInput
+from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Bytes, Frames
 
 _NS = 1_000_000_000
@@ -31,18 +30,19 @@ def write(path: str | Path, frames: Frames) -> None:
 
     Raises InvalidInput: a time that pcap can't hold, a frame that is too long, an unwritable path.
     """
-    _check(frames, label(path))
+    name = "standard output" if path == "-" else quoted(str(path))
+    _check(frames, name)
     try:
         if path == "-":
             if sys.stdout is None:  # started with its standard output closed
-                raise InvalidInput("cannot write to standard output: it is closed")
+                raise InvalidInput(f"cannot write to {name}: it is closed")
             _write_to(sys.stdout.buffer, frames)
         else:
             _write_file(path, frames)
     except OSError as error:
-        raise InvalidInput(f"cannot write to {label(path)}: {error.strerror}") from None
+        raise InvalidInput(f"cannot write to {name}: {error.strerror}") from None
     except ValueError as error:  # a path that no file can have, such as one with a null byte
-        raise InvalidInput(f"cannot write to {label(path)}: {error}") from None
+        raise InvalidInput(f"cannot write to {name}: {error}") from None
 
 
 def _check(frames: Frames, name: str) -> None:

@@ -85,6 +85,18 @@ def test_standard_output_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None
         capture.write("-", CALL)
 
 
+def test_standard_output_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", buffering=1) as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        with pytest.raises(InvalidInput, match="cannot write to standard output: Broken pipe"):
+            capture.write("-", Frames.of([bytes(100_000)]))
+        # What the pipe's buffer still has must go somewhere when it is closed.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), writing)
+
+
 @pytest.mark.parametrize("time_ns", [-1, -(2**63), 2**32 * NS, 2**63 - 1])
 def test_a_time_that_pcap_cannot_hold_is_refused(time_ns: int, tmp_path: Path) -> None:
     frames = Frames.of([b"a", b"b"], [0, time_ns])

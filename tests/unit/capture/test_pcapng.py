@@ -280,6 +280,8 @@ def with_total(damaged: bytes, total: int) -> bytes:
         block(INTERFACE, struct.pack("<HHI", 1, 0, 0) + struct.pack("<HH", 9, 5) + b"abcd"),
         block(INTERFACE, struct.pack("<HHI", 1, 0, 0) + option(9, b"ab")),
         block(INTERFACE, struct.pack("<HHI", 1, 0, 0) + option(14, b"abcd")),
+        block(INTERFACE, struct.pack("<HHI", 1, 0, 0) + struct.pack("<HH", 2, 5) + b"vif1"),
+        struct.pack("<II", 0x0BAD, 13) + b"x" + struct.pack("<I", 13),
         with_total(enhanced(b"abcd"), 0),
         with_total(enhanced(b"abcd"), 11),
         with_total(enhanced(b"abcd"), 35),
