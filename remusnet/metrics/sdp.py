@@ -76,9 +76,9 @@ def parse_sdp(text: bytes) -> list[Media]:
             session, port = None, None
         elif kind == b"c":
             address = _address(value)
-            if port is None:
+            if address is not None and port is None:
                 session = address
-            else:
+            elif address is not None and port is not None:
                 found[-1] = Media(address, port, encodings)
         elif kind == b"m":
             media = _MEDIA.fullmatch(value)

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from remusnet.metrics.percentiles import Spread, milliseconds, spread
+
+
+def test_percentiles_lie_between_the_closest_ranks() -> None:
+    assert spread(np.arange(101.0)) == Spread(50, 95, 99, 100)
+    assert spread(np.array([1.0, 2.0])) == Spread(1.5, 1.95, 1.99, 2.0)
+
+
+def test_the_order_of_values_does_not_matter() -> None:
+    assert spread(np.array([3.0, 1.0, 2.0])) == spread(np.array([1.0, 2.0, 3.0]))
+
+
+def test_no_values_have_no_percentiles() -> None:
+    assert spread(np.zeros(0)) is None
+
+
+def test_json_shows_whole_nanoseconds() -> None:
+    found = spread(milliseconds(np.array([100_000, 300_000])))
+    assert found is not None
+    assert json.dumps(found.to_json()) == '{"p50": 0.2, "p95": 0.29, "p99": 0.298, "max": 0.3}'

@@ -1,0 +1,133 @@
+"""What session descriptions say of payload types."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remusnet.metrics.payload_types import STATIC, Encoding, common_clock_rate
+from remusnet.metrics.sdp import Media, media_map, parse_sdp
+from tests.unit.metrics import packets as make
+
+OPUS, EVENT = Encoding("opus", 48000), Encoding("telephone-event", 8000)
+
+
+def number(address: str) -> int:
+    parsed = ip_address(address)
+    return int(parsed) if parsed.version == 6 else 0xFFFF << 32 | int(parsed)
+
+
+HERE, THERE = (number("10.0.0.1"), 6000), (number("10.0.0.2"), 7000)
+
+
+def test_a_body_gives_endpoint_and_encodings() -> None:
+    body = make.sdp("10.0.0.1", 6000, ["111 opus/48000/2", "101 telephone-event/8000"])
+    assert parse_sdp(body) == [Media(*HERE, {111: OPUS, 101: EVENT})]
+
+
+def test_a_body_is_found_behind_sip_headers_and_before_the_next_message() -> None:
+    body = make.sdp("2001:db8::1", 6000, ["111 opus/48000/2"])
+    text = make.invite(body) + b"ACK sip:bob@10.0.0.2 SIP/2.0\r\nc=no line of SDP\r\n\r\n"
+    assert parse_sdp(text) == [Media(number("2001:db8::1"), 6000, {111: OPUS})]
+
+
+def test_the_connection_of_a_section_is_stronger_than_the_session_s() -> None:
+    body = make.sdp("10.0.0.9", 6000, ["111 opus/48000"]).replace(
+        b"a=sendrecv", b"c=IN IP4 10.0.0.1/127\r\nm=audio 7000 RTP/SAVPF 101"
+    )
+    first, second = parse_sdp(body + b"a=rtpmap:101 telephone-event/8000\n")
+    assert first == Media(*HERE, {111: OPUS})
+    assert second == Media(number("10.0.0.9"), 7000, {101: EVENT})
+
+
+def test_a_new_description_forgets_the_connection_of_the_last() -> None:
+    first = make.sdp("10.0.0.1", 6000, ["111 opus/48000"])
+    second = b"v=0\r\nm=audio 6002 RTP/AVP 111\r\n"
+    assert [media.address for media in parse_sdp(first + second)] == [HERE[0], None]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a=rtpmap:111",
+        b"a=rtpmap:111 opus",
+        b"a=rtpmap:111 opus/0",
+        b"a=rtpmap:111 opus/999999999999999999999999",
+        b"a=rtpmap:300 opus/48000",
+        b"a=rtpmap:-1 opus/48000",
+        b"a=rtpmap:111 op\xffus/48000",
+        b"c=IN IP4 10.0.0.256",
+        b"c=IN IP4 a.host.name",
+    ],
+)
+def test_lines_that_make_no_sense_are_skipped(line: bytes) -> None:
+    text = b"v=0\r\nm=audio 6000 RTP/AVP 111\r\n" + line + b"\r\na=rtpmap:101 x/8000\r\n"
+    assert parse_sdp(text) == [Media(None, 6000, {101: Encoding("x", 8000)})]
+
+
+def test_sections_that_are_no_rtp_are_skipped() -> None:
+    text = b"v=0\r\nm=image 6000 udptl t38\r\na=rtpmap:111 opus/48000\r\n"
+    assert parse_sdp(text) == []
+
+
+@given(st.binary(max_size=400), st.integers(0, 400), st.integers(0, 400))
+def test_damage_raises_nothing(noise: bytes, start: int, stop: int) -> None:
+    body = make.sdp("10.0.0.1", 6000, ["111 opus/48000/2", "101 telephone-event/8000"])
+    for media in parse_sdp(body[:start] + noise + body[stop:]):
+        assert all(0 <= kind < 128 and e.clock_rate > 0 for kind, e in media.encodings.items())
+
+
+def test_the_receiver_says_what_a_type_means() -> None:
+    """Both use 96 for something else; a packet's type is its receiver's (RFC 3264, 5.1)."""
+    speex = Encoding("speex", 16000)
+    known = media_map([Media(*HERE, {96: OPUS}), Media(*THERE, {96: speex})])
+    assert known.encoding(96, source=HERE, destination=THERE) == speex
+    assert known.encoding(96, source=THERE, destination=HERE) == OPUS
+
+
+def test_the_sender_s_own_words_count_where_the_receiver_has_said_nothing() -> None:
+    known = media_map([Media(*HERE, {96: OPUS})])
+    assert known.encoding(96, source=HERE, destination=THERE) == OPUS
+
+
+def test_behind_a_nat_counts_what_all_descriptions_agree_on() -> None:
+    elsewhere = (number("192.0.2.1"), 1234), (number("192.0.2.2"), 1234)
+    agreed = media_map([Media(*HERE, {96: OPUS}), Media(*THERE, {96: OPUS, 97: EVENT})])
+    assert agreed.encoding(96, *elsewhere) == OPUS
+    assert agreed.encoding(97, *elsewhere) == EVENT
+    split = media_map([Media(*HERE, {96: OPUS}), Media(*THERE, {96: EVENT})])
+    assert split.encoding(96, *elsewhere) is None
+
+
+def test_a_later_description_replaces_an_earlier_one() -> None:
+    known = media_map([Media(*HERE, {96: EVENT, 97: EVENT}), Media(*HERE, {96: OPUS})])
+    assert known.encoding(96, THERE, HERE) == OPUS
+    assert known.encoding(97, THERE, HERE) == EVENT
+
+
+def test_g722_has_a_clock_of_8000() -> None:
+    """It samples at 16000 Hz; RFC 3551, 4.5.2 says why the clock doesn't."""
+    assert STATIC[9] == Encoding("G722", 8000)
+
+
+@pytest.mark.parametrize(
+    ("measured", "rate"),
+    [
+        (8000, 8000),
+        (7000, 8000),
+        (15_900, 16000),
+        (44_200, 44100),
+        (47_000, 48000),
+        (89_000, 90000),
+    ],
+)
+def test_a_pace_is_rounded_to_a_common_clock_rate(measured: float, rate: int) -> None:
+    assert common_clock_rate(measured) == rate
+
+
+@pytest.mark.parametrize("measured", [-8000, 0, 1000, 12_000, 65_000, 10**9])
+def test_a_pace_that_fits_nothing_says_nothing(measured: float) -> None:
+    assert common_clock_rate(measured) is None
