@@ -225,6 +225,21 @@ class Match:
         ip = {IPV4_ETHERTYPE, IPV6_ETHERTYPE}
         if self.looks_at_ip and self.ethertype is not None and not self.ethertype & ip:
             raise ValueError("ethertype is not IP, but other conditions are about IP")
+        if self.looks_at_ports and self.fragment == frozenset({Fragment.LATER}):
+            raise ValueError("ports can not be told of later fragments")
+        if not self._ip_versions():
+            raise ValueError("addresses and ethertype are of different IP versions")
+
+    def _ip_versions(self) -> set[int]:
+        """Which IP versions a packet may have whose addresses and ethertype match."""
+        versions = {4, 6}
+        for networks in (self.source, self.destination, self.address):
+            if networks is not None:
+                versions &= {network.version for network in networks}
+        if self.ethertype is not None and versions < {4, 6}:
+            ethertypes = {IPV4_ETHERTYPE: 4, IPV6_ETHERTYPE: 6}
+            versions &= {ethertypes.get(ethertype, 0) for ethertype in self.ethertype}
+        return versions
 
     @property
     def looks_at_ports(self) -> bool:

@@ -1,0 +1,110 @@
+"""`judge_frames` decides of many frames what `classify` decides of each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remusnet.classify.columns import columns, group_rows
+from remusnet.classify.judging import judge_frames
+from remusnet.classify.reference import classify
+from remusnet.frames import Frames
+from remusnet.policy.policy import Policy
+from remusnet.policy.presets import PRESETS
+from remusnet.policy.verdict import Verdict
+from tests.lib.framegen import generate
+from tests.lib.policies import policies
+from tests.lib.strategies import frames
+
+
+def assert_equal(chosen: list[Policy], many: Frames) -> None:
+    judgements = judge_frames(chosen, many, columns(many))
+    assert [judgement.policy for judgement in judgements] == chosen
+    for policy, judgement in zip(chosen, judgements, strict=True):
+        assert len(judgement.hold) == len(many)
+        for index in range(len(many)):
+            decision = classify(policy, many.frame(index), int(many.length[index]))
+            assert judgement.decision(index) == decision
+            assert judgement.hold[index] == (decision.verdict is Verdict.HOLD)
+
+
+def test_every_kind_of_frame_gets_the_same_decisions_alone_and_among_others() -> None:
+    raw = [sample.frame for sample in generate(8_000, 5)]
+    assert_equal(list(PRESETS.values()), Frames.of(raw))
+
+
+def test_frames_cut_by_a_snap_length_get_the_same_decisions() -> None:
+    raw = [sample.frame for sample in generate(3_000, 6)]
+    many = Frames.of([frame[:43] for frame in raw], length=[len(frame) for frame in raw])
+    assert_equal(list(PRESETS.values()), many)
+
+
+@given(st.lists(frames(), max_size=6), st.lists(policies(), max_size=3))
+def test_any_policy_decides_the_same_of_any_frames(raw: list[bytes], chosen: list[Policy]) -> None:
+    assert_equal(chosen, Frames.of(raw))
+
+
+def test_no_frames_are_no_decisions() -> None:
+    none = Frames.of([])
+    for judgement in judge_frames(list(PRESETS.values()), none, columns(none)):
+        assert len(judgement.hold) == 0
+        assert judgement.decisions == ()
+
+
+# -- groups of equal rows --------------------------------------------------------------------------
+
+MULTIPLIER = 0x9E3779B97F4A7C15
+
+
+def hashed(row: tuple[int, ...]) -> int:
+    """The hash of `group_rows`, in Python's numbers."""
+    mixed = 0
+    for value in row:
+        mixed = (mixed ^ value) * MULTIPLIER % 2**64
+        mixed ^= mixed >> 29
+    return mixed
+
+
+def colliding() -> list[tuple[int, int]]:
+    """Rows with the same hash: the second number makes good for the first."""
+
+    def after_first(first: int) -> int:
+        mixed = first * MULTIPLIER % 2**64
+        return mixed ^ mixed >> 29
+
+    return [(first, after_first(first) ^ after_first(1) ^ 5) for first in (1, 2, 3)]
+
+
+def assert_groups(rows: list[tuple[int, ...]]) -> None:
+    keys = [np.array(key, np.uint64) for key in zip(*rows, strict=True)]
+    first, group = group_rows(keys)
+    assert first.dtype == group.dtype == np.int64
+    assert list(first) == sorted(first), "groups come in the order of their first rows"
+    expected: dict[tuple[int, ...], int] = {}
+    for index, row in enumerate(rows):
+        number = expected.setdefault(row, len(expected))
+        assert group[index] == number
+        if number == len(first) - 1 and index == first[number]:
+            assert rows[first[number]] == row
+    assert [rows[index] for index in first] == list(expected)
+
+
+def test_rows_whose_hashes_collide_are_still_told_apart() -> None:
+    rows: list[tuple[int, ...]] = [*colliding(), (7, 7), *colliding()[::-1]]
+    assert len({hashed(row) for row in rows}) == 2, "the rows no longer collide: craft others"
+    assert_groups(rows)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)), min_size=1))
+def test_equal_rows_share_a_group_and_others_do_not(rows: list[tuple[int, ...]]) -> None:
+    assert_groups(rows)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int64, np.uint64])
+def test_keys_may_be_truths_signed_or_unsigned(dtype: type[np.generic]) -> None:
+    key = np.array([1, 0, 1, 0]).astype(dtype)
+    first, group = group_rows([key, np.array([-1, -1, -1, 3])])
+    assert list(first) == [0, 1, 3]
+    assert list(group) == [0, 1, 0, 2]
