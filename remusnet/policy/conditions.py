@@ -20,6 +20,7 @@ from remusnet.policy.match import (
     PROTOCOLS,
     Fragment,
     Link,
+    Match,
     Network,
     PayloadClass,
     PortRange,
@@ -61,6 +62,13 @@ class Condition:
     read: Callable[[object], Any]
     write: Callable[[Any], str]
     gather: Callable[[Iterable[Any]], Any]
+
+    def ordered(self, match: Match) -> list[Any] | None:
+        """The alternatives of ``match``, always in the same order; None without the condition."""
+        value = getattr(match, self.field)
+        if value is None:
+            return None
+        return list(value) if isinstance(value, tuple) else sorted(value)
 
 
 def words(known: Iterable[str]) -> str:

@@ -52,13 +52,9 @@ def _rule(rule: Rule) -> str:
         f'verdict = "{rule.verdict}"',
     ]
     for condition in CONDITIONS:
-        value = getattr(rule.match, condition.field)
-        if value is None:
-            continue
-        # Sets have no order; sorted, the same policy is always the same text.
-        ordered = value if isinstance(value, tuple) else sorted(value)
-        items = [condition.write(item) for item in ordered]
-        lines += _assignment(condition.key, items)
+        alternatives = condition.ordered(rule.match)
+        if alternatives is not None:
+            lines += _assignment(condition.key, [condition.write(each) for each in alternatives])
     return "\n".join(lines)
 
 

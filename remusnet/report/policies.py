@@ -1,0 +1,95 @@
+"""Policies, and what is wrong with a policy file, as a table, as lines and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from remusnet.policy import Policy, Verdict
+from remusnet.policy.conditions import CONDITIONS
+from remusnet.policy.mistakes import PolicyFileError, shown_origin
+from remusnet.policy.toml import unreachable
+from remusnet.policy.words import describe_verdict
+
+
+def policy_table(policies: Iterable[Policy]) -> Table:
+    """Name, what it holds and what bypasses, a row a policy; cells wrap in a narrow terminal."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("POLICY", no_wrap=True)
+    table.add_column("HOLDS")
+    table.add_column("BYPASSES")
+    for policy in policies:
+        holds, bypasses = (describe_verdict(policy, verdict) for verdict in Verdict)
+        # Text, for square brackets are markup to rich.
+        table.add_row(Text(policy.name), Text(holds), Text(bypasses))
+    return table
+
+
+def policy_summary(policy: Policy) -> dict[str, Any]:
+    """``name``, ``description``, ``default``, and ``holds`` and ``bypasses`` in plain words."""
+    return {
+        "name": policy.name,
+        "description": policy.description,
+        "default": policy.default.value,
+        "holds": describe_verdict(policy, Verdict.HOLD),
+        "bypasses": describe_verdict(policy, Verdict.BYPASS),
+    }
+
+
+def policy_json(policy: Policy) -> dict[str, Any]:
+    """The whole policy; a rule's ``match`` has the keys of a policy file, each with a list.
+
+    Numbers stay numbers; addresses, port ranges and words are strings.
+    """
+    return {
+        "name": policy.name,
+        "description": policy.description,
+        "default": policy.default.value,
+        "holds_odd": policy.holds_odd,
+        "rules": [
+            {
+                "name": rule.name,
+                "verdict": rule.verdict.value,
+                "match": {
+                    condition.key: [item if isinstance(item, int) else str(item) for item in items]
+                    for condition in CONDITIONS
+                    if (items := condition.ordered(rule.match))
+                },
+            }
+            for rule in policy.rules
+        ],
+    }
+
+
+def check_lines(file: str, outcome: Policy | PolicyFileError) -> list[str]:
+    """What to tell a person of a policy file: each mistake, or that it is right."""
+    file = shown_origin(file)
+    if isinstance(outcome, PolicyFileError):
+        return [f"{file}: {mistake}" for mistake in outcome.mistakes]
+    count = len(outcome.rules)
+    return [
+        f"{file}: ok ({outcome.name}, {count} rule{'' if count == 1 else 's'})",
+        *(f"{file}: warning: {warning}" for warning in _warnings(outcome)),
+    ]
+
+
+def check_json(file: str, outcome: Policy | PolicyFileError) -> dict[str, Any]:
+    """The same for a script: ``file``, ``ok``, ``mistakes`` and ``warnings``."""
+    mistakes: list[dict[str, str]] = []
+    warnings: list[str] = []
+    if isinstance(outcome, PolicyFileError):
+        mistakes = [asdict(mistake) for mistake in outcome.mistakes]
+    else:
+        warnings = _warnings(outcome)
+    return {"file": file, "ok": not mistakes, "mistakes": mistakes, "warnings": warnings}
+
+
+def _warnings(policy: Policy) -> list[str]:
+    return [
+        f"rule {name!r} is never asked: one before it matches every frame"
+        for name in unreachable(policy)
+    ]
