@@ -16,6 +16,9 @@ from remusnet import __version__, errors
 from remusnet.cli._lazy import LazyCommand
 from remusnet.cli.main import COMMANDS, main
 
+# Buffered output, as users have it: what is only written when the program ends can fail then.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
 Program = Callable[..., subprocess.CompletedProcess[str]]
 Run = Callable[..., tuple[int, str, str]]
 RunBody = Callable[[Callable[[], None]], tuple[int, str, str]]
@@ -28,7 +31,7 @@ def program() -> Program:
     def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "remusnet", *args],
-            env={**os.environ, **environment},
+            env={**ENVIRONMENT, **environment},
             capture_output=True,
             text=True,
             check=False,
@@ -127,7 +130,7 @@ print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **environment},
+        env={**ENVIRONMENT, **environment},
         capture_output=True,
         text=True,
         check=True,
@@ -237,39 +240,48 @@ def test_a_bug_shows_its_traceback_and_is_no_failed_check(run_body: RunBody) -> 
     assert err.splitlines()[-1].startswith("remusnet: error: this is a bug")
 
 
-def test_a_reader_who_stops_reading_ends_it_quietly() -> None:
-    """More than a pipe holds, and less: both the write and the last flush can be refused."""
-    for lines in (1, 100_000):
-        code = f"""
+def printing(lines: int) -> list[str]:
+    """A program of remusnet's whose command prints so many lines, for a process of its own."""
+    code = f"""
 import click, sys, types
-from remusnet.cli.main import COMMANDS, main
 from remusnet.cli._lazy import LazyCommand
+from remusnet.cli.main import COMMANDS, main
+def body():
+    for _ in range({lines}):
+        print("line")
 module = types.ModuleType("probe")
-module.command = click.Command("probe", callback=lambda: print("line\\n" * {lines}))
+module.command = click.Command("probe", callback=body)
 sys.modules["probe"] = module
 COMMANDS["probe"] = LazyCommand("probe", "")
 main(["probe"])
 """
-        read, write = os.pipe()
-        os.close(read)
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", code],
-                stdout=write,
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
-                timeout=60,
-            )
-        finally:
-            os.close(write)
-        assert (done.returncode, done.stderr) == (141, "")
+    return [sys.executable, "-c", code]
 
 
-def test_a_full_disk_is_one_line() -> None:
+# Less than a buffer holds, and more: either the last flush or a print is refused.
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_who_stops_reading_ends_it_quietly(lines: int) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        done = subprocess.run(
+            printing(lines),
+            env=ENVIRONMENT,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_full_disk_is_one_line(lines: int) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "remusnet", "--version"],
+            printing(lines),
+            env=ENVIRONMENT,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -277,6 +289,18 @@ def test_a_full_disk_is_one_line() -> None:
             timeout=60,
         )
     assert (done.returncode, done.stderr) == (2, "remusnet: error: No space left on device\n")
+
+
+def test_a_closed_output_is_no_error_of_its_own() -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" "$@" >&-', *printing(1)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # Colours and shells
