@@ -1,0 +1,48 @@
+"""``remusnet classify``: what policies hold of a capture."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from remusnet.cli._options import policy_option
+from remusnet.cli.names import PROGRAM
+from remusnet.policy import Policy
+
+
+@click.command("classify")
+@click.argument("capture", metavar="CAPTURE")
+@policy_option(multiple=True)
+@click.option("--packets", is_flag=True, help="A line for each frame instead of flows.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --packets one a line.")
+def command(capture: str, policies: tuple[Policy, ...], packets: bool, as_json: bool) -> None:
+    """Show what policies hold of a capture, flow by flow, and the hazards in it.
+
+    CAPTURE is pcap or pcapng, gzipped or not; - is standard input. Every frame
+    is judged, whoever sent it. Frames are counted from 1, as Wireshark does.
+
+    \b
+    remusnet classify call.pcap
+    remusnet classify call.pcap --policy tcp-only --policy real-time
+    tcpdump -i vif1.0 -w - | remusnet classify - --packets --json
+    """
+    from remusnet.capture import read
+    from remusnet.metrics.survey import survey
+    from remusnet.report.classification import packet_lines, survey_json, survey_view
+
+    recording = read(capture)
+    for warning in recording.warnings:
+        click.echo(f"{PROGRAM}: warning: {warning}", err=True)
+    surveys, judgements = survey(recording.frames, policies)
+    if packets:
+        for line in packet_lines(judgements, as_json=as_json):
+            click.echo(line)
+    elif as_json:
+        click.echo(json.dumps(survey_json(surveys), indent=2))
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        for each in surveys:
+            console.print(survey_view(each))

@@ -1,0 +1,79 @@
+"""What policies do to a capture, as tables, as lines and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from remusnet.classify.judging import Judgement
+from remusnet.metrics.survey import Survey
+from remusnet.policy.verdict import Verdict
+from remusnet.units import format_size
+
+_COLOURS = {Verdict.HOLD: "yellow", Verdict.BYPASS: "green"}
+
+
+def survey_json(surveys: Sequence[Survey]) -> dict[str, Any]:
+    """The form of ``remusnet classify --json`` (docs/reference/classify.md)."""
+    return {
+        "policies": [
+            {
+                "policy": each.policy.name,
+                "held": each.held,
+                "bypassed": each.bypassed,
+                "flows": [asdict(flow) for flow in each.flows],
+                "hazards": [asdict(hazard) for hazard in each.hazards],
+            }
+            for each in surveys
+        ]
+    }
+
+
+def survey_view(survey: Survey) -> Group:
+    """For a terminal: the sums, a table of flows (the largest first), and the hazards."""
+    name = survey.policy.name
+    title = f"{name}: {survey.held} frames held, {survey.bypassed} bypass"
+    table = Table(box=None, pad_edge=False)
+    table.add_column("FLOW", overflow="fold")
+    table.add_column("FRAMES", justify="right")
+    table.add_column("BYTES", justify="right")
+    table.add_column("VERDICT", no_wrap=True)
+    table.add_column("RULE", overflow="fold")
+    for flow in sorted(survey.flows, key=lambda each: -each.frames):
+        verdict = Text(flow.verdict, _COLOURS[flow.verdict])
+        size = format_size(flow.bytes)
+        table.add_row(Text(flow.flow), str(flow.frames), size, verdict, Text(flow.rule))
+    hazards = [
+        Text(f"hazard: {each.text}: {each.frames} frames, first in {each.flow}", "red")
+        for each in survey.hazards
+    ]
+    return Group(Text(title, "bold"), table, *hazards)
+
+
+def packet_lines(judgements: Sequence[Judgement], *, as_json: bool) -> Iterator[str]:
+    """A line for each frame and policy: ``{"n", "policy", "verdict", "rule", "reason"}`` or text.
+
+    ``n`` counts from 1, as Wireshark does.
+    """
+    tails = [
+        [_tail(each, group, as_json) for group in range(len(each.headers))] for each in judgements
+    ]
+    groups = judgements[0].group.tolist() if judgements else []
+    for number, group in enumerate(groups, start=1):
+        for tail in tails:
+            yield f'{{"n": {number}, {tail[group]}' if as_json else f"{number}\t{tail[group]}"
+
+
+def _tail(judgement: Judgement, group: int, as_json: bool) -> str:
+    """What all frames of a group have alike in their lines, made once."""
+    decision = judgement.decisions[group]
+    fields = {"policy": judgement.policy.name, **asdict(decision)}
+    if as_json:
+        return json.dumps(fields)[1:]
+    return "\t".join(map(str, fields.values()))
