@@ -1,0 +1,133 @@
+"""What commands share: ``--policy``, and the reading of policy files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.shell_completion import CompletionItem
+from click.testing import CliRunner, Result
+
+from remusnet.cli._options import LARGEST_POLICY_FILE, PolicyType, load_policy_file, policy_option
+from remusnet.errors import InvalidInput
+from remusnet.policy import PRESETS, Policy
+
+RIGHT = b'name = "mine"\ndefault = "hold"\n'
+
+
+@click.command()
+@policy_option()
+def single(policy: Policy) -> None:
+    click.echo(policy.name)
+
+
+@click.command()
+@policy_option(multiple=True)
+def several(policies: tuple[Policy, ...]) -> None:
+    click.echo(" ".join(policy.name for policy in policies))
+
+
+def invoke(command: click.Command, *args: str) -> str:
+    """What ``command`` prints. Raises what it raises."""
+    result: Result = CliRunner().invoke(command, args, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output.strip()
+
+
+def test_without_the_option_the_policy_is_the_default_one() -> None:
+    assert invoke(single) == "tcp-only"
+    assert invoke(several) == "tcp-only"
+
+
+def test_several_policies_keep_the_order_typed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes(RIGHT)
+    args = ("--policy", "hold-all", "--policy", str(file), "--policy", "tcp-only")
+    assert invoke(several, *args) == "hold-all mine tcp-only"
+
+
+def test_two_policies_of_one_name_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="two policies are named 'hold-all'"):
+        invoke(several, "--policy", "hold-all", "--policy", "hold-all")
+
+
+def test_help_names_the_default() -> None:
+    assert "[default: (tcp-only)]" in " ".join(invoke(single, "--help").split())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_goes_by_its_name(name: str) -> None:
+    assert PolicyType().convert(name, None, None) is PRESETS[name]
+
+
+def test_a_file_goes_by_its_ending_or_a_slash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.toml", "hold-all", "mine"):
+        Path(name).write_bytes(RIGHT)
+    assert invoke(single, "--policy", "mine.toml") == "mine"
+    assert invoke(single, "--policy", "./mine") == "mine"
+    assert invoke(single, "--policy", "./hold-all") == "mine"
+    assert invoke(single, "--policy", "hold-all") == "hold-all"
+    with pytest.raises(InvalidInput, match="unknown policy: 'mine'"):
+        invoke(single, "--policy", "mine")
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "expected"),
+    [
+        ("", list(PRESETS)),
+        ("ho", ["hold-all"]),
+        ("./po", ["./po"]),
+    ],
+)
+def test_completion_offers_presets_or_files(incomplete: str, expected: list[str]) -> None:
+    items: list[CompletionItem] = PolicyType().shell_complete(
+        click.Context(single), single.params[0], incomplete
+    )
+    assert [item.value for item in items] == expected
+    assert {item.type for item in items} == ({"file"} if "/" in incomplete else {"plain"})
+
+
+def refusal(path: str | Path) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        load_policy_file(str(path))
+    assert str(caught.value).isprintable()
+    return str(caught.value).replace(f"{path}: ", "")
+
+
+def test_a_file_that_can_not_be_read_is_invalid_input_on_one_line(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "a.toml") == "No such file or directory; expected a file to read"
+    assert refusal(tmp_path) == "Is a directory; expected a file to read"
+    assert refusal("x" * 5000) == "File name too long; expected a file to read"
+    assert "null byte" in refusal("a\0.toml")
+    # A link to itself cannot be opened, not by root either.
+    loop = tmp_path / "loop.toml"
+    loop.symlink_to(loop)
+    assert refusal(loop).startswith("Too many levels of symbolic links")
+
+
+def test_a_file_that_is_not_text_is_invalid_input(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes(RIGHT + b"# caf\xe9\n")
+    assert refusal(file) == f"not UTF-8 (byte {len(RIGHT) + 6}); expected text in UTF-8"
+
+
+def test_a_file_of_a_mebibyte_is_read_and_a_larger_one_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes(RIGHT + b"#" * (LARGEST_POLICY_FILE - len(RIGHT)))
+    assert load_policy_file(str(file)).name == "mine"
+    file.write_bytes(RIGHT + b"#" * (LARGEST_POLICY_FILE - len(RIGHT) + 1))
+    assert refusal(file) == "too large; expected at most 1 MiB"
+
+
+def test_an_endless_file_is_too_large() -> None:
+    assert refusal("/dev/zero") == "too large; expected at most 1 MiB"
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + RIGHT.replace(b"\n", b"\r\n"))
+    assert load_policy_file(str(file)).name == "mine"
