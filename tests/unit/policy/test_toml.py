@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -26,7 +25,6 @@ from remusnet.policy.render import to_toml
 from remusnet.policy.toml import load, unreachable
 from tests.lib.policies import policies
 
-EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 HEAD = 'name = "p"\ndefault = "hold"\n'
 
 
@@ -142,11 +140,6 @@ def test_long_lists_are_written_one_value_a_line() -> None:
     text = to_toml(Policy("p", (Rule("r", Verdict.HOLD, Match(source=networks)),), Verdict.HOLD))
     assert '\n    "192.0.19.0/24",\n]' in text
     assert max(map(len, text.splitlines())) <= 100
-
-
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
-def test_the_documentation_s_examples_are_right_and_named_as_their_files(path: Path) -> None:
-    assert load(path.read_text(encoding="utf-8"), path.name).name == path.stem
 
 
 def test_rules_after_one_that_matches_everything_are_unreachable() -> None:
