@@ -67,8 +67,7 @@ def tcp_connections(
     tcp = (columns.protocol == TCP) & (columns.sport >= 0)
     of, first = connection_keys(columns)
     frames = np.bincount(of[tcp], minlength=len(first))
-    wanted = tcp[held]
-    owner, sent_ns, delivered_ns = of[held][wanted], sent_ns[wanted], delivered_ns[wanted]
+    owner = of[held]
     order = np.argsort(owner, kind="stable")
     start = np.searchsorted(owner[order], np.arange(len(first) + 1))
     found = []

@@ -132,8 +132,12 @@ def test_sdp_gives_the_clock_rate_of_a_dynamic_type(over: str) -> None:
 
 def test_sdp_does_not_redefine_a_static_type() -> None:
     """Phones announce G722/16000 although its clock is 8000 (RFC 3551, 4.5.2)."""
-    stream = measured(steady(payload_type=9), *announced(["9 G722/16000"], "udp"))
-    assert stream.payload_types == (PayloadType(9, "G722", 8000, RateSource.STATIC),)
+    rtpmaps = ["9 G722/16000", "101 telephone-event/8000"]
+    stream = measured(make.with_events(steady(payload_type=9)), *announced(rtpmaps, "udp"))
+    assert stream.payload_types == (
+        PayloadType(9, "G722", 8000, RateSource.STATIC),
+        PayloadType(101, "telephone-event", 8000, RateSource.SDP),
+    )
 
 
 @pytest.mark.parametrize(("step", "rate"), [(160, 8000), (320, 16000), (960, 48000), (1800, 90000)])

@@ -64,8 +64,11 @@ def test_a_new_description_forgets_the_connection_of_the_last() -> None:
     ],
 )
 def test_lines_that_make_no_sense_are_skipped(line: bytes) -> None:
-    text = b"v=0\r\nm=audio 6000 RTP/AVP 111\r\n" + line + b"\r\na=rtpmap:101 x/8000\r\n"
-    assert parse_sdp(text) == [Media(None, 6000, {101: Encoding("x", 8000)})]
+    session, section = b"v=0\r\nc=IN IP4 10.0.0.1\r\n", b"m=audio 6000 RTP/AVP 111\r\n"
+    end = b"a=rtpmap:101 x/8000\r\n"
+    expected = [Media(*HERE, {101: Encoding("x", 8000)})]
+    assert parse_sdp(session + section + line + b"\r\n" + end) == expected
+    assert parse_sdp(session + line + b"\r\n" + section + end) == expected
 
 
 def test_sections_that_are_no_rtp_are_skipped() -> None:
@@ -89,7 +92,8 @@ def test_the_receiver_says_what_a_type_means() -> None:
 
 
 def test_the_sender_s_own_words_count_where_the_receiver_has_said_nothing() -> None:
-    known = media_map([Media(*HERE, {96: OPUS})])
+    elsewhere = Media(number("192.0.2.1"), 1234, {96: EVENT})
+    known = media_map([Media(*HERE, {96: OPUS}), elsewhere])
     assert known.encoding(96, source=HERE, destination=THERE) == OPUS
 
 
