@@ -1,0 +1,209 @@
+"""A plan's operations as netlink messages.
+
+Layouts: linux/if_link.h, linux/pkt_sched.h, linux/pkt_cls.h, linux/tc_act/tc_mirred.h. What ``tc``
+and ``ip`` send for the same commands was the model: the kernel must not be able to tell them apart.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from enum import IntEnum
+from functools import singledispatch
+from struct import Struct
+
+from remusnet.classify.filters import Filter, U32Match
+from remusnet.kernel.netlink import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    attribute,
+    message,
+    nested,
+    text_attribute,
+)
+from remusnet.plan.operations import (
+    COOKIE,
+    AddFilter,
+    AddIngress,
+    AddPlug,
+    CreateBuffer,
+    DeleteBuffer,
+    DeleteIngress,
+    DeletePlug,
+    MarkBuffer,
+    OpenPlug,
+    Operation,
+    QuietBuffer,
+    RaiseBuffer,
+)
+from remusnet.policy.verdict import Verdict
+
+Index = Callable[[str], int]
+"""From a device's name to its number; raises where there is none."""
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
+RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
+RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
+
+IFLA_IFNAME, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC = 3, 18, 20, 26
+IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
+IFLA_INFO_KIND = 1
+IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
+IFF_UP = 1
+
+TCA_KIND, TCA_OPTIONS = 1, 2
+TC_H_ROOT, TC_H_INGRESS, INGRESS_HANDLE = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFF0000
+BYPASS_CLASSID = 0xFFFF0001
+TCA_U32_CLASSID, TCA_U32_SEL, TCA_U32_ACT, TC_U32_TERMINAL = 1, 5, 7, 1
+TCA_ACT_KIND, TCA_ACT_OPTIONS, TCA_ACT_COOKIE = 1, 2, 6
+TCA_MIRRED_PARMS, TCA_EGRESS_REDIR, TC_ACT_STOLEN = 2, 1, 4
+
+IFINFOMSG = Struct("=BxHiII")  # family, type, index, flags, change
+TCMSG = Struct("=BxxxiIII")  # family, index, handle, parent, info
+U32_SEL = Struct("=BBBx2s2shh4s")  # flags, offshift, keys, offmask, off, offoff, hoff, hmask
+U32_KEY = Struct("!II")  # mask, value: big-endian, unlike the rest
+U32_KEY_AT = Struct("=ii")  # off, offmask
+PLUG_QOPT = Struct("=iI")  # action, limit
+MIRRED = Struct("=IIiiiiI")  # index, capab, action, refcnt, bindcnt, eaction, ifindex
+_UINT = Struct("=I")
+
+
+class PlugAction(IntEnum):
+    """What a plug can be told (linux/pkt_sched.h)."""
+
+    BUFFER = 0
+    RELEASE_ONE = 1
+    RELEASE_INDEFINITE = 2
+    LIMIT = 3
+
+
+@singledispatch
+def encode(operation: Operation, _index: Index) -> bytes:
+    """``operation`` as one message; ``index`` is asked for the numbers of its devices."""
+    raise TypeError(f"no netlink message for {operation!r}")
+
+
+def link(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+    """The fixed part of a message about a device."""
+    return IFINFOMSG.pack(socket.AF_UNSPEC, 0, index, flags, change)
+
+
+def traffic_control(index: int, *, parent: int = 0, handle: int = 0, info: int = 0) -> bytes:
+    """The fixed part of a message about a qdisc or a filter."""
+    return TCMSG.pack(socket.AF_UNSPEC, index, handle, parent, info)
+
+
+def plug_message(index: int, action: PlugAction, limit: int = 0) -> bytes:
+    """Tells the plug at the root of device ``index`` what to do; ``limit`` goes with LIMIT."""
+    body = traffic_control(index, parent=TC_H_ROOT) + text_attribute(TCA_KIND, "plug")
+    return message(RTM_NEWQDISC, 0, body + attribute(TCA_OPTIONS, PLUG_QOPT.pack(action, limit)))
+
+
+@encode.register
+def _(operation: CreateBuffer, _index: Index) -> bytes:
+    body = (
+        link()
+        + text_attribute(IFLA_IFNAME, operation.device)
+        + attribute(IFLA_NUM_TX_QUEUES, _UINT.pack(1))
+        + attribute(IFLA_NUM_RX_QUEUES, _UINT.pack(1))
+        + nested(IFLA_LINKINFO, text_attribute(IFLA_INFO_KIND, "ifb"))
+    )
+    return message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+@encode.register
+def _(operation: MarkBuffer, index: Index) -> bytes:
+    body = link(index(operation.device)) + attribute(IFLA_IFALIAS, operation.alias.encode())
+    return message(RTM_SETLINK, 0, body)
+
+
+@encode.register
+def _(operation: QuietBuffer, index: Index) -> bytes:
+    mode = attribute(IFLA_INET6_ADDR_GEN_MODE, bytes([IN6_ADDR_GEN_MODE_NONE]))
+    body = link(index(operation.device)) + nested(IFLA_AF_SPEC, nested(socket.AF_INET6, mode))
+    return message(RTM_SETLINK, 0, body)
+
+
+@encode.register
+def _(operation: RaiseBuffer, index: Index) -> bytes:
+    return message(RTM_NEWLINK, 0, link(index(operation.device), IFF_UP, IFF_UP))
+
+
+@encode.register
+def _(operation: DeleteBuffer, index: Index) -> bytes:
+    return message(RTM_DELLINK, 0, link(index(operation.device)))
+
+
+@encode.register
+def _(operation: AddPlug, index: Index) -> bytes:
+    # The limit is read at creation whatever the action says (sch_plug.c, plug_init).
+    options = PLUG_QOPT.pack(PlugAction.LIMIT, operation.limit)
+    body = traffic_control(index(operation.device), parent=TC_H_ROOT)
+    body += text_attribute(TCA_KIND, "plug") + attribute(TCA_OPTIONS, options)
+    return message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+@encode.register
+def _(operation: OpenPlug, index: Index) -> bytes:
+    return plug_message(index(operation.device), PlugAction.RELEASE_INDEFINITE)
+
+
+@encode.register
+def _(operation: DeletePlug, index: Index) -> bytes:
+    body = traffic_control(index(operation.device), parent=TC_H_ROOT)
+    return message(RTM_DELQDISC, 0, body + text_attribute(TCA_KIND, "plug"))
+
+
+@encode.register
+def _(operation: AddIngress, index: Index) -> bytes:
+    body = _ingress(index(operation.device))
+    return message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+@encode.register
+def _(operation: DeleteIngress, index: Index) -> bytes:
+    return message(RTM_DELQDISC, 0, _ingress(index(operation.device)))
+
+
+def _ingress(index: int) -> bytes:
+    where = traffic_control(index, parent=TC_H_INGRESS, handle=INGRESS_HANDLE)
+    return where + text_attribute(TCA_KIND, "ingress")
+
+
+@encode.register
+def _(operation: AddFilter, index: Index) -> bytes:
+    what = operation.filter
+    hold = what.verdict is Verdict.HOLD
+    action = _redirect(index(operation.buffer)) if hold else b""
+    body = (
+        traffic_control(index(operation.device), parent=INGRESS_HANDLE, info=filter_info(what))
+        + text_attribute(TCA_KIND, "u32")
+        + nested(TCA_OPTIONS, _u32(what.match, action))
+    )
+    return message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def filter_info(what: Filter) -> int:
+    """Preference and protocol as a filter message has them."""
+    return what.pref << 16 | socket.htons(what.protocol)
+
+
+def _u32(match: U32Match, action: bytes) -> bytes:
+    zero2, zero4 = b"\0" * 2, b"\0" * 4
+    selector = U32_SEL.pack(TC_U32_TERMINAL, 0, len(match.keys), zero2, zero2, 0, 0, zero4)
+    for key in match.keys:
+        selector += U32_KEY.pack(key.mask, key.value) + U32_KEY_AT.pack(key.offset, 0)
+    where = b"" if action else attribute(TCA_U32_CLASSID, _UINT.pack(BYPASS_CLASSID))
+    return (
+        where + (nested(TCA_U32_ACT, action) if action else b"") + attribute(TCA_U32_SEL, selector)
+    )
+
+
+def _redirect(index: int) -> bytes:
+    parameters = MIRRED.pack(0, 0, TC_ACT_STOLEN, 0, 0, TCA_EGRESS_REDIR, index)
+    return nested(
+        1,  # the first and only action
+        text_attribute(TCA_ACT_KIND, "mirred"),
+        nested(TCA_ACT_OPTIONS, attribute(TCA_MIRRED_PARMS, parameters)),
+        attribute(TCA_ACT_COOKIE, bytes.fromhex(COOKIE)),
+    )
