@@ -85,9 +85,10 @@ class Plug:
                 "strand its frames"
             )
         self._tell(PlugAction.BUFFER, "buffer")
-        # From an open or unknown plug the first BUFFER only begins to hold: nothing waits yet,
-        # but what came before may; a release is right in either case.
-        self.state = PlugState.WAITING
+        # From an open plug the first BUFFER only begins to hold. From an unknown one an epoch of
+        # somebody else may wait now.
+        was_open = self.state is PlugState.OPEN
+        self.state = PlugState.BUFFERING if was_open else PlugState.WAITING
 
     def release(self) -> None:
         """RELEASE_ONE: what was held before the last BUFFER leaves."""
