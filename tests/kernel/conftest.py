@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.kernel.lab import plugin
+from tests.kernel.lab.bed import Bed, open_bed
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,3 +33,10 @@ def defer() -> Iterator[Callable[..., object]]:
     """``defer(function, *arguments)`` calls it after the test; the last one comes first."""
     with ExitStack() as stack:
         yield stack.callback
+
+
+@pytest.fixture
+def bed() -> Iterator[Bed]:
+    """A guest, its vif in Dom0 and a client, without IP addresses."""
+    with open_bed() as made:
+        yield made

@@ -20,6 +20,8 @@ from tests.kernel.lab.errors import LabUnavailable
 # An ordinary user's PATH often lacks the sbin directories.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+INSTALLED = Path("/")  # where a package manager puts it
+
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
@@ -48,7 +50,7 @@ def find_kernel(cache: Path | None = None) -> Kernel:
     Raises ``LabUnavailable`` if a package is neither there nor to be had.
     """
     cache = default_cache() if cache is None else cache
-    top = Path("/")
+    top = INSTALLED
     if not ((top / "usr/bin/linux.uml").exists() and (top / "usr/lib/uml/modules").is_dir()):
         top = _unpacked("user-mode-linux", cache)
     modprobe = shutil.which("modprobe", path=SYSTEM_PATH)

@@ -18,7 +18,7 @@ from tests.kernel.lab.kernel import Kernel, find_kernel
 from tests.kernel.lab.runs import Job, Result, Run
 
 # UML maps its memory from a file there, executable.
-_MEMORY_DIRECTORIES = ("/dev/shm", "/tmp", "/var/tmp")
+MEMORY_DIRECTORIES = ("/dev/shm", "/tmp", "/var/tmp")
 _UNITS = {"M": 1 << 20, "G": 1 << 30}
 
 
@@ -34,14 +34,14 @@ def memory_directory(size: int) -> str:
 
     Raises ``LabUnavailable`` if there is none.
     """
-    for directory in _MEMORY_DIRECTORIES:
+    for directory in MEMORY_DIRECTORIES:
         if not os.path.isdir(directory):
             continue
         state = os.statvfs(directory)
         if not state.f_flag & os.ST_NOEXEC and state.f_bavail * state.f_frsize > size:
             return directory
     raise LabUnavailable(
-        f"none of {', '.join(_MEMORY_DIRECTORIES)} allows execution and has {size >> 20} MiB free"
+        f"none of {', '.join(MEMORY_DIRECTORIES)} allows execution and has {size >> 20} MiB free"
     )
 
 

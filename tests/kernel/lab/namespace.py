@@ -1,0 +1,81 @@
+"""Named network namespaces: made by ``ip``, entered by a thread or by a process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def ip_batch(lines: str, namespace: str | None = None) -> None:
+    """Run ``ip`` commands, one a line, in one process; the first failure raises."""
+    where = [] if namespace is None else ["-n", namespace]
+    _run(["ip", *where, "-batch", "-"], input_text=lines)
+
+
+def _run(argv: Iterable[str], input_text: str = "") -> str:
+    """A program's output; raises ``AssertionError`` with its own message if it fails."""
+    argv = list(argv)
+    done = subprocess.run(argv, input=input_text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(argv)}: {done.returncode}: {done.stderr.strip()}"
+    return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A network namespace by its name in /run/netns."""
+
+    name: str
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This thread is in the namespace meanwhile; sockets opened in it stay there.
+
+        /sys still shows the devices of the namespace that it was mounted in.
+        """
+        with open("/proc/thread-self/ns/net", "rb") as back:
+            with Path("/run/netns", self.name).open("rb") as there:
+                _setns(there.fileno())
+            try:
+                yield
+            finally:
+                _setns(back.fileno())
+
+    def run(self, *argv: str, input_text: str = "") -> str:
+        """The output of a program in the namespace, with a /sys of its own; a failure raises."""
+        return _run(["ip", "netns", "exec", self.name, *argv], input_text)
+
+    def tc(self, command: str) -> str:
+        """The output of ``tc`` with the words of ``command``; a failure raises."""
+        return _run(["tc", "-n", self.name, *command.split()])
+
+    def ip(self, command: str) -> str:
+        """The output of ``ip`` with the words of ``command``; a failure raises."""
+        return _run(["ip", "-n", self.name, *command.split()])
+
+
+@contextmanager
+def namespaces(*labels: str) -> Iterator[list[Namespace]]:
+    """New namespaces with these labels in their names, removed with all that's in them."""
+    made = [Namespace(f"{label}-{secrets.token_hex(4)}") for label in labels]
+    try:
+        ip_batch("".join(f"netns add {namespace.name}\n" for namespace in made))
+        yield made
+    finally:
+        there = [namespace for namespace in made if Path("/run/netns", namespace.name).exists()]
+        ip_batch("".join(f"netns delete {namespace.name}\n" for namespace in there))
+
+
+def _setns(descriptor: int) -> None:
+    # os.setns came with Python 3.12.
+    if _libc.setns(descriptor, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,358 @@
+"""The labs themselves: what they pass on, what they guard, and what becomes of tests when they die."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.lab.account import ordinary_account
+from tests.kernel.lab.errors import LabDied, LabUnavailable
+from tests.kernel.lab.kernel import find_kernel
+from tests.kernel.lab.uml import Uml, memory_bytes
+from tests.kernel.lab.visible import REPOSITORY
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def uml() -> Uml:
+    return Uml()
+
+
+def script(*argv: str) -> list[str]:
+    return [sys.executable, str(REPOSITORY / "scripts/uml"), *argv]
+
+
+def uml_processes(directory: str) -> list[str]:
+    """The processes whose command line names ``directory``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                line = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if directory in line:
+                found.append(line)
+    return found
+
+
+def labs() -> set[str]:
+    return {path.name for path in Path("/tmp").glob("remusnet-lab-*")}
+
+
+class TestUml:
+    def test_output_and_exit_status_come_out_as_they_were(self, uml: Uml) -> None:
+        result = uml.run(["sh", "-c", "echo out; echo err >&2; exit 7"])
+        assert (result.stdout, result.stderr, result.status) == ("out\n", "err\n", 7)
+
+    def test_the_job_is_root_inside_and_has_its_environment_and_directory(self, uml: Uml) -> None:
+        odd = "a b'c\"$d\n=e"
+        result = uml.run(
+            ["sh", "-c", 'id -u; pwd; printf %s "$ODD"'], env={"ODD": odd}, cwd=REPOSITORY
+        )
+        assert result.stdout == f"0\n{REPOSITORY}\n{odd}"
+
+    def test_a_script_ends_at_its_first_error(self, uml: Uml) -> None:
+        result = uml.run("echo before\nfalse\necho after")
+        assert (result.stdout, result.status) == ("before\n", 1)
+
+    def test_the_host_is_neither_written_nor_reconfigured(self, uml: Uml) -> None:
+        name = os.uname().nodename
+        devices = set(os.listdir("/sys/class/net"))
+        result = uml.run(
+            f"""
+            hostname inside
+            ip link add ifb7 type ifb
+            touch {REPOSITORY}/written && exit 1
+            touch /tmp/written && exit 2
+            # Even where root inside makes it writable, it is not root outside.
+            mount -o remount,rw /
+            touch /etc/written && exit 3
+            exit 0
+            """
+        )
+        assert result.status == 0, result.stderr
+        assert os.uname().nodename == name
+        assert set(os.listdir("/sys/class/net")) == devices
+
+    def test_a_writable_directory_is_written_with_the_accounts_rights(
+        self, uml: Uml, tmp_path: Path
+    ) -> None:
+        shared = Path("/tmp", f"remusnet-shared-{os.getpid()}")
+        shared.mkdir()
+        try:
+            os.chown(shared, uml.account.uid, uml.account.gid)
+            assert uml.run(f"id -u > {shared}/id", writable=[shared]).status == 0
+            assert (shared / "id").read_text() == "0\n"
+            assert (shared / "id").stat().st_uid == uml.account.uid != 0
+        finally:
+            for path in shared.iterdir():
+                path.unlink()
+            shared.rmdir()
+
+    def test_a_panic_is_told_with_the_end_of_the_console(self, uml: Uml) -> None:
+        with pytest.raises(LabDied, match="sysrq triggered crash"):
+            uml.run("echo c > /proc/sysrq-trigger")
+
+    def test_a_job_that_hangs_is_stopped_and_leaves_no_process(self, uml: Uml) -> None:
+        before = labs()
+        started = time.monotonic()
+        with pytest.raises(LabDied, match=r"stopped after 3 s[^$]*still here"):
+            uml.run("echo still here; trap '' TERM; sleep 1000 & sleep 1000", timeout=3)
+        # Five seconds is what it gets to end by itself.
+        assert time.monotonic() - started < 3 + 5 + 2
+        assert labs() == before
+        assert uml_processes("LAB_JOB=/tmp/remusnet-lab-") == []
+
+    def test_modules_can_be_asked_for_by_name(self, uml: Uml) -> None:
+        assert uml.run("modprobe sch_plug; grep -q ^sch_plug /proc/modules").status == 0
+
+    def test_a_run_of_true_takes_less_than_four_seconds(self, uml: Uml) -> None:
+        times = []
+        for _ in range(3):
+            started = time.monotonic()
+            uml.run(["true"])
+            times.append(time.monotonic() - started)
+        # The best of three: the machine has other work.
+        assert min(times) < 4
+
+
+class TestSetup:
+    def test_a_second_look_for_the_kernel_starts_no_program(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = find_kernel()
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert find_kernel() == first
+
+    def test_a_machine_without_apt_is_told_what_to_install(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tests.kernel.lab.kernel.INSTALLED", tmp_path / "nowhere")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(LabUnavailable, match=r"user-mode-linux.*apt-get isn't on this machine"):
+            find_kernel(tmp_path / "cache")
+        assert list((tmp_path / "cache").glob("*/")) == []
+
+    def test_a_failing_download_is_told_with_apts_reason(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        apt = tmp_path / "apt-get"
+        apt.write_text(
+            "#!/bin/sh\necho 'W: old'\necho 'E: Unable to locate package' >&2\nexit 100\n"
+        )
+        apt.chmod(0o755)
+        monkeypatch.setattr("tests.kernel.lab.kernel.INSTALLED", tmp_path / "nowhere")
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(LabUnavailable, match="E: Unable to locate package.*apt-get update"):
+            find_kernel(tmp_path / "cache")
+
+    def test_root_becomes_somebody_else(self) -> None:
+        account = ordinary_account()
+        assert account.uid != 0
+        assert account.change == (os.geteuid() == 0)
+
+    def test_a_directory_without_execution_is_not_used_for_memory(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tests.kernel.lab.uml.MEMORY_DIRECTORIES", ("/proc",))
+        with pytest.raises(LabUnavailable, match="allows execution and has 256 MiB free"):
+            Uml().run(["true"])
+
+    @pytest.mark.parametrize("text", ["", "M", "256", "256K", "-1M", "1.5G", "M256"])
+    def test_a_memory_size_that_is_none_is_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match="not a size"):
+            memory_bytes(text)
+
+
+class TestScript:
+    def test_it_passes_on_output_and_status(self) -> None:
+        done = subprocess.run(
+            script("sh", "-c", "echo out; echo err >&2; exit 3"), capture_output=True, check=False
+        )
+        assert (done.stdout, done.stderr, done.returncode) == (b"out\n", b"err\n", 3)
+
+    def test_time_up_is_124_with_what_was_said_until_then(self) -> None:
+        done = subprocess.run(
+            script("--timeout", "3", "sh", "-c", "echo begun; sleep 100"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.stdout, done.returncode) == ("begun\n", 124)
+        assert "stopped after 3 s" in done.stderr
+
+    def test_a_kernel_that_dies_is_125(self) -> None:
+        done = subprocess.run(
+            script("sh", "-c", "echo c > /proc/sysrq-trigger"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 125
+        assert "Kernel panic" in done.stderr
+
+    def test_output_comes_while_the_command_runs_and_a_signal_ends_it_all(self) -> None:
+        before = labs()
+        with subprocess.Popen(
+            script("sh", "-c", "echo begun; sleep 100"), stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=10) == 128 + signal.SIGTERM
+        assert labs() == before
+
+    def test_a_mistake_on_the_command_line_is_2(self) -> None:
+        for wrong in (["--mem", "lots", "true"], ["--dir", "/nonexistent", "true"], []):
+            done = subprocess.run(script(*wrong), capture_output=True, text=True, check=False)
+            assert done.returncode == 2, wrong
+            assert "usage: scripts/uml" in done.stderr
+
+
+SUITE = """
+from __future__ import annotations
+import os, platform, time
+import pytest
+
+def test_outside():
+    assert platform.node() != "uml"
+
+@pytest.mark.uml
+def test_inside():
+    assert platform.node() == "uml" and os.geteuid() == 0
+
+@pytest.mark.netns
+def test_namespace():
+    assert platform.node() != "uml" and os.geteuid() == 0
+    assert os.listdir("/sys/class/net") == ["lo"]
+
+@pytest.mark.uml
+@pytest.mark.parametrize("value", ["a b", "[::]", "\\u00fc"])
+def test_odd_ids(value):
+    pass
+
+@pytest.mark.uml
+def test_fails():
+    print("printed inside")
+    assert [1, 2] == [1, 3]
+
+@pytest.mark.uml
+def test_skips():
+    pytest.skip("said inside")
+
+@pytest.mark.uml
+def test_panics():
+    with open("/proc/sysrq-trigger", "w") as trigger:
+        trigger.write("c")
+
+@pytest.mark.uml
+def test_after_a_panic():
+    pass
+
+@pytest.mark.uml(timeout=2)
+def test_hangs():
+    time.sleep(1000)
+
+@pytest.mark.uml
+def test_after_a_hang():
+    pass
+"""
+
+
+def run_suite(directory: Path, source: str, *argv: str, **environment: str) -> str:
+    """What a pytest outside prints of a test module; its directory is closed to everybody else."""
+    (directory / "test_suite.py").write_text(source)
+    (directory / "pytest.ini").write_text("[pytest]\n")
+    directory.chmod(0o700)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tests.kernel.lab.plugin", "-rA", *argv],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "CI": "", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+class TestBatch:
+    def test_each_test_has_the_outcome_that_it_had_inside(self, tmp_path: Path) -> None:
+        """In the end three boots: a panic and a hang cost one test each."""
+        before = labs()
+        printed = run_suite(tmp_path, SUITE)
+        outcomes = dict(
+            reversed(line)
+            for line in re.findall(r"^(PASSED|FAILED) \S+::(.*?)(?: - .*)?$", printed, re.M)
+        )
+        assert outcomes == {
+            "test_outside": "PASSED",
+            "test_inside": "PASSED",
+            "test_namespace": "PASSED",
+            "test_odd_ids[a b]": "PASSED",
+            "test_odd_ids[[::]]": "PASSED",
+            "test_odd_ids[\\xfc]": "PASSED",
+            "test_fails": "FAILED",
+            "test_panics": "FAILED",
+            "test_after_a_panic": "PASSED",
+            "test_hangs": "FAILED",
+            "test_after_a_hang": "PASSED",
+        }
+        for words in (
+            "SKIPPED [1] test_suite.py:30: said inside",
+            "assert [1, 2] == [1, 3]",
+            "printed inside",
+            "sysrq triggered crash",
+            "stopped after 2 s",
+        ):
+            assert words in printed
+        assert labs() == before
+
+    def test_a_module_that_does_not_import_inside_fails_its_tests_only(
+        self, tmp_path: Path
+    ) -> None:
+        broken = """
+import platform, pytest
+if platform.node() == "uml":
+    raise RuntimeError("not in here")
+@pytest.mark.uml
+def test_one(): pass
+@pytest.mark.uml
+def test_two(): pass
+"""
+        (tmp_path / "test_fine.py").write_text(
+            "import pytest\n@pytest.mark.uml\ndef test_three(): pass\n"
+        )
+        printed = run_suite(tmp_path, broken)
+        assert "2 failed, 1 passed" in printed
+        assert "RuntimeError: not in here" in printed
+
+    def test_without_the_lab_its_tests_are_skipped_but_fail_on_ci(self, tmp_path: Path) -> None:
+        without = """
+import pytest
+from tests.kernel.lab import kernel
+from pathlib import Path
+kernel.INSTALLED = Path("/nonexistent")
+kernel.default_cache = lambda: Path("/proc/nowhere")
+@pytest.mark.uml
+def test_one(): pass
+"""
+        assert re.search(r"SKIPPED .* can't keep user-mode-linux", run_suite(tmp_path, without))
+        printed = run_suite(tmp_path, without, CI="true")
+        assert "1 failed" in printed
+        assert "no lab 'uml': can't keep user-mode-linux" in printed
+
+    def test_the_first_failure_can_end_the_session(self, tmp_path: Path) -> None:
+        before = labs()
+        printed = run_suite(tmp_path, SUITE, "-x", "-k", "test_fails or test_hangs")
+        assert "1 failed" in printed
+        assert "test_hangs" not in printed
+        assert labs() == before
