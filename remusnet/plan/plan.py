@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from remusnet.classify.filters import Classification
+from remusnet.classify.filters import LAST_PREF, Classification
 from remusnet.errors import InvalidInput
 from remusnet.plan.names import buffer_name, check_device_name
 from remusnet.plan.operations import (
@@ -70,7 +70,10 @@ class Plan:
         yield OpenPlug(buffer)
         for vif in protection.vifs:
             yield AddIngress(vif)
-            for each in self.classification.filters:
+            # The filter that holds what no other lets pass comes first, and within a preference a
+            # hold stands before the bypass it subtracts from: a plan that is cut short, or that
+            # replaces another on a busy vif, holds too much at each step and never too little.
+            for each in sorted(self.classification.filters, key=lambda f: f.pref != LAST_PREF):
                 yield AddFilter(vif, buffer, each)
 
     def to_json(self) -> Json:
