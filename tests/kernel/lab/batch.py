@@ -8,13 +8,13 @@ from __future__ import annotations
 import ast
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from tests.kernel.lab.errors import LabDied
-from tests.kernel.lab.inside import VARIABLE
+from tests.kernel.lab.inside import REPORTS, VARIABLE, WANTED
 from tests.kernel.lab.runs import Job, Lab, Run
 from tests.kernel.lab.visible import Inside
 
@@ -85,7 +85,7 @@ class Batch:
         self._heard = time.monotonic()
         return self._run
 
-    def _job(self, nodeids: Iterable[str]) -> Job:
+    def _job(self, nodeids: list[str]) -> Job:
         option = self._config.option
         argv = [
             *(self._place.python, "-m", "pytest", "-p", "tests.kernel.lab.inside"),
@@ -95,9 +95,9 @@ class Batch:
             f"--tb={option.tbstyle}",
             f"--verbosity={option.verbose}",
             *(["--showlocals"] if option.showlocals else []),
-            *nodeids,
+            *dict.fromkeys(nodeid.partition("::")[0] for nodeid in nodeids),
         ]
-        script = f'export {VARIABLE}="$LAB_JOB/reports"; exec "$@"'
+        script = f'export {VARIABLE}="$LAB_JOB"; exec "$@"'
         passed = {
             name: os.environ[name] for name in ("CI", "HYPOTHESIS_PROFILE") if name in os.environ
         }
@@ -106,11 +106,12 @@ class Batch:
             **passed,
             "HYPOTHESIS_STORAGE_DIRECTORY": "/run/tmp/hypothesis",
         }
-        return Job(["sh", "-euc", script, "sh", *argv], env, self._place.root)
+        files = {WANTED: repr(nodeids)}
+        return Job(["sh", "-euc", script, "sh", *argv], env, self._place.root, files=files)
 
     def _listen(self, run: Run) -> None:
         """Take in the lines that are complete and new."""
-        path = run.directory / "reports"
+        path = run.directory / REPORTS
         if not path.exists():
             return
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The pytest plugin inside a lab: tells the host, line by line, what happens to each test.
+"""The pytest plugin inside a lab: runs what the host wants, and tells what happens, line by line.
 
 A line is a Python literal: ``{"start": NODEID}``, ``{"report": REPORT}`` or ``{"finish": NODEID}``.
 (JSON would lose the tuples in pytest's reports.) It is written before the next step begins, so a
@@ -7,21 +7,34 @@ kernel that dies leaves the name of the test that it died in.
 
 from __future__ import annotations
 
+import ast
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-# Set inside a lab only: the file to write to.
-VARIABLE = "REMUSNET_LAB_REPORTS"
+# Set inside a lab only: the directory shared with the host, and what is in it.
+VARIABLE = "REMUSNET_LAB_TESTS"
+WANTED = "wanted"
+REPORTS = "reports"
 
 
-class Reporter:
-    """Writes what pytest does to a file."""
+class Inside:
+    """Runs the tests with the node ids ``wanted``; writes what becomes of them to ``reports``."""
 
-    def __init__(self, config: pytest.Config, path: Path) -> None:
+    def __init__(self, config: pytest.Config, wanted: Sequence[str], reports: Path) -> None:
         self._config = config
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._order = {nodeid: index for index, nodeid in enumerate(wanted)}
+        self._file = reports.open("a", encoding="utf-8", buffering=1)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep the tests that are wanted, in that order.
+
+        As arguments, one node id of a module that can't be imported would end the session.
+        """
+        items[:] = [item for item in items if item.nodeid in self._order]
+        items.sort(key=lambda item: self._order[item.nodeid])
 
     def _line(self, key: str, value: object) -> None:
         self._file.write(f"{ {key: value}!r}\n")
@@ -46,5 +59,7 @@ class Reporter:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the reporter."""
-    config.pluginmanager.register(Reporter(config, Path(os.environ[VARIABLE])), "lab-reporter")
+    """Take up the host's wishes."""
+    directory = Path(os.environ[VARIABLE])
+    wanted = ast.literal_eval((directory / WANTED).read_text(encoding="utf-8"))
+    config.pluginmanager.register(Inside(config, wanted, directory / REPORTS), "inside")

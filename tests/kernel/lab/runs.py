@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -34,13 +34,15 @@ _POLL_SECONDS = 0.02
 class Job:
     """What to run in a lab: ``argv``, in the directory ``cwd``, with ``env`` added to a bare one.
 
-    ``writable`` names directories of the host that the job may write beside its own.
+    ``writable`` names directories of the host that the job may write beside its own; ``files`` are
+    texts to be found there, in ``$LAB_JOB``.
     """
 
     argv: Sequence[str]
     env: Mapping[str, str]
     cwd: Path = Path("/")
     writable: Sequence[Path] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def script(self) -> str:
         """The job as a shell script."""
@@ -97,7 +99,8 @@ class Run:
         for script in HERE.glob("*.sh"):
             shutil.copyfile(script, run.directory / script.name)
             (run.directory / script.name).chmod(0o755)
-        (run.directory / "job").write_text(job.script(), encoding="utf-8")
+        for name, text in {**job.files, "job": job.script()}.items():
+            (run.directory / name).write_text(text, encoding="utf-8")
         if account is not None and account.change:
             for path in (run.directory, *run.directory.iterdir()):
                 os.chown(path, account.uid, account.gid)

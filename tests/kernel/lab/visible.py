@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,50 +36,61 @@ class Inside:
 def inside(root: Path, account: Account | None, scratch: Path) -> Inside:
     """Python, the repository and the tests in ``root`` as ``account`` can read them.
 
-    Copies go below ``scratch``, which is made readable for all. Raises ``LabUnavailable`` if the
-    interpreter itself can't be read.
+    What is closed to it is copied below ``scratch``, which is then opened. Raises
+    ``LabUnavailable`` if the interpreter itself can't be read.
     """
-    plain = _inside(sys.executable, root, [REPOSITORY])
-    if account is None or not account.change or _works(plain, account):
-        return plain
-    for path in (scratch, *scratch.parents):
-        # Ours alone: not the directories of the system above.
-        if path.stat().st_uid == os.geteuid() and not path.stat().st_mode & 0o001:
-            path.chmod(path.stat().st_mode | 0o011)
-    copies: dict[Path, Path] = {}
+    if account is None or not account.change:
+        return Inside(sys.executable, root, {"PYTHONPATH": str(REPOSITORY)})
     packages = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
-    for source in dict.fromkeys([REPOSITORY, root, *packages]):
+    python = Path(sys.executable)
+    closed = _closed([root, REPOSITORY, *packages, python], account)
+    if python in closed or closed.intersection(packages):
+        # A virtual environment's interpreter is a link beside its packages; the base is elsewhere.
+        python = python.resolve()
+        closed.update(packages)
+    scratch.chmod(0o755)
+    copies: dict[Path, Path] = {}
+    for source in sorted(closed - {Path(sys.executable)}):
         copies[source] = scratch / f"copy{len(copies)}"
         _copy(source, copies[source])
-    modules = [copies[REPOSITORY], *(copies[package] for package in packages)]
-    # A virtual environment's own interpreter is a link beside the packages; its base is outside.
-    base = str(Path(sys.executable).resolve())
-    copied = _inside(base, copies[root], modules)
-    if not _works(copied, account):
-        raise LabUnavailable(
-            f"{account.name} can't run {base}: make the environment with a system Python, or run "
-            "this as an ordinary user"
-        )
-    return copied
+    modules = [copies.get(REPOSITORY, REPOSITORY), *(copies[p] for p in packages if p in copies)]
+    path = os.pathsep.join(dict.fromkeys(map(str, modules)))
+    place = Inside(str(python), copies.get(root, root), {"PYTHONPATH": path})
+    _try_out(place, account)
+    return place
 
 
-def _inside(python: str, root: Path, path: list[Path]) -> Inside:
-    known = dict.fromkeys(str(directory) for directory in path)
-    return Inside(python, root, {"PYTHONPATH": os.pathsep.join(known)})
-
-
-def _works(candidate: Inside, account: Account) -> bool:
-    """Whether ``account`` can read it: tried, since modes and mounts say it only in part."""
-    program = "import os, sys, pytest, tests.kernel.lab.errors, remusnet; os.listdir(sys.argv[1])"
-    attempt = subprocess.run(
-        [candidate.python, "-c", program, str(candidate.root)],
+def _closed(paths: Sequence[Path], account: Account) -> set[Path]:
+    """Those of ``paths`` that ``account`` can't read."""
+    script = 'for path; do test -r "$path" && test -x "$path" || echo "$path"; done'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *map(str, paths)],
         cwd="/",
-        env=dict(candidate.environment),
         capture_output=True,
+        text=True,
+        check=True,
+        **account.drop(),
+    )
+    return {Path(line) for line in done.stdout.splitlines()}
+
+
+def _try_out(place: Inside, account: Account) -> None:
+    program = "import os, sys, pytest, remusnet, tests.kernel.lab.inside; os.listdir(sys.argv[1])"
+    attempt = subprocess.run(
+        [place.python, "-c", program, str(place.root)],
+        cwd="/",
+        env=dict(place.environment),
+        capture_output=True,
+        text=True,
         check=False,
         **account.drop(),
     )
-    return attempt.returncode == 0
+    if attempt.returncode != 0:
+        why = (attempt.stderr.strip() or "killed").splitlines()[-1]
+        raise LabUnavailable(
+            f"{account.name} can't run pytest with {place.python} ({why}): make the environment "
+            "with a system Python, or run this as an ordinary user"
+        )
 
 
 def _copy(source: Path, target: Path) -> None:
