@@ -92,7 +92,7 @@ class Run:
 
     @classmethod
     def prepare(cls, job: Job, account: Account | None) -> Run:
-        """A directory for ``job`` that is ``account``'s (none: the caller's); nothing is begun."""
+        """A directory for ``job`` where ``account`` (none: the caller) can reach it."""
         # A user's own TMPDIR may be closed to the account; the system's is not.
         parent = "/tmp" if account is not None and account.change else None
         run = cls(Path(tempfile.mkdtemp(prefix="remusnet-lab-", dir=parent)))
@@ -101,14 +101,15 @@ class Run:
             (run.directory / script.name).chmod(0o755)
         for name, text in {**job.files, "job": job.script()}.items():
             (run.directory / name).write_text(text, encoding="utf-8")
-        if account is not None and account.change:
-            for path in (run.directory, *run.directory.iterdir()):
-                os.chown(path, account.uid, account.gid)
         return run
 
     def begin(self, argv: Sequence[str], env: Mapping[str, str], account: Account | None) -> None:
         """Start the lab's process as the head of its own session and process group."""
         with (self.directory / "console").open("wb") as console:
+            if account is not None and account.change:
+                # Whatever the umask is, the account has to read what was laid out for it.
+                for path in (self.directory, *self.directory.rglob("*")):
+                    os.chown(path, account.uid, account.gid, follow_symlinks=False)
             self._process = subprocess.Popen(
                 ["timeout", "-k", "5", str(_BACKSTOP_SECONDS), *argv],
                 cwd=self.directory,

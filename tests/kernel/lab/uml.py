@@ -87,7 +87,7 @@ class Uml:
 
     def _lay_out(self, directory: Path, job: Job) -> None:
         """What ``init-uml.sh`` and ``modprobe.sh`` expect beside the job."""
-        for name in ("bin", "kmod", "tree/lib"):
+        for name in ("bin", "kmod", "tree/lib", "uml"):
             (directory / name).mkdir(parents=True)
         (directory / "modprobe.sh").rename(directory / "bin/modprobe")
         (directory / "kmod/modprobe").symlink_to(self.kernel.modprobe)
@@ -102,10 +102,6 @@ class Uml:
         shared = (directory, *(path.resolve() for path in job.writable))
         mounts += [f"none {p} hostfs X-mount.mkdir,rw,{_mountable(p)} 0 0" for p in shared]
         (directory / "fstab").write_text("\n".join([*mounts, ""]), encoding="utf-8")
-        uml = directory / "uml"
-        uml.mkdir()
-        if self.account.change:
-            os.chown(uml, self.account.uid, self.account.gid)
 
     def _command(self, directory: Path) -> list[str]:
         return [
