@@ -91,9 +91,8 @@ def read_word(value: object, known: Iterable[str], what: str) -> str:
 
 
 def close_to(word: str, known: Iterable[str]) -> str:
-    """`suggestion` for a word of a file: whatever its case, and not for what is no word at all."""
-    # difflib takes time by the square of a word's length.
-    return suggestion(word.lower().replace("_", "-"), known) if len(word) <= 40 else ""
+    """`suggestion` for a word of a file, whatever its case and with ``_`` for ``-``."""
+    return suggestion(word.lower().replace("_", "-"), known)
 
 
 def _word_reader(vocabulary: type[StrEnum], what: str) -> Callable[[object], StrEnum]:

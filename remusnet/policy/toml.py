@@ -93,11 +93,10 @@ def _parse(text: str, origin: str) -> dict[str, Any]:
 
 
 def _syntax_mistake(message: str) -> Mistake:
-    """tomllib's ``Invalid value (at line 1, column 5)`` as a mistake."""
+    """tomllib's ``Invalid value (at line 1, column 5)`` as a mistake; it quotes with repr()."""
     found = _TOML_PLACE.fullmatch(message)
     problem = found[1] if found else message
     place = "" if not found else found[4] or f"{found[2]}, {found[3]}"
-    problem = "".join(c if c.isprintable() else "?" for c in problem)
     return Mistake(place, f"broken TOML: {problem[0].lower()}{problem[1:]}", "key = value")
 
 

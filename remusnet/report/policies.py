@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from remusnet.policy import Policy, Verdict
 from remusnet.policy.conditions import CONDITIONS
@@ -24,8 +23,7 @@ def policy_table(policies: Iterable[Policy]) -> Table:
     table.add_column("BYPASSES")
     for policy in policies:
         holds, bypasses = (describe_verdict(policy, verdict) for verdict in Verdict)
-        # Text, for square brackets are markup to rich.
-        table.add_row(Text(policy.name), Text(holds), Text(bypasses))
+        table.add_row(policy.name, holds, bypasses)
     return table
 
 

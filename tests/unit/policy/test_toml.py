@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -120,6 +121,19 @@ def test_a_file_that_extends_stock_remus_still_holds_odd_frames() -> None:
 @given(policies())
 def test_what_is_written_is_read_back_equal(policy: Policy) -> None:
     assert load(to_toml(policy), "p.toml") == policy
+
+
+def test_a_description_of_awkward_characters_is_read_back_equal() -> None:
+    policy = Policy(
+        "p", (), Verdict.HOLD, description="\"quotes\" \\back\\slashes\\ 🙂 # [x] 'y' é"
+    )
+    assert load(to_toml(policy), "p.toml") == policy
+
+
+def test_a_description_that_no_file_may_have_is_still_written_as_toml() -> None:
+    description = "".join(map(chr, range(0x20))) + "\x7f\x80"
+    text = to_toml(Policy("p", (), Verdict.HOLD, description=description))
+    assert tomllib.loads(text)["description"] == description
 
 
 @pytest.mark.parametrize("policy", PRESETS.values(), ids=PRESETS)
