@@ -1,0 +1,149 @@
+"""A call through the whole replay, against what must come out in closed form."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from remusnet.emulator.schedule import Schedule
+from remusnet.emulator.simulation import Simulation, simulate
+from remusnet.errors import InvalidInput
+from remusnet.frames import Frames
+from remusnet.metrics.closed_forms import bypass_mean, held_mean, held_peak
+from remusnet.metrics.outcome import Outcome, Stream
+from remusnet.policy import PRESETS
+from tests.unit.emulator.traffic import GUEST_SSRC, MS, PEER_SSRC, call
+
+EVERYTHING = 2**32 - 1
+
+
+@cache
+def simulated(
+    interval_ms: int = 400, pause_us: int = 0, commit_delay_us: int = 0, limit: int = EVERYTHING
+) -> Simulation:
+    """The 40 s call under all presets."""
+    schedule = Schedule(interval_ms * MS, pause_us * 1000, commit_delay_us * 1000)
+    return simulate(call(), list(PRESETS.values()), schedule, limit, capture="call.pcap")
+
+
+def outcome(simulation: Simulation, policy: str) -> Outcome:
+    return next(each for each in simulation.comparison.outcomes if each.policy == policy)
+
+
+def guests(outcome: Outcome) -> Stream:
+    (stream,) = [each for each in outcome.streams if each.from_guest]
+    return stream
+
+
+@pytest.mark.parametrize("interval_ms", [40, 200, 300, 400])
+def test_what_is_held_leaves_in_bursts_of_one_period(interval_ms: int) -> None:
+    """3 %: the estimator starts at zero, which 40 s do not quite make up for."""
+    rtp = guests(outcome(simulated(interval_ms), "hold-all")).rtp
+    assert (rtp.bursts.median, rtp.bursts.max) == (interval_ms / 20, interval_ms // 20)
+    assert rtp.jitter_ms.mean == pytest.approx(held_mean(interval_ms), rel=0.03)
+    assert rtp.jitter_ms.max == pytest.approx(held_peak(interval_ms), rel=0.01)
+
+
+def test_a_period_of_400_ms_has_a_mean_jitter_of_38_ms() -> None:
+    rtp = guests(outcome(simulated(), "hold-all")).rtp
+    assert rtp.jitter_ms.mean == pytest.approx(38.0, rel=0.03)
+
+
+def test_pause_and_commit_delay_lengthen_the_period_of_xl() -> None:
+    rtp = guests(outcome(simulated(400, 50_000, 5_000), "hold-all")).rtp
+    assert rtp.bursts.median in (22, 23)
+    assert rtp.jitter_ms.mean == pytest.approx(held_mean(455), rel=0.03)
+
+
+@pytest.mark.parametrize("policy", ["tcp-only", "real-time"])
+def test_bypassing_rtp_stays_as_it_was_where_the_guest_does_not_pause(policy: str) -> None:
+    rtp = guests(outcome(simulated(), policy)).rtp
+    assert (rtp.jitter_ms.mean, rtp.jitter_ms.max, rtp.bursts.max) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("interval_ms", [200, 400])
+@pytest.mark.parametrize("pause_us", [10_000, 20_000, 25_000, 50_000, 100_000])
+def test_a_pause_leaves_its_own_jitter_in_what_bypasses(interval_ms: int, pause_us: int) -> None:
+    """10 %: in 40 s there are 79 to 184 pauses, so their phases are only nearly uniform."""
+    delay_us = 7_300  # so that the phases drift; without it 400 ms and 100 ms would lock
+    rtp = guests(outcome(simulated(interval_ms, pause_us, delay_us), "tcp-only")).rtp
+    period_ms = interval_ms + pause_us / 1000 + delay_us / 1000
+    assert rtp.jitter_ms.mean == pytest.approx(bypass_mean(period_ms, pause_us / 1000), rel=0.1)
+
+
+def test_locked_clocks_are_hit_never_or_always() -> None:
+    """A period of 400 ms = 20 packets: the pause falls between two of them each time."""
+    rtp = guests(outcome(simulated(395, 5_000), "tcp-only")).rtp
+    assert rtp.jitter_ms.max == 0
+
+
+def test_frames_to_the_guest_keep_their_times() -> None:
+    for policy in PRESETS:
+        streams = outcome(simulated(400, 50_000, 5_000), policy).streams
+        (rtp,) = [each.rtp for each in streams if not each.from_guest]
+        assert (rtp.packets, rtp.jitter_ms.max) == (2000, 0)
+
+
+def test_streams_come_in_the_order_of_the_recording_under_every_policy() -> None:
+    """Held packets leave later than the peer's first one."""
+    for each in simulated().comparison.outcomes:
+        assert [stream.rtp.ssrc for stream in each.streams] == [GUEST_SSRC, PEER_SSRC]
+
+
+def test_tcp_is_delayed_until_the_commit_and_the_delay_counts_from_the_recording() -> None:
+    """The messages come at whole seconds, the commits at multiples of 400 ms."""
+    tcp = outcome(simulated(), "tcp-only").tcp
+    assert tcp.frames == 40
+    # 0 s, 2 s ... are sent at a suspend, 1 s, 3 s ... 200 ms before the next.
+    assert (tcp.median, tcp.max) == (300.0, 400.0)
+    (connection,) = outcome(simulated(), "tcp-only").connections
+    assert connection.flow == "tcp 10.0.0.1:5060 > 10.0.0.2:40000"
+    assert (connection.frames, connection.hold.max) == (40, 400.0)
+
+
+def test_every_frame_of_the_guest_is_held_or_bypasses() -> None:
+    for policy, held in (("tcp-only", 40), ("real-time", 40), ("hold-all", 2040)):
+        counts = outcome(simulated(), policy).output_commit
+        assert (counts.held, counts.bypassed) == (held, 2040 - held)
+        assert (counts.dropped, counts.violations) == (0, 0)
+
+
+def test_a_small_plug_drops_and_what_it_drops_leaves_never() -> None:
+    simulation = simulated(limit=3000)
+    counts = outcome(simulation, "hold-all").output_commit
+    assert counts.held == 2040
+    assert 0 < counts.dropped < 2040
+    assert counts.violations == 0
+    names = [each.policy for each in simulation.comparison.outcomes]
+    released = simulation.released[names.index("hold-all")]
+    assert len(released) == 4040 - counts.dropped
+
+
+def test_the_last_epoch_is_committed_and_the_clock_is_the_captures() -> None:
+    frames = call()
+    each = outcome(simulated(), "hold-all")
+    assert each.suspend_ns[0] == frames.time_ns[0] + 400 * MS
+    assert each.suspend_ns[-1] > frames.time_ns[-1] >= each.suspend_ns[-2]
+
+
+def test_the_same_replay_twice_gives_the_same_bytes() -> None:
+    again = simulate(
+        call(), list(PRESETS.values()), Schedule(400 * MS, 0, 0), EVERYTHING, capture="call.pcap"
+    )
+    assert again.comparison.to_json() == simulated().comparison.to_json()
+    for one, other in zip(again.released, simulated().released, strict=True):
+        assert np.array_equal(one.time_ns, other.time_ns)
+        assert [one.frame(n) for n in range(50)] == [other.frame(n) for n in range(50)]
+
+
+def test_bad_settings_are_refused() -> None:
+    schedule, policy = Schedule(400 * MS, 0, 0), PRESETS["tcp-only"]
+    with pytest.raises(InvalidInput, match="policy 'tcp-only' is there twice"):
+        simulate(call(50), [policy, policy], schedule, 10**6, capture="")
+    for limit in (0, 2**32):
+        with pytest.raises(InvalidInput, match=f"invalid limit: {limit} bytes"):
+            simulate(call(50), [policy], schedule, limit, capture="")
+    with pytest.raises(InvalidInput, match="there are no frames"):
+        simulate(Frames.of([]), [policy], schedule, 10**6, capture="")

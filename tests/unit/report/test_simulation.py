@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from remusnet.emulator.schedule import Schedule
+from remusnet.emulator.simulation import simulate
+from remusnet.metrics.outcome import Comparison, Outcome
+from remusnet.metrics.output_commit import OutputCommit
+from remusnet.policy import PRESETS
+from remusnet.report.simulation import MOST_STREAMS, print_simulation, simulation_json
+from tests.unit.emulator.traffic import MS, call
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    schedule = Schedule(400 * MS, 50 * MS, 5 * MS)
+    return simulate(
+        call(200), list(PRESETS.values()), schedule, 10**8, capture="call.pcap"
+    ).comparison
+
+
+def printed(comparison: Comparison, width: int = 80) -> str:
+    console = Console(file=StringIO(), width=width, highlight=False)
+    print_simulation(console, comparison)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def row(text: str, name: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if line.strip().startswith(name)]
+    return line.strip().removeprefix(name).split()
+
+
+def with_outcome(comparison: Comparison, outcome: Outcome) -> Comparison:
+    return replace(comparison, outcomes=(outcome,))
+
+
+def test_the_policies_stand_side_by_side(comparison: Comparison) -> None:
+    text = printed(comparison)
+    assert row(text, "tcp-only  real-time") == ["hold-all", "stock-remus"]
+    assert row(text, "held until their commit") == ["4", "4", "204", "204"]
+    assert row(text, "let pass before their commit") == ["200", "200", "0", "0"]
+    assert row(text, "violations of output commit") == ["0", "0", "0", "0"]
+    assert " ".join(row(text, "packets a burst, median / max")) == "1 / 3 1 / 3 23 / 23 23 / 23"
+
+
+def test_it_says_who_the_guest_is_why_and_what_remus_did(comparison: Comparison) -> None:
+    text = printed(comparison)
+    assert "00:16:3e:00:00:01 (the only sender with Xen's prefix 00:16:3e), 204 frames" in text
+    assert "every 455ms (schedule xl: interval 400ms, pause 50ms, commit delay 5ms)" in text
+
+
+def test_it_says_that_nobody_reacts(comparison: Comparison) -> None:
+    assert "Open loop: these are the recorded frames at other times." in printed(comparison)
+
+
+def test_no_line_of_a_table_is_wider_than_the_terminal(comparison: Comparison) -> None:
+    lines = printed(comparison, width=80).splitlines()
+    headings = ("capture", "guest", "Remus", "RTP udp")
+    assert max(len(line) for line in lines if not line.startswith(headings)) <= 80
+
+
+def test_every_stream_has_a_row_for_each_policy(comparison: Comparison) -> None:
+    text = printed(comparison)
+    assert "RTP udp 10.0.0.1:20000 > 10.0.0.2:30000 0x600d0001, from the guest" in text
+    assert "RTP udp 10.0.0.2:30000 > 10.0.0.1:20000 0xc11e0002, not from the guest" in text
+    assert text.count("\n  stock-remus ") == 2
+
+
+def test_streams_beyond_a_screenful_are_counted(comparison: Comparison) -> None:
+    outcome = comparison.outcomes[0]
+    stream = outcome.streams[0]
+    many = tuple(
+        replace(stream, rtp=replace(stream.rtp, ssrc=number)) for number in range(MOST_STREAMS + 3)
+    )
+    text = printed(with_outcome(comparison, replace(outcome, streams=many)))
+    assert "and 3 streams more: --json has all" in text
+
+
+def test_what_was_not_measured_is_a_dash_in_the_table_and_null_in_json(
+    comparison: Comparison,
+) -> None:
+    call_without_tcp = replace(
+        comparison.outcomes[0],
+        streams=(),
+        tcp=replace(comparison.outcomes[0].tcp, frames=0, median=None, p99=None, max=None),
+    )
+    changed = with_outcome(comparison, call_without_tcp)
+    assert row(printed(changed), "median (ms)") == ["-"]
+    assert row(printed(changed), "jitter, mean (ms)") == ["-"]
+    (run,) = json.loads(simulation_json(changed))["runs"]
+    assert run["tcp"]["hold_ms"] == {"median": None, "p99": None, "max": None}
+
+
+def test_violations_stand_out(comparison: Comparison) -> None:
+    outcome = replace(comparison.outcomes[0], output_commit=OutputCommit(5, 0, 0, 3))
+    console = Console(file=StringIO(), force_terminal=True, color_system="standard", width=80)
+    print_simulation(console, with_outcome(comparison, outcome))
+    assert isinstance(console.file, StringIO)
+    assert re.search("\x1b\\[1;31m *3\x1b\\[0m", console.file.getvalue())
+
+
+def test_the_name_of_a_capture_can_not_move_the_cursor(comparison: Comparison) -> None:
+    setting = replace(comparison.setting, capture="call\x1b[2J\n[bold].pcap")
+    text = printed(replace(comparison, setting=setting))
+    assert "capture call\\x1b[2J\\n[bold].pcap\n" in text
