@@ -116,39 +116,21 @@ class Columns:
 
 
 class _Reader:
-    """Big-endian numbers at absolute positions of ``Frames.data``.
-
-    A position so near the end that the number would reach beyond it gives some other number: who
-    asks has to know that the bytes are there.
-    """
+    """Big-endian numbers at absolute positions of ``Frames.data``."""
 
     def __init__(self, frames: Frames) -> None:
-        # At least one number long, so that an empty capture has something to read, too.
-        short = max(0, 8 - len(frames.data))
-        data = np.concatenate([frames.data, np.zeros(short, np.uint8)]) if short else frames.data
-        data = np.ascontiguousarray(data)
-        # Views with a number beginning at every byte: one look-up a number instead of one a byte.
-        self._views = {
-            size: np.ndarray((len(data) - size + 1,), f">u{size}", data, strides=(1,))
-            for size in (1, 2, 4, 8)
-        }
+        # At least one byte, so that a clipped read of an empty capture has something to read.
+        self.data = frames.data if len(frames.data) else np.zeros(1, np.uint8)
 
     def number(self, at: Int64s, size: int) -> Int64s:
-        """Numbers of 1, 2 or 4 bytes."""
-        return self._read(at, size).astype(np.int64)
+        value = np.zeros(len(at), np.int64)
+        for byte in range(size):
+            value = (value << 8) | np.take(self.data, at + byte, mode="clip")
+        return value
 
     def word64(self, at: Int64s) -> Addresses:
-        """Numbers of 8 bytes."""
-        return self._read(at, 8).astype(np.uint64)
-
-    def mac(self, at: Int64s) -> Int64s:
-        """Numbers of 6 bytes."""
-        return self.number(at, 2) << 32 | self.number(at + 2, 4)
-
-    def _read(self, at: Int64s, size: int) -> npt.NDArray[Any]:
-        view = self._views[size]
-        # Not np.take: it would first copy the view, eight bytes for each byte of the capture.
-        return view[np.minimum(at, len(view) - 1)]
+        high, low = self.number(at, 4), self.number(at + 4, 4)
+        return (high.astype(np.uint64) << np.uint64(32)) | low.astype(np.uint64)
 
 
 def columns(frames: Frames) -> Columns:
@@ -188,8 +170,8 @@ def _fill(frames: Frames, out: dict[str, Any]) -> Bools:
     read = _Reader(frames)
     end = frames.offset + frames.caplen
     whole = frames.caplen >= ETHERNET_HEADER
-    out["mac_destination"][whole] = read.mac(frames.offset[whole])
-    out["mac_source"][whole] = read.mac(frames.offset[whole] + 6)
+    out["mac_destination"][whole] = read.number(frames.offset[whole], 6)
+    out["mac_source"][whole] = read.number(frames.offset[whole] + 6, 6)
     ethertype = np.where(whole, read.number(frames.offset + 12, 2), -1)
     at = frames.offset + ETHERNET_HEADER
     for _ in range(MOST_TAGS):
