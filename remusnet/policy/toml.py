@@ -31,6 +31,8 @@ _REMEDIES = {
     "icmp_type needs": 'protocol = "icmp" or protocol = "icmpv6" beside it',
     "payload needs": 'protocol = "udp", or no protocol',
     "payload can": 'fragment = "whole", or no fragment',
+    "ports can": 'fragment = "whole" or "first", or no fragment',
+    "addresses and": "addresses of one IP version, and its ethertype or none",
     "ethertype is": 'ethertype = "ipv4", "ipv6" or both, or no ethertype',
 }
 

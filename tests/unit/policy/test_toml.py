@@ -24,7 +24,7 @@ from remusnet.policy import (
 from remusnet.policy.conditions import CONDITIONS
 from remusnet.policy.render import to_toml
 from remusnet.policy.toml import load, unreachable
-from tests.lib.policies import policies
+from tests.lib.policy_files import any_policies
 
 HEAD = 'name = "p"\ndefault = "hold"\n'
 
@@ -118,7 +118,7 @@ def test_a_file_that_extends_stock_remus_still_holds_odd_frames() -> None:
     assert load('name = "p"\nextends = "stock-remus"\n', "p.toml").holds_odd
 
 
-@given(policies())
+@given(any_policies())
 def test_what_is_written_is_read_back_equal(policy: Policy) -> None:
     assert load(to_toml(policy), "p.toml") == policy
 

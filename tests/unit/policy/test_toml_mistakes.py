@@ -175,6 +175,16 @@ def test_a_mistake_in_a_list_is_told_with_its_place_counted_from_1() -> None:
             'fragment = "whole", or no fragment',
         ),
         (
+            'port = 53\nprotocol = "udp"\nfragment = "later"',
+            "ports can not be told of later fragments",
+            'fragment = "whole" or "first", or no fragment',
+        ),
+        (
+            'source = "192.0.2.1"\ndestination = "2001:db8::1"',
+            "addresses and ethertype are of different IP versions",
+            "addresses of one IP version, and its ethertype or none",
+        ),
+        (
             'ethertype = "arp"\nprotocol = "udp"',
             "ethertype is not IP, but other conditions are about IP",
             'ethertype = "ipv4", "ipv6" or both, or no ethertype',
