@@ -93,6 +93,7 @@ def test_an_indefinite_release_lets_everything_pass_and_counts_nothing(plug: Plu
 def test_a_suspend_ends_an_indefinite_release(plug: Plug[str]) -> None:
     plug.release_indefinite()
     plug.buffer()
+    assert plug.throttled
     fill(plug, "a")
     assert plug.drain() == []
     plug.buffer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -119,6 +120,30 @@ def test_a_small_plug_drops_and_what_it_drops_leaves_never() -> None:
     names = [each.policy for each in simulation.comparison.outcomes]
     released = simulation.released[names.index("hold-all")]
     assert len(released) == 4040 - counts.dropped
+
+
+def test_a_dropped_message_has_no_delay() -> None:
+    """1 byte: nothing fits."""
+    each = outcome(simulated(limit=1), "tcp-only")
+    assert (each.output_commit.held, each.output_commit.dropped) == (40, 40)
+    assert (each.tcp.frames, each.tcp.max) == (0, None)
+
+
+def test_the_plug_counts_the_bytes_on_the_wire_where_the_recording_was_cut() -> None:
+    frames = call(50)
+    cut = replace(frames, length=frames.length * 10)
+    schedule, policies = Schedule(400 * MS, 0, 0), [PRESETS["hold-all"]]
+    (whole,) = simulate(frames, policies, schedule, 20_000, capture="").comparison.outcomes
+    (large,) = simulate(cut, policies, schedule, 20_000, capture="").comparison.outcomes
+    assert (whole.output_commit.dropped, large.output_commit.dropped > 0) == (0, True)
+
+
+def test_the_first_interval_starts_at_the_earliest_frame_not_the_first_one() -> None:
+    frames = call(50)
+    turned = frames.take(np.arange(len(frames))[::-1])
+    schedule, policies = Schedule(400 * MS, 0, 0), [PRESETS["hold-all"]]
+    (found,) = simulate(turned, policies, schedule, EVERYTHING, capture="").comparison.outcomes
+    assert found.suspend_ns[0] == frames.time_ns[0] + 400 * MS
 
 
 def test_the_last_epoch_is_committed_and_the_clock_is_the_captures() -> None:
