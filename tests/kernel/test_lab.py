@@ -15,6 +15,7 @@ import pytest
 from tests.kernel.lab.account import ordinary_account
 from tests.kernel.lab.errors import LabDied, LabUnavailable
 from tests.kernel.lab.kernel import find_kernel
+from tests.kernel.lab.runs import Job
 from tests.kernel.lab.uml import Uml, memory_bytes
 from tests.kernel.lab.visible import REPOSITORY
 
@@ -44,8 +45,11 @@ def uml_processes(directory: str) -> list[str]:
     return found
 
 
-def labs() -> set[str]:
-    return {path.name for path in Path("/tmp").glob("remusnet-lab-*")}
+def assert_gone(directory: str) -> None:
+    """Nothing of the lab with this directory is left (other labs may run on this machine)."""
+    assert Path(directory).name.startswith("remusnet-lab-")
+    assert not Path(directory).exists()
+    assert uml_processes(directory) == []
 
 
 class TestUml:
@@ -103,14 +107,15 @@ class TestUml:
             uml.run("echo c > /proc/sysrq-trigger")
 
     def test_a_job_that_hangs_is_stopped_and_leaves_no_process(self, uml: Uml) -> None:
-        before = labs()
-        started = time.monotonic()
-        with pytest.raises(LabDied, match=r"stopped after 3 s[^$]*still here"):
-            uml.run("echo still here; trap '' TERM; sleep 1000 & sleep 1000", timeout=3)
-        # Five seconds is what it gets to end by itself.
-        assert time.monotonic() - started < 3 + 5 + 2
-        assert labs() == before
-        assert uml_processes("LAB_JOB=/tmp/remusnet-lab-") == []
+        script = "echo still here; trap '' TERM; sleep 1000 & sleep 1000"
+        with uml.start(Job(["sh", "-c", script], {})) as run:
+            started = time.monotonic()
+            with pytest.raises(LabDied, match=r"stopped after 3 s[^$]*still here"):
+                run.wait(timeout=3)
+            # Five seconds is what it gets to end by itself.
+            assert time.monotonic() - started < 3 + 5 + 2
+            assert uml_processes(str(run.directory)) == []
+        assert_gone(str(run.directory))
 
     def test_modules_can_be_asked_for_by_name(self, uml: Uml) -> None:
         assert uml.run("modprobe sch_plug; grep -q ^sch_plug /proc/modules").status == 0
@@ -201,15 +206,25 @@ class TestScript:
         assert "Kernel panic" in done.stderr
 
     def test_output_comes_while_the_command_runs_and_a_signal_ends_it_all(self) -> None:
-        before = labs()
         with subprocess.Popen(
-            script("sh", "-c", "echo begun; sleep 100"), stdout=subprocess.PIPE, text=True
+            script("sh", "-c", 'echo "$LAB_JOB"; sleep 100'), stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
+            directory = process.stdout.readline().strip()
+            assert uml_processes(directory)
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=10) == 128 + signal.SIGTERM
-        assert labs() == before
+        assert_gone(directory)
+
+    def test_a_directory_that_the_account_cannot_enter_is_named(self, tmp_path: Path) -> None:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0)
+        done = subprocess.run(
+            script("--dir", str(closed), "true"), capture_output=True, text=True, check=False
+        )
+        closed.chmod(0o700)
+        assert done.returncode == 125
+        assert f"{closed} is closed to " in done.stderr
 
     def test_a_mistake_on_the_command_line_is_2(self) -> None:
         for wrong in (["--mem", "lots", "true"], ["--dir", "/nonexistent", "true"], []):
@@ -242,7 +257,7 @@ def test_odd_ids(value):
 
 @pytest.mark.uml
 def test_fails():
-    print("printed inside")
+    print("printed inside", os.environ["LAB_JOB"])
     assert [1, 2] == [1, 3]
 
 @pytest.mark.uml
@@ -284,10 +299,16 @@ def run_suite(directory: Path, source: str, *argv: str, **environment: str) -> s
     return done.stdout + done.stderr
 
 
+def lab_of(printed: str) -> str:
+    """The directory of the lab that ``test_fails`` ran in."""
+    match = re.search(r"printed inside (\S+)", printed)
+    assert match is not None, printed
+    return match[1]
+
+
 class TestBatch:
     def test_each_test_has_the_outcome_that_it_had_inside(self, tmp_path: Path) -> None:
         """In the end three boots: a panic and a hang cost one test each."""
-        before = labs()
         printed = run_suite(tmp_path, SUITE)
         outcomes = dict(
             reversed(line)
@@ -316,7 +337,7 @@ class TestBatch:
             "stopped after 2 s",
         ):
             assert words in printed
-        assert labs() == before
+        assert_gone(lab_of(printed))
 
     def test_a_module_that_does_not_import_inside_fails_its_tests_only(
         self, tmp_path: Path
@@ -353,8 +374,7 @@ def test_one(): pass
         assert "no lab 'uml': can't keep user-mode-linux" in printed
 
     def test_the_first_failure_can_end_the_session(self, tmp_path: Path) -> None:
-        before = labs()
         printed = run_suite(tmp_path, SUITE, "-x", "-k", "test_fails or test_hangs")
         assert "1 failed" in printed
         assert "test_hangs" not in printed
-        assert labs() == before
+        assert_gone(lab_of(printed))

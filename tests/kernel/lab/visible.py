@@ -43,7 +43,7 @@ def inside(root: Path, account: Account | None, scratch: Path) -> Inside:
         return Inside(sys.executable, root, {"PYTHONPATH": str(REPOSITORY)})
     packages = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
     python = Path(sys.executable)
-    closed = _closed([root, REPOSITORY, *packages, python], account)
+    closed = closed_to([root, REPOSITORY, *packages, python], account)
     if python in closed or closed.intersection(packages):
         # A virtual environment's interpreter is a link beside its packages; the base is elsewhere.
         python = python.resolve()
@@ -60,8 +60,8 @@ def inside(root: Path, account: Account | None, scratch: Path) -> Inside:
     return place
 
 
-def _closed(paths: Sequence[Path], account: Account) -> set[Path]:
-    """Those of ``paths`` that ``account`` can't read."""
+def closed_to(paths: Sequence[Path], account: Account) -> set[Path]:
+    """Those of ``paths`` (directories, programs) that ``account`` can't read and enter."""
     script = 'for path; do test -r "$path" && test -x "$path" || echo "$path"; done'
     done = subprocess.run(
         ["sh", "-c", script, "sh", *map(str, paths)],
