@@ -15,7 +15,8 @@ bypass let less pass; `Classification.beyond` names the difference.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from remusnet.classify.filters import (
     ETH_P_8021Q,
@@ -28,13 +29,16 @@ from remusnet.classify.filters import (
     U32Key,
     U32Match,
 )
+from remusnet.classify.headers import SMALLEST_ETHERTYPE, TAG_ETHERTYPES
 from remusnet.classify.u32_conditions import (
     Alternative,
     Context,
+    Keys,
     alternatives,
     hides_in_later_fragments,
     pinned_protocol,
 )
+from remusnet.classify.u32_words import UNWALKED, describe_keys
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ARP_ETHERTYPE,
@@ -43,7 +47,6 @@ from remusnet.policy.match import (
     TUNNEL_ETHERTYPES,
     Link,
     Match,
-    PayloadClass,
 )
 from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.verdict import Verdict
@@ -51,7 +54,13 @@ from remusnet.policy.verdict import Verdict
 MOST_FILTERS = 2048
 """Node numbers of a u32 hash table: 0x800 to 0xfff."""
 
-_Keys = tuple[U32Key, ...]
+_UNNAMED = 0
+_BEHIND = {
+    IPV4_ETHERTYPE: {Beyond.IPV4_OPTIONS, Beyond.AH},
+    IPV6_ETHERTYPE: {Beyond.IPV6_EXTENSIONS, Beyond.AH},
+    _UNNAMED: {Beyond.OTHER_ETHERTYPES},
+}
+"""What u32 holds among the frames of an ethertype that may bypass."""
 _HEADER_NAMES = {IPV4_ETHERTYPE: "IPv4", IPV6_ETHERTYPE: "IPv6", ARP_ETHERTYPE: "ARP"}
 
 
@@ -63,20 +72,11 @@ def compile_u32(policy: Policy) -> Classification:
     if not policy.holds_odd:
         return _compile_baseline(policy)
     filters: list[Filter] = []
-    beyond: set[Beyond] = set()
-    for number, context in enumerate(_contexts(policy), start=1):
+    beyond = _out_of_reach(policy)
+    for number, context in enumerate(_contexts(policy, beyond), start=1):
         table = _Table(policy, context, pref=10 * number, beyond=beyond)
         table.fill()
-        if len(table.filters) > MOST_FILTERS:
-            raise InvalidInput(
-                f"policy {policy.name} needs {len(table.filters)} u32 filters for "
-                f"{context.name}, u32 can number {MOST_FILTERS}: use fewer ports or prefixes"
-            )
         filters += table.filters
-    if filters:
-        beyond |= {Beyond.TAGS, Beyond.LLC}
-    if policy.default is Verdict.BYPASS:
-        beyond |= {Beyond.TAGS, Beyond.LLC, Beyond.OTHER_ETHERTYPES}
     filters.append(
         Filter(LAST_PREF, ETH_P_ALL, EVERY_FRAME, Verdict.HOLD, "hold every other frame")
     )
@@ -88,7 +88,12 @@ def _compile_baseline(policy: Policy) -> Classification:
     filters = []
     for number, rule in enumerate(policy.rules, start=1):
         only = Match(link=frozenset({Link.PLAIN}), ethertype=rule.match.ethertype)
-        if rule.verdict is not Verdict.HOLD or rule.match != only or only.ethertype is None:
+        if (
+            rule.verdict is not Verdict.HOLD
+            or rule.match != only
+            or only.ethertype is None
+            or not all(map(_is_innermost, only.ethertype))
+        ):
             raise InvalidInput(
                 f"policy {policy.name}: u32 can let odd frames bypass only beside rules that "
                 f"hold untagged frames of an ethertype, and rule {rule.name} is none"
@@ -104,14 +109,37 @@ def _compile_baseline(policy: Policy) -> Classification:
     return Classification("u32", policy, tuple(filters), ())
 
 
-def _contexts(policy: Policy) -> Iterator[Context]:
+def _bypassing(policy: Policy) -> list[Match]:
+    """What lets bypass: the rules that do, and the default where it does."""
+    default = [Match()] if policy.default is Verdict.BYPASS else []
+    return [*(rule.match for rule in policy.rules if rule.verdict is Verdict.BYPASS), *default]
+
+
+def _out_of_reach(policy: Policy) -> set[Beyond]:
+    """The kinds of frame that may bypass, and for which there is no context."""
+    found: set[Beyond] = set()
+    for match in _bypassing(policy):
+        if match.link is None or Link.TAGGED in match.link:
+            found.add(Beyond.TAGS)
+        if match.link is None or Link.LLC in match.link:
+            found.add(Beyond.LLC)
+        # A policy may let pass nothing but fragments, which in IPv6 have an extension header.
+        any_part = replace(match, fragment=None)
+        for ethertype, kinds in _BEHIND.items():
+            links = (Context(link, ethertype, 0, (), "") for link in (Link.PLAIN, Link.TAGGED))
+            if any(any(alternatives(any_part, each, Verdict.BYPASS)) for each in links):
+                found |= kinds
+    return found
+
+
+def _contexts(policy: Policy, beyond: set[Beyond]) -> Iterator[Context]:
     """Where frames that may bypass are met, the commonest first."""
-    named: set[int] = {ARP_ETHERTYPE} if policy.default is Verdict.BYPASS else set()
+    named: set[int] = {ARP_ETHERTYPE} if Beyond.OTHER_ETHERTYPES in beyond else set()
     for rule in policy.rules:
         named |= rule.match.ethertype or set()
         for kind in rule.match.tunnel or ():
             named |= TUNNEL_ETHERTYPES.get(kind, frozenset())
-    others = sorted(named - {IPV4_ETHERTYPE, IPV6_ETHERTYPE})
+    others = sorted(filter(_is_innermost, named - {IPV4_ETHERTYPE, IPV6_ETHERTYPE}))
     for link in (Link.PLAIN, Link.TAGGED):
         for ethertype in (IPV4_ETHERTYPE, IPV6_ETHERTYPE, *others):
             name = _HEADER_NAMES.get(ethertype, f"ethertype {ethertype:#06x}")
@@ -124,6 +152,14 @@ def _contexts(policy: Policy) -> Iterator[Context]:
                 yield Context(link, ethertype, ETH_P_8021Q, (behind,), f"tagged {name}")
 
 
+def _is_innermost(ethertype: int) -> bool:
+    """Whether a frame's innermost ethertype can be this. To the kernel, others mean other things:
+
+    3 is every protocol, 4 is LLC, and a tag's ethertype is every frame with such a tag.
+    """
+    return ethertype >= SMALLEST_ETHERTYPE and ethertype not in TAG_ETHERTYPES
+
+
 @dataclass(slots=True)
 class _Table:
     """The filters of one preference: a policy in one context."""
@@ -133,13 +169,17 @@ class _Table:
     pref: int
     beyond: set[Beyond]
     filters: list[Filter] = field(default_factory=list)
+    decided: set[U32Match] = field(default_factory=set)
     # Protocols whose later fragments a rule that holds might match.
     hidden: set[int] = field(default_factory=set)
 
     def fill(self) -> None:
-        rules = [*self.policy.rules]
+        """Adds the filters. Raises InvalidInput for more than u32 numbers."""
+        rules = self.policy.rules
         lets_pass = [self._bypasses(rule) for rule in rules]
-        default = self._default()
+        default = self._alternatives("default", Match(), Verdict.BYPASS)
+        if self.policy.default is Verdict.HOLD:
+            default = []
         every = [keys for found in [*lets_pass, default] for keys in found]
         if not every:
             return
@@ -150,80 +190,84 @@ class _Table:
                 self._hold_rule(rule)
             else:
                 later = [*lets_pass[index + 1 :], default]
-                self._bypass_rule(rule.name, found, narrow=any(later))
+                self._bypass_rule(f"rule {rule.name}", found, narrow=any(later))
         self._bypass_rule("default", default, narrow=False)
         while self.filters and self.filters[-1].verdict is Verdict.HOLD:
             self.filters.pop()  # the last filter of all holds them
-        self._name_beyond()
+        self._name_short()
 
     def _bypasses(self, rule: Rule) -> list[Alternative]:
         if rule.verdict is Verdict.HOLD:
             return []
-        return list(alternatives(rule.match, self.context, Verdict.BYPASS))
+        return self._alternatives(f"rule {rule.name}", rule.match, Verdict.BYPASS)
 
-    def _default(self) -> list[Alternative]:
-        if self.policy.default is Verdict.HOLD:
-            return []
-        return list(alternatives(Match(), self.context, Verdict.BYPASS))
+    def _alternatives(self, origin: str, match: Match, verdict: Verdict) -> list[Alternative]:
+        # Conditions multiply: a list of prefixes and one of ports can make millions.
+        found = list(islice(alternatives(match, self.context, verdict), MOST_FILTERS + 1))
+        if len(found) > MOST_FILTERS:
+            raise self._too_many(origin)
+        return found
 
     def _hold_unwalked(self) -> None:
         """What lies behind AH and extension headers is out of u32's reach."""
         for number in sorted(self.context.unwalked):
             keys = (*self.context.keys, self.context.protocol_key(number))
-            self._add(keys, Verdict.HOLD, f"hold what u32 can not walk: IP protocol {number}")
+            comment = f"hold what is behind {UNWALKED[number]}: u32 can not look there"
+            self._add(keys, Verdict.HOLD, comment, "default")
 
     def _hold_rule(self, rule: Rule) -> None:
-        for found in alternatives(rule.match, self.context, Verdict.HOLD):
-            self._add(found.keys, Verdict.HOLD, f"{rule.name}: hold")
+        origin = f"rule {rule.name}"
+        for found in self._alternatives(origin, rule.match, Verdict.HOLD):
+            words = describe_keys(self.context, found.keys)
+            self._add(found.keys, Verdict.HOLD, f"hold {words} ({origin})", origin)
             if rule.match.payload is not None:
                 self.beyond.add(Beyond.LOOKALIKES)
         if self.context.has_fragments:
             self.hidden |= hides_in_later_fragments(rule.match)
 
-    def _bypass_rule(self, name: str, found: Iterable[Alternative], *, narrow: bool) -> None:
-        for each in found:
+    def _bypass_rule(self, origin: str, found: Iterable[Alternative], *, narrow: bool) -> None:
+        # What is too short for one class of payload may be long enough for the next.
+        for each in sorted(found, key=lambda each: each.least):
             for excluded in each.excluded:
                 keys = each.keys if narrow else each.pin
                 merged = self.context.merge(keys, excluded)
                 if merged is not None:
-                    self._add(merged, Verdict.HOLD, f"{name}: not in a media stream, hold")
+                    words = describe_keys(self.context, merged)
+                    self._add(merged, Verdict.HOLD, f"hold {words}: no media ({origin})", origin)
                     if narrow:
                         self.beyond.add(Beyond.LOOKALIKES)
-            keys = self._without_hidden_fragments(each.keys)
-            self._add(keys, Verdict.BYPASS, f"{name}: bypass")
+            if (passing := self._without_hidden_fragments(each.keys)) is not None:
+                words = describe_keys(self.context, passing)
+                self._add(passing, Verdict.BYPASS, f"bypass {words} ({origin})", origin)
 
-    def _without_hidden_fragments(self, keys: _Keys) -> _Keys:
+    def _without_hidden_fragments(self, keys: Keys) -> Keys | None:
+        """``keys`` without the later fragments that an earlier rule might hold; None: no rest."""
         pinned = pinned_protocol(self.context, keys)
         if not self.hidden or (pinned is not None and pinned not in self.hidden):
             return keys
         self.beyond.add(Beyond.LATER_FRAGMENTS)
-        return self.context.merge(keys, (self.context.not_later,)) or keys
+        return self.context.merge(keys, (self.context.not_later,))
 
-    def _add(self, keys: _Keys, verdict: Verdict, comment: str) -> None:
+    def _add(self, keys: Keys, verdict: Verdict, comment: str, origin: str) -> None:
         match = U32Match(keys)
-        if any(each.match == match for each in self.filters):
+        if match in self.decided:
             return  # an earlier filter already decides on these frames
+        if len(self.filters) == MOST_FILTERS:
+            raise self._too_many(origin)
+        self.decided.add(match)
         comment = f"{self.context.name}: {comment}"
         self.filters.append(Filter(self.pref, self.context.protocol, match, verdict, comment))
 
-    def _name_beyond(self) -> None:
-        context = self.context
-        if context.ethertype == IPV4_ETHERTYPE:
-            self.beyond |= {Beyond.IPV4_OPTIONS, Beyond.AH}
-        if context.ethertype == IPV6_ETHERTYPE:
-            self.beyond |= {Beyond.IPV6_EXTENSIONS, Beyond.AH}
-        deep = any(key.offset >= context.header for f in self.filters for key in f.match.keys)
-        if (
-            context.version
-            and deep
-            and (self.policy.default is Verdict.BYPASS or self._rounds_up())
-        ):
-            self.beyond.add(Beyond.SHORT)
-
-    def _rounds_up(self) -> bool:
-        """Whether a bypass needs a whole word where the policy asks for less."""
-        bypassing = [rule.match for rule in self.policy.rules if rule.verdict is Verdict.BYPASS]
-        return len(bypassing) > 1 or any(
-            match.icmp_type is not None or PayloadClass.DTLS in (match.payload or ())
-            for match in bypassing
+    def _too_many(self, origin: str) -> InvalidInput:
+        return InvalidInput(
+            f"policy {self.policy.name} needs more u32 filters for {self.context.name} than u32 "
+            f"can number ({MOST_FILTERS}), the last of them for {origin}: use fewer ports, "
+            "prefixes and code points"
         )
+
+    def _name_short(self) -> None:
+        """A filter that looks behind the IP header leaves the preference where nothing is there."""
+        matches = (each.match for each in self.filters)
+        keys = (key for match in matches if isinstance(match, U32Match) for key in match.keys)
+        if self.context.version and any(key.offset >= self.context.header for key in keys):
+            self.beyond.add(Beyond.SHORT)

@@ -40,12 +40,14 @@ Keys = tuple[U32Key, ...]
 class Alternative:
     """One way to meet a match. ``excluded``: keys that, met too, rule a bypass out.
 
-    ``pin``: of ``keys`` those that say which context and protocol it is about.
+    ``pin``: of ``keys`` those that say which context and protocol it is about. ``least``: payload
+    bytes below which ``excluded`` rules it out.
     """
 
     keys: Keys = ()
     excluded: tuple[Keys, ...] = ()
     pin: Keys = ()
+    least: int = 0
 
 
 TRUE = (Alternative(),)
@@ -128,7 +130,7 @@ def alternatives(match: Match, context: Context, verdict: Verdict) -> Iterator[A
         keys = context.merge(context.keys, *(each.keys for each in chosen))
         if keys is not None and pin is not None:
             excluded = tuple(keys for each in chosen for keys in each.excluded)
-            yield Alternative(keys, excluded, pin)
+            yield Alternative(keys, excluded, pin, max(each.least for each in chosen))
 
 
 def pinned_protocol(context: Context, keys: Keys) -> int | None:
@@ -327,7 +329,7 @@ def _payload(
             if bypass:
                 keys.append(U32Key(start + (least - 1) // 4 * 4, 0, 0))
             excluded = tuple(_not_media(context, least)) if bypass else ()
-            found.append(Alternative(tuple(keys), excluded, udp.pin))
+            found.append(Alternative(tuple(keys), excluded, udp.pin, least))
     return found
 
 

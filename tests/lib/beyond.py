@@ -6,104 +6,89 @@ A kind is a promise to whoever reads the plan, so each predicate is as narrow as
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from remusnet.classify.filters import Beyond, Classification
+from remusnet.classify.filters import ETH_P_8021Q, Beyond, Classification, U32Match
 from remusnet.classify.headers import AH, EXTENSION_HEADERS, Headers, dissect, payload_class
 from remusnet.policy.match import ARP_ETHERTYPE, TUNNEL_ETHERTYPES, UDP, Fragment, Link
-from remusnet.policy.policy import Policy
 
 _ETHERNET = 14
 
 
 def kinds_of(classification: Classification, frame: bytes) -> set[Beyond]:
     """The kinds among ``classification.beyond`` that ``frame`` is of."""
-    headers = dissect(frame)
-    return {
-        kind for kind in classification.beyond if _IS[kind](classification, frame, headers)
-    }
+    case = _Case(classification, frame, dissect(frame))
+    if case.headers.link is Link.LLC:
+        return {Beyond.LLC}.intersection(classification.beyond)
+    return {kind for kind in classification.beyond if _IS[kind](case)}
 
 
-def _is_tagged_otherwise(_: Classification, frame: bytes, headers: Headers) -> bool:
-    return headers.tags > 1 or (headers.tags == 1 and frame[12:14] != b"\x81\x00")
+@dataclass(frozen=True, slots=True)
+class _Case:
+    classification: Classification
+    frame: bytes
+    headers: Headers
+
+    @property
+    def network(self) -> int:
+        """Where the network header of an Ethernet II frame starts."""
+        return _ETHERNET + 4 * self.headers.tags
+
+    @property
+    def next_header(self) -> int | None:
+        """The IP protocol, or the first next header of IPv6."""
+        at = {4: 9, 6: 6}.get(self.headers.version)
+        return None if at is None else self.frame[self.network + at]
 
 
-def _is_llc(_: Classification, frame: bytes, headers: Headers) -> bool:
-    return headers.link is Link.LLC
+def _has_other_tags(case: _Case) -> bool:
+    tags = case.headers.tags
+    return tags > 1 or (tags == 1 and case.frame[12:14] != b"\x81\x00")
 
 
-def _is_other_ethertype(
-    classification: Classification, frame: bytes, headers: Headers
-) -> bool:
-    known = _named(classification.policy) | {ARP_ETHERTYPE}
-    return headers.version == 0 and headers.ethertype not in known
-
-
-def _named(policy: Policy) -> set[int]:
-    named: set[int] = set()
-    for rule in policy.rules:
-        named |= rule.match.ethertype or set()
+def _has_other_ethertype(case: _Case) -> bool:
+    known = {ARP_ETHERTYPE}
+    for rule in case.classification.policy.rules:
+        known |= rule.match.ethertype or set()
         for tunnel in rule.match.tunnel or ():
-            named |= TUNNEL_ETHERTYPES.get(tunnel, frozenset())
-    return named
+            known |= TUNNEL_ETHERTYPES.get(tunnel, frozenset())
+    return case.headers.version == 0 and case.headers.ethertype not in known
 
 
-def _network(headers: Headers) -> int:
-    return _ETHERNET + 4 * headers.tags
-
-
-def _next(frame: bytes, headers: Headers) -> int | None:
-    """The IP protocol, or the first next header."""
-    at = {4: 9, 6: 6}.get(headers.version)
-    return None if at is None else frame[_network(headers) + at]
-
-
-def _has_options(_: Classification, frame: bytes, headers: Headers) -> bool:
-    return headers.version == 4 and frame[_network(headers)] & 0x0F > 5
-
-
-def _has_ah(_: Classification, frame: bytes, headers: Headers) -> bool:
-    return _next(frame, headers) == AH
-
-
-def _has_extensions(_: Classification, frame: bytes, headers: Headers) -> bool:
-    return headers.version == 6 and _next(frame, headers) in EXTENSION_HEADERS
-
-
-def _is_later_fragment(_: Classification, frame: bytes, headers: Headers) -> bool:
-    return headers.version == 4 and headers.fragment is Fragment.LATER
-
-
-def _is_short(classification: Classification, frame: bytes, headers: Headers) -> bool:
-    """Whether the packet ends before the last word that a filter for its like looks at."""
-    if headers.version == 0:
-        return False
-    protocol = 0x8100 if headers.tags else headers.ethertype
-    furthest = max(
+def _is_short(case: _Case) -> bool:
+    """The packet ends before the last word that a filter for its like looks at."""
+    protocol = ETH_P_8021Q if case.headers.tags else case.headers.ethertype
+    ends = [
         key.offset + 4
-        for each in classification.filters
-        if each.protocol == protocol
+        for each in case.classification.filters
+        if each.protocol == protocol and isinstance(each.match, U32Match)
         for key in each.match.keys
-    )
-    return len(frame) - _network(headers) < furthest
+    ]
+    return case.headers.version != 0 and len(case.frame) - case.network < max(ends, default=0)
 
 
-def _is_lookalike(_: Classification, frame: bytes, headers: Headers) -> bool:
-    """UDP, first bytes as in a media stream, but not in one."""
-    if headers.version == 0 or headers.protocol != UDP:
+def _looks_like_media(case: _Case) -> bool:
+    if case.headers.version == 0 or case.headers.protocol != UDP:
         return False
-    start = _network(headers) + {4: 28, 6: 48}[headers.version]
-    looks = payload_class(frame[start : start + 8], 1 << 16)
-    return looks is not None and headers.payload_class is None
+    start = case.network + {4: 28, 6: 48}[case.headers.version]
+    looks = payload_class(case.frame[start : start + 8], length=1 << 16)
+    return looks is not None and case.headers.payload_class is None
 
 
-_IS: dict[Beyond, Callable[[Classification, bytes, Headers], bool]] = {
-    Beyond.TAGS: _is_tagged_otherwise,
-    Beyond.LLC: _is_llc,
-    Beyond.OTHER_ETHERTYPES: _is_other_ethertype,
-    Beyond.IPV4_OPTIONS: _has_options,
-    Beyond.AH: _has_ah,
-    Beyond.IPV6_EXTENSIONS: _has_extensions,
-    Beyond.LATER_FRAGMENTS: _is_later_fragment,
+_IS: dict[Beyond, Callable[[_Case], bool]] = {
+    Beyond.TAGS: _has_other_tags,
+    Beyond.LLC: lambda _: False,  # asked for before all others
+    Beyond.OTHER_ETHERTYPES: _has_other_ethertype,
+    Beyond.IPV4_OPTIONS: lambda case: (
+        case.headers.version == 4 and case.frame[case.network] & 0x0F > 5
+    ),
+    Beyond.AH: lambda case: case.next_header == AH,
+    Beyond.IPV6_EXTENSIONS: lambda case: (
+        case.headers.version == 6 and case.next_header in EXTENSION_HEADERS
+    ),
+    Beyond.LATER_FRAGMENTS: lambda case: (
+        case.headers.version == 4 and case.headers.fragment is Fragment.LATER
+    ),
     Beyond.SHORT: _is_short,
-    Beyond.LOOKALIKES: _is_lookalike,
+    Beyond.LOOKALIKES: _looks_like_media,
 }

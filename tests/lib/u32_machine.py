@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from remusnet.classify.filters import Filter
+from remusnet.classify.filters import Filter, U32Match
 from remusnet.policy.verdict import Verdict
 
 _ETHERNET = 14
@@ -97,6 +97,7 @@ class Machine:
 def _matching(filters: Iterable[Filter], packet: Packet) -> Iterator[Filter]:
     """Filters of one preference that match, until one looks beyond the packet's end."""
     for each in filters:
+        assert isinstance(each.match, U32Match)
         for key in each.match.keys:
             at = packet.network + key.offset
             word = packet.data[at : at + 4]
