@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from remusnet.classify.bpf_assembler import Instruction
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 
@@ -58,6 +59,16 @@ class U32Match:
     keys: tuple[U32Key, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BpfMatch:
+    """A classic BPF program that cls_bpf runs from the Ethernet header on: 0 is no match."""
+
+    program: tuple[Instruction, ...]
+
+
+Match = U32Match | BpfMatch
+"""What a filter asks for, in the terms of its tc classifier."""
+
 EVERY_FRAME = U32Match((U32Key(-16, 0, 0),))
 """Four bytes before the Ethernet header are always there: matches even an empty frame."""
 
@@ -86,7 +97,7 @@ class Filter:
 
     pref: int
     protocol: int
-    match: U32Match
+    match: Match
     verdict: Verdict
     comment: str
 
