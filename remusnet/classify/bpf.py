@@ -75,6 +75,10 @@ def _program(policy: Policy) -> tuple[Instruction, ...]:
         return ()
     code = Assembler()
     emit_link(code, asked(every))
+    # First of all: the kernel's check of scratch memory looks through returns, so that what the
+    # code for IP has not stored would count as not stored behind it.
+    code.label("other")
+    _emit_steps(code, found[0])
     for version in (4, 6):
         code.label(f"ipv{version}")
         # Where all is held, nobody needs to look.
@@ -82,8 +86,6 @@ def _program(policy: Policy) -> tuple[Instruction, ...]:
             Network(version, asked(found[version])).emit(code)
             code.label(f"ipv{version}.rules")
         _emit_steps(code, found[version])
-    code.label("other")
-    _emit_steps(code, found[0])
     _emit_verdicts(code)
     return code.assemble()
 

@@ -130,7 +130,8 @@ def check(program: Sequence[Instruction]) -> None:
     """Raises AssertionError for a program that the kernel refuses.
 
     Jumps stay inside, the last instruction returns, and on no way to a load of scratch memory is
-    the store missing (check_load_and_stores()).
+    the store missing. check_load_and_stores() takes a return for an instruction like others: what
+    is not stored before it counts as not stored behind it either.
     """
     assert 0 < len(program) <= 4096
     assert program[-1].op == 0x06, "the last instruction has to return"
@@ -146,8 +147,8 @@ def check(program: Sequence[Instruction]) -> None:
         if each.op in (0x60, 0x61):
             assert each.k < 16
             assert known >> each.k & 1, f"{at}: scratch word {each.k} may not have been stored"
-        if each.op == 0x06:
-            continue
+        if at == len(program) - 1:
+            return
         if each.op == 0x05:
             targets = [at + 1 + each.k]
         elif each.op & 0x07 == 0x05:
