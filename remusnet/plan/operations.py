@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from remusnet.classify.filters import Filter, U32Key, protocol_name
+from remusnet.classify.filters import Filter, protocol_name
+from remusnet.plan.selectors import selector_json, selector_words
 from remusnet.policy.verdict import Verdict
 
 Json = dict[str, object]
 OWNER = "remusnet"
 """What our marks begin with: the alias of a buffer device, the cookie of an action."""
 COOKIE = OWNER.encode("ascii").hex()
+SHARED_COOKIE = f"{OWNER}/shared".encode("ascii").hex()
+"""The cookie where the qdisc was there before us: the marks alone say that it has to stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +98,13 @@ class CreateBuffer(_OnDevice):
 
 @dataclass(frozen=True, slots=True)
 class MarkBuffer(_OnDevice):
-    """Names the owner in the device's alias, which survives and can be read back."""
+    """Names the owner in the device's alias, which survives and can be read back.
+
+    ``before``: the alias that it takes the place of, where the device was ours already.
+    """
 
     alias: str
+    before: str | None = None
     kind: ClassVar[str] = "mark-buffer"
 
     @property
@@ -107,6 +114,10 @@ class MarkBuffer(_OnDevice):
     @property
     def arguments(self) -> Json:
         return {"device": self.device, "alias": self.alias}
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        return () if self.before is None else (MarkBuffer(self.device, self.before),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +185,35 @@ class AddPlug(_OnDevice):
     @property
     def why(self) -> str:
         return f"The plug: holds up to {self.limit} bytes."
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimit(_OnDevice):
+    """Changes the limit of a plug that is there, in bytes; what it holds stays.
+
+    ``before``: the limit until now, where it is known (the kernel does not tell).
+    """
+
+    limit: int
+    before: int | None = None
+    kind: ClassVar[str] = "set-limit"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        text = f"qdisc change dev {self.device} root plug limit {self.limit}"
+        return (Command("tc", tuple(text.split())),)
+
+    @property
+    def arguments(self) -> Json:
+        return {"device": self.device, "limit": self.limit}
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        return () if self.before is None else (SetLimit(self.device, self.before),)
+
+    @property
+    def why(self) -> str:
+        return f"The plug: holds up to {self.limit} bytes from now on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,22 +304,29 @@ class AddFilter(_OnDevice):
     """Adds one filter at the vif's ingress; a hold redirects to ``buffer``.
 
     A bypass has no action: a filter that matches and does nothing lets pass, and needs no act_gact.
+    ``shared``: the qdisc was there before us (a clsact, or an ingress qdisc without filters).
     """
 
     buffer: str
     filter: Filter
+    shared: bool = False
     kind: ClassVar[str] = "add-filter"
 
     @property
+    def cookie(self) -> str:
+        """The mark of ownership on its action, in hexadecimal."""
+        return SHARED_COOKIE if self.shared else COOKIE
+
+    @property
     def commands(self) -> tuple[Command, ...]:
-        where = f"filter add dev {self.device} parent ffff: protocol"
-        what = f"{protocol_name(self.filter.protocol)} pref {self.filter.pref} u32"
-        keys = " ".join(map(_key_text, self.filter.match.keys))
+        where = f"filter add dev {self.device} parent {parent_text(self.shared)} protocol"
+        what = f"{protocol_name(self.filter.protocol)} pref {self.filter.pref}"
+        selector = selector_words(self.filter.match)
         if self.filter.verdict is Verdict.HOLD:
-            then = f"action mirred egress redirect dev {self.buffer} cookie {COOKIE}"
+            then = f"action mirred egress redirect dev {self.buffer} cookie {self.cookie}"
         else:
             then = "flowid ffff:1"
-        return (Command("tc", tuple(f"{where} {what} {keys} {then}".split())),)
+        return (Command("tc", (*f"{where} {what}".split(), *selector, *then.split())),)
 
     @property
     def arguments(self) -> Json:
@@ -288,11 +335,7 @@ class AddFilter(_OnDevice):
             "buffer": self.buffer,
             "pref": self.filter.pref,
             "protocol": protocol_name(self.filter.protocol),
-            "classifier": "u32",
-            "keys": [
-                {"offset": key.offset, "mask": f"{key.mask:#010x}", "value": f"{key.value:#010x}"}
-                for key in self.filter.match.keys
-            ],
+            **selector_json(self.filter.match),
             "verdict": str(self.filter.verdict),
             "comment": self.filter.comment,
         }
@@ -302,5 +345,32 @@ class AddFilter(_OnDevice):
         return self.filter.comment
 
 
-def _key_text(key: U32Key) -> str:
-    return f"match u32 {key.value:#010x} {key.mask:#010x} at {key.offset}"
+@dataclass(frozen=True, slots=True)
+class DeleteFilters(_OnDevice):
+    """Deletes all filters of a preference at once; ``filters``: what they are, all of them ours."""
+
+    pref: int
+    protocol: int
+    shared: bool = False
+    filters: tuple[AddFilter, ...] = ()
+    kind: ClassVar[str] = "delete-filters"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        where = f"filter delete dev {self.device} parent {parent_text(self.shared)}"
+        what = f"protocol {protocol_name(self.protocol)} pref {self.pref}"
+        return (Command("tc", tuple(f"{where} {what}".split())),)
+
+    @property
+    def arguments(self) -> Json:
+        protocol = protocol_name(self.protocol)
+        return {"device": self.device, "pref": self.pref, "protocol": protocol}
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        return self.filters
+
+
+def parent_text(shared: bool) -> str:
+    """Where filters hang, for tc: our ingress qdisc, or the ingress side of one that is shared."""
+    return "ffff:fff2" if shared else "ffff:"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from remusnet.classify.filters import LAST_PREF, Classification
+from remusnet.classify.filters import LAST_PREF, Classification, Filter
 from remusnet.errors import InvalidInput
 from remusnet.plan.names import buffer_name, check_device_name
 from remusnet.plan.operations import (
@@ -21,6 +21,7 @@ from remusnet.plan.operations import (
     QuietBuffer,
     RaiseBuffer,
 )
+from remusnet.plan.undo import undo_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,17 @@ class Plan:
     @property
     def undo(self) -> tuple[Operation, ...]:
         """What takes the whole plan back, in reverse order."""
-        return tuple(each for done in reversed(self.operations) for each in done.undo)
+        return tuple(undo_of(self.operations))
+
+    def filters(self, bank: int = 0) -> tuple[Filter, ...]:
+        """The filters of each vif in the order in which they are added, at preferences of ``bank``.
+
+        The filter that holds what no other lets pass comes first, and within a preference a hold
+        stands before the bypass it subtracts from: a plan that is cut short, or that replaces
+        another on a busy vif, holds too much at each step and never too little.
+        """
+        last_first = sorted(self.classification.filters, key=lambda f: f.pref != LAST_PREF)
+        return tuple(replace(each, pref=each.pref + bank) for each in last_first)
 
     @property
     def vifs(self) -> tuple[str, ...]:
@@ -70,10 +81,7 @@ class Plan:
         yield OpenPlug(buffer)
         for vif in protection.vifs:
             yield AddIngress(vif)
-            # The filter that holds what no other lets pass comes first, and within a preference a
-            # hold stands before the bypass it subtracts from: a plan that is cut short, or that
-            # replaces another on a busy vif, holds too much at each step and never too little.
-            for each in sorted(self.classification.filters, key=lambda f: f.pref != LAST_PREF):
+            for each in self.filters():
                 yield AddFilter(vif, buffer, each)
 
     def to_json(self) -> Json:
