@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,25 @@ def test_help_names_every_default(simulate: Simulate) -> None:
     words = " ".join(out.split())
     for default in ("200ms", "50ms", "5ms", "xl", "1gbit", "all shipped ones", "at least 256 KiB"):
         assert default in words
+
+
+def test_damaged_captures_end_in_a_report_or_in_one_line(
+    simulate: Simulate, recording: Path, tmp_path: Path
+) -> None:
+    """Whatever the bytes say of lengths, times, addresses and ports."""
+    rng = random.Random(2)
+    whole = recording.read_bytes()[:6000]
+    path = tmp_path / "damaged.pcap"
+    for _ in range(100):
+        damaged = bytearray(whole)
+        for _ in range(rng.randrange(1, 20)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        path.write_bytes(damaged)
+        code, _, err = simulate("--capture", path, "--limit", "2000", "--interval", "1s")
+        assert code in (0, 2), err
+        assert [line.split(": ")[1] for line in err.splitlines()] in (
+            [],
+            ["warning"],
+            ["error"],
+            ["warning", "error"],
+        )
