@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from remusnet.classify.columns import FRAGMENTS, LINKS, PAYLOAD_CLASSES, Columns, columns
 from remusnet.classify.headers import Headers, dissect
 from remusnet.frames import Frames
+from tests.lib import layers
 from tests.lib.framegen import generate
 from tests.lib.strategies import frames
 
@@ -120,3 +123,13 @@ def test_a_slice_of_a_capture_has_the_rows_of_its_frames() -> None:
     for index, original in enumerate(chosen):
         expected = dissect(raw[original])
         assert row(found, index, int(part.offset[index])) == expected
+
+
+def test_a_cut_frame_borrows_no_byte_of_the_next() -> None:
+    """The next frame's first bytes are STUN's cookie, where the cut one's would have been."""
+    rng = Random(1)
+    message = layers.udp(rng, layers.stun(rng, 20), sport=40000, dport=40001)
+    whole = layers.ethernet(rng, layers.IPV4, layers.ipv4(rng, layers.UDP, message))
+    cookie = bytes.fromhex("2112a442") + whole[4:]
+    for seen in range(34, len(whole)):
+        assert_equal([whole[:seen], cookie], [len(whole), len(cookie)])

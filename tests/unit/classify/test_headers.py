@@ -173,6 +173,7 @@ IPV4_OPTIONS = layers.ipv4(RNG, TCP, b"", options=b"\x94\x04\x00\x00" + b"\x01" 
         (ethernet(IPV4, b"\x65" + IPV4_TCP[15:]), "IPv4 ethertype, but IP version 6"),
         (ethernet(IPV6, b"\x40" + IPV6_UDP[15:]), "IPv6 ethertype, but IP version 4"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_a_short_or_odd_frame_says_why(frame: bytes, odd: str) -> None:
     headers = dissect(frame)
@@ -220,6 +221,7 @@ def test_a_shorter_copy_never_contradicts_the_whole_frame(frame: bytes) -> None:
         (3, 0, Fragment.FIRST),
         (1, 1, Fragment.LATER),
         (0, 1, Fragment.LATER),
+        (0, 0x1000, Fragment.LATER),
         (0, 0x1FFF, Fragment.LATER),
         (4, 0, Fragment.WHOLE),  # RFC 3514's bit is reserved: it says nothing
     ],
@@ -311,6 +313,7 @@ def test_tcp_is_found_behind_each_extension_header(network: str) -> None:
         (0, True, Fragment.FIRST),
         (1, True, Fragment.LATER),
         (1, False, Fragment.LATER),
+        (0x1000, False, Fragment.LATER),
         (0x1FFF, False, Fragment.LATER),
     ],
 )

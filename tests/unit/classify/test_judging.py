@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +14,11 @@ from remusnet.classify.columns import columns, group_rows
 from remusnet.classify.judging import judge_frames
 from remusnet.classify.reference import classify
 from remusnet.frames import Frames
-from remusnet.policy.policy import Policy
+from remusnet.policy.match import UDP, Fragment, Link, Match, PayloadClass, PortRange
+from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
+from tests.lib import layers
 from tests.lib.framegen import generate
 from tests.lib.policies import policies
 from tests.lib.strategies import frames
@@ -51,6 +56,87 @@ def test_no_frames_are_no_decisions() -> None:
     for judgement in judge_frames(list(PRESETS.values()), none, columns(none)):
         assert len(judgement.hold) == 0
         assert judgement.decisions == ()
+
+
+# -- frames that differ in one thing ---------------------------------------------------------------
+
+
+def datagram(
+    payload: bytes = b"\x80\x08" + bytes(18), sport: int = 5004, dport: int = 5006
+) -> bytes:
+    return layers.udp(Random(1), payload, sport=sport, dport=dport)
+
+
+def packet(data: bytes, flags: int = 0) -> bytes:
+    """IPv4 whose random fields are always the same."""
+    return layers.ipv4(Random(2), UDP, data, flags=flags)
+
+
+def ethernet(payload: bytes, ethertype: int = layers.IPV4) -> bytes:
+    return layers.ethernet(Random(3), ethertype, payload)
+
+
+def differing(at: int) -> bytes:
+    """`PLAIN` with another byte at ``at``."""
+    frame = bytearray(PLAIN)
+    frame[at] ^= 0x80
+    return bytes(frame)
+
+
+PLAIN = ethernet(packet(datagram()))
+NEXT_HOP = layers.ipv6(Random(4), UDP, datagram())
+TAGGED = frozenset({Link.TAGGED})
+UDP_ONLY = frozenset({UDP})
+
+
+@pytest.mark.parametrize(
+    ("other", "match"),
+    [
+        (ethernet(layers.tag(Random(5), 0x0800) + packet(datagram()), 0x8100), Match(link=TAGGED)),
+        (ethernet(NEXT_HOP, layers.IPV6), Match(ethertype=frozenset({0x86DD}))),
+        (differing(23), Match(protocol=frozenset({UDP ^ 0x80}))),
+        (differing(26), Match(source=(ip_network("138.0.0.0/8"),))),
+        (differing(30), Match(destination=(ip_network("138.0.0.0/8"),))),
+        (differing(15), Match(dscp=frozenset({PLAIN[15] >> 2 ^ 32}))),
+        (ethernet(packet(datagram(), flags=1)), Match(fragment=frozenset({Fragment.FIRST}))),
+        (
+            ethernet(packet(datagram(sport=5010))),
+            Match(protocol=UDP_ONLY, source_port=(PortRange(5010, 5010),)),
+        ),
+        (
+            ethernet(packet(datagram(dport=5010))),
+            Match(protocol=UDP_ONLY, destination_port=(PortRange(5010, 5010),)),
+        ),
+        (ethernet(packet(datagram(RTCP))), Match(payload=frozenset({PayloadClass.RTCP}))),
+    ],
+    ids=[
+        "link", "ethertype", "protocol", "source", "destination", "dscp", "fragment",
+        "source port", "destination port", "payload",
+    ],
+)  # fmt: skip
+def test_what_one_condition_tells_apart_is_decided_apart(other: bytes, match: Match) -> None:
+    policy = Policy("one", (Rule("one", Verdict.HOLD, match),), Verdict.BYPASS)
+    many = Frames.of([PLAIN, other])
+    (judgement,) = judge_frames([policy], many, columns(many))
+    assert list(judgement.hold) == [False, True]
+
+
+def test_icmp_types_are_decided_apart() -> None:
+    kinds = [layers.ipv4(Random(6), 1, layers.icmp(Random(7), kind)) for kind in (0, 8)]
+    match = Match(protocol=frozenset({1}), icmp_type=frozenset({8}))
+    policy = Policy("one", (Rule("one", Verdict.HOLD, match),), Verdict.BYPASS)
+    many = Frames.of([ethernet(each) for each in kinds])
+    (judgement,) = judge_frames([policy], many, columns(many))
+    assert list(judgement.hold) == [False, True]
+
+
+def test_a_payload_that_is_of_no_class_and_one_that_was_cut_are_decided_apart() -> None:
+    quic = ethernet(packet(datagram(b"\xc0" + bytes(19))))
+    match = Match(payload=frozenset({PayloadClass.RTP}))
+    policy = Policy("one", (Rule("one", Verdict.HOLD, match),), Verdict.BYPASS)
+    many = Frames.of([quic, PLAIN[:43]], length=[len(quic), len(PLAIN)])
+    (judgement,) = judge_frames([policy], many, columns(many))
+    assert list(judgement.hold) == [False, True]
 
 
 # -- groups of equal rows --------------------------------------------------------------------------

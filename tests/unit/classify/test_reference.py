@@ -298,8 +298,20 @@ ADDRESSED = headers(protocol=UDP, source=10 << 24, destination=11 << 24)
             headers(protocol=UDP, source_port=1701, destination_port=9),
             True,
         ),
+        (Match(address=(ip_network("11.0.0.0/8"),)), ADDRESSED, True),
+        (Match(protocol=frozenset({UDP}), port=(PortRange(5006, 5006),)), UDP_5004, True),
+        (
+            Match(payload=frozenset({PayloadClass.RTP})),
+            headers(protocol=UDP, fragment=Fragment.FIRST, payload_seen=False),
+            False,
+        ),
         # A conjunction: one condition that fails decides, whatever is unknown besides.
         (Match(protocol=frozenset({TCP}), port=MEDIA), LATER, False),
+        (
+            Match(protocol=frozenset({TCP}), fragment=frozenset({Fragment.WHOLE})),
+            headers(fragment=Fragment.LATER),
+            False,
+        ),
         (Match(protocol=frozenset({UDP}), port=MEDIA), LATER, None),
     ],
 )  # fmt: skip
