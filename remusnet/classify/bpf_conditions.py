@@ -122,7 +122,10 @@ def steps(policy: Policy, version: int) -> tuple[Step, ...]:
     """
     found = []
     for rule in policy.rules:
-        conditions = tuple(_conditions(rule.match, version, rule.verdict is Verdict.HOLD))
+        holds = rule.verdict is Verdict.HOLD
+        conditions = tuple(
+            ALWAYS if () in each else each for each in _conditions(rule.match, version, holds)
+        )
         if NEVER not in conditions:
             asked = tuple(each for each in conditions if each != ALWAYS)
             found.append(Step(rule.name, rule.verdict, asked))
@@ -224,8 +227,7 @@ def _dscp(points: Iterable[int], version: int) -> Within:
 
 def _networks(networks: Iterable[Network], offset: int, version: int) -> Condition:
     family = IPv4Network if version == 4 else IPv6Network
-    found = tuple(tuple(_words(each, offset)) for each in networks if isinstance(each, family))
-    return found if () not in found else ALWAYS
+    return tuple(tuple(_words(each, offset)) for each in networks if isinstance(each, family))
 
 
 def _words(network: Network, offset: int) -> Iterator[Within]:

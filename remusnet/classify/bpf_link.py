@@ -38,7 +38,7 @@ def emit_link(code: Assembler, asked: Set[Register | Field]) -> None:
     code.emit(Op.STORE, Register.ETHERTYPE)
     code.emit(Op.LOAD_WORD, TAG_PRESENT)
     code.emit(Op.STORE, Register.TAGS)
-    _emit_tags(code, asked)
+    _emit_tags(code, asked, before=1)
     code.branch(Op.IF_AT_LEAST, SMALLEST_ETHERTYPE, yes="ethertype-known")
     _emit_llc(code, asked)
     code.label("ethertype-known")
@@ -46,23 +46,28 @@ def emit_link(code: Assembler, asked: Set[Register | Field]) -> None:
     code.branch(Op.IF_EQUAL, IPV6_ETHERTYPE, yes="ipv6", no="other")
 
 
-def _emit_tags(code: Assembler, asked: Set[Register | Field]) -> None:
-    """Looks through tags; then A is the ethertype, and X where what it names starts."""
+def _emit_tags(code: Assembler, asked: Set[Register | Field], *, before: int) -> None:
+    """Looks through tags, of which there were up to ``before`` until here.
+
+    Then A is the ethertype, and X where what it names starts.
+    """
     done = code.fresh("untagged")
-    for left in reversed(range(MOST_TAGS + 1)):
+    for number in range(MOST_TAGS):
         tag = code.fresh("tag")
         code.emit(Op.LOAD_MEMORY, Register.ETHERTYPE)
-        code.branch_among(TAG_ETHERTYPES, yes=tag if left else "hold", no=done)
-        if left:
-            code.label(tag)
-            code.emit(Op.LOAD_MEMORY, Register.TAGS)
+        code.branch_among(TAG_ETHERTYPES, yes=tag, no=done)
+        code.label(tag)
+        code.emit(Op.LOAD_MEMORY, Register.TAGS)
+        if before + number >= MOST_TAGS:
             code.branch(Op.IF_AT_LEAST, MOST_TAGS, yes="hold")
-            code.emit(Op.ADD, 1)
-            code.emit(Op.STORE, Register.TAGS)
-            _emit_link_is(code, asked, Link.TAGGED)
-            code.emit(Op.LOAD_HALF_AT_X, 2)
-            code.emit(Op.STORE, Register.ETHERTYPE)
-            code.advance_x(4)
+        code.emit(Op.ADD, 1)
+        code.emit(Op.STORE, Register.TAGS)
+        _emit_link_is(code, asked, Link.TAGGED)
+        code.emit(Op.LOAD_HALF_AT_X, 2)
+        code.emit(Op.STORE, Register.ETHERTYPE)
+        code.advance_x(4)
+    code.emit(Op.LOAD_MEMORY, Register.ETHERTYPE)
+    code.branch_among(TAG_ETHERTYPES, yes="hold", no=done)
     code.label(done)
     code.emit(Op.LOAD_MEMORY, Register.ETHERTYPE)
 
@@ -86,7 +91,7 @@ def _emit_llc(code: Assembler, asked: Set[Register | Field]) -> None:
     code.branch_among({oui[2] for oui in SNAP_ETHERTYPE_OUIS}, yes="oui", no="no-ethertype")
     code.label("oui")
     code.advance_x(8)
-    _emit_tags(code, asked)
+    _emit_tags(code, asked, before=MOST_TAGS)
     if Register.LINK in asked:
         _emit_link_is(code, asked, Link.LLC)
         code.emit(Op.LOAD_MEMORY, Register.ETHERTYPE)

@@ -28,17 +28,26 @@ def emit_payload(code: Assembler, *, done: str) -> None:
     _emit_length(code, none)
     _emit_class(code, media, none)
     code.label(media)
-    for port in (Register.SOURCE_PORT, Register.DESTINATION_PORT):
-        code.emit(Op.LOAD_MEMORY, port)
-        code.branch(Op.IF_AT_LEAST, LOWEST_MEDIA_PORT, no=none)
-        for number in sorted(NEVER_MEDIA_PORTS):
-            code.branch(Op.IF_EQUAL, number, yes=none)
+    _emit_media_port(code, Register.SOURCE_PORT, none)
+    _emit_media_port(code, Register.DESTINATION_PORT, none)
     code.emit(Op.STORE_X, Register.PAYLOAD)
     code.jump(done)
     code.label(none)
     code.emit(Op.LOAD, NO_PAYLOAD)
     code.emit(Op.STORE, Register.PAYLOAD)
     code.jump(done)
+
+
+def _emit_media_port(code: Assembler, port: Register, none: str) -> None:
+    *others, highest = sorted(NEVER_MEDIA_PORTS)
+    high, done = code.fresh("high-port"), code.fresh("media-port")
+    code.emit(Op.LOAD_MEMORY, port)
+    code.branch(Op.IF_AT_LEAST, LOWEST_MEDIA_PORT, no=none)
+    code.branch(Op.IF_GREATER, others[-1], yes=high)  # most media ports are
+    code.branch_among(others, yes=none, no=done)
+    code.label(high)
+    code.branch(Op.IF_EQUAL, highest, yes=none)
+    code.label(done)
 
 
 def _emit_length(code: Assembler, none: str) -> None:

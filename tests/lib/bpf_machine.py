@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol
 from tests.lib.ingress import Ingress, at_ingress
 
 WORD = 0xFFFFFFFF
-TAG = 0xFFFFF000 + 44
 TAG_PRESENT = 0xFFFFF000 + 48
 SIZES = {0x00: 4, 0x08: 2, 0x10: 1}
 LOADS = (0x20, 0x28, 0x30, 0x40, 0x48, 0x50)
@@ -47,46 +46,35 @@ def run(program: Sequence[Instruction], skb: Ingress) -> Outcome:
         trace.append(at)
         op, yes, no, k = (each := program[at]).op, each.yes, each.no, each.k
         at += 1
-        if op in LOADS:
-            start = k if op < 0x40 else _signed(x + k)
-            if op == 0x20 and k == TAG_PRESENT:
-                a = int(skb.tag != 0)
-                continue
-            size = SIZES[op & 0x18]
-            if not 0 <= start <= len(skb.data) - size:
-                return Outcome(0, trace)
-            a = int.from_bytes(skb.data[start : start + size], "big")
+        if op == 0x06:
+            return Outcome(k, trace)
+        if op == 0x05:
+            at += k
         elif op & 0x07 == 0x05:
-            if op == 0x05:
-                at += k
-            else:
-                at += yes if _compare(op, a, x if op & 0x08 else k) else no
+            at += yes if _compare(op, a, x if op & 0x08 else k) else no
         elif op & 0x07 == 0x04:
             a = _calculate(op, a, x if op & 0x08 else k) & WORD
-        elif op == 0x06:
-            return Outcome(k, trace)
+        elif op in LOADS:
+            loaded = _load(op, k if op < 0x40 else _signed(x + k), skb)
+            if loaded is None:
+                return Outcome(0, trace)
+            a = loaded
+        elif op in (0x02, 0x03):
+            memory[k] = x if op == 0x03 else a
+        elif op in (0x01, 0x61, 0x07):
+            x = {0x01: k, 0x61: memory[k & 15], 0x07: a}[op]
         else:
-            match op:
-                case 0x80:
-                    a = len(skb.data)
-                case 0x00:
-                    a = k
-                case 0x60:
-                    a = memory[k]
-                case 0x01:
-                    x = k
-                case 0x61:
-                    x = memory[k]
-                case 0x02:
-                    memory[k] = a
-                case 0x03:
-                    memory[k] = x
-                case 0x07:
-                    x = a
-                case 0x87:
-                    a = x
-                case _:
-                    raise AssertionError(f"unknown operation {op:#x}")
+            a = {0x00: k, 0x60: memory[k & 15], 0x80: len(skb.data), 0x87: x}[op]
+
+
+def _load(op: int, start: int, skb: Ingress) -> int | None:
+    """What lies in the frame at ``start``, or of its metadata; None beyond its end."""
+    if op == 0x20 and start == TAG_PRESENT:
+        return int(skb.tag != 0)
+    size = SIZES[op & 0x18]
+    if not 0 <= start <= len(skb.data) - size:
+        return None
+    return int.from_bytes(skb.data[start : start + size], "big")
 
 
 def _signed(number: int) -> int:
