@@ -20,9 +20,9 @@ Bytes = npt.NDArray[np.uint8]
 class Frames:
     """n Ethernet frames in the order of their capture file.
 
-    ``data``: uint8, all bytes that were read; frame i is ``data[offset[i] : offset[i] + caplen[i]]``.
-    ``offset``, ``caplen``: int64[n], where a frame's captured bytes lie and how many there are.
-    ``length``: int64[n], bytes on the wire (more than ``caplen`` where a snap length cut the frame).
+    ``data``: uint8, all bytes that were read. ``offset``, ``caplen``: int64[n], where a frame's
+    captured bytes lie in it and how many there are.
+    ``length``: int64[n], bytes on the wire (more than ``caplen`` where a snap length cut a frame).
     ``time_ns``: int64[n], nanoseconds since the Unix epoch. Not necessarily ascending.
     """
 

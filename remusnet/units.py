@@ -1,7 +1,7 @@
 """Times, rates and sizes as people type them, and as remusnet prints them.
 
 Inside, a time is an integer of nanoseconds, a rate an integer of bits a second and a size an
-integer of bytes. Text is parsed exactly (decimal arithmetic, no floats), so ``0.1ms`` is 100,000 ns.
+integer of bytes. Text is parsed exactly, in decimal arithmetic: ``0.1ms`` is 100,000 ns.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def parse_size(text: str) -> int:
 
 
 def format_duration(ns: int) -> str:
-    """The shortest exact form that ``parse_duration`` reads back: ``400ms``, ``1.5s``, ``250us``."""
+    """The shortest exact form that `parse_duration` reads back: ``400ms``, ``1.5s``, ``250us``."""
     for unit in ("s", "ms", "us"):
         factor = _TIME_UNITS[unit]
         if ns >= factor and ns % (factor // 1000) == 0:

@@ -44,7 +44,7 @@ def test_a_file_is_read_by_path_or_by_name(tmp_path: Path) -> None:
 
 def test_gzip_is_told_by_its_magic_not_by_the_name(tmp_path: Path) -> None:
     packed, plain = tmp_path / "call.pcap", tmp_path / "call.pcap.gz"
-    packed.write_bytes(gzip.compress(CALL))
+    packed.write_bytes(gzip.compress(CALL, mtime=0))
     plain.write_bytes(CALL)
     assert is_the_call(capture.read(packed))
     assert is_the_call(capture.read(plain))
@@ -57,7 +57,7 @@ def test_gzip_members_are_read_one_after_the_other(tmp_path: Path) -> None:
     assert is_the_call(capture.read(path))
 
 
-@pytest.mark.parametrize("data", [CALL, gzip.compress(CALL)], ids=["plain", "gzip"])
+@pytest.mark.parametrize("data", [CALL, gzip.compress(CALL, mtime=0)], ids=["plain", "gzip"])
 def test_a_dash_is_standard_input(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     standard_input(monkeypatch, data)
     call = capture.read("-")
@@ -79,7 +79,7 @@ def test_a_real_pipe_may_hand_over_byte_by_byte() -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout
-        for byte in gzip.compress(CALL):
+        for byte in gzip.compress(CALL, mtime=0):
             process.stdin.write(bytes([byte]))
             process.stdin.flush()
         process.stdin.close()
@@ -119,9 +119,9 @@ def test_frames_without_a_time_are_told(tmp_path: Path) -> None:
         b"\x1f\x8b",
         b"hello, world\n",
         b"\x7fELF" + bytes(100),
-        gzip.compress(b""),
-        gzip.compress(b"hello, world\n"),
-        gzip.compress(gzip.compress(CALL)),
+        gzip.compress(b"", mtime=0),
+        gzip.compress(b"hello, world\n", mtime=0),
+        gzip.compress(gzip.compress(CALL, mtime=0), mtime=0),
         b"\x1f\x8b\x08" + bytes(100),
     ],
 )
@@ -201,6 +201,6 @@ def test_a_pipe_in_the_file_system_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     packed = tmp_path / "call.gz"
-    packed.write_bytes(gzip.compress(CALL))
+    packed.write_bytes(gzip.compress(CALL, mtime=0))
     with subprocess.Popen(["sh", "-c", 'gunzip -c "$1" > "$2"', "sh", str(packed), str(path)]):
         assert is_the_call(capture.read(path))
