@@ -61,9 +61,10 @@ def test_no_frames_are_no_decisions() -> None:
 # -- frames that differ in one thing ---------------------------------------------------------------
 
 
-def datagram(
-    payload: bytes = b"\x80\x08" + bytes(18), sport: int = 5004, dport: int = 5006
-) -> bytes:
+RTP, RTCP = (head + bytes(18) for head in (b"\x80\x08", b"\x80\xc8"))
+
+
+def datagram(payload: bytes = RTP, sport: int = 5004, dport: int = 5006) -> bytes:
     return layers.udp(Random(1), payload, sport=sport, dport=dport)
 
 
