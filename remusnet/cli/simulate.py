@@ -109,9 +109,9 @@ def command(
     remusnet simulate --capture call.pcap --policy tcp-only --pause 0ms --out released.pcap
     """
     from remusnet.capture import read, write
-    from remusnet.emulator.schedule import Schedule, ScheduleKind
     from remusnet.emulator.simulation import simulate
     from remusnet.plan.limits import plug_limit
+    from remusnet.schedule import Schedule, ScheduleKind
 
     policies = policies or tuple(PRESETS.values())
     times = Schedule(interval, pause, commit_delay, ScheduleKind(schedule))

@@ -11,7 +11,7 @@ from remusnet.classify.columns import Columns, columns
 from remusnet.classify.judging import Judgement, judge_frames
 from remusnet.emulator.guest import Guest, find_guest
 from remusnet.emulator.replay import Deliveries, replay
-from remusnet.emulator.schedule import Checkpoints, Schedule
+from remusnet.emulator.schedule import Checkpoints, checkpoints_between
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
@@ -21,6 +21,7 @@ from remusnet.metrics.tcp import hold_percentiles, tcp_connections
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
+from remusnet.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +56,8 @@ def simulate(
         raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
     headers = columns(frames)
     found = find_guest(headers, guest)
-    checkpoints = schedule.checkpoints(
-        int(frames.time_ns.min()), int(frames.time_ns[found.sent].max())
+    checkpoints = checkpoints_between(
+        schedule, int(frames.time_ns.min()), int(frames.time_ns[found.sent].max())
     )
     setting = Setting(
         capture=capture,

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.emulator.replay import NEVER, Deliveries, after_pauses, step_by_step, through_buffer
-from remusnet.emulator.schedule import Checkpoints, Schedule, ScheduleKind
+from remusnet.emulator.schedule import Checkpoints, checkpoints_between
+from remusnet.schedule import Schedule, ScheduleKind
 from tests.unit.emulator.traffic import checkpoints, replayed
 
 TWO = checkpoints((100, 120, 125), (225, 245, 250), (350, 370, 375))
@@ -136,7 +137,7 @@ def cases(draw: st.DrawFn) -> Case:
         [bool(each) for each in column(st.integers(0, 3))],
         column(st.integers(1, 5)),
         draw(st.integers(1, 40)),
-        schedule.checkpoints(min(times, default=0), max(times, default=0)),
+        checkpoints_between(schedule, min(times, default=0), max(times, default=0)),
     )
 
 

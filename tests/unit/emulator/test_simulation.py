@@ -8,13 +8,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from remusnet.emulator.schedule import Schedule
 from remusnet.emulator.simulation import Simulation, simulate
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.closed_forms import bypass_mean, held_mean, held_peak
 from remusnet.metrics.outcome import Outcome, Stream
 from remusnet.policy import PRESETS
+from remusnet.schedule import Schedule
 from tests.unit.emulator.traffic import GUEST_SSRC, MS, PEER_SSRC, call
 
 EVERYTHING = 2**32 - 1

@@ -8,12 +8,12 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from remusnet.emulator.schedule import Schedule
 from remusnet.emulator.simulation import simulate
 from remusnet.metrics.outcome import Comparison, Outcome
 from remusnet.metrics.output_commit import OutputCommit
 from remusnet.policy import PRESETS
 from remusnet.report.simulation import MOST_STREAMS, print_simulation, simulation_json
+from remusnet.schedule import Schedule
 from tests.unit.emulator.traffic import MS, call
 
 

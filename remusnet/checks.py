@@ -1,0 +1,58 @@
+"""A check of the machine: what was looked at, what was found, why it matters, what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from remusnet.errors import MissingDependency, NotPermitted
+
+
+class State(StrEnum):
+    """What a check has found."""
+
+    OK = "ok"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    """It could not be tried."""
+
+
+class Kind(StrEnum):
+    """What has to change where a check fails."""
+
+    RIGHTS = "rights"
+    KERNEL = "kernel"
+    TOOL = "tool"
+    PYTHON = "python"
+    FILES = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of ``remusnet doctor``.
+
+    ``found``: what was seen, in a few words. ``why``: what needs it. ``mend``: the command that
+    mends it, or what to do where there is none; empty where it is ok. ``needed``: whether
+    ``remusnet apply`` can't do without it.
+    """
+
+    what: str
+    kind: Kind
+    state: State
+    found: str
+    why: str
+    mend: str = ""
+    needed: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """As ``remusnet doctor --json`` prints it."""
+        return asdict(self)
+
+
+def exit_code(checks: Iterable[Check]) -> int:
+    """0 if all that ``apply`` needs may be there, 4 if only rights are missing, else 3."""
+    kinds = {each.kind for each in checks if each.needed and each.state is State.MISSING}
+    if kinds - {Kind.RIGHTS}:
+        return MissingDependency.exit_code
+    return NotPermitted.exit_code if kinds else 0
