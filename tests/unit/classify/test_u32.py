@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from ipaddress import ip_network
 from random import Random
 
@@ -32,24 +31,13 @@ from remusnet.policy.presets import HOLD_ALL, PRESETS, REAL_TIME, STOCK_REMUS, T
 from remusnet.policy.verdict import Verdict
 from tests.lib import layers
 from tests.lib.beyond import kinds_of
-from tests.lib.damage import DAMAGES, NONE
-from tests.lib.framegen import NETWORKS, NO_TRANSPORT, NON_IP, TRANSPORTS, Sample, build, generate
+from tests.lib.common_frames import common_frames
+from tests.lib.framegen import Sample, build, generate
 from tests.lib.policies import policies
 from tests.lib.strategies import frames
 from tests.lib.u32_machine import Machine
 
 HOLD, BYPASS = Verdict.HOLD, Verdict.BYPASS
-
-
-def _common(count: int) -> list[Sample]:
-    """Frames of the links that u32 can look into; `generate` has few of them. A third damaged."""
-    rng = Random(5)
-    kinds = [
-        *itertools.product(("plain", "tag", "priority"), NETWORKS, TRANSPORTS),
-        *itertools.product(("plain", "tag"), NON_IP, [NO_TRANSPORT]),
-    ]
-    damages = [*[NONE] * 2 * len(DAMAGES), *DAMAGES]
-    return [build(rng, *rng.choice(kinds), rng.choice(damages)) for _ in range(count)]
 
 
 def _cut_in_icmp() -> list[Sample]:
@@ -58,7 +46,7 @@ def _cut_in_icmp() -> list[Sample]:
     return [each._replace(frame=each.frame[: 14 + 40 + 1], damage="cut") for each in whole]
 
 
-SAMPLES = [*generate(6000, 1), *_common(12000), *_cut_in_icmp()]
+SAMPLES = [*generate(6000, 1), *common_frames(12000, 5), *_cut_in_icmp()]
 HEADERS = [dissect(sample.frame) for sample in SAMPLES]
 
 
