@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from ipaddress import ip_network
 from random import Random
 
@@ -122,11 +123,40 @@ def test_what_one_condition_tells_apart_is_decided_apart(other: bytes, match: Ma
     assert list(judgement.hold) == [False, True]
 
 
-def test_icmp_types_are_decided_apart() -> None:
-    kinds = [layers.ipv4(Random(6), 1, layers.icmp(Random(7), kind)) for kind in (0, 8)]
-    match = Match(protocol=frozenset({1}), icmp_type=frozenset({8}))
+def ipv6(source: int = 1, destination: int = 1) -> bytes:
+    """No next header; only the high halves of the addresses differ."""
+    halves = struct.pack("!QQQQ", source, 7, destination, 7)
+    return ethernet(struct.pack("!IHBB", 6 << 28, 0, 59, 64) + halves, layers.IPV6)
+
+
+@pytest.mark.parametrize(
+    ("frame", "other", "match"),
+    [
+        (
+            ethernet(layers.ipv4(Random(2), 47, bytes(8))),
+            ethernet(layers.ipv4(Random(2), 50, bytes(8))),
+            Match(protocol=frozenset({50})),
+        ),
+        (
+            ethernet(packet(datagram(sport=53))),
+            ethernet(packet(datagram(sport=53), flags=1)),
+            Match(fragment=frozenset({Fragment.FIRST})),
+        ),
+        (ipv6(), ipv6(source=2), Match(source=(ip_network("0:0:0:2::/64"),))),
+        (ipv6(), ipv6(destination=2), Match(destination=(ip_network("0:0:0:2::/64"),))),
+        (
+            ethernet(layers.ipv4(Random(6), 1, bytes(8))),
+            ethernet(layers.ipv4(Random(6), 1, b"\x08" + bytes(7))),
+            Match(protocol=frozenset({1}), icmp_type=frozenset({8})),
+        ),
+    ],
+    ids=["protocol", "fragment", "source", "destination", "icmp type"],
+)
+def test_what_nothing_else_tells_apart_is_decided_apart(
+    frame: bytes, other: bytes, match: Match
+) -> None:
     policy = Policy("one", (Rule("one", Verdict.HOLD, match),), Verdict.BYPASS)
-    many = Frames.of([ethernet(each) for each in kinds])
+    many = Frames.of([frame, other])
     (judgement,) = judge_frames([policy], many, columns(many))
     assert list(judgement.hold) == [False, True]
 
