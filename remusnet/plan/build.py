@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from remusnet.classify.bpf import compile_bpf
 from remusnet.classify.filters import Classification
 from remusnet.classify.hazards import hazards_of_policy
 from remusnet.classify.u32 import compile_u32
@@ -12,7 +13,10 @@ from remusnet.plan.limits import LARGEST_LIMIT, plug_limit
 from remusnet.plan.plan import Plan, protections
 from remusnet.policy.policy import Policy
 
-CLASSIFIERS: dict[str, Callable[[Policy], Classification]] = {"u32": compile_u32}
+CLASSIFIERS: dict[str, Callable[[Policy], Classification]] = {
+    "u32": compile_u32,
+    "bpf": compile_bpf,
+}
 """Back ends by the name that ``--classifier`` takes."""
 
 LARGEST_FRAME = 65536 + 14
@@ -39,6 +43,7 @@ def build_plan(
             f"unknown classifier: {quoted(classifier)}{suggestion(classifier, CLASSIFIERS)}; "
             f"known are {', '.join(CLASSIFIERS)}"
         )
+    given = limit is not None
     if limit is None:
         limit = plug_limit(rate, interval_ns)
     if not LARGEST_FRAME <= limit <= LARGEST_LIMIT:
@@ -47,12 +52,17 @@ def build_plan(
             f"to {LARGEST_LIMIT}"
         )
     return Plan(
-        CLASSIFIERS[classifier](policy), protections(vifs, buffer), limit, _warnings(policy)
+        CLASSIFIERS[classifier](policy),
+        protections(vifs, buffer),
+        limit,
+        tuple(_warnings(policy)),
+        rate=None if given else rate,
+        interval_ns=None if given else interval_ns,
     )
 
 
-def _warnings(policy: Policy) -> tuple[str, ...]:
-    return tuple(
-        f"{hazard.text} ({', '.join(dict.fromkeys(examples))})"
-        for hazard, examples in hazards_of_policy(policy)
-    )
+def _warnings(policy: Policy) -> Iterator[str]:
+    for hazard, examples in hazards_of_policy(policy):
+        # An example that the text begins with says nothing new.
+        new = [each for each in dict.fromkeys(examples) if not hazard.text.startswith(each)]
+        yield f"{hazard.text} ({', '.join(new)})" if new else hazard.text

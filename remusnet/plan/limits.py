@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from remusnet.units import format_duration, format_rate
+
 SMALLEST_LIMIT = 256 * 1024
 """Four GSO frames of 64 KiB. The kernel's own default (48 kB on an IFB) drops even the first."""
 
@@ -20,3 +22,18 @@ def plug_limit(rate_bits: int, interval_ns: int) -> int:
     """
     needed = -(-2 * rate_bits * interval_ns // (8 * 1_000_000_000))
     return min(max(needed, SMALLEST_LIMIT), LARGEST_LIMIT)
+
+
+def explain_limit(limit: int, rate_bits: int | None, interval_ns: int | None) -> str:
+    """Where a limit comes from, for a person: ``2 x 1gbit x 200ms``; as asked for without both.
+
+    >>> explain_limit(SMALLEST_LIMIT, 1_000_000, 40_000_000)
+    'more than 2 x 1mbit x 40ms, for large frames'
+    """
+    if rate_bits is None or interval_ns is None:
+        return "as asked for"
+    product = f"2 x {format_rate(rate_bits)} x {format_duration(interval_ns)}"
+    needed = -(-2 * rate_bits * interval_ns // (8 * 1_000_000_000))
+    if limit > needed:
+        return f"more than {product}, for large frames"
+    return f"less than {product}, all that the kernel takes" if limit < needed else product

@@ -12,7 +12,8 @@ LONGEST_NAME = 15
 
 # Narrower than dev_valid_name() of net/core/dev.c: no option, no path, nothing a shell looks at.
 _DEVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
-_DIGEST_LENGTH = LONGEST_NAME - len("ifb-")
+_XEN_VIF = re.compile(r"vif([0-9].*)", re.ASCII)
+_DIGEST_LENGTH = LONGEST_NAME - len("ifb_")
 
 
 def check_device_name(name: str) -> str:
@@ -38,15 +39,15 @@ def check_device_name(name: str) -> str:
 def buffer_name(vif: str) -> str:
     """The buffer device of ``vif``: ``ifb-1.0`` for ``vif1.0``, ``ifb-eth0`` for ``eth0``.
 
-    A name that would be too long, or that another vif could claim, is hashed.
+    A name that would be too long, or that another vif has, is a hash behind ``ifb_``.
 
     >>> buffer_name("vif1.0-emu")
     'ifb-1.0-emu'
     """
-    rest = vif.removeprefix("vif")
-    # "1.0" must not share the buffer of "vif1.0".
-    ambiguous = rest == vif and vif[:1].isdigit()
-    name = f"ifb-{rest}"
-    if not rest or ambiguous or len(name) > LONGEST_NAME:
-        name = f"ifb-{hashlib.sha256(vif.encode()).hexdigest()[:_DIGEST_LENGTH]}"
+    numbered = _XEN_VIF.fullmatch(vif)
+    # "vif1.0" and "1.0" must not share a buffer; "vifa" keeps its prefix, so it has none of "a".
+    taken = numbered is None and vif[:1].isdigit()
+    name = f"ifb-{numbered[1] if numbered else vif}"
+    if taken or len(name) > LONGEST_NAME:
+        name = f"ifb_{hashlib.sha256(vif.encode()).hexdigest()[:_DIGEST_LENGTH]}"
     return name

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from remusnet.classify.filters import LAST_PREF, Classification, Filter
 from remusnet.errors import InvalidInput
+from remusnet.plan.limits import explain_limit
 from remusnet.plan.names import buffer_name, check_device_name
 from remusnet.plan.operations import (
     OWNER,
@@ -23,6 +24,9 @@ from remusnet.plan.operations import (
 )
 from remusnet.plan.undo import undo_of
 
+LONGEST_ALIAS = 255
+"""IFALIASZ less the terminating zero (linux/if.h)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Protection:
@@ -36,6 +40,7 @@ class Protection:
 class Plan:
     """What protects ``protections`` with ``classification``; plugs hold up to ``limit`` bytes.
 
+    ``rate`` (bits a second), ``interval_ns``: what the limit comes from; None where it was given.
     ``warnings``: one sentence each, what the user should know before it is applied.
     """
 
@@ -43,12 +48,17 @@ class Plan:
     protections: tuple[Protection, ...]
     limit: int
     warnings: tuple[str, ...] = ()
+    rate: int | None = None
+    interval_ns: int | None = None
 
     @property
     def operations(self) -> tuple[Operation, ...]:
         """In order: nothing is redirected before the plug that takes it is there and open."""
+        filters = self.filters()
         return tuple(
-            operation for protection in self.protections for operation in self._protect(protection)
+            operation
+            for protection in self.protections
+            for operation in self._protect(protection, filters)
         )
 
     @property
@@ -67,11 +77,16 @@ class Plan:
         return tuple(replace(each, pref=each.pref + bank) for each in last_first)
 
     @property
+    def limit_reason(self) -> str:
+        """Where the limit comes from, for a person."""
+        return explain_limit(self.limit, self.rate, self.interval_ns)
+
+    @property
     def vifs(self) -> tuple[str, ...]:
         """All vifs of the plan."""
         return tuple(vif for protection in self.protections for vif in protection.vifs)
 
-    def _protect(self, protection: Protection) -> Iterator[Operation]:
+    def _protect(self, protection: Protection, filters: Sequence[Filter]) -> Iterator[Operation]:
         buffer = protection.buffer
         yield CreateBuffer(buffer)
         yield MarkBuffer(buffer, alias_of(protection))
@@ -81,7 +96,7 @@ class Plan:
         yield OpenPlug(buffer)
         for vif in protection.vifs:
             yield AddIngress(vif)
-            for each in self.filters():
+            for each in filters:
                 yield AddFilter(vif, buffer, each)
 
     def to_json(self) -> Json:
@@ -93,6 +108,8 @@ class Plan:
             "holds_beyond": [str(each) for each in self.classification.beyond],
             "warnings": list(self.warnings),
             "limit": self.limit,
+            "rate": self.rate,
+            "interval_ns": self.interval_ns,
             "protections": [
                 {"buffer": each.buffer, "vifs": list(each.vifs)} for each in self.protections
             ],
@@ -108,14 +125,23 @@ def alias_of(protection: Protection) -> str:
 def protections(vifs: Sequence[str], buffer: str | None = None) -> tuple[Protection, ...]:
     """A buffer device for each of ``vifs``, or ``buffer`` for all of them together.
 
-    Raises InvalidInput for names that no device can have, and for a name given twice.
+    Raises InvalidInput for names that no device can have, for a name given twice, and for more
+    vifs than the mark of one buffer device can name.
     """
     for name in (*vifs, *([] if buffer is None else [buffer])):
         check_device_name(name)
     if len(set(vifs)) != len(vifs):
         raise InvalidInput(f"a vif is named twice: {' '.join(vifs)}")
     if buffer is None:
-        return tuple(Protection(buffer_name(vif), (vif,)) for vif in vifs)
-    if buffer in vifs:
-        raise InvalidInput(f"{buffer} can not be the vif and its buffer device")
-    return (Protection(buffer, tuple(vifs)),)
+        found = tuple(Protection(buffer_name(vif), (vif,)) for vif in vifs)
+    else:
+        found = (Protection(buffer, tuple(vifs)),)
+    for each in found:
+        if each.buffer in vifs:
+            raise InvalidInput(f"{each.buffer} can not be a vif and a buffer device")
+        if len(alias_of(each)) > LONGEST_ALIAS:
+            raise InvalidInput(
+                f"too many vifs for one buffer device: their names have more than the "
+                f"{LONGEST_ALIAS} characters that its alias can have"
+            )
+    return found

@@ -7,7 +7,15 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import (
+    BaseLoader,
+    Environment,
+    PackageLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateNotFound,
+    TemplateSyntaxError,
+)
 from jinja2.sandbox import SandboxedEnvironment
 
 import remusnet
@@ -40,33 +48,53 @@ def render(
     """``plan`` (or what takes it back) in one of `FORMATS`, ending in a newline.
 
     ``templates``: sources by file name that take the place of the shipped ones. Raises
-    InvalidInput where such a template can't be rendered.
+    InvalidInput where none of them does, and where one can't be rendered.
     """
     operations = plan.undo if undo else plan.operations
     if form == "json":
         document = plan.to_json() | {"operations": [each.to_json() for each in operations]}
         return json.dumps(document, indent=2) + "\n"
+    loader = _Loader(templates or {})
+    if templates and not loader.replaced:
+        raise InvalidInput(
+            f"none of the templates is one of remusnet's: {', '.join(loader.shipped)}"
+        )
     environment = SandboxedEnvironment(
-        loader=_Loader(templates or {}),
+        loader=loader,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters["shell"] = shell_line
+    environment.filters["comment"] = comment_text
+    # ip and tc know a shell's quotes where a word begins with one, and no other quoting.
+    environment.filters["words"] = lambda command: shlex.join(command.arguments)
     environment.filters["steps"] = lambda each: tuple(steps(each))
     try:
         return environment.get_template(TEMPLATES[form]).render(
             version=remusnet.__version__, plan=plan, operations=operations, undo=undo
         )
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except TemplateNotFound as error:
+        raise InvalidInput(f"template {TEMPLATES[form]} asks for {quoted(str(error))}") from error
+    except TemplateSyntaxError as error:
+        where = f"template {error.name}, line {error.lineno}"
+        raise InvalidInput(f"{where}: {comment_text(str(error.message))}") from error
+    except (TemplateError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
         # Whatever a template of the user's own does wrong, the file is what to look at.
-        raise InvalidInput(f"template {TEMPLATES[form]}: {quoted(str(error))}") from error
+        raise InvalidInput(f"template {TEMPLATES[form]}: {comment_text(str(e))}") from e
 
 
 def shell_line(command: Command) -> str:
     """``command`` as one line of a shell script."""
     return shlex.join((command.program, *command.arguments))
+
+
+def comment_text(text: str) -> str:
+    """``text`` as the rest of a comment line: nothing in it ends the line or moves a cursor."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
 
 
 def steps(operations: Iterable[Operation]) -> Iterator[Step]:
@@ -98,6 +126,8 @@ class _Loader(BaseLoader):
     def __init__(self, own: Mapping[str, str]) -> None:
         self._own = own
         self._shipped = PackageLoader("remusnet", "tc_templates")
+        self.shipped = sorted(self._shipped.list_templates())
+        self.replaced = sorted(set(self.shipped).intersection(own))
 
     def get_source(
         self, environment: Environment, template: str
