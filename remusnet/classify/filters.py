@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from remusnet.classify.bpf_assembler import Instruction
+from remusnet.policy.match import Fragment, Network
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 
@@ -66,7 +67,26 @@ class BpfMatch:
     program: tuple[Instruction, ...]
 
 
-Match = U32Match | BpfMatch
+@dataclass(frozen=True, slots=True)
+class FlowerMatch:
+    """Header fields that cls_flower compares; None asks for nothing.
+
+    ``source``, ``destination``: prefixes of the IP version that the filter's protocol says.
+    Ports: (value, mask), for TCP, UDP and SCTP only. ``icmp_type``: of the ``ip_proto`` that goes
+    with the version. ``fragment``: of IPv4.
+    """
+
+    ip_proto: int | None = None
+    dscp: int | None = None
+    fragment: Fragment | None = None
+    source: Network | None = None
+    destination: Network | None = None
+    source_port: tuple[int, int] | None = None
+    destination_port: tuple[int, int] | None = None
+    icmp_type: int | None = None
+
+
+Match = U32Match | FlowerMatch | BpfMatch
 """What a filter asks for, in the terms of its tc classifier."""
 
 EVERY_FRAME = U32Match((U32Key(-16, 0, 0),))
@@ -85,6 +105,13 @@ class Beyond(StrEnum):
     LATER_FRAGMENTS = "later IPv4 fragments"
     SHORT = "packets too short for what a rule looks at"
     LOOKALIKES = "UDP that looks like media but for its ports or lengths"
+    ALL_TAGS = "frames with a VLAN tag"
+    OTHER_PROTOCOLS = "IP protocols that have no name in policies"
+    IP_IN_IP = "IP, GRE or MPLS in IP"
+    FRAGMENTS = "IPv4 fragments, where a rule looks behind the IP header"
+    ZEROS = "port 0 and ICMP type 0, which stand for a header that is not there"
+    PAYLOADS = "UDP that rules tell by its payload"
+    UNCOMPARED = "DCCP and UDP-Lite by port, ICMP of the other IP version by type"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from remusnet.classify.bpf import compile_bpf
 from remusnet.classify.filters import Classification
+from remusnet.classify.flower import compile_flower
 from remusnet.classify.hazards import hazards_of_policy
 from remusnet.classify.u32 import compile_u32
 from remusnet.errors import InvalidInput, quoted, suggestion
@@ -16,6 +17,7 @@ from remusnet.policy.policy import Policy
 CLASSIFIERS: dict[str, Callable[[Policy], Classification]] = {
     "u32": compile_u32,
     "bpf": compile_bpf,
+    "flower": compile_flower,
 }
 """Back ends by the name that ``--classifier`` takes."""
 

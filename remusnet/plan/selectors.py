@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from remusnet.classify.filters import BpfMatch, Match, U32Match
+from collections.abc import Iterator
+
+from remusnet.classify.filters import BpfMatch, FlowerMatch, Match, U32Match
+from remusnet.policy.match import Fragment
 
 Json = dict[str, object]
 
@@ -13,6 +16,8 @@ def selector_words(match: Match) -> tuple[str, ...]:
         case U32Match(keys):
             words = [f"match u32 {k.value:#010x} {k.mask:#010x} at {k.offset}" for k in keys]
             return tuple(" ".join(("u32", *words)).split())
+        case FlowerMatch():
+            return ("flower", *(word for pair in _flower_pairs(match) for word in pair))
         case BpfMatch(program):
             # One argument, spaces and all.
             return ("bpf", "bytecode", ",".join((str(len(program)), *map(str, program))))
@@ -27,5 +32,33 @@ def selector_json(match: Match) -> Json:
                 for k in keys
             ]
             return {"classifier": "u32", "keys": found}
+        case FlowerMatch():
+            return {"classifier": "flower", "keys": dict(_flower_pairs(match))}
         case BpfMatch(program):
             return {"classifier": "bpf", "program": [[i.op, i.yes, i.no, i.k] for i in program]}
+
+
+_FLOWER_FRAGMENTS = {
+    Fragment.WHOLE: "nofrag",
+    Fragment.FIRST: "frag/firstfrag",
+    Fragment.LATER: "frag/nofirstfrag",
+}
+
+
+def _flower_pairs(match: FlowerMatch) -> Iterator[tuple[str, str]]:
+    """Keys in the order that tc wants: it reads ports and types by the protocol before them."""
+    if match.ip_proto is not None:
+        yield "ip_proto", f"{match.ip_proto:#04x}"  # tc reads numbers here as hexadecimal
+    if match.dscp is not None:
+        yield "ip_tos", f"{match.dscp << 2:#04x}/0xfc"
+    if match.fragment is not None:
+        yield "ip_flags", _FLOWER_FRAGMENTS[match.fragment]
+    if match.source is not None:
+        yield "src_ip", str(match.source)
+    if match.destination is not None:
+        yield "dst_ip", str(match.destination)
+    for name, port in (("src_port", match.source_port), ("dst_port", match.destination_port)):
+        if port is not None:
+            yield name, f"{port[0]}/{port[1]:#06x}"
+    if match.icmp_type is not None:
+        yield "type", str(match.icmp_type)

@@ -1,0 +1,108 @@
+"""What flower holds although a policy lets it bypass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from remusnet.classify.filters import Beyond
+from remusnet.classify.flower_conditions import GUARDED, WITH_PORTS
+from remusnet.policy.match import (
+    IPV4_ETHERTYPE,
+    IPV6_ETHERTYPE,
+    PORT_PROTOCOLS,
+    TUNNEL_PROTOCOLS,
+    TUNNEL_UDP_PORTS,
+    Link,
+    Match,
+)
+from remusnet.policy.policy import Policy
+from remusnet.policy.verdict import Verdict
+
+
+def beyond(policy: Policy) -> tuple[Beyond, ...]:
+    """The kinds of frame that may be held so, in the order of `Beyond`."""
+    bypassing = [rule.match for rule in policy.rules if rule.verdict is Verdict.BYPASS]
+    if policy.default is Verdict.BYPASS:
+        bypassing.append(Match())
+    holding = [rule.match for rule in policy.rules if rule.verdict is Verdict.HOLD]
+    found = set(_links(bypassing))
+    plain = [match for match in bypassing if _may_be(match, Link.PLAIN)]
+    found |= set(_packets(plain))
+    if any(_may_be_ip(match, version) for match in plain for version in (4, 6)):
+        found |= set(_looks([*plain, *holding]))
+    return tuple(each for each in Beyond if each in found)
+
+
+def _links(bypassing: Sequence[Match]) -> Iterator[Beyond]:
+    if any(_may_be(match, Link.TAGGED) for match in bypassing):
+        yield Beyond.ALL_TAGS
+    if any(_may_be(match, Link.LLC) for match in bypassing):
+        yield Beyond.LLC
+
+
+def _packets(plain: Sequence[Match]) -> Iterator[Beyond]:
+    """What the guards hold, and what has no filter."""
+    four = [match for match in plain if _may_be_ip(match, 4)]
+    six = [match for match in plain if _may_be_ip(match, 6)]
+    if any(not _is_about_ip(m) and m.ethertype is None and m.tunnel is None for m in plain):
+        yield Beyond.OTHER_ETHERTYPES
+    if four:
+        yield Beyond.IPV4_OPTIONS
+    if six:
+        yield Beyond.IPV6_EXTENSIONS
+    if four or six:
+        yield Beyond.AH
+    if any(m.protocol is None and m.payload is None and m.tunnel is None for m in (*four, *six)):
+        yield Beyond.OTHER_PROTOCOLS
+    if any(_may_be_guarded(match) for match in (*four, *six)):
+        yield Beyond.IP_IN_IP
+
+
+def _looks(matches: Sequence[Match]) -> Iterator[Beyond]:
+    """What flower sees wrongly or not at all of what these matches look at."""
+    ports = any(
+        match.looks_at_ports or any(kind in TUNNEL_UDP_PORTS for kind in match.tunnel or ())
+        for match in matches
+    )
+    types = any(match.icmp_type is not None for match in matches)
+    if types:
+        yield Beyond.SHORT
+    if ports or types:
+        yield Beyond.FRAGMENTS
+        yield Beyond.ZEROS
+    if any(match.payload is not None for match in matches):
+        yield Beyond.PAYLOADS
+    if types or any(
+        match.looks_at_ports and (match.protocol or set()) & (PORT_PROTOCOLS - WITH_PORTS)
+        for match in matches
+    ):
+        yield Beyond.UNCOMPARED
+
+
+def _may_be(match: Match, link: Link) -> bool:
+    return match.link is None or link in match.link
+
+
+def _is_about_ip(match: Match) -> bool:
+    return match.looks_at_ip or match.looks_at_ports or match.icmp_type is not None
+
+
+def _may_be_ip(match: Match, version: int) -> bool:
+    ethertype = {4: IPV4_ETHERTYPE, 6: IPV6_ETHERTYPE}[version]
+    networks = [n for n in (match.source, match.destination, match.address) if n is not None]
+    return (
+        (match.ethertype is None or ethertype in match.ethertype)
+        and all(any(each.version == version for each in one) for one in networks)
+        and (
+            match.tunnel is None
+            or any(kind in TUNNEL_PROTOCOLS or kind in TUNNEL_UDP_PORTS for kind in match.tunnel)
+        )
+    )
+
+
+def _may_be_guarded(match: Match) -> bool:
+    if match.payload is not None:
+        return False
+    if match.tunnel is not None:
+        return any(TUNNEL_PROTOCOLS.get(kind) in GUARDED for kind in match.tunnel)
+    return match.protocol is None or bool(match.protocol & GUARDED)
