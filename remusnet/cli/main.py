@@ -26,6 +26,10 @@ COMMANDS = {
     "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies"),
     "classify": LazyCommand("remusnet.cli.classify", "Show what each policy holds of a capture"),
     "plan": LazyCommand("remusnet.cli.plan", "Print the rules that would protect a vif (dry run)"),
+    "apply": LazyCommand("remusnet.cli.apply", "Protect a vif: hold what its guest sends"),
+    "status": LazyCommand("remusnet.cli.status", "Show what is protected, held and dropped"),
+    "verify": LazyCommand("remusnet.cli.verify", "Compare what was applied with the kernel"),
+    "remove": LazyCommand("remusnet.cli.remove", "End a protection; release what is held"),
     "simulate": LazyCommand("remusnet.cli.simulate", "Replay a capture through Remus's buffer"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
 }

@@ -7,39 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from remusnet.cli._options import policy_option
+from remusnet.cli._protecting import plan_options
 from remusnet.errors import InvalidInput, quoted
-from remusnet.units import format_duration, format_rate, parse_duration, parse_rate, parse_size
 
 if TYPE_CHECKING:
     from remusnet.policy import Policy
 
-DEFAULT_INTERVAL_NS = 200_000_000
-"""xl's own default (xl.1, remus -i)."""
-DEFAULT_RATE = 10**9
 LARGEST_TEMPLATE = 1 << 20
 
 
 @click.command("plan")
-@click.argument("vifs", metavar="VIF...", nargs=-1, required=True)
-@policy_option()
-@click.option("--classifier", default="u32", show_default=True, help="Kind of kernel filter.")
-@click.option("--buffer", metavar="IFB", help="One buffer device for all VIFs.")
-@click.option(
-    "--interval",
-    metavar="TIME",
-    default=format_duration(DEFAULT_INTERVAL_NS),
-    show_default=True,
-    help="Checkpoint interval.",
-)
-@click.option(
-    "--rate",
-    metavar="RATE",
-    default=format_rate(DEFAULT_RATE),
-    show_default=True,
-    help="Rate of the link, for the plug's limit.",
-)
-@click.option("--limit", metavar="SIZE", help="The plug's limit.  [default: 2 x rate x interval]")
+@plan_options
 @click.option(
     "--format",
     "form",
@@ -55,9 +33,9 @@ def command(
     policy: Policy,
     classifier: str,
     buffer: str | None,
-    interval: str,
-    rate: str,
-    limit: str | None,
+    interval: int,
+    rate: int,
+    limit: int | None,
     form: str,
     templates: str | None,
     undo: bool,
@@ -76,17 +54,14 @@ def command(
     from remusnet.plan.build import build_plan
     from remusnet.plan.render import render
 
-    interval_ns = parse_duration(interval)
-    if interval_ns == 0:
-        raise InvalidInput(f"invalid interval: {quoted(interval)}; expected more than 0")
     plan = build_plan(
         vifs,
         policy,
         classifier=classifier,
         buffer=buffer,
-        rate=parse_rate(rate),
-        interval_ns=interval_ns,
-        limit=None if limit is None else parse_size(limit),
+        rate=rate,
+        interval_ns=interval,
+        limit=limit,
     )
     own = None if templates is None else _read_templates(Path(templates))
     click.echo(render(plan, form, undo=undo, templates=own), nl=False)

@@ -12,7 +12,7 @@ from enum import IntEnum
 from functools import singledispatch
 from struct import Struct
 
-from remusnet.classify.filters import Filter, U32Match
+from remusnet.kernel.matches import kind_of
 from remusnet.kernel.netlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
@@ -22,12 +22,12 @@ from remusnet.kernel.netlink import (
     text_attribute,
 )
 from remusnet.plan.operations import (
-    COOKIE,
     AddFilter,
     AddIngress,
     AddPlug,
     CreateBuffer,
     DeleteBuffer,
+    DeleteFilters,
     DeleteIngress,
     DeletePlug,
     MarkBuffer,
@@ -35,6 +35,7 @@ from remusnet.plan.operations import (
     Operation,
     QuietBuffer,
     RaiseBuffer,
+    SetLimit,
 )
 from remusnet.policy.verdict import Verdict
 
@@ -52,17 +53,14 @@ IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
 IFF_UP = 1
 
 TCA_KIND, TCA_OPTIONS = 1, 2
-TC_H_ROOT, TC_H_INGRESS, INGRESS_HANDLE = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFF0000
+TC_H_ROOT, TC_H_INGRESS, TC_H_MIN_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFFFFF2
+INGRESS_HANDLE = 0xFFFF0000
 BYPASS_CLASSID = 0xFFFF0001
-TCA_U32_CLASSID, TCA_U32_SEL, TCA_U32_ACT, TC_U32_TERMINAL = 1, 5, 7, 1
 TCA_ACT_KIND, TCA_ACT_OPTIONS, TCA_ACT_COOKIE = 1, 2, 6
 TCA_MIRRED_PARMS, TCA_EGRESS_REDIR, TC_ACT_STOLEN = 2, 1, 4
 
 IFINFOMSG = Struct("=BxHiII")  # family, type, index, flags, change
 TCMSG = Struct("=BxxxiIII")  # family, index, handle, parent, info
-U32_SEL = Struct("=BBBx2s2shh4s")  # flags, offshift, keys, offmask, off, offoff, hoff, hmask
-U32_KEY = Struct("!II")  # mask, value: big-endian, unlike the rest
-U32_KEY_AT = Struct("=ii")  # off, offmask
 PLUG_QOPT = Struct("=iI")  # action, limit
 MIRRED = Struct("=IIiiiiI")  # index, capab, action, refcnt, bindcnt, eaction, ifindex
 _UINT = Struct("=I")
@@ -144,6 +142,11 @@ def _(operation: AddPlug, index: Index) -> bytes:
 
 
 @encode.register
+def _(operation: SetLimit, index: Index) -> bytes:
+    return plug_message(index(operation.device), PlugAction.LIMIT, operation.limit)
+
+
+@encode.register
 def _(operation: OpenPlug, index: Index) -> bytes:
     return plug_message(index(operation.device), PlugAction.RELEASE_INDEFINITE)
 
@@ -173,37 +176,40 @@ def _ingress(index: int) -> bytes:
 @encode.register
 def _(operation: AddFilter, index: Index) -> bytes:
     what = operation.filter
-    hold = what.verdict is Verdict.HOLD
-    action = _redirect(index(operation.buffer)) if hold else b""
+    kind = kind_of(what.match)
+    if what.verdict is Verdict.HOLD:
+        then = nested(kind.action, _redirect(index(operation.buffer), operation.cookie))
+    else:
+        then = attribute(kind.classid, _UINT.pack(BYPASS_CLASSID))
     body = (
-        traffic_control(index(operation.device), parent=INGRESS_HANDLE, info=filter_info(what))
-        + text_attribute(TCA_KIND, "u32")
-        + nested(TCA_OPTIONS, _u32(what.match, action))
+        _at_ingress(operation, index, filter_info(what.pref, what.protocol))
+        + text_attribute(TCA_KIND, kind.name)
+        + nested(TCA_OPTIONS, then, kind.encode(what.match))
     )
     return message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
-def filter_info(what: Filter) -> int:
+@encode.register
+def _(operation: DeleteFilters, index: Index) -> bytes:
+    info = filter_info(operation.pref, operation.protocol)
+    return message(RTM_DELTFILTER, 0, _at_ingress(operation, index, info))
+
+
+def filter_info(pref: int, protocol: int) -> int:
     """Preference and protocol as a filter message has them."""
-    return what.pref << 16 | socket.htons(what.protocol)
+    return pref << 16 | socket.htons(protocol)
 
 
-def _u32(match: U32Match, action: bytes) -> bytes:
-    zero2, zero4 = b"\0" * 2, b"\0" * 4
-    selector = U32_SEL.pack(TC_U32_TERMINAL, 0, len(match.keys), zero2, zero2, 0, 0, zero4)
-    for key in match.keys:
-        selector += U32_KEY.pack(key.mask, key.value) + U32_KEY_AT.pack(key.offset, 0)
-    where = b"" if action else attribute(TCA_U32_CLASSID, _UINT.pack(BYPASS_CLASSID))
-    return (
-        where + (nested(TCA_U32_ACT, action) if action else b"") + attribute(TCA_U32_SEL, selector)
-    )
+def _at_ingress(operation: AddFilter | DeleteFilters, index: Index, info: int) -> bytes:
+    parent = TC_H_MIN_INGRESS if operation.shared else INGRESS_HANDLE
+    return traffic_control(index(operation.device), parent=parent, info=info)
 
 
-def _redirect(index: int) -> bytes:
+def _redirect(index: int, cookie: str) -> bytes:
     parameters = MIRRED.pack(0, 0, TC_ACT_STOLEN, 0, 0, TCA_EGRESS_REDIR, index)
     return nested(
         1,  # the first and only action
         text_attribute(TCA_ACT_KIND, "mirred"),
         nested(TCA_ACT_OPTIONS, attribute(TCA_MIRRED_PARMS, parameters)),
-        attribute(TCA_ACT_COOKIE, bytes.fromhex(COOKIE)),
+        attribute(TCA_ACT_COOKIE, bytes.fromhex(cookie)),
     )

@@ -37,6 +37,8 @@ _SEQUENCE_AT = 8
 _ERROR_AT = _HEADER.size
 _DONE = b"\0\0\0\0"
 _RECEIVE_BUFFER = 1 << 20
+# An acknowledgement is two headers, an errno and a sentence.
+_LARGEST_ANSWER = 4096
 _MOST_BYTES_A_SEND = 1 << 16
 _DUMP_ATTEMPTS = 5
 
@@ -101,6 +103,7 @@ class Netlink:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._socket.bind((0, 0))
         self._sequence = 0
+        self._answer = bytearray(_LARGEST_ANSWER)
 
     def __enter__(self) -> Netlink:
         return self
@@ -139,17 +142,29 @@ class Netlink:
                         waiting -= 1
         return answers
 
-    def tell(self, request: bytes) -> Answer | None:
-        """Sends one message as it is, in the least time; None for done.
+    def tell(self, request: bytearray) -> Answer | None:
+        """Sends one message in the least time; None for done. Its sequence number is put in place.
 
-        For the checkpoint path: no sequence number is put in, so nothing else may be under way.
+        For the checkpoint path: no copy of the message, and no new buffer for the answer (a large
+        one costs five times the round trip). Raises KernelRefused where the kernel has no memory
+        for the message or for its answer: then nobody knows whether it was done.
         """
-        self._socket.send(request)
-        data = self._socket.recv(_RECEIVE_BUFFER)
+        self._sequence += 1
+        _UINT.pack_into(request, _SEQUENCE_AT, self._sequence & 0xFFFFFFFF)
+        mine = request[_SEQUENCE_AT : _SEQUENCE_AT + _UINT.size]
+        data = self._answer
+        try:
+            self._socket.send(request)
+            self._socket.recv_into(data)
+            # Who was interrupted between a send and its answer finds that answer here.
+            while data[_SEQUENCE_AT : _SEQUENCE_AT + _UINT.size] != mine:
+                self._socket.recv_into(data)
+        except OSError as error:
+            raise KernelRefused(f"no answer from the kernel: {error.strerror}") from error
         if data[_ERROR_AT : _ERROR_AT + _INT.size] == _DONE:
             return None
-        _, _, flags, _, _ = _HEADER.unpack_from(data)
-        return _answer(flags, data[_HEADER.size :])
+        length, _, flags, _, _ = _HEADER.unpack_from(data)
+        return _answer(flags, bytes(data[_HEADER.size : length]))
 
     def do(self, request: bytes, what: str) -> None:
         """Sends one message. Raises NotPermitted or KernelRefused, naming ``what``."""
@@ -163,12 +178,19 @@ class Netlink:
         Raises KernelRefused, or where the kernel's objects change faster than they can be read.
         """
         for _ in range(_DUMP_ATTEMPTS):
-            found, interrupted = self._dump_once(request)
+            found, interrupted = self._collect(request)
             if not interrupted:
                 return found
         raise KernelRefused("the kernel's devices change too fast to be read; try again")
 
-    def _dump_once(self, request: bytes) -> tuple[list[tuple[int, bytes]], bool]:
+    def get(self, request: bytes) -> list[tuple[int, bytes]]:
+        """What the kernel answers to one request that is no dump: (message type, body) each.
+
+        Raises KernelRefused or NotPermitted.
+        """
+        return self._collect(request)[0]
+
+    def _collect(self, request: bytes) -> tuple[list[tuple[int, bytes]], bool]:
         self._sequence += 1
         mine = self._sequence
         self._socket.send(request[:_SEQUENCE_AT] + _UINT.pack(mine) + request[_SEQUENCE_AT + 4 :])
@@ -182,7 +204,10 @@ class Netlink:
                 if kind == _NLMSG_DONE:
                     return found, interrupted
                 if kind == _NLMSG_ERROR:
-                    raise refusal(_answer(flags, payload), "list")
+                    answer = _answer(flags, payload)
+                    if answer.error:
+                        raise refusal(answer, "read the kernel's devices and filters")
+                    return found, interrupted
                 found.append((kind, payload))
 
     def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:

@@ -1,0 +1,83 @@
+"""Options of the commands that protect vifs: what makes a plan, and where receipts are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from remusnet.cli._options import policy_option
+from remusnet.cli._quantities import DURATION, RATE, SIZE
+from remusnet.errors import InvalidInput
+
+DEFAULT_INTERVAL = "200ms"
+"""xl's own default (xl.1, remus -i)."""
+DEFAULT_RATE = "1gbit"
+_RUN_DIR_VARIABLE = "REMUSNET_RUN_DIR"
+_DEFAULT_RUN_DIR = "/run/remusnet"
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _positive(_context: click.Context, _parameter: click.Parameter, value: int) -> int:
+    if value == 0:
+        raise InvalidInput("--interval: invalid time: 0; expected more than 0")
+    return value
+
+
+_PLAN_OPTIONS = (
+    click.argument("vifs", metavar="VIF...", nargs=-1, required=True),
+    policy_option(),
+    click.option("--classifier", default="u32", show_default=True, help="Kind of kernel filter."),
+    click.option("--buffer", metavar="IFB", help="One buffer device for all VIFs."),
+    click.option(
+        "--interval",
+        metavar="TIME",
+        type=DURATION,
+        default=DEFAULT_INTERVAL,
+        show_default=True,
+        callback=_positive,
+        help="Checkpoint interval.",
+    ),
+    click.option(
+        "--rate",
+        metavar="RATE",
+        type=RATE,
+        default=DEFAULT_RATE,
+        show_default=True,
+        help="Rate of the link, for the plug's limit.",
+    ),
+    click.option(
+        "--limit",
+        metavar="SIZE",
+        type=SIZE,
+        help="The plug's limit.  [default: 2 x rate x interval]",
+    ),
+)
+
+
+def plan_options(function: _Function) -> _Function:
+    """``vifs``, ``policy``, ``classifier``, ``buffer``, ``interval``, ``rate`` and ``limit``."""
+    for option in reversed(_PLAN_OPTIONS):
+        function = option(function)
+    return function
+
+
+def run_dir_option(function: _Function) -> _Function:
+    """``--run-dir DIR``, which gives a command its ``run_dir``."""
+    return click.option(
+        "--run-dir",
+        metavar="DIR",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar=_RUN_DIR_VARIABLE,
+        default=_DEFAULT_RUN_DIR,
+        show_default=True,
+        help=f"Where receipts and locks are; also ${_RUN_DIR_VARIABLE}.",
+    )(function)
+
+
+def json_option(function: _Function) -> _Function:
+    """``--json``, which gives a command its ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)

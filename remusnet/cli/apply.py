@@ -1,0 +1,66 @@
+"""``remusnet apply``: a plan, done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from remusnet.cli._protecting import json_option, plan_options, run_dir_option
+
+if TYPE_CHECKING:
+    from remusnet.policy import Policy
+
+
+@click.command("apply")
+@plan_options
+@click.option("--dry-run", is_flag=True, help="Print the plan, touch nothing.")
+@run_dir_option
+@json_option
+def command(
+    vifs: tuple[str, ...],
+    policy: Policy,
+    classifier: str,
+    buffer: str | None,
+    interval: int,
+    rate: int,
+    limit: int | None,
+    dry_run: bool,
+    run_dir: Path,
+    as_json: bool,
+) -> None:
+    """Protect VIF: hold what the policy holds of what its guest sends.
+
+    All or nothing: whatever fails, a signal too, leaves the kernel as it was. What
+    was done is looked at before the command ends. The same once more changes nothing;
+    another policy or limit takes the place of the old one without a gap.
+
+    \b
+    remusnet apply vif1.0
+    remusnet apply vif1.0 vif1.0-emu --buffer ifb-1 --policy real-time
+    remusnet apply vif1.0 --interval 400ms --rate 100mbit --dry-run
+    """
+    from remusnet.plan.build import build_plan
+    from remusnet.plan.render import render
+
+    plan = build_plan(
+        vifs,
+        policy,
+        classifier=classifier,
+        buffer=buffer,
+        rate=rate,
+        interval_ns=interval,
+        limit=limit,
+    )
+    if dry_run:
+        click.echo(render(plan, "json" if as_json else "sh"), nl=False)
+        return
+
+    from remusnet.kernel.apply import apply
+    from remusnet.report.kernel import applied_json, applied_text
+
+    done = apply(plan, rate=rate, interval_ns=interval, run_dir=run_dir)
+    for note in (*done.notes, *plan.warnings):
+        click.echo(f"remusnet: warning: {note}", err=True)
+    click.echo(applied_json(done) if as_json else applied_text(done), nl=False)

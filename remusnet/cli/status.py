@@ -1,0 +1,32 @@
+"""``remusnet status``: what is installed, and how much it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from remusnet.cli._protecting import json_option, run_dir_option
+
+
+@click.command("status")
+@click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@run_dir_option
+@json_option
+def command(vifs: tuple[str, ...], run_dir: Path, as_json: bool) -> None:
+    """Show what protects VIF (without VIF: every vif), and how much it holds.
+
+    What the kernel can't be asked, the plug's limit and whether it is open, is the
+    receipt's word and marked as unverified.
+
+    \b
+    remusnet status
+    remusnet status vif1.0 --json
+    """
+    from remusnet.kernel.status import status
+    from remusnet.report.kernel import status_json, status_text
+
+    found, notes = status(vifs, run_dir=run_dir)
+    for note in notes:
+        click.echo(f"remusnet: warning: {note}", err=True)
+    click.echo(status_json(found) if as_json else status_text(found), nl=False)

@@ -1,0 +1,101 @@
+"""apply: makes the kernel what a plan says, all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from remusnet.errors import KernelRefused
+from remusnet.kernel.changes import changes
+from remusnet.kernel.drift import drift
+from remusnet.kernel.execute import Executor
+from remusnet.kernel.interrupts import interrupts
+from remusnet.kernel.locks import change_lock, driver_of
+from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.observe import observe
+from remusnet.kernel.ownership import check, is_shared
+from remusnet.kernel.receipt import Phase, Receipt, Receipts, receipts_of
+from remusnet.kernel.rights import require_rights
+from remusnet.kernel.state import Seen
+from remusnet.plan.outcome import Applied
+from remusnet.plan.plan import Plan
+
+
+def apply(
+    plan: Plan, *, rate: int, interval_ns: int, run_dir: Path, netlink: Netlink | None = None
+) -> Applied:
+    """Makes the kernel what ``plan`` says, and looks whether it is.
+
+    ``rate`` (bits a second) and ``interval_ns`` are for the receipt. ``netlink``: a socket to use
+    instead of a new one.
+
+    Whatever goes wrong, a signal too, leaves the kernel and the receipts as they were. Raises
+    Conflict, InvalidInput, MissingDependency, NotPermitted, KernelRefused or Interrupted.
+    """
+    require_rights("change network devices")
+    if netlink is None:
+        with Netlink() as own:
+            return apply(plan, rate=rate, interval_ns=interval_ns, run_dir=run_dir, netlink=own)
+    with change_lock(run_dir), interrupts() as noted:
+        seen = observe(netlink, plan.vifs)
+        store = Receipts(run_dir)
+        before, damaged = store.read()
+        check(plan, seen, before)
+        driven = [p.buffer for p in plan.protections if driver_of(run_dir, p.buffer)]
+        missing = tuple(changes(plan, seen, before, driven))
+        after = receipts_of(
+            plan, rate=rate, interval_ns=interval_ns, shared=_shared(plan, seen, before)
+        )
+        if not missing:
+            store.write((each for each in after if before.get(each.buffer) != each), Phase.APPLIED)
+            return Applied(plan, (), damaged)
+        executor = Executor(netlink, seen, noted.check)
+        try:
+            store.write(after, Phase.APPLYING)
+            executor.run(missing)
+            noted.check()
+            _verify(netlink, plan, after)
+            store.write(after, Phase.APPLIED)
+        except BaseException as error:
+            _take_back(executor, store, after, before, error)
+            raise
+        return Applied(plan, missing, damaged)
+
+
+def _shared(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, bool]:
+    return {
+        vif: is_shared(vif, seen, receipts.get(protection.buffer))
+        for protection in plan.protections
+        for vif in protection.vifs
+    }
+
+
+def _verify(netlink: Netlink, plan: Plan, receipts: Sequence[Receipt]) -> None:
+    seen = observe(netlink, plan.vifs)
+    found = [each for receipt in receipts for each in drift(receipt, seen)]
+    if found:
+        more = f" (and {len(found) - 1} more)" if found[1:] else ""
+        raise KernelRefused(f"the kernel has not become what was planned: {found[0]}{more}")
+
+
+def _take_back(
+    executor: Executor,
+    store: Receipts,
+    after: Sequence[Receipt],
+    before: Mapping[str, Receipt],
+    error: BaseException,
+) -> None:
+    """Undoes what is done. Raises KernelRefused where that fails too: then the intent stays."""
+    problems = executor.undo()
+    if problems:
+        vifs = " ".join(vif for each in after for vif in each.vifs)
+        raise KernelRefused(
+            f"{error}; and taking it back failed: {'; '.join(problems)}: "
+            f'"remusnet verify" shows what is left, "remusnet remove {vifs}" clears it'
+        ) from error
+    for each in after:
+        old = before.get(each.buffer)
+        if old is None:
+            store.delete([each.buffer])
+        else:
+            store.write([old], old.phase)

@@ -1,0 +1,140 @@
+"""Netlink objects as the plan's own types.
+
+Layouts: linux/if_link.h, linux/pkt_sched.h, linux/pkt_cls.h, linux/gen_stats.h,
+linux/tc_act/tc_mirred.h. What no plan of ours could have made is not interpreted: a filter with an
+unknown attribute, a second action or another kind comes out as a `SeenFilter` without a match.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from socket import htons
+from struct import Struct
+
+from remusnet.kernel.matches import KINDS
+from remusnet.kernel.messages import (
+    BYPASS_CLASSID,
+    IFF_UP,
+    IFINFOMSG,
+    IFLA_IFALIAS,
+    IFLA_IFNAME,
+    IFLA_INFO_KIND,
+    IFLA_LINKINFO,
+    MIRRED,
+    TC_ACT_STOLEN,
+    TCA_ACT_COOKIE,
+    TCA_ACT_KIND,
+    TCA_ACT_OPTIONS,
+    TCA_EGRESS_REDIR,
+    TCA_KIND,
+    TCA_MIRRED_PARMS,
+    TCA_OPTIONS,
+    TCMSG,
+)
+from remusnet.kernel.netlink import attributes
+from remusnet.kernel.state import Counters, Device, Qdisc, SeenFilter
+from remusnet.policy.verdict import Verdict
+
+_TCA_STATS2, _TCA_CHAIN, _TCA_ACT_STATS = 7, 11, 4
+_TCA_STATS_BASIC, _TCA_STATS_QUEUE, _TCA_STATS_PKT64 = 1, 3, 8
+_BASIC = Struct("=QI")  # bytes, packets
+_QUEUE = Struct("=IIIII")  # qlen, backlog, drops, requeues, overlimits
+_UINT = Struct("=I")
+_ULONG = Struct("=Q")
+
+
+def device(body: bytes) -> Device:
+    """From the body of an RTM_NEWLINK."""
+    _, _, index, flags, _ = IFINFOMSG.unpack_from(body)
+    found = attributes(body[IFINFOMSG.size :])
+    info = attributes(found.get(IFLA_LINKINFO, b""))
+    return Device(
+        index=index,
+        name=_text(found.get(IFLA_IFNAME, b"")),
+        kind=_text(info.get(IFLA_INFO_KIND, b"")),
+        alias=_text(found.get(IFLA_IFALIAS, b"")),
+        up=bool(flags & IFF_UP),
+    )
+
+
+def qdisc(body: bytes) -> tuple[int, int, Qdisc]:
+    """From the body of an RTM_NEWQDISC: the device's number, the parent, the qdisc."""
+    _, index, handle, parent, _ = TCMSG.unpack_from(body)
+    found = attributes(body[TCMSG.size :])
+    kind = _text(found.get(TCA_KIND, b""))
+    return index, parent, Qdisc(kind, handle, counters(found.get(_TCA_STATS2, b"")))
+
+
+def counters(data: bytes) -> Counters:
+    """From the attributes in a TCA_STATS2 or a TCA_ACT_STATS."""
+    found = attributes(data)
+    count, packets = _BASIC.unpack_from(found.get(_TCA_STATS_BASIC, bytes(_BASIC.size)))
+    if _TCA_STATS_PKT64 in found:
+        packets = _ULONG.unpack_from(found[_TCA_STATS_PKT64])[0]
+    queue = found.get(_TCA_STATS_QUEUE, bytes(_QUEUE.size))
+    qlen, backlog, drops, _, overlimits = _QUEUE.unpack_from(queue)
+    return Counters(packets, count, qlen, backlog, drops, overlimits)
+
+
+def filter_(body: bytes) -> SeenFilter | None:
+    """From the body of an RTM_NEWTFILTER; None for what a classifier shows beside its filters."""
+    _, _, handle, _, info = TCMSG.unpack_from(body)
+    found = attributes(body[TCMSG.size :])
+    kind = _text(found.get(TCA_KIND, b""))
+    pref, protocol = info >> 16, htons(info & 0xFFFF)
+    unknown = SeenFilter(kind, pref, protocol)
+    if TCA_OPTIONS not in found:
+        # Each preference begins with an entry that has nothing but its kind.
+        return None if handle == 0 and kind in KINDS else unknown
+    options = attributes(found[TCA_OPTIONS])
+    if kind not in KINDS or any(found.get(_TCA_CHAIN, b"")):
+        return unknown
+    classifier = KINDS[kind]
+    if classifier.is_table(options):
+        return None
+    match = classifier.decode(options)
+    action = _action(options.get(classifier.action, b""))
+    if match is None or action is None:
+        return SeenFilter(kind, pref, protocol, cookie=action.cookie if action else b"")
+    classid = _UINT.unpack(options.get(classifier.classid, bytes(4)))[0]
+    if action.redirects and not classid:
+        verdict = Verdict.HOLD
+    elif not action.redirects and classid == BYPASS_CLASSID:
+        verdict = Verdict.BYPASS
+    else:
+        return unknown
+    return SeenFilter(
+        kind, pref, protocol, match, verdict, action.target, action.cookie, action.counters
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """The actions of a filter, if they are what ours are: none, or one redirection."""
+
+    redirects: bool = False
+    target: int = 0
+    cookie: bytes = b""
+    counters: Counters = field(default_factory=Counters)
+
+
+def _action(data: bytes) -> _Action | None:
+    """From the attributes of an action list; None for what no filter of ours does."""
+    listed = attributes(data)
+    if not listed:
+        return _Action()
+    if len(listed) > 1:
+        return None
+    found = attributes(next(iter(listed.values())))
+    options = attributes(found.get(TCA_ACT_OPTIONS, b""))
+    if _text(found.get(TCA_ACT_KIND, b"")) != "mirred" or TCA_MIRRED_PARMS not in options:
+        return None
+    _, _, after, _, _, what, target = MIRRED.unpack_from(options[TCA_MIRRED_PARMS])
+    if after != TC_ACT_STOLEN or what != TCA_EGRESS_REDIR:
+        return None
+    cookie = found.get(TCA_ACT_COOKIE, b"")
+    return _Action(True, target, cookie, counters(found.get(_TCA_ACT_STATS, b"")))
+
+
+def _text(data: bytes) -> str:
+    return data.rstrip(b"\0").decode(errors="replace")

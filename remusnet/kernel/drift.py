@@ -1,0 +1,134 @@
+"""The difference between a receipt and what the kernel has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from remusnet.classify.filters import protocol_name
+from remusnet.kernel.changes import Wanted
+from remusnet.kernel.ownership import (
+    BANKS,
+    GUARD_PREF,
+    foreign_filters,
+    is_shared,
+    own_filters,
+    vifs_of,
+)
+from remusnet.kernel.receipt import Phase, Receipt
+from remusnet.kernel.state import Seen, SeenFilter
+from remusnet.plan.outcome import Difference
+from remusnet.plan.selectors import selector_words
+from remusnet.policy.verdict import Verdict
+
+_LONGEST_SELECTOR = 80
+
+
+def drift(receipt: Receipt, seen: Seen) -> tuple[Difference, ...]:
+    """All differences; none means that the kernel is as the receipt says.
+
+    Not among them, since it can't be read back: the plug's limit, and whether it is open.
+    """
+    return tuple(_differences(receipt, seen))
+
+
+def _differences(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
+    if receipt.phase is not Phase.APPLIED:
+        yield Difference(receipt.buffer, "receipt", "applied", f"cut short while {receipt.phase}")
+    yield from _buffer(receipt, seen)
+    for vif in receipt.vifs:
+        yield from _vif(receipt, vif, seen)
+
+
+def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
+    name = receipt.buffer
+    device = seen.devices.get(name)
+    if device is None:
+        yield Difference(name, "buffer device", "there", "gone: what should be held is dropped")
+        return
+    if vifs_of(device) != receipt.vifs:
+        wanted = f"remusnet:{','.join(receipt.vifs)}"
+        yield Difference(name, "alias", wanted, device.alias or "none")
+    if not device.up:
+        yield Difference(name, "state", "up", "down: what should be held is dropped")
+    root = seen.root(name)
+    if root is None:
+        yield Difference(name, "root qdisc", "plug", "none: what should be held leaves at once")
+    elif root.kind != "plug":
+        yield Difference(name, "root qdisc", "plug", f"{root.kind}, which is not remusnet's")
+
+
+def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
+    if vif not in seen.devices:
+        yield Difference(vif, "vif", "there", "gone")
+        return
+    if seen.ingress_of(vif) is None:
+        yield Difference(vif, "ingress qdisc", "there", "gone: every frame bypasses")
+        return
+    filters = seen.filters_of(vif)
+    own = own_filters(filters)
+    device = seen.devices.get(receipt.buffer)
+    target = device.index if device else 0
+    if not _is_in_one_bank(receipt, vif, seen, own, target):
+        yield from _filters(receipt, vif, seen, own, target)
+    for each in foreign_filters(filters):
+        yield Difference(vif, "filter", "none but remusnet's", str(each))
+
+
+def _wanted(
+    receipt: Receipt, vif: str, seen: Seen, bank: int, target: int
+) -> tuple[SeenFilter, ...]:
+    shared = is_shared(vif, seen, receipt)
+    return Wanted(receipt.plan()).filters(bank, target, shared=shared)
+
+
+def _is_in_one_bank(
+    receipt: Receipt, vif: str, seen: Seen, own: tuple[SeenFilter, ...], target: int
+) -> bool:
+    second = bool(own) and own[-1].pref >= BANKS[1]
+    return own == _wanted(receipt, vif, seen, BANKS[second], target)
+
+
+def _filters(
+    receipt: Receipt, vif: str, seen: Seen, own: tuple[SeenFilter, ...], target: int
+) -> Iterator[Difference]:
+    """Compares with the bank that has more in common with the receipt; the rest is beyond it."""
+    if not own:
+        yield Difference(vif, "filters", f"policy {receipt.policy_name}", "none: all bypasses")
+        return
+    candidates = [_wanted(receipt, vif, seen, bank, target) for bank in BANKS]
+    wanted = max(candidates, key=lambda each: sum((_count(each) & _count(own)).values()))
+    for each in (_count(wanted) - _count(own)).elements():
+        yield Difference(vif, "filter", _words(each), "none")
+    for each in (_count(own) - _count(wanted)).elements():
+        guard = " (holds every frame: a change was cut short)" if each.pref == GUARD_PREF else ""
+        yield Difference(vif, "filter", "none", _words(each) + guard)
+    lost = [each for each in own if each.verdict is Verdict.HOLD and each.target != target]
+    if lost:
+        dangling = all(each.target == 0 for each in lost)
+        where = "a device that is gone: they drop" if dangling else "another device"
+        yield Difference(vif, "filters that hold", f"send to {receipt.buffer}", f"send to {where}")
+    marks = [{each.cookie for each in filters if each.cookie} for filters in (wanted, own)]
+    if marks[0] != marks[1]:
+        texts = [", ".join(sorted(mark.decode() for mark in found)) for found in marks]
+        yield Difference(vif, "cookie of the filters", *texts)
+    if _count(wanted) == _count(own) and list(map(_plain, wanted)) != list(map(_plain, own)):
+        yield Difference(vif, "filters", "in the order of the policy", "in another order")
+
+
+def _plain(each: SeenFilter) -> SeenFilter:
+    """What it does, without where to and whose it is."""
+    return replace(each, target=0, cookie=b"")
+
+
+def _count(filters: tuple[SeenFilter, ...]) -> Counter[SeenFilter]:
+    return Counter(map(_plain, filters))
+
+
+def _words(each: SeenFilter) -> str:
+    selector = " ".join(selector_words(each.match)) if each.match else each.kind
+    if len(selector) > _LONGEST_SELECTOR:
+        selector = f"{selector[:_LONGEST_SELECTOR]}..."
+    where = f"protocol {protocol_name(each.protocol)} pref {each.pref}"
+    return f"{where} {selector}: {each.verdict or 'unknown'}"

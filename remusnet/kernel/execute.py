@@ -1,0 +1,121 @@
+"""Operations, done one after the other; what is done can be undone in reverse.
+
+Each operation is acknowledged before the next begins. Only filters of one vif and one verdict are
+sent together: where one of them fails, those after it hold more, or let less pass, than planned.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from remusnet.errors import InvalidInput, RemusnetError, quoted
+from remusnet.kernel.drain import drain
+from remusnet.kernel.encoder import Encoder
+from remusnet.kernel.explain import describe, explain
+from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.state import Seen
+from remusnet.plan.operations import (
+    AddFilter,
+    DeleteBuffer,
+    DeleteFilters,
+    DeleteIngress,
+    DeletePlug,
+    DrainPlug,
+    Operation,
+    QuietBuffer,
+    ReleasePlug,
+)
+from remusnet.plan.undo import undo_of
+
+_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EOPNOTSUPP})
+# What was to be deleted is no more; EINVAL: not even the qdisc that had it.
+_GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.EINVAL})
+_HARMLESS: Mapping[type[Operation], frozenset[int]] = {
+    QuietBuffer: _NO_IPV6,
+    DeleteBuffer: _GONE,
+    DeleteFilters: _GONE,
+    DeleteIngress: _GONE,
+    DeletePlug: _GONE,
+}
+_HARMLESS_IN_UNDO = {**_HARMLESS, ReleasePlug: _GONE}
+
+
+class Executor:
+    """Does operations over ``netlink`` on what was ``seen``.
+
+    ``check`` is called between them, and may raise. ``done`` is what can be undone, in order.
+    """
+
+    def __init__(
+        self, netlink: Netlink, seen: Seen, check: Callable[[], None] = lambda: None
+    ) -> None:
+        self._netlink = netlink
+        self._encoder = Encoder({each.name: each.index for each in seen.devices.values()})
+        self._check = check
+        self.done: list[Operation] = []
+
+    def run(self, operations: Iterable[Operation]) -> None:
+        """Does ``operations``. Raises what `remusnet.kernel.explain` makes of the first failure."""
+        for batch in _batches(operations):
+            self._check()
+            if isinstance(batch[0], DrainPlug):
+                self._drain(batch[0], self._check)
+                continue
+            answers = self._netlink.ask([self._encode(each) for each in batch])
+            failed = None
+            for operation, answer in zip(batch, answers, strict=True):
+                if not answer.error:
+                    self.done.append(operation)
+                elif answer.error not in _HARMLESS.get(type(operation), ()):
+                    failed = failed or explain(operation, answer)
+            if failed is not None:
+                raise failed
+
+    def undo(self) -> tuple[str, ...]:
+        """Takes back what is done, all of it, whatever fails; one line for each failure."""
+        problems = []
+        for operation in undo_of(self.done):
+            try:
+                if isinstance(operation, DrainPlug):
+                    self._drain(operation, lambda: None)
+                    continue
+                (answer,) = self._netlink.ask([self._encode(operation)])
+            except RemusnetError as error:
+                problems.append(str(error))
+                continue
+            if answer.error and answer.error not in _HARMLESS_IN_UNDO.get(type(operation), ()):
+                problems.append(str(explain(operation, answer)))
+        self.done.clear()
+        return tuple(problems)
+
+    def _encode(self, operation: Operation) -> bytes:
+        try:
+            return self._encoder.encode(operation)
+        except OSError as error:
+            device = quoted(str(operation.arguments.get("device", "")))
+            raise InvalidInput(f"could not {describe(operation)}: {device} is gone") from error
+
+    def _drain(self, operation: DrainPlug, check: Callable[[], None]) -> None:
+        index = self._encoder.index(operation.device)
+        drain(self._netlink, operation.device, index, check=check)
+
+
+def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+    batch: list[Operation] = []
+    for operation in operations:
+        if batch and not _together(batch[-1], operation):
+            yield batch
+            batch = []
+        batch.append(operation)
+    if batch:
+        yield batch
+
+
+def _together(one: Operation, next_one: Operation) -> bool:
+    return (
+        isinstance(one, AddFilter)
+        and isinstance(next_one, AddFilter)
+        and one.device == next_one.device
+        and one.filter.verdict is next_one.filter.verdict
+    )

@@ -1,0 +1,181 @@
+"""remove: ends a protection without losing what it holds, or, for a fenced guest, drops that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from remusnet.errors import Conflict
+from remusnet.kernel.drivers import refuse_driven
+from remusnet.kernel.execute import Executor
+from remusnet.kernel.interrupts import interrupts
+from remusnet.kernel.inventory import Found, inventory
+from remusnet.kernel.locks import change_lock, forget_driver
+from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.observe import observe
+from remusnet.kernel.ownership import (
+    check_root,
+    foreign_filters,
+    is_shared,
+    no_such_vif,
+    own_filters,
+    vifs_of,
+)
+from remusnet.kernel.receipt import Phase, Receipts
+from remusnet.kernel.rights import require_rights
+from remusnet.kernel.state import Seen
+from remusnet.plan.operations import (
+    OWNER,
+    DeleteBuffer,
+    DeleteFilters,
+    DeleteIngress,
+    DeletePlug,
+    DrainPlug,
+    MarkBuffer,
+    Operation,
+    ReleasePlug,
+)
+from remusnet.plan.outcome import Removed
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """A protection, and those of its vifs that end: ``whole`` if none is left."""
+
+    found: Found
+    vifs: tuple[str, ...]
+
+    @property
+    def rest(self) -> tuple[str, ...]:
+        return tuple(vif for vif in self.found.vifs if vif not in self.vifs)
+
+
+def remove(
+    vifs: Sequence[str],
+    *,
+    run_dir: Path,
+    force: bool = False,
+    drop: bool = False,
+    netlink: Netlink | None = None,
+) -> Removed:
+    """Ends the protection of ``vifs`` and leaves no trace of it.
+
+    What is held leaves first; with ``drop`` it never does. Works from the kernel's marks where the
+    receipt is gone, and from any state that a kill has left. Raises Conflict while something drives
+    the plug (unless ``force``), or where somebody else's things would go too; InvalidInput for a
+    vif that is not there and was not protected; NotPermitted, KernelRefused, Interrupted.
+    """
+    require_rights("change network devices")
+    if netlink is None:
+        with Netlink() as own:
+            return remove(vifs, run_dir=run_dir, force=force, drop=drop, netlink=own)
+    with change_lock(run_dir), interrupts() as noted:
+        store = Receipts(run_dir)
+        receipts, _ = store.read()
+        seen = observe(netlink)
+        endings = tuple(_endings(vifs, inventory(seen, receipts)))
+        gone = {vif for each in endings for vif in each.vifs}
+        for vif in vifs:
+            if vif not in gone and vif not in seen.devices:
+                raise no_such_vif(vif, seen)
+        if not force:
+            for each in endings:
+                refuse_driven(netlink, seen, run_dir, each.found.buffer)
+        operations = tuple(op for each in endings for op in _operations(each, seen, drop=drop))
+        kept = [each.found.receipt for each in endings if each.found.receipt is not None]
+        store.write(kept, Phase.REMOVING)
+        Executor(netlink, seen, noted.check).run(operations)
+        _settle(endings, store, run_dir)
+        return Removed(
+            tuple(vif for vif in vifs if vif in gone),
+            tuple(vif for vif in vifs if vif not in gone),
+            operations,
+            drop,
+        )
+
+
+def _endings(vifs: Sequence[str], there: Iterable[Found]) -> Iterator[_Ending]:
+    for found in there:
+        ending = tuple(vif for vif in found.vifs if vif in vifs)
+        if ending:
+            yield _Ending(found, ending)
+
+
+def _settle(endings: Iterable[_Ending], store: Receipts, run_dir: Path) -> None:
+    for each in endings:
+        receipt = each.found.receipt
+        if each.rest and receipt is not None:
+            shared = tuple(vif for vif in receipt.shared if vif in each.rest)
+            store.write([replace(receipt, vifs=each.rest, shared=shared)], Phase.APPLIED)
+        elif each.found.buffer and not each.rest:
+            store.delete([each.found.buffer])
+            forget_driver(run_dir, each.found.buffer)
+
+
+def _operations(ending: _Ending, seen: Seen, *, drop: bool) -> Iterator[Operation]:
+    buffer = ending.found.buffer
+    ours = _is_ours(ending.found, seen)
+    if ours:
+        check_root(buffer, seen)
+    filters = [op for vif in ending.vifs for op in _filters(vif, ending.found, seen)]
+    if ending.rest:
+        if drop:
+            raise Conflict(
+                f"{buffer} holds frames of {', '.join(ending.rest)} too: name all its vifs"
+            )
+        yield from filters
+        if ours:
+            yield MarkBuffer(buffer, f"{OWNER}:{','.join(ending.rest)}")
+        return
+    has_plug = ours and seen.root(buffer) is not None
+    if drop:
+        # The device and all that it holds first: until the end, the filters drop what they held.
+        if ours:
+            yield DeleteBuffer(buffer)
+        yield from filters
+        return
+    if has_plug:
+        # Opened while frames still come through it: none that comes later overtakes a held one.
+        yield ReleasePlug(buffer)
+        yield DrainPlug(buffer)
+    yield from filters
+    if has_plug:
+        # What was on its way into the plug when the filters went.
+        yield ReleasePlug(buffer)
+        yield DrainPlug(buffer)
+        yield DeletePlug(buffer)
+    if ours:
+        yield DeleteBuffer(buffer)
+
+
+def _is_ours(found: Found, seen: Seen) -> bool:
+    """Whether the buffer device is there, and ours by its mark or by an intent to make it."""
+    device = seen.devices.get(found.buffer)
+    if device is None:
+        return False
+    if vifs_of(device) is not None:
+        return True
+    begun = found.receipt is not None and found.receipt.phase is not Phase.APPLIED
+    return begun and device.kind == "ifb" and not device.alias
+
+
+def _filters(vif: str, found: Found, seen: Seen) -> Iterator[Operation]:
+    qdisc = seen.ingress_of(vif)
+    if qdisc is None:
+        return
+    filters = seen.filters_of(vif)
+    own, foreign = own_filters(filters), foreign_filters(filters)
+    shared = is_shared(vif, seen, found.receipt)
+    if not shared and not foreign and (own or found.receipt is not None):
+        yield DeleteIngress(vif)
+        return
+    places = sorted({(each.pref, each.protocol) for each in own})
+    for each in foreign:
+        if (each.pref, each.protocol) in places:
+            raise Conflict(
+                f"{vif} has a {each} among remusnet's that is not remusnet's: delete it first "
+                f'("tc filter show dev {vif} ingress" shows them)'
+            )
+    for pref, protocol in places:
+        yield DeleteFilters(vif, pref, protocol, shared)

@@ -1,0 +1,98 @@
+"""What the kernel has, as values: devices, qdiscs and filters, in the plan's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from remusnet.classify.filters import Match, protocol_name
+from remusnet.errors import quoted
+from remusnet.policy.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A network device. ``kind``: what ``ip -d link`` calls it (``ifb``), empty for hardware."""
+
+    index: int
+    name: str
+    kind: str
+    alias: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What has passed, in ``packets`` and ``bytes``, and what waits, in packets and bytes.
+
+    ``drops`` are packets, ``overlimits`` too: for a redirection, those that it had to drop.
+    """
+
+    packets: int = 0
+    bytes: int = 0
+    qlen: int = 0
+    backlog: int = 0
+    drops: int = 0
+    overlimits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Qdisc:
+    """A qdisc. ``handle`` 0: the kernel's own default, which nobody has asked for."""
+
+    kind: str
+    handle: int
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFilter:
+    """A filter at a vif's ingress.
+
+    ``match`` and ``verdict`` are None where no filter of ours looks like that; then ``kind`` is all
+    that is known. ``target``: the device number that a hold redirects to, 0 where that device is
+    gone. ``cookie``: its action's, empty for none.
+    """
+
+    kind: str
+    pref: int
+    protocol: int
+    match: Match | None = None
+    verdict: Verdict | None = None
+    target: int = 0
+    cookie: bytes = b""
+    counters: Counters = field(default_factory=Counters, compare=False)
+
+    def __str__(self) -> str:
+        """As an error message names it: ``flower filter (protocol ip, pref 5)``."""
+        where = f"protocol {protocol_name(self.protocol)}, pref {self.pref}"
+        cookie = f", cookie {quoted(self.cookie.decode(errors='replace'))}" if self.cookie else ""
+        return f"{self.kind} filter ({where}{cookie})"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at the kernel. ``roots`` and ``ingress`` are by device number, the rest by name.
+
+    ``filters`` has those vifs only that were asked for and have an ingress or clsact qdisc.
+    """
+
+    devices: Mapping[str, Device]
+    roots: Mapping[int, Qdisc]
+    ingress: Mapping[int, Qdisc]
+    filters: Mapping[str, tuple[SeenFilter, ...]]
+
+    def root(self, name: str) -> Qdisc | None:
+        """The root qdisc of a device that somebody has asked for, if any."""
+        device = self.devices.get(name)
+        found = self.roots.get(device.index) if device else None
+        return found if found and found.handle else None
+
+    def ingress_of(self, name: str) -> Qdisc | None:
+        """The ingress or clsact qdisc of a device, if any."""
+        device = self.devices.get(name)
+        return self.ingress.get(device.index) if device else None
+
+    def filters_of(self, name: str) -> tuple[SeenFilter, ...]:
+        """The filters at the ingress of a device, in the order in which the kernel asks them."""
+        return self.filters.get(name, ())

@@ -1,0 +1,99 @@
+"""status: what is installed, and how much it holds and lets pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from remusnet.kernel.drift import drift
+from remusnet.kernel.inventory import Found, inventory
+from remusnet.kernel.locks import driver_of
+from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.observe import observe
+from remusnet.kernel.ownership import no_such_vif, own_filters
+from remusnet.kernel.receipt import Receipts
+from remusnet.kernel.state import Counters, Seen
+from remusnet.plan.outcome import Status
+from remusnet.policy.verdict import Verdict
+
+_WARN_FROM = 0.8
+"""Share of the limit: above it the next epoch may not fit, and what does not fit is dropped."""
+
+
+def status(
+    vifs: Sequence[str] = (), *, run_dir: Path, netlink: Netlink | None = None
+) -> tuple[tuple[Status, ...], tuple[str, ...]]:
+    """The protections of ``vifs`` (none: all), and notes for the user. Changes nothing.
+
+    Raises InvalidInput for a vif that is not there, NotPermitted, or KernelRefused.
+    """
+    if netlink is None:
+        with Netlink() as own:
+            return status(vifs, run_dir=run_dir, netlink=own)
+    receipts, notes = Receipts(run_dir).read()
+    seen = observe(netlink)
+    there = inventory(seen, receipts)
+    known = {vif for each in there for vif in each.vifs}
+    for vif in vifs:
+        if vif not in known and vif not in seen.devices:
+            raise no_such_vif(vif, seen)
+    chosen = [each for each in there if not vifs or set(each.vifs) & set(vifs)]
+    return tuple(_status(each, seen, run_dir) for each in chosen), notes
+
+
+def _status(found: Found, seen: Seen, run_dir: Path) -> Status:
+    root = seen.root(found.buffer)
+    plug = root.counters if root is not None and root.kind == "plug" else None
+    refused = sum(
+        each.counters.overlimits
+        for vif in found.vifs
+        for each in own_filters(seen.filters_of(vif))
+        if each.verdict is Verdict.HOLD
+    )
+    held = None if plug is None else plug.packets + plug.qlen + plug.drops
+    waiting = plug or Counters()
+    return Status(
+        protected=found.protected,
+        held=held,
+        bypassed=_bypassed(found, seen, held, refused),
+        backlog=waiting.backlog,
+        waiting=waiting.qlen,
+        overflowed=waiting.drops,
+        refused=refused,
+        driver=driver_of(run_dir, found.buffer) if found.buffer else "",
+        warnings=tuple(_warnings(found, seen, waiting)),
+    )
+
+
+def _bypassed(found: Found, seen: Seen, held: int | None, refused: int) -> int | None:
+    """What came in and was neither held nor refused.
+
+    A bypass has no action that counts. A clsact qdisc counts what leaves too, and a qdisc that was
+    there before us counts what came before us.
+    """
+    came = 0
+    for vif in found.vifs:
+        qdisc = seen.ingress_of(vif)
+        shared = found.receipt is None or vif in found.receipt.shared
+        if qdisc is None or qdisc.kind != "ingress" or shared:
+            return None
+        came += qdisc.counters.packets
+    return None if held is None else max(0, came - held - refused)
+
+
+def _warnings(found: Found, seen: Seen, plug: Counters) -> list[str]:
+    warnings = []
+    if found.receipt is None:
+        warnings.append("no receipt: what it is is known by the kernel's marks only")
+    else:
+        limit = found.receipt.limit
+        if plug.backlog >= _WARN_FROM * limit:
+            share = 100 * plug.backlog // limit
+            warnings.append(
+                f"{found.buffer} is {share} % full: what does not fit any more is dropped"
+            )
+        if drift(found.receipt, seen):
+            warnings.append('not as it was applied: see "remusnet verify"')
+    if plug.drops:
+        warnings.append(f"{plug.drops} packets were dropped: the plug's limit is too small")
+    return warnings

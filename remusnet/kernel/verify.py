@@ -1,0 +1,50 @@
+"""verify: what should be, what is, and the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from remusnet.kernel.drift import drift
+from remusnet.kernel.inventory import inventory
+from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.observe import observe
+from remusnet.kernel.ownership import no_such_vif
+from remusnet.kernel.receipt import Receipts
+from remusnet.plan.outcome import Difference, Protected, Verified
+
+
+def verify(
+    vifs: Sequence[str] = (), *, run_dir: Path, netlink: Netlink | None = None
+) -> tuple[tuple[Verified, ...], tuple[str, ...]]:
+    """Compares the protections of ``vifs`` (none: all) with the kernel; and notes for the user.
+
+    Changes nothing. Raises InvalidInput for a vif that is not there and not protected either,
+    NotPermitted, or KernelRefused.
+    """
+    if netlink is None:
+        with Netlink() as own:
+            return verify(vifs, run_dir=run_dir, netlink=own)
+    receipts, damaged = Receipts(run_dir).read()
+    seen = observe(netlink)
+    there = inventory(seen, receipts)
+    result = []
+    for found in there:
+        if vifs and not set(found.vifs) & set(vifs):
+            continue
+        if found.receipt is not None:
+            differences = drift(found.receipt, seen)
+        else:
+            what = found.buffer or found.vifs[0]
+            current = "none, only marks: it may have been made by hand, or the receipt is lost"
+            differences = (Difference(what, "receipt", "there", current),)
+        result.append(Verified(found.protected, differences))
+    known = {vif for each in there for vif in each.vifs}
+    for vif in vifs:
+        if vif not in known:
+            if vif not in seen.devices:
+                raise no_such_vif(vif, seen)
+            wanted, current = "a protection", "none: every frame bypasses"
+            lack = Difference(vif, "protection", wanted, current)
+            result.append(Verified(Protected("", (vif,), None), (lack,)))
+    return tuple(result), damaged

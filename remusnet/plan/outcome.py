@@ -1,0 +1,143 @@
+"""What became of a plan: what was done, what is there, and how that differs. Values to report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from remusnet.plan.operations import Json, Operation
+from remusnet.plan.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a receipt says of a protection; the kernel can't be asked for the limit.
+
+    ``limit``: bytes; ``rate``: bits a second; ``interval_ns``: the checkpoint interval; ``phase``:
+    ``applied``, or what was cut short; ``version``: the remusnet that applied it.
+    """
+
+    policy: str
+    classifier: str
+    limit: int
+    rate: int
+    interval_ns: int
+    phase: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """A buffer device (empty: only filters are left) and its vifs.
+
+    ``terms`` is None where there is no receipt, and only marks say that it is remusnet's.
+    """
+
+    buffer: str
+    vifs: tuple[str, ...]
+    terms: Terms | None
+
+    def to_json(self) -> Json:
+        """``{"buffer", "vifs", "receipt": {...} or null}``."""
+        terms = None if self.terms is None else asdict(self.terms)
+        return {"buffer": self.buffer or None, "vifs": list(self.vifs), "receipt": terms}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as the receipt says: ``device``, what of it, and both its states."""
+
+    device: str
+    what: str
+    desired: str
+    current: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: {self.what}: desired {self.desired}, current {self.current}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A protection, and how the kernel differs from its receipt; without one nothing agrees."""
+
+    protected: Protected
+    differences: tuple[Difference, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the kernel is as the receipt says."""
+        return not self.differences
+
+    def to_json(self) -> Json:
+        """The protection, ``agrees``, and ``differences``."""
+        differences = [asdict(each) for each in self.differences]
+        return {**self.protected.to_json(), "agrees": self.agrees, "differences": differences}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A protection now.
+
+    ``held`` and ``bypassed`` count packets since the buffer device and the ingress qdisc were made;
+    None where the kernel does not tell. ``backlog``: bytes that wait, in ``waiting`` packets.
+    ``overflowed`` packets found the plug full; ``refused`` the buffer device down or gone.
+    ``driver``: as in " by process 4711", empty for none that is known.
+    """
+
+    protected: Protected
+    held: int | None
+    bypassed: int | None
+    backlog: int
+    waiting: int
+    overflowed: int
+    refused: int
+    driver: str
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> Json:
+        """The protection, the numbers, and ``warnings``."""
+        return {
+            **self.protected.to_json(),
+            "held_packets": self.held,
+            "bypassed_packets": self.bypassed,
+            "backlog_bytes": self.backlog,
+            "backlog_packets": self.waiting,
+            "overflowed_packets": self.overflowed,
+            "refused_packets": self.refused,
+            "driven": bool(self.driver),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply` has done: no operation, where the kernel was like that already.
+
+    ``notes``: one sentence each, for the user.
+    """
+
+    plan: Plan
+    operations: tuple[Operation, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> Json:
+        """``changed``, how many ``operations``, and the plan without its operations."""
+        plan = {name: value for name, value in self.plan.to_json().items() if name != "operations"}
+        return {"changed": bool(self.operations), "operations": len(self.operations), **plan}
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What `remove` has done: ``vifs`` that were protected, ``unprotected`` ones that were not."""
+
+    vifs: tuple[str, ...]
+    unprotected: tuple[str, ...]
+    operations: tuple[Operation, ...]
+    dropped: bool
+
+    def to_json(self) -> Json:
+        """``removed`` and ``unprotected`` vifs, and whether what was held was ``dropped``."""
+        return {
+            "removed": list(self.vifs),
+            "unprotected": list(self.unprotected),
+            "dropped": self.dropped,
+        }

@@ -1,0 +1,116 @@
+"""What protects the vifs of this machine: lines for a person, JSON for a script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from remusnet.plan.outcome import Applied, Protected, Removed, Status, Verified
+from remusnet.units import format_duration, format_rate, format_size
+
+_UNVERIFIED = "unverified: the kernel can not be asked"
+_NOTHING = "nothing is protected\n"
+
+
+def applied_text(done: Applied) -> str:
+    """A line for each buffer device."""
+    what = done.plan.classification
+    terms = f"policy {what.policy.name}, classifier {what.classifier}"
+    word = "protected" if done.operations else "nothing to change: protected"
+    return "".join(
+        f"{', '.join(each.vifs)}: {word} ({terms}, buffer device {each.buffer}, "
+        f"limit {format_size(done.plan.limit)})\n"
+        for each in done.plan.protections
+    )
+
+
+def applied_json(done: Applied) -> str:
+    """The document of ``apply --json``."""
+    return _document(done.to_json())
+
+
+def removed_text(done: Removed) -> str:
+    """A line for each vif."""
+    held = "what was held was dropped" if done.dropped else "what was held has left"
+    lines = [f"{vif}: not protected any more; {held}\n" for vif in done.vifs]
+    return "".join([*lines, *(f"{vif}: was not protected\n" for vif in done.unprotected)])
+
+
+def removed_json(done: Removed) -> str:
+    """The document of ``remove --json``."""
+    return _document(done.to_json())
+
+
+def verified_text(found: Iterable[Verified]) -> str:
+    """For each protection whether it agrees, and what differs."""
+    return "".join(line + "\n" for each in found for line in _verified(each)) or _NOTHING
+
+
+def verified_json(found: Iterable[Verified]) -> str:
+    """The document of ``verify --json``."""
+    found = tuple(found)
+    agree = all(each.agrees for each in found)
+    return _document({"agree": agree, "protections": [each.to_json() for each in found]})
+
+
+def status_text(found: Iterable[Status]) -> str:
+    """A paragraph for each protection."""
+    return "\n".join("\n".join(_status(each)) + "\n" for each in found) or _NOTHING
+
+
+def status_json(found: Iterable[Status]) -> str:
+    """The document of ``status --json``."""
+    return _document({"protections": [each.to_json() for each in found]})
+
+
+def _document(value: Mapping[str, object]) -> str:
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def _name(protected: Protected) -> str:
+    name = ", ".join(protected.vifs) or "no vif"
+    return f"{name} (buffer device {protected.buffer})" if protected.buffer else name
+
+
+def _verified(each: Verified) -> Iterator[str]:
+    name = _name(each.protected)
+    if each.agrees:
+        yield f"{name}: as applied"
+        return
+    yield f"{name}: differs"
+    for one in each.differences:
+        yield f"  {one.device}: {one.what}"
+        yield f"    desired  {one.desired}"
+        yield f"    current  {one.current}"
+
+
+def _status(each: Status) -> Iterator[str]:
+    yield _name(each.protected)
+    for name, value in _rows(each):
+        yield f"  {name:10} {value}"
+
+
+def _rows(each: Status) -> Iterator[tuple[str, str]]:
+    terms = each.protected.terms
+    if terms is None:
+        yield "owner", "remusnet, by its marks; there is no receipt"
+    else:
+        state = "" if terms.phase == "applied" else f" (cut short while {terms.phase})"
+        yield "owner", f"remusnet {terms.version}{state}"
+        yield "policy", f"{terms.policy}, classifier {terms.classifier}"
+        why = f"{format_rate(terms.rate)}, {format_duration(terms.interval_ns)}"
+        yield "limit", f"{format_size(terms.limit)} ({why}; {_UNVERIFIED})"
+    yield "held", _packets(each.held)
+    yield "bypassed", _packets(each.bypassed)
+    yield "backlog", f"{format_size(each.backlog)} in {_packets(each.waiting)}"
+    yield "dropped", f"{each.overflowed} by a full plug, {each.refused} by a device down or gone"
+    if each.driver:
+        yield "driven", each.driver.strip()
+    for warning in each.warnings:
+        yield "warning", warning
+
+
+def _packets(count: int | None) -> str:
+    if count is None:
+        return "not known: the kernel does not count it here"
+    return f"{count} packet{'' if count == 1 else 's'}"
