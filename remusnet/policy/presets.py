@@ -7,6 +7,7 @@ from remusnet.policy.match import (
     ARP_ETHERTYPE,
     ICMPV6,
     IPV4_ETHERTYPE,
+    IPV6_ETHERTYPE,
     TCP,
     Link,
     Match,
@@ -30,7 +31,11 @@ REAL_TIME = Policy(
             "neighbour-discovery",
             Verdict.BYPASS,
             # RFC 4861: router and neighbour solicitation and advertisement, redirect.
-            Match(protocol=frozenset({ICMPV6}), icmp_type=frozenset(range(133, 138))),
+            Match(
+                ethertype=frozenset({IPV6_ETHERTYPE}),
+                protocol=frozenset({ICMPV6}),
+                icmp_type=frozenset(range(133, 138)),
+            ),
         ),
         Rule(
             "media",
