@@ -78,7 +78,13 @@ def compile_u32(policy: Policy) -> Classification:
         table.fill()
         filters += table.filters
     filters.append(
-        Filter(LAST_PREF, ETH_P_ALL, EVERY_FRAME, Verdict.HOLD, "hold every other frame")
+        Filter(
+            LAST_PREF,
+            ETH_P_ALL,
+            EVERY_FRAME,
+            Verdict.HOLD,
+            "hold every frame that no other filter lets pass",
+        )
     )
     return Classification("u32", policy, tuple(filters), tuple(b for b in Beyond if b in beyond))
 

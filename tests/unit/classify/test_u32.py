@@ -279,7 +279,7 @@ def test_comments_say_in_words_what_a_filter_looks_for() -> None:
         "tagged IPv4: bypass ICMP, no later fragments, no options, type 8 (rule r2)",
         "IPv4: bypass protocol 143, no options, the whole header there (rule r4)",
         "ethertype 0x88cc: bypass all (rule r5)",
-        "hold every other frame",
+        "hold every frame that no other filter lets pass",
     ):
         assert expected in comments
     (stun,) = (each for each in comments if each.startswith("IPv6: bypass") and "rule r3" in each)

@@ -1,0 +1,95 @@
+"""Device names: what Linux and a shell can take, and a buffer device for each vif."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from remusnet.errors import InvalidInput
+from remusnet.plan.names import LONGEST_NAME, buffer_name, check_device_name
+from remusnet.plan.plan import LONGEST_ALIAS, alias_of, protections
+
+NAMES = st.from_regex(r"(vif|ifb-|eth|)[A-Za-z0-9_][A-Za-z0-9._-]{0,14}", fullmatch=True).filter(
+    lambda name: len(name) <= LONGEST_NAME
+)
+
+
+@pytest.mark.parametrize(
+    ("vif", "buffer"),
+    [
+        ("vif1.0", "ifb-1.0"),
+        ("vif1.0-emu", "ifb-1.0-emu"),
+        ("vif12345678.10", "ifb-12345678.10"),
+        ("eth0", "ifb-eth0"),
+        ("vifeth0", "ifb-vifeth0"),
+        ("vif", "ifb-vif"),
+    ],
+)
+def test_a_buffer_device_is_named_after_its_vif(vif: str, buffer: str) -> None:
+    assert buffer_name(vif) == buffer
+
+
+@given(NAMES)
+@example("vif123456789.100")
+@example("x" * LONGEST_NAME)
+def test_a_buffer_name_is_one_that_linux_takes(vif: str) -> None:
+    assert check_device_name(buffer_name(vif)) == buffer_name(vif)
+
+
+@given(NAMES, NAMES)
+@example("vif1.0", "1.0")
+@example("vifeth0", "eth0")
+@example("vif12345678.100", "vif12345678.101")
+def test_two_vifs_never_share_a_buffer_name(one: str, other: str) -> None:
+    assert (buffer_name(one) == buffer_name(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "x" * (LONGEST_NAME + 1),
+        ".",
+        "..",
+        "-vif",
+        "vif1/0",
+        "vif1 0",
+        "vif1;reboot",
+        "$(reboot)",
+        "vif`id`",
+        "vif'1",
+        'vif"1',
+        "vif*",
+        "vif1\n",
+        "vif1\0",
+        "vif1:0",
+        "vif\u0661",
+    ],
+)
+def test_a_name_that_could_hurt_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="invalid device name"):
+        check_device_name(name)
+
+
+def test_a_vif_named_twice_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"named twice: vif1\.0 vif1\.0"):
+        protections(["vif1.0", "vif1.0"])
+
+
+@pytest.mark.parametrize(
+    ("vifs", "buffer"), [(["vif1.0", "ifb-1.0"], None), (["vif1.0", "ifb0"], "ifb0")]
+)
+def test_a_device_can_not_be_vif_and_buffer(vifs: list[str], buffer: str | None) -> None:
+    with pytest.raises(InvalidInput, match="can not be a vif and a buffer device"):
+        protections(vifs, buffer)
+
+
+def test_one_buffer_has_no_more_vifs_than_its_alias_can_name() -> None:
+    """The kernel refuses a longer alias, and the mark of ownership with it."""
+    vifs = [f"vif{number:012}" for number in range(16)]
+    with pytest.raises(InvalidInput, match="too many vifs for one buffer device"):
+        protections(vifs, "ifb0")
+    (fits,) = protections(vifs[:15], "ifb0")
+    assert len(alias_of(fits)) <= LONGEST_ALIAS
+    assert len(protections(vifs)) == 16

@@ -1,0 +1,187 @@
+"""The order of a plan's operations, and that its undo leaves nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from remusnet.classify.filters import EVERY_FRAME
+from remusnet.errors import InvalidInput
+from remusnet.plan.build import LARGEST_FRAME, build_plan
+from remusnet.plan.limits import LARGEST_LIMIT, SMALLEST_LIMIT
+from remusnet.plan.operations import (
+    AddFilter,
+    AddIngress,
+    AddPlug,
+    CreateBuffer,
+    DeleteBuffer,
+    DeleteIngress,
+    DeletePlug,
+    DrainPlug,
+    MarkBuffer,
+    OpenPlug,
+    Operation,
+    QuietBuffer,
+    RaiseBuffer,
+    ReleasePlug,
+)
+from remusnet.plan.plan import Plan
+from remusnet.policy.presets import PRESETS, TCP_ONLY
+from remusnet.policy.verdict import Verdict
+
+RATE, INTERVAL = 10**9, 200_000_000
+
+
+def plan(
+    *vifs: str, policy: str = "tcp-only", buffer: str | None = None, limit: int | None = None
+) -> Plan:
+    return build_plan(
+        vifs or ("vif1.0",),
+        PRESETS[policy],
+        buffer=buffer,
+        rate=RATE,
+        interval_ns=INTERVAL,
+        limit=limit,
+    )
+
+
+CASES = [
+    *(plan(policy=name) for name in PRESETS),
+    plan("vif1.0", "vif2.0", "eth0"),
+    plan("vif1.0", "vif1.0-emu", buffer="ifb-1"),
+]
+every_plan = pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
+
+
+class Kernel:
+    """What the kernel would have after operations; it fails where an order loses frames."""
+
+    def __init__(self) -> None:
+        self.devices: dict[str, set[str]] = {}  # buffer devices, and what was done to each
+        self.filters: dict[str, list[AddFilter]] = {}  # of each vif with an ingress qdisc
+
+    def apply(self, operation: Operation) -> None:
+        match operation:
+            case CreateBuffer(device):
+                assert device not in self.devices
+                self.devices[device] = set()
+            case AddPlug(device, limit):
+                assert LARGEST_FRAME <= limit <= LARGEST_LIMIT
+                self.devices[device].add("plug")
+            case ReleasePlug(device):
+                assert self._users(device) == [], "something still redirects to it"
+                self.devices[device].add("released")
+            case MarkBuffer(device) | QuietBuffer(device) | RaiseBuffer(device) | OpenPlug(device):
+                self.devices[device].add(operation.kind)
+            case AddIngress(device):
+                self.filters[device] = []
+            case AddFilter(device, buffer):
+                assert {"plug", "open-plug", "raise-buffer"} <= self.devices[buffer]
+                self.filters[device].append(operation)
+            case DeleteIngress(device):
+                del self.filters[device]
+            case DrainPlug(device):
+                assert "released" in self.devices[device]
+                self.devices[device].add("drained")
+            case DeletePlug(device):
+                assert "drained" in self.devices[device], "what it holds would be lost"
+                self.devices[device].remove("plug")
+            case DeleteBuffer(device):
+                assert "plug" not in self.devices.pop(device)
+                assert self._users(device) == []
+            case _:
+                raise AssertionError(operation)
+
+    def _users(self, buffer: str) -> list[str]:
+        return [vif for vif, found in self.filters.items() for f in found if f.buffer == buffer]
+
+
+@every_plan
+def test_nothing_is_redirected_before_its_plug_is_there_with_a_limit_and_open(case: Plan) -> None:
+    kernel = Kernel()
+    for operation in case.operations:
+        kernel.apply(operation)
+    assert set(kernel.filters) == set(case.vifs)
+    for filters in kernel.filters.values():
+        assert len(filters) == len(case.classification.filters)
+
+
+@every_plan
+def test_undo_leaves_nothing_and_loses_nothing_that_is_held(case: Plan) -> None:
+    kernel = Kernel()
+    for operation in (*case.operations, *case.undo):
+        kernel.apply(operation)
+    assert kernel.devices == {}
+    assert kernel.filters == {}
+
+
+@pytest.mark.parametrize("name", ["tcp-only", "real-time", "hold-all"])
+def test_the_first_filter_of_a_vif_holds_everything(name: str) -> None:
+    """So that a plan that is cut short holds too much, and not too little."""
+    added = [each.filter for each in plan(policy=name).operations if isinstance(each, AddFilter)]
+    assert (added[0].match, added[0].verdict) == (EVERY_FRAME, Verdict.HOLD)
+
+
+def test_each_vif_has_its_own_buffer_and_shares_one_where_asked() -> None:
+    assert [each.buffer for each in plan("vif1.0", "vif2.0").protections] == ["ifb-1.0", "ifb-2.0"]
+    (shared,) = plan("vif1.0", "vif2.0", buffer="ifb-1").protections
+    assert shared.vifs == ("vif1.0", "vif2.0")
+    created = [
+        each
+        for each in plan("vif1.0", "vif2.0", buffer="ifb-1").operations
+        if isinstance(each, CreateBuffer)
+    ]
+    assert created == [CreateBuffer("ifb-1")]
+
+
+@pytest.mark.parametrize("limit", [LARGEST_FRAME, SMALLEST_LIMIT, LARGEST_LIMIT])
+def test_a_limit_that_can_take_a_frame_is_taken(limit: int) -> None:
+    assert plan(limit=limit).limit == limit
+
+
+@pytest.mark.parametrize("limit", [0, 1, LARGEST_FRAME - 1, LARGEST_LIMIT + 1])
+def test_a_limit_below_one_frame_or_beyond_the_kernels_field_is_refused(limit: int) -> None:
+    with pytest.raises(InvalidInput, match=f"invalid limit: {limit} bytes"):
+        plan(limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("rate", "interval", "limit", "reason"),
+    [
+        (RATE, INTERVAL, None, "2 x 1gbit x 200ms"),
+        (10**6, INTERVAL, None, "more than 2 x 1mbit x 200ms, for large frames"),
+        (10**12, INTERVAL, None, "less than 2 x 1tbit x 200ms, all that the kernel takes"),
+        (RATE, INTERVAL, 10**6, "as asked for"),
+    ],
+)
+def test_a_plan_says_where_its_limit_comes_from(
+    rate: int, interval: int, limit: int | None, reason: str
+) -> None:
+    made = build_plan(["vif1.0"], TCP_ONLY, rate=rate, interval_ns=interval, limit=limit)
+    assert made.limit_reason == reason
+
+
+def test_an_unknown_classifier_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(InvalidInput, match=r"unknown classifier: 'u23' \(did you mean 'u32'\?\)"):
+        build_plan(["vif1.0"], TCP_ONLY, classifier="u23", rate=RATE, interval_ns=INTERVAL)
+
+
+def test_warnings_name_what_bypasses_and_say_nothing_twice() -> None:
+    tcp_only = plan().warnings
+    assert (
+        "SIP over UDP bypasses: a peer may have seen an answer that the backup never sent"
+        in tcp_only
+    )
+    assert any(each.startswith("tunnels bypass") and "vxlan" in each for each in tcp_only)
+    assert plan(policy="hold-all").warnings == ()
+    assert any("IPv6, tagged IPv4" in each for each in plan(policy="stock-remus").warnings)
+
+
+@every_plan
+def test_the_json_form_has_each_operation_with_its_undo(case: Plan) -> None:
+    document = json.loads(json.dumps(case.to_json()))
+    assert [each["kind"] for each in document["operations"]] == [e.kind for e in case.operations]
+    for each in document["operations"]:
+        assert set(each) == {"kind", "arguments", "undo"}
+        assert "device" in each["arguments"]
