@@ -6,29 +6,38 @@ from dataclasses import dataclass
 
 from remusnet.frames import Int64s
 from remusnet.metrics.output_commit import OutputCommit
-from remusnet.metrics.rtp import RtpStream
+from remusnet.metrics.rtp import StreamSummary
+from remusnet.metrics.scene import Origin, PacketSeries, ScenarioSetting, Scene
 from remusnet.metrics.tcp import HoldTimes, TcpConnection
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Stream:
-    """An RTP stream as it left; ``from_guest``: whether the guest sent it."""
+    """An RTP stream as it came; ``from_guest``: whether the guest sent it.
 
-    rtp: RtpStream
+    Of a recording, it is an `RtpStream` with its packets. Of a scenario, ``origin`` says whose it
+    is, and ``series`` has its packets, where the run isn't too large to keep them.
+    """
+
+    rtp: StreamSummary
     from_guest: bool
+    origin: Origin | None = None
+    series: PacketSeries | None = None
 
     def to_json(self) -> dict[str, object]:
-        """The stream's own JSON and ``from_guest``."""
-        return {**self.rtp.to_json(), "from_guest": self.from_guest}
+        """The stream's own JSON, ``from_guest``, and of a scenario ``origin``."""
+        found = {**self.rtp.to_json(), "from_guest": self.from_guest}
+        return found if self.origin is None else {**found, "origin": self.origin.to_json()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """One run of one policy.
 
-    ``streams``: in order of their first packets in the recording. ``tcp``: how much later than
-    recorded the guest's TCP frames left that were held, a pause included; ``connections``: the same
-    for each connection. ``suspend_ns``, ``commit_ns``: int64[m], on the capture's clock.
+    ``streams``: in order of their first packets in the recording, or of the scenario's calls.
+    ``tcp``: how much later than recorded the guest's TCP frames left that were held, a pause
+    included; ``connections``: the same for each connection. ``suspend_ns``, ``commit_ns``:
+    int64[m], on the capture's clock, or from the scenario's start. ``scene``: None of a replay.
     """
 
     policy: str
@@ -38,6 +47,7 @@ class Outcome:
     output_commit: OutputCommit
     suspend_ns: Int64s
     commit_ns: Int64s
+    scene: Scene | None = None
 
     def to_json(self) -> dict[str, object]:
         """One element of ``runs`` in ``simulate --json``."""
@@ -54,12 +64,18 @@ class Outcome:
             },
             "output_commit": self.output_commit.to_json(),
             "epochs": [{"suspend_ns": suspend, "commit_ns": commit} for suspend, commit in epochs],
+            **({} if self.scene is None else self.scene.to_json()),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the runs have in common. ``guest``: its address; ``guest_reason``: why it was taken."""
+    """What the runs have in common. ``guest``: its address; ``guest_reason``: why it was taken.
+
+    ``capture``: what was replayed, or the scenario's name. ``scenario``: what only a scenario has,
+    None of a replay. Without checkpoints ``schedule`` is ``none`` and its times are 0; where they
+    vary, its times are means.
+    """
 
     capture: str
     guest: str
@@ -71,6 +87,7 @@ class Setting:
     commit_delay_ns: int
     period_ns: int
     limit: int
+    scenario: ScenarioSetting | None = None
 
     def to_json(self) -> dict[str, object]:
         """The keys of ``simulate --json`` beside ``runs``."""
@@ -89,6 +106,7 @@ class Setting:
                 "period_ns": self.period_ns,
             },
             "limit_bytes": self.limit,
+            **({} if self.scenario is None else {"scenario": self.scenario.to_json()}),
         }
 
 

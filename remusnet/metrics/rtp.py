@@ -32,22 +32,22 @@ from remusnet.metrics.sequence import SequenceCounts, sequence_counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RtpStream:
-    """One RTP stream: packets of one SSRC in one direction of one flow, in order of arrival.
+class StreamSummary:
+    """What is reported of one RTP stream: packets of one SSRC in one direction of one flow.
 
-    ``frames``: int64[n], indices into the capture. ``arrival_ns``: int64[n]. ``jitter_series_ms``:
-    float64[n], the estimate after each packet; ``jitter_ms``: mean and largest of packets 2..n.
-    ``interarrival_ms``: gaps between neighbours. ``bursts``: see `burst_sizes`. ``ptime_ms``: the
-    median timestamp step of consecutive packets, None where there is none. ``payload_types``: in
-    order of appearance. ``notes``: what to know before trusting the numbers.
+    ``packets``: how many came, copies included; ``first_ns`` and ``last_ns``: when, the first and
+    the last. ``jitter_ms``: mean and largest of packets 2..n. ``interarrival_ms``: gaps between
+    neighbours. ``bursts``: see `burst_sizes`. ``ptime_ms``: the median timestamp step of
+    consecutive packets, None where there is none. ``payload_types``: in order of appearance.
+    ``notes``: what to know before trusting the numbers.
     """
 
     ssrc: int
     flow: str
-    frames: Int64s
-    arrival_ns: Int64s
+    packets: int
+    first_ns: int
+    last_ns: int
     sequence: SequenceCounts
-    jitter_series_ms: Float64s
     jitter_ms: Jitter
     interarrival_ms: Spread | None
     bursts: Bursts
@@ -56,11 +56,6 @@ class RtpStream:
     clock_rate: int
     clock_rate_source: RateSource
     notes: tuple[str, ...]
-
-    @property
-    def packets(self) -> int:
-        """Packets that came, copies included."""
-        return len(self.frames)
 
     @property
     def lost(self) -> int:
@@ -101,13 +96,26 @@ class RtpStream:
             "interarrival_ms": self.interarrival_ms and self.interarrival_ms.to_json(),
             "burst": {"median": self.bursts.median, "max": self.bursts.max},
             "ptime_ms": None if self.ptime_ms is None else rounded(self.ptime_ms),
-            "first_ns": int(self.arrival_ns[0]),
-            "last_ns": int(self.arrival_ns[-1]),
+            "first_ns": self.first_ns,
+            "last_ns": self.last_ns,
             "payload_types": [payload_type.to_json() for payload_type in self.payload_types],
             "clock_rate": self.clock_rate,
             "clock_rate_source": str(self.clock_rate_source),
             "notes": list(self.notes),
         }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RtpStream(StreamSummary):
+    """A stream of a capture, with its packets in order of arrival.
+
+    ``frames``: int64[n], indices into the capture. ``arrival_ns``: int64[n]. ``jitter_series_ms``:
+    float64[n], the estimate after each packet.
+    """
+
+    frames: Int64s
+    arrival_ns: Int64s
+    jitter_series_ms: Float64s
 
 
 def rtp_streams(frames: Frames, columns: Columns) -> list[RtpStream]:
@@ -138,6 +146,9 @@ def _stream(packets: RtpPackets, columns: Columns, media: MediaMap) -> RtpStream
     return RtpStream(
         ssrc=int(packets.ssrc[0]),
         flow=flow_of(columns, first),
+        packets=len(packets),
+        first_ns=int(packets.arrival_ns[0]),
+        last_ns=int(packets.arrival_ns[-1]),
         frames=packets.frame,
         arrival_ns=packets.arrival_ns,
         sequence=sequence_counts(packets.sequence),
