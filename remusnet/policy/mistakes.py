@@ -1,4 +1,4 @@
-"""What is wrong with a policy file: where, what, and what would be right."""
+"""What is wrong with a file that somebody wrote: where, what, and what would be right."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Mistake:
         return f"{where}{self.problem}; expected {self.expected}"
 
 
-class PolicyFileError(InvalidInput):
-    """A policy file that says nothing remusnet could act on; ``mistakes`` has all the reasons.
+class MistakenFile(InvalidInput):
+    """A file that says nothing remusnet could act on; ``mistakes`` has all the reasons.
 
     ``str()`` is one line: the origin, how many mistakes there are, and the first.
     """
@@ -33,6 +33,10 @@ class PolicyFileError(InvalidInput):
         self.mistakes = mistakes
         count = f"{len(mistakes)} mistakes, the first: " if len(mistakes) > 1 else ""
         super().__init__(f"{shown_origin(origin)}: {count}{mistakes[0]}")
+
+
+class PolicyFileError(MistakenFile):
+    """A policy file with mistakes."""
 
 
 def shown_origin(origin: str) -> str:

@@ -5,12 +5,10 @@ The format is described in ``docs/reference/policy-file.md``.
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterable
 from typing import Any
 
-from remusnet.policy.conditions import CONDITIONS, Condition, Unfit, close_to, read_word, words
+from remusnet.policy.conditions import CONDITIONS, Condition, Unfit, read_word, words
+from remusnet.policy.documents import key_path, parse, unknown_keys
 from remusnet.policy.match import Match
 from remusnet.policy.mistakes import Mistake, PolicyFileError, shown
 from remusnet.policy.policy import NAME, RESERVED_NAMES, Policy, Rule
@@ -36,13 +34,6 @@ _REMEDIES = {
     "ethertype is": 'ethertype = "ipv4", "ipv6" or both, or no ethertype',
 }
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
-_TOML_PLACE = re.compile(r"(.*) \(at (?:(line \d+), (column \d+)|(end of document))\)", re.DOTALL)
-# tomllib's time grows by the cube of a dotted key's parts, and no key of ours is dotted.
-_LONG_DOTTED_KEY = re.compile(
-    r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){64}""", re.ASCII
-)
-
 
 def load(text: str, origin: str) -> Policy:
     """The policy that ``text`` describes; ``origin`` is its file's name, for messages.
@@ -51,7 +42,7 @@ def load(text: str, origin: str) -> Policy:
     """
     table = _parse(text, origin)
     mistakes: list[Mistake] = []
-    _unknown_keys(table, _POLICY_KEYS, "", mistakes)
+    unknown_keys(table, _POLICY_KEYS, "", mistakes)
     base = _base(table, mistakes)
     name = _policy_name(table, mistakes)
     description = _description(table, mistakes)
@@ -79,42 +70,10 @@ def unreachable(policy: Policy) -> tuple[str, ...]:
 
 
 def _parse(text: str, origin: str) -> dict[str, Any]:
-    try:
-        if _LONG_DOTTED_KEY.search(text):
-            raise PolicyFileError(origin, (Mistake("", "a key of too many parts", "plain keys"),))
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyFileError(origin, (_syntax_mistake(str(error)),)) from None
-    except RecursionError:
-        mistake = Mistake("", "nested too deeply", "keys whose values are words, numbers or lists")
-        raise PolicyFileError(origin, (mistake,)) from None
-    except ValueError:
-        # Python's own limit (4300 digits), which tomllib passes on without a place.
-        mistake = Mistake("", "a number of too many digits", "numbers of at most five digits")
-        raise PolicyFileError(origin, (mistake,)) from None
-
-
-def _syntax_mistake(message: str) -> Mistake:
-    """tomllib's ``Invalid value (at line 1, column 5)`` as a mistake; it quotes with repr()."""
-    found = _TOML_PLACE.fullmatch(message)
-    problem = found[1] if found else message
-    place = "" if not found else found[4] or f"{found[2]}, {found[3]}"
-    return Mistake(place, f"broken TOML: {problem[0].lower()}{problem[1:]}", "key = value")
-
-
-def _path(prefix: str, key: str) -> str:
-    plain = key if _BARE_KEY.fullmatch(key) else shown(key)
-    return f"{prefix}.{plain}" if prefix else plain
-
-
-def _unknown_keys(
-    table: dict[str, Any], known: Iterable[str], prefix: str, mistakes: list[Mistake]
-) -> None:
-    known = list(known)
-    for key in table:
-        if key not in known:
-            problem = f"unknown key{close_to(key, known)}"
-            mistakes.append(Mistake(_path(prefix, key), problem, f"one of {', '.join(known)}"))
+    found = parse(text)
+    if isinstance(found, Mistake):
+        raise PolicyFileError(origin, (found,))
+    return found
 
 
 def _base(table: dict[str, Any], mistakes: list[Mistake]) -> Policy | None:
@@ -154,7 +113,7 @@ def _description(table: dict[str, Any], mistakes: list[Mistake]) -> str:
 
 def _verdict(table: dict[str, Any], key: str, prefix: str, mistakes: list[Mistake]) -> Verdict:
     """The verdict under ``key``; any, where it is a mistake."""
-    path = _path(prefix, key)
+    path = key_path(prefix, key)
     if key not in table:
         mistakes.append(Mistake(path, "missing", words(Verdict)))
         return Verdict.HOLD
@@ -181,7 +140,7 @@ def _rules(tables: object, inherited: tuple[Rule, ...], mistakes: list[Mistake])
         if not isinstance(table, dict):
             mistakes.append(Mistake(path, f"{shown(table)} where a rule belongs", "[[rule]]"))
             continue
-        _unknown_keys(table, _RULE_KEYS, path, mistakes)
+        unknown_keys(table, _RULE_KEYS, path, mistakes)
         name = _rule_name(table, number, taken, mistakes)
         verdict = _verdict(table, "verdict", path, mistakes)
         match = _match(table, path, mistakes)
@@ -215,8 +174,8 @@ def _match(table: dict[str, Any], path: str, mistakes: list[Mistake]) -> Match |
     conditions: dict[str, Any] = {}
     for condition in CONDITIONS:
         if condition.key in table:
-            key_path = _path(path, condition.key)
-            alternatives = _alternatives(condition, table[condition.key], key_path, mistakes)
+            place = key_path(path, condition.key)
+            alternatives = _alternatives(condition, table[condition.key], place, mistakes)
             if alternatives is not None:
                 conditions[condition.field] = alternatives
     if "protocol" in table and "protocol" not in conditions:
