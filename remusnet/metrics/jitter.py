@@ -76,9 +76,9 @@ def interarrival_jitter(
     np.abs(late_ms, out=late_ms)
     first = np.zeros(1)
     if rate.ndim == 0 or (rate == rate[0]).all():
-        return np.concatenate([first, _smoothed(late_ms)])
+        return np.concatenate([first, smoothed(late_ms)])
     comparable = rate[1:] == rate[:-1]
-    estimates = np.concatenate([first, _smoothed(late_ms[comparable])])
+    estimates = np.concatenate([first, smoothed(late_ms[comparable])])
     return np.concatenate([first, estimates[np.cumsum(comparable)]])
 
 
@@ -92,8 +92,10 @@ def jitter_summary(series_ms: Float64s) -> Jitter:
     return Jitter(float(series_ms[1:].mean()), float(series_ms[1:].max()))
 
 
-def _smoothed(values: Float64s) -> Float64s:
-    """J of the recurrence above for ``values`` = |D|, with J = 0 before the first.
+def smoothed(values: Float64s, gain: float = GAIN) -> Float64s:
+    """J of the recurrence above for ``values`` = |D|, with J = 0 before the first; float64[n].
+
+    With another ``gain`` (0 < gain < 1) it is the same filter with another memory.
 
     The recurrence needs its last result at every step, so plain Python takes 250 ns a packet. Here
     a block of packets is one row, and a triangular matrix of the filter's weights smooths all
@@ -103,10 +105,10 @@ def _smoothed(values: Float64s) -> Float64s:
     """
     if len(values) == 0:
         return np.zeros(0)
-    keep = 1 - GAIN
+    keep = 1 - gain
     at = np.arange(_BLOCK)
     age = at[None, :] - at[:, None]
-    weights = np.where(age >= 0, GAIN * keep ** np.maximum(age, 0), 0.0)
+    weights = np.where(age >= 0, gain * keep ** np.maximum(age, 0), 0.0)
     padded = np.concatenate([values, np.zeros(-len(values) % _BLOCK)])
     rows: Float64s = padded.reshape(-1, _BLOCK) @ weights
 

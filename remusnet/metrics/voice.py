@@ -1,0 +1,200 @@
+"""What a listener makes of an RTP stream: playing it, counting what is missing, rating it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from remusnet.frames import Int64s
+from remusnet.metrics.emodel import Codec, mos, rating
+from remusnet.metrics.jitter import signed32
+from remusnet.metrics.jitter_buffer import JitterBuffer, play_out
+from remusnet.metrics.percentiles import NS_PER_MS, rounded
+from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER
+
+NS_PER_S = 1_000_000_000
+WINDOW_NS = 10 * NS_PER_S
+"""The stretch of a call that is rated by itself: a second of silence in an hour is no bad call, but
+it is ten bad seconds."""
+LONGEST_GAP_NS = 60 * NS_PER_S
+"""More silence than this is a call on hold, or a damaged time; no more than this is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A stream as heard through one jitter buffer (``buffer``: its name).
+
+    ``mos``, ``r``: of the whole stream (`emodel`). ``mos_min``: of its worst `WINDOW_NS`.
+    ``delay_ms``: mouth to ear, on average. ``missing_percent``: of what should have been heard,
+    what was not: lost, late, or never sent in an outage. ``late_percent``: what came too late.
+    ``burst_ratio``: how much longer the gaps are than those of random losses. ``longest_gap_ms``.
+    ``codec``: what it was rated as, and whether that is an assumption.
+    """
+
+    buffer: str
+    mos: float
+    mos_min: float
+    r: float
+    delay_ms: float
+    missing_percent: float
+    late_percent: float
+    burst_ratio: float
+    longest_gap_ms: float
+    codec: Codec
+
+    def to_json(self) -> dict[str, object]:
+        """As ``simulate --json`` has it."""
+        return {
+            "buffer": self.buffer,
+            "mos": rounded(self.mos),
+            "mos_min": rounded(self.mos_min),
+            "r": rounded(self.r),
+            "delay_ms": rounded(self.delay_ms),
+            "missing_percent": rounded(self.missing_percent),
+            "late_percent": rounded(self.late_percent),
+            "burst_ratio": rounded(self.burst_ratio),
+            "longest_gap_ms": rounded(self.longest_gap_ms),
+            "codec": self.codec.name,
+            "codec_source": self.codec.source,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Received:
+    """n packets of one stream as they arrived, in that order; all int64[n].
+
+    ``sequence``: 16 bits. ``timestamp``: 32 bits. ``sent_ns``, ``arrival_ns``: on one clock.
+    """
+
+    sequence: Int64s
+    timestamp: Int64s
+    sent_ns: Int64s
+    arrival_ns: Int64s
+
+
+def listen(
+    received: Received,
+    buffer: JitterBuffer,
+    codec: Codec,
+    *,
+    clock_rate: int,
+    ptime_ns: int,
+    expected_after: int = 0,
+) -> Voice | None:
+    """How a stream sounds; None where no packet came.
+
+    ``ptime_ns``: how long a packet sounds. ``expected_after``: packets sent after the last that
+    came. What nobody sent because nobody spoke (timestamps that step on while sequence numbers
+    don't) isn't missing; what a dead sender didn't send is: the silence is heard when playing
+    starts anew. A packet that waits for its time is delayed, so depth costs as much as distance.
+
+    Raises ValueError for a clock rate or packet time that isn't positive.
+    """
+    if clock_rate <= 0 or ptime_ns <= 0:
+        raise ValueError(f"{clock_rate} Hz, {ptime_ns} ns a packet")
+    if len(received.sequence) == 0:
+        return None
+    number = _counted(received.sequence)
+    _, first = np.unique(number, return_index=True)
+    first.sort()  # the first copies, in order of arrival
+    number = number[first]
+    ticks = np.cumsum(signed32(np.diff(received.timestamp[first], prepend=0)))
+    media_ns = np.rint((ticks - ticks[0]) * (NS_PER_S / clock_rate)).astype(np.int64)
+    playout = play_out(buffer, media_ns, received.arrival_ns[first], ptime_ns)
+
+    heard = np.flatnonzero(~playout.late)
+    heard = heard[np.argsort(number[heard], kind="stable")]
+    play_ns = playout.play_ns[heard]
+    rhythm = np.cumsum(playout.fresh, dtype=np.int64)[heard]
+    gap = _missing_before(number[heard], media_ns[heard], play_ns, rhythm, ptime_ns)
+    tail = expected_after + int(number.max() - number[heard[-1]])
+    gaps = np.minimum(np.concatenate([gap, [tail]]), LONGEST_GAP_NS // ptime_ns)
+    gap_start_ns = np.concatenate([play_ns[:1], play_ns]) + ptime_ns
+
+    delay_ns = float((play_ns - received.sent_ns[first][heard]).mean()) + ptime_ns
+    delay_ms = max(0.0, delay_ns / NS_PER_MS)
+    missing, ratio = _losses(len(heard), gaps)
+    r = rating(codec, delay_ms, missing, ratio)
+    worst = min(
+        rating(codec, delay_ms, *_losses(count, within))
+        for count, within in _windows(play_ns, gaps, gap_start_ns, ptime_ns)
+    )
+    late = int(playout.late.sum())
+    return Voice(
+        buffer=buffer.name,
+        mos=mos(r),
+        mos_min=mos(min(r, worst)),
+        r=r,
+        delay_ms=delay_ms,
+        missing_percent=missing,
+        late_percent=100 * late / (len(heard) + int(gaps.sum())),
+        burst_ratio=ratio,
+        longest_gap_ms=int(gaps.max()) * ptime_ns / NS_PER_MS,
+        codec=codec,
+    )
+
+
+def _counted(sequence: Int64s) -> Int64s:
+    """Sequence numbers without wraps, from 0. A sender that begins anew (RFC 3550, A.1) goes on."""
+    steps = (np.diff(sequence) + 2**15) % 2**16 - 2**15
+    steps[(steps >= MAX_DROPOUT) | (steps <= -MAX_MISORDER)] = 1
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(steps)])
+
+
+def _missing_before(
+    number: Int64s, media_ns: Int64s, play_ns: Int64s, rhythm: Int64s, ptime_ns: int
+) -> Int64s:
+    """Packets not heard between each heard packet and the one before it: int64[n], 0 first.
+
+    Sequence numbers tell of those that were sent. Where playing started anew (``rhythm`` changes)
+    and came later than timestamps say, nobody sent anything in between: that counts too.
+    """
+    skipped = np.diff(number) - 1
+    passed_ns = np.diff(play_ns)
+    # Timestamps may begin anew too: never more silence than time has passed.
+    stalled_ns = np.clip(passed_ns - np.diff(media_ns), 0, np.maximum(passed_ns - ptime_ns, 0))
+    stalled = np.where(np.diff(rhythm) > 0, stalled_ns, 0)
+    missing = np.maximum(skipped, 0) + np.rint(stalled / ptime_ns).astype(np.int64)
+    return np.concatenate([np.zeros(1, np.int64), missing])
+
+
+def _losses(heard: int, gaps: Int64s) -> tuple[float, float]:
+    """Missing packets in percent, and their burst ratio, at least 1.
+
+    The burst ratio (G.107, clause 7.5) is the mean length of a gap over the 1 / (1 - p) packets
+    that gaps have where each packet is lost by itself with probability p.
+    """
+    missing = int(gaps.sum())
+    if missing == 0:
+        return 0.0, 1.0
+    share = missing / (heard + missing)
+    mean_length = missing / int(np.count_nonzero(gaps))
+    return 100 * share, max(1.0, mean_length * (1 - share))
+
+
+def _windows(
+    play_ns: Int64s, gaps: Int64s, gap_start_ns: Int64s, ptime_ns: int
+) -> list[tuple[int, Int64s]]:
+    """Heard packets and gaps of each window, if it has any; a gap is cut where a window ends.
+
+    The last, unfinished window counts with the one before it.
+    """
+    begin_ns = int(play_ns.min())
+    end_ns = int(max(play_ns.max(), gap_start_ns[-1] + gaps[-1] * ptime_ns))
+    last = max(0, (end_ns - begin_ns) // WINDOW_NS - 1)
+
+    def window(times_ns: Int64s) -> Int64s:
+        return np.clip((times_ns - begin_ns) // WINDOW_NS, 0, last)
+
+    # Every missing packet by itself: the gap that it is of, and when it should have sounded.
+    owner = np.repeat(np.arange(len(gaps)), gaps)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(gaps) - gaps, gaps)
+    missing = window(gap_start_ns[owner] + place * ptime_ns)
+    keys, lengths = np.unique(np.stack([missing, owner]), axis=1, return_counts=True)
+    heard, counts = np.unique(window(play_ns), return_counts=True)
+    heard_in = dict(zip(heard.tolist(), counts.tolist(), strict=True))
+    return [
+        (heard_in.get(number, 0), lengths[keys[0] == number])
+        for number in sorted(set(heard.tolist()) | set(keys[0].tolist()))
+    ]
