@@ -30,6 +30,9 @@ COMMANDS = {
     "status": LazyCommand("remusnet.cli.status", "Show what is protected, held and dropped"),
     "verify": LazyCommand("remusnet.cli.verify", "Compare what was applied with the kernel"),
     "remove": LazyCommand("remusnet.cli.remove", "End a protection; release what is held"),
+    "plug": LazyCommand("remusnet.cli.plug", "Hold or release what is in a buffer device"),
+    "checkpoint": LazyCommand("remusnet.cli.checkpoint", "Drive a plug as Remus would"),
+    "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "simulate": LazyCommand("remusnet.cli.simulate", "Replay a capture through Remus's buffer"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
 }

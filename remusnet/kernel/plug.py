@@ -5,34 +5,76 @@
         plug.release()     # it has committed: the epoch before leaves
 
 The messages are encoded once; an operation is one send and one receive on one socket, without a
-process and without an allocation that could wait for memory the guest's pages use.
+process, and without an allocation that could wait for memory the guest's pages use.
+
+The kernel does not say what a plug was told (net/sched/sch_plug.c has no dump), so the state is
+kept here, and between processes in the run directory (`remusnet.kernel.plug_record`).
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from enum import Enum, auto
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 
-from remusnet.errors import Conflict, InvalidInput, quoted
+from remusnet.errors import Conflict, InvalidInput, MissingDependency, RemusnetError, quoted
+from remusnet.kernel.locks import driver_lock, driver_of
 from remusnet.kernel.messages import PlugAction, plug_message
 from remusnet.kernel.netlink import Answer, Netlink, refusal
+from remusnet.kernel.observe import root_qdisc
+from remusnet.kernel.plug_record import (
+    PlugRecord,
+    PlugState,
+    forget_record,
+    plug_id,
+    read_record,
+    write_record,
+)
+from remusnet.kernel.run_dir import default_run_dir
+from remusnet.kernel.state import Qdisc
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.plan.names import check_device_name
 
+_NO_PLUG = (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP)
 
-class PlugState(Enum):
-    """What this process has made of the plug; the kernel can't be asked (it has no dump)."""
 
-    UNKNOWN = auto()
-    """Nothing done yet: whoever had the plug before may have left it in any state."""
-    OPEN = auto()
-    """Everything passes."""
-    BUFFERING = auto()
-    """An epoch is open, and none waits for its release."""
-    WAITING = auto()
-    """An epoch is open, and the one before waits for its release."""
+@dataclass(frozen=True, slots=True)
+class PlugStatus:
+    """What the kernel says: ``backlog`` in bytes, ``packets`` held, ``drops`` and ``passed`` frames
+    since the plug was made. What only its drivers can say: ``record``. ``driver``: who has the
+    driver's lock, as in " by process 4711", empty for nobody.
+    """
+
+    device: str
+    backlog: int
+    packets: int
+    drops: int
+    passed: int
+    record: PlugRecord
+    driver: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """As ``remusnet plug IFB status --json`` prints it."""
+        return {
+            "device": self.device,
+            "kernel": {
+                "backlog": self.backlog,
+                "packets": self.packets,
+                "drops": self.drops,
+                "passed": self.passed,
+            },
+            "record": {
+                "state": str(self.record.state),
+                "limit": self.record.limit,
+                "buffers": self.record.buffers,
+                "releases": self.record.releases,
+                "stranded": self.record.stranded,
+            },
+            "driver": self.driver.removeprefix(" by ") or None,
+        }
 
 
 class Plug:
@@ -40,20 +82,39 @@ class Plug:
 
     ``force``: allow BUFFER while an epoch waits for its release; the kernel then forgets how many
     frames that epoch had, and every later release comes late (sch_plug.c, plug_change).
+    ``lock``: hold the driver's lock until it is closed: then ``remusnet remove`` is a conflict, and
+    no second driver comes in between. ``run_dir``: where lock and record are.
 
-    Raises InvalidInput where there is no such device.
+    One thread at a time. Between a signal handler that raises and the next operation nothing is
+    lost but knowledge: the state is unknown then.
+
+    Raises InvalidInput where there is no such device; Conflict where its root qdisc is no plug, or
+    where somebody else drives it; MissingDependency where the kernel has no plugs; NotPermitted.
     """
 
-    def __init__(self, device: str, *, force: bool = False) -> None:
+    def __init__(
+        self, device: str, *, force: bool = False, lock: bool = True, run_dir: Path | None = None
+    ) -> None:
         self.device = check_device_name(device)
-        try:
-            self._index = socket.if_nametoindex(device)
-        except OSError as error:
-            raise InvalidInput(f"no such device: {quoted(device)}") from error
+        self._run_dir = run_dir or default_run_dir()
+        self._index = _index(device)
         self._force = force
-        self._netlink = Netlink()
-        self._messages = {action: plug_message(self._index, action) for action in PlugAction}
-        self.state = PlugState.UNKNOWN
+        self._lock = lock
+        with ExitStack() as stack:
+            self._netlink = stack.enter_context(Netlink())
+            qdisc = _plug_of(self._netlink, device, self._index)
+            self._id = plug_id(self._index, qdisc.handle)
+            self.record = PlugRecord()
+            if lock:
+                stack.enter_context(driver_lock(self._run_dir, device))
+                self.record = read_record(self._run_dir, device, self._id)
+                # Whoever is killed from here on leaves none: then nobody knows.
+                forget_record(self._run_dir, device)
+                stack.callback(self._write_record)
+            self._messages = {
+                action: bytearray(plug_message(self._index, action)) for action in PlugAction
+            }
+            self._open = stack.pop_all()
 
     def __enter__(self) -> Plug:
         return self
@@ -66,12 +127,21 @@ class Plug:
     ) -> None:
         try:
             self.release_all()
+        except RemusnetError as second:
+            if error is None:
+                raise
+            error.add_note(f"then: {second}")  # the first error is the one to mend
         finally:
             self.close()
 
+    @property
+    def state(self) -> PlugState:
+        """What this driver, or the one before it, has made of the plug."""
+        return self.record.state
+
     def close(self) -> None:
-        """Closes the socket and leaves the plug as it is."""
-        self._netlink.close()
+        """Leaves the plug as it is, and gives up lock and socket. A second time does nothing."""
+        self._open.close()
 
     def buffer(self) -> None:
         """BUFFER: closes the epoch; frames that come from now on belong to the next.
@@ -79,49 +149,142 @@ class Plug:
         Raises Conflict while the epoch before still waits for its release (unless forced), and
         KernelRefused or NotPermitted.
         """
-        if self.state is PlugState.WAITING and not self._force:
+        was = self.record.state
+        waiting = was is PlugState.WAITING
+        if waiting and not self._force:
             raise Conflict(
                 f"an epoch on {self.device} still waits for its release: a second buffer would "
-                "strand its frames"
+                "strand its frames; release it first"
             )
         self._tell(PlugAction.BUFFER, "buffer")
         # From an open plug the first BUFFER only begins to hold. From an unknown one an epoch of
         # somebody else may wait now.
-        was_open = self.state is PlugState.OPEN
-        self.state = PlugState.BUFFERING if was_open else PlugState.WAITING
+        self.record = replace(
+            self.record,
+            state=PlugState.BUFFERING if was is PlugState.OPEN else PlugState.WAITING,
+            buffers=self.record.buffers + 1,
+            stranded=self.record.stranded or waiting,
+        )
 
     def release(self) -> None:
-        """RELEASE_ONE: what was held before the last BUFFER leaves."""
+        """RELEASE_ONE: what was held before the last BUFFER leaves. Raises as `buffer` does.
+
+        Where no epoch waits it does nothing.
+        """
+        was = self.record.state
         self._tell(PlugAction.RELEASE_ONE, "release")
-        if self.state is PlugState.WAITING:
-            self.state = PlugState.BUFFERING
+        self.record = replace(
+            self.record,
+            state=PlugState.BUFFERING if was is PlugState.WAITING else was,
+            releases=self.record.releases + 1,
+        )
 
     def release_all(self) -> None:
-        """RELEASE_INDEFINITE: everything leaves, and passes until the next BUFFER."""
+        """RELEASE_INDEFINITE: everything leaves, and passes until the next BUFFER.
+
+        Raises as `buffer` does.
+        """
         self._tell(PlugAction.RELEASE_INDEFINITE, "release all")
-        self.state = PlugState.OPEN
+        self.record = replace(self.record, state=PlugState.OPEN, stranded=False)
 
     def set_limit(self, limit: int) -> None:
         """Sets the limit to ``limit`` bytes; what is held already stays.
 
-        Raises InvalidInput outside 1 to 2**32 - 1.
+        Raises InvalidInput outside 1 to 2**32 - 1, and as `buffer` does.
         """
         if not 1 <= limit <= LARGEST_LIMIT:
             raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
-        request = plug_message(self._index, PlugAction.LIMIT, limit)
+        request = bytearray(plug_message(self._index, PlugAction.LIMIT, limit))
         self._check(self._netlink.tell(request), "set the limit")
+        self.record = replace(self.record, limit=limit)
+
+    def status(self) -> PlugStatus:
+        """What the kernel says now, and what this driver has done. Raises as `Plug` does.
+
+        It lists qdiscs, which takes far longer than the operations.
+        """
+        return _status(self.device, _plug_of(self._netlink, self.device, self._index), self.record)
 
     def _tell(self, action: PlugAction, what: str) -> None:
-        self._check(self._netlink.tell(self._messages[action]), what)
+        before = self.record
+        # Until the answer is read nobody knows whether it was done.
+        self.record = replace(before, state=PlugState.UNKNOWN)
+        answer = self._netlink.tell(self._messages[action])
+        self.record = before
+        self._check(answer, what)
 
     def _check(self, answer: Answer | None, what: str) -> None:
         if answer is None:
             return
-        if answer.error in (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP):
-            raise Conflict(
-                f"could not {what} on {self.device}: its root qdisc is no plug "
-                f"({answer.text or errno.errorcode[answer.error]})"
-            )
         if answer.error == errno.ENODEV:
             raise InvalidInput(f"could not {what}: {quoted(self.device)} is gone")
+        if answer.error in _NO_PLUG:
+            raise Conflict(
+                f"could not {what} on {self.device}: its root qdisc is no plug any more "
+                f"({answer.text or errno.errorcode[answer.error]})"
+            )
         raise refusal(answer, f"{what} on {self.device}")
+
+    def _write_record(self) -> None:
+        write_record(self._run_dir, self.device, self._id, self.record)
+
+
+def plug_status(device: str, run_dir: Path | None = None) -> PlugStatus:
+    """The plug of ``device`` as it is, driven or not; changes nothing and needs no rights.
+
+    Raises as `Plug` does.
+    """
+    folder = run_dir or default_run_dir()
+    index = _index(check_device_name(device))
+    with Netlink() as netlink:
+        qdisc = _plug_of(netlink, device, index)
+    record = read_record(folder, device, plug_id(index, qdisc.handle))
+    if record.limit is None:
+        record = replace(record, limit=_limit_of_receipt(folder, device))
+    return _status(device, qdisc, record, driver_of(folder, device))
+
+
+def _status(device: str, qdisc: Qdisc, record: PlugRecord, driver: str = "") -> PlugStatus:
+    counters = qdisc.counters
+    return PlugStatus(
+        device=device,
+        backlog=counters.backlog,
+        packets=counters.qlen,
+        drops=counters.drops,
+        passed=counters.packets,
+        record=record,
+        driver=driver,
+    )
+
+
+def _limit_of_receipt(folder: Path, device: str) -> int | None:
+    """The limit that ``remusnet apply`` has made the plug with, if it has."""
+    from remusnet.kernel.receipt import Receipts  # here: drivers shouldn't wait for its imports
+
+    receipt = Receipts(folder).read()[0].get(device)
+    return None if receipt is None else receipt.limit
+
+
+def _index(device: str) -> int:
+    try:
+        return socket.if_nametoindex(device)
+    except OSError as error:
+        raise InvalidInput(f"no such device: {quoted(device)}") from error
+
+
+def _plug_of(netlink: Netlink, device: str, index: int) -> Qdisc:
+    """The plug at the root of a device. Raises Conflict, or MissingDependency."""
+    root = root_qdisc(netlink, index)
+    if root is not None and root.kind == "plug":
+        return root
+    from remusnet.kernel.probe import lacks  # here, since only a failure needs it
+
+    if lacks("sch_plug"):
+        raise MissingDependency(
+            "this kernel has no plug (sch_plug), which holds frames until a checkpoint commits; "
+            '"remusnet doctor" says what to do'
+        )
+    found = (
+        f"the root qdisc of {device} is {root.kind}, no plug" if root else f"{device} has no plug"
+    )
+    raise Conflict(f'{found}: "remusnet apply" makes one, "remusnet plan" shows how')

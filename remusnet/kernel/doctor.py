@@ -1,0 +1,180 @@
+"""What ``remusnet doctor`` looks at in this machine: rights, kernel, tools, Python, files.
+
+`CHECKS` is a list of functions, each with its own few checks; what else has something to look after
+(a Xen host) has a list of its own, and the command puts them together.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from remusnet.checks import Check, Kind, State
+from remusnet.errors import NotPermitted
+from remusnet.kernel.modules import module_file
+from remusnet.kernel.probe import Feature, available_classifiers, probe
+from remusnet.kernel.rights import require_rights
+
+_WHY = {
+    "ifb": "the buffer device that held frames go to",
+    "sch_plug": "the plug, which holds frames until their checkpoint commits",
+    "sch_ingress": "where the filters of a vif hang",
+    "act_mirred": "sends held frames to the buffer device",
+    "clsact": "sharing a vif with other tools that use clsact",
+    "cls_u32": "--classifier u32",
+    "cls_flower": "--classifier flower",
+    "cls_bpf": "--classifier bpf",
+    "cls_matchall": "remusnet's own tests",
+    "ipv6": "a Dom0 that has IPv6 itself; guests' IPv6 is held without it",
+}
+_NEEDED = ("ifb", "sch_plug", "sch_ingress", "act_mirred")
+
+_TOOLS = {
+    "ip": "the scripts that remusnet plan prints; apply doesn't use it",
+    "tc": "the scripts that remusnet plan prints; apply doesn't use it",
+}
+_TOOLS_PACKAGE = "iproute2"
+
+_MODULES = {
+    "jinja2": ("plan", True),
+    "numpy": ("classify, simulate", False),
+    "rich": ("the reports of classify and simulate", False),
+    "scapy": ("reading and writing captures", False),
+    "libvirt": ("finding vifs by the names of libvirt's domains", False),
+}
+"""Python modules by name: what uses them, and whether apply does."""
+
+Look = Callable[[Path], Iterable[Check]]
+
+
+def check_kernel(run_dir: Path) -> list[Check]:
+    """All checks of this module; ``run_dir``: where receipts and locks are to be."""
+    return [each for look in CHECKS for each in look(run_dir)]
+
+
+def _rights(_run_dir: Path) -> Iterator[Check]:
+    why = "changing network devices"
+    try:
+        require_rights("change network devices")
+    except NotPermitted:
+        yield Check(
+            what="CAP_NET_ADMIN",
+            kind=Kind.RIGHTS,
+            state=State.MISSING,
+            found=f"user {os.geteuid()} does not have it",
+            why=why,
+            mend="run remusnet as root: sudo remusnet ...",
+            needed=True,
+        )
+    else:
+        yield Check("CAP_NET_ADMIN", Kind.RIGHTS, State.OK, "yes", why, needed=True)
+
+
+def _kernel(_run_dir: Path) -> Iterator[Check]:
+    found = probe()
+    for name in _NEEDED:
+        yield _feature(found[name], needed=True)
+    some = available_classifiers()
+    unknown = any(found[f"cls_{name}"].there is None for name in ("u32", "flower", "bpf"))
+    mend = _mend(found["cls_u32"])
+    yield Check(
+        what="a classifier",
+        kind=Kind.KERNEL,
+        state=State.OK if some else State.UNKNOWN if unknown else State.MISSING,
+        found=", ".join(some) or "none of u32, flower and bpf",
+        why="telling frames to hold from frames that may bypass",
+        mend="" if some else mend,
+        needed=True,
+    )
+    for name in _WHY:
+        if name not in _NEEDED:
+            yield _feature(found[name])
+
+
+def _feature(feature: Feature, *, needed: bool = False) -> Check:
+    states = {True: State.OK, False: State.MISSING, None: State.UNKNOWN}
+    return Check(
+        what=feature.name,
+        kind=Kind.KERNEL,
+        state=states[feature.there],
+        found=_found(feature),
+        why=_WHY[feature.name],
+        mend="" if feature.there else _mend(feature),
+        needed=needed,
+    )
+
+
+def _found(feature: Feature) -> str:
+    if feature.tried:
+        return "works" if feature.there else feature.said
+    return f"not tried ({feature.said or 'no trace of it'})"
+
+
+def _mend(feature: Feature) -> str:
+    if feature.there is None:
+        return "run remusnet doctor as root, which tries it"
+    if module_file(feature.module):
+        return f"modprobe {feature.module}"
+    if "cloud" in os.uname().release:
+        # Debian's cloud kernels leave out what a cloud's guest has no use for.
+        return "apt install linux-image-$(dpkg --print-architecture), then boot that kernel"
+    return f"boot a kernel that is built with {feature.option}=m (Debian's standard kernels are)"
+
+
+def _tools(_run_dir: Path) -> Iterator[Check]:
+    for name, why in _TOOLS.items():
+        # Debian's users have no sbin in their path.
+        path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+        state = State.OK if path else State.MISSING
+        mend = "" if path else f"apt install {_TOOLS_PACKAGE}"
+        yield Check(name, Kind.TOOL, state, path or "not installed", why, mend)
+
+
+def _python(_run_dir: Path) -> Iterator[Check]:
+    for name, (why, needed) in _MODULES.items():
+        there = find_spec(name) is not None
+        yield Check(
+            what=f"Python module {name}",
+            kind=Kind.PYTHON,
+            state=State.OK if there else State.MISSING,
+            found="yes" if there else f"not for {sys.executable}",
+            why=why,
+            mend="" if there else f"{sys.executable} -m pip install {_distribution(name)}",
+            needed=needed,
+        )
+
+
+def _distribution(module: str) -> str:
+    return "'remusnet[libvirt]'" if module == "libvirt" else module
+
+
+def _files(run_dir: Path) -> Iterator[Check]:
+    there = run_dir
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    is_folder = there.is_dir()
+    usable = is_folder and os.access(there, os.W_OK | os.X_OK)
+    if usable:
+        found, mend, kind = str(run_dir), "", Kind.FILES
+    elif not is_folder:
+        found, kind = f"{there} is no directory", Kind.FILES
+        mend = "set REMUSNET_RUN_DIR to a directory"
+    else:
+        found, kind = f"{there} is closed to user {os.geteuid()}", Kind.RIGHTS
+        mend = "run remusnet as root, or set REMUSNET_RUN_DIR"
+    yield Check(
+        what="the run directory",
+        kind=kind,
+        state=State.OK if usable else State.MISSING,
+        found=found,
+        why="receipts, locks and the records of plugs",
+        mend=mend,
+        needed=True,
+    )
+
+
+CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _python, _files)
