@@ -71,10 +71,11 @@ def compile_flower(policy: Policy) -> Classification:
     prefs = count(10 + len(filters))
     for version in _ETHERTYPES:
         filters += _packets(policy, version, prefs)
-    if len(filters) > MOST_FILTERS or any(each.pref >= LAST_PREF for each in filters):
+    highest = max((each.pref for each in filters), default=0)
+    if len(filters) > MOST_FILTERS or highest >= LAST_PREF:
         raise InvalidInput(
-            f"policy {policy.name} needs {len(filters)} flower filters, {MOST_FILTERS} are the "
-            "most: use fewer rules, ports or prefixes"
+            f"policy {policy.name} needs {len(filters)} flower filters at {highest} preferences, "
+            f"{MOST_FILTERS} and {LAST_PREF - 1} are the most: use fewer rules, ports or prefixes"
         )
     filters.append(
         Filter(LAST_PREF, ETH_P_ALL, EVERY_FRAME, Verdict.HOLD, "hold every other frame")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from remusnet.classify.filters import Beyond
-from remusnet.classify.flower_conditions import GUARDED, WITH_PORTS
+from remusnet.classify.flower_conditions import GUARDED, ICMP_OF, WITH_PORTS
 from remusnet.policy.match import (
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
@@ -27,9 +27,9 @@ def beyond(policy: Policy) -> tuple[Beyond, ...]:
     holding = [rule.match for rule in policy.rules if rule.verdict is Verdict.HOLD]
     found = set(_links(bypassing))
     plain = [match for match in bypassing if _may_be(match, Link.PLAIN)]
-    found |= set(_packets(plain))
+    found |= set(_packets([match for match in plain if match.payload is None]))
     if any(_may_be_ip(match, version) for match in plain for version in (4, 6)):
-        found |= set(_looks([*plain, *holding]))
+        found |= set(_looks(plain, holding))
     return tuple(each for each in Beyond if each in found)
 
 
@@ -48,35 +48,47 @@ def _packets(plain: Sequence[Match]) -> Iterator[Beyond]:
         yield Beyond.OTHER_ETHERTYPES
     if four:
         yield Beyond.IPV4_OPTIONS
-    if six:
-        yield Beyond.IPV6_EXTENSIONS
-    if four or six:
         yield Beyond.AH
-    if any(m.protocol is None and m.payload is None and m.tunnel is None for m in (*four, *six)):
+    if six:
+        yield Beyond.IPV6_EXTENSIONS  # AH is one of them
+    if any(m.protocol is None and m.tunnel is None for m in (*four, *six)):
         yield Beyond.OTHER_PROTOCOLS
     if any(_may_be_guarded(match) for match in (*four, *six)):
         yield Beyond.IP_IN_IP
 
 
-def _looks(matches: Sequence[Match]) -> Iterator[Beyond]:
+def _looks(bypassing: Sequence[Match], holding: Sequence[Match]) -> Iterator[Beyond]:
     """What flower sees wrongly or not at all of what these matches look at."""
-    ports = any(
-        match.looks_at_ports or any(kind in TUNNEL_UDP_PORTS for kind in match.tunnel or ())
-        for match in matches
-    )
-    types = any(match.icmp_type is not None for match in matches)
-    if types:
+    both = [*bypassing, *holding]
+    behind = [match for match in both if _looks_behind(match)]
+    if any(match.icmp_type is not None for match in behind):
         yield Beyond.SHORT
-    if ports or types:
+    if any(_may_be_ip(match, 4) for match in behind):
         yield Beyond.FRAGMENTS
+    if any(_asks_for_zero(match) for match in bypassing) or any(map(_looks_behind, holding)):
         yield Beyond.ZEROS
-    if any(match.payload is not None for match in matches):
+    if any(match.payload is not None for match in both):
         yield Beyond.PAYLOADS
-    if types or any(
-        match.looks_at_ports and (match.protocol or set()) & (PORT_PROTOCOLS - WITH_PORTS)
-        for match in matches
-    ):
+    if any(map(_is_uncompared, behind)):
         yield Beyond.UNCOMPARED
+
+
+def _looks_behind(match: Match) -> bool:
+    """Whether a match asks for ports or a type."""
+    tunnels = any(kind in TUNNEL_UDP_PORTS for kind in match.tunnel or ())
+    return match.looks_at_ports or match.icmp_type is not None or tunnels
+
+
+def _asks_for_zero(match: Match) -> bool:
+    ports = (match.source_port, match.destination_port, match.port)
+    return any(0 in each for one in ports for each in one or ()) or 0 in (match.icmp_type or ())
+
+
+def _is_uncompared(match: Match) -> bool:
+    protocols = match.protocol or frozenset()
+    if match.icmp_type is not None:
+        return any(protocols != {number} and _may_be_ip(match, v) for v, number in ICMP_OF.items())
+    return bool(protocols & (PORT_PROTOCOLS - WITH_PORTS))
 
 
 def _may_be(match: Match, link: Link) -> bool:
@@ -101,8 +113,6 @@ def _may_be_ip(match: Match, version: int) -> bool:
 
 
 def _may_be_guarded(match: Match) -> bool:
-    if match.payload is not None:
-        return False
     if match.tunnel is not None:
         return any(TUNNEL_PROTOCOLS.get(kind) in GUARDED for kind in match.tunnel)
     return match.protocol is None or bool(match.protocol & GUARDED)

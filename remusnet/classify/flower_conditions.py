@@ -35,7 +35,7 @@ from remusnet.policy.match import (
 from remusnet.policy.verdict import Verdict
 
 GUARDED = frozenset({4, 41, 47, 137})
-"""IP, IPv6, GRE and MPLS in IP: kernels before 6.1 compare the header within."""
+"""IP, IPv6, GRE and MPLS in IP: kernels before 5.16 compare the header within."""
 _NEVER_LISTED = GUARDED | EXTENSION_HEADERS
 LISTED = frozenset(PROTOCOLS.values()) - _NEVER_LISTED
 """What bypasses where a rule names no protocol: flower has no "not"."""
