@@ -16,7 +16,8 @@ from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
 from remusnet.metrics.output_commit import output_commit
-from remusnet.metrics.rtp import rtp_streams
+from remusnet.metrics.rtp import RtpStream, rtp_streams
+from remusnet.metrics.scene import PacketSeries
 from remusnet.metrics.tcp import hold_percentiles, tcp_connections
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP
@@ -94,7 +95,8 @@ def _measure(
     streams = []
     for stream in rtp_streams(left, _rows(headers, deliveries.order)):
         first = int(deliveries.order[stream.frames].min())
-        streams.append((first, Stream(stream, bool(guest.sent[first]))))
+        series = _series(stream, frames.time_ns[deliveries.order[stream.frames]])
+        streams.append((first, Stream(stream, bool(guest.sent[first]), series=series)))
     # In the recording's order, which is the same under every policy.
     streams.sort(key=lambda each: each[0])
     held = np.flatnonzero(guest.sent & judgement.hold & ~deliveries.dropped)
@@ -115,6 +117,23 @@ def _measure(
         ),
         suspend_ns=checkpoints.suspend_ns,
         commit_ns=checkpoints.commit_ns,
+    )
+
+
+def _series(stream: RtpStream, sent_ns: Int64s) -> PacketSeries:
+    """The packets that came, in the order in which they were recorded: those count as sent."""
+    order = np.argsort(sent_ns, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    left_ns = stream.arrival_ns[order]
+    return PacketSeries(
+        sent_ns=sent_ns[order],
+        left_ns=left_ns,
+        arrived_ns=left_ns,
+        sequence=stream.numbers[order],
+        timestamp=stream.timestamps[order],
+        arrival=place,
+        jitter_ms=stream.jitter_series_ms,
     )
 
 

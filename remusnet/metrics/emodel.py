@@ -85,7 +85,7 @@ def delay_impairment(delay_ms: float) -> float:
     x = math.log2(delay_ms / _DELAY_UNHEARD_MS)
     grows = (1 + x**6) ** (1 / 6)
     saturates = 3 * (1 + (x / 3) ** 6) ** (1 / 6)
-    return max(0.0, 25 * (grows - saturates + 2))
+    return max(0.0, float(25 * (grows - saturates + 2)))
 
 
 def loss_impairment(codec: Codec, loss_percent: float, burst_ratio: float = 1.0) -> float:

@@ -15,8 +15,8 @@ from remusnet.metrics.tcp import HoldTimes, TcpConnection
 class Stream:
     """An RTP stream as it came; ``from_guest``: whether the guest sent it.
 
-    Of a recording, it is an `RtpStream` with its packets. Of a scenario, ``origin`` says whose it
-    is, and ``series`` has its packets, where the run isn't too large to keep them.
+    ``series``: its packets, where the run isn't too large to keep them. ``origin``: of a scenario,
+    whose stream it is.
     """
 
     rtp: StreamSummary

@@ -110,11 +110,14 @@ class RtpStream(StreamSummary):
     """A stream of a capture, with its packets in order of arrival.
 
     ``frames``: int64[n], indices into the capture. ``arrival_ns``: int64[n]. ``jitter_series_ms``:
-    float64[n], the estimate after each packet.
+    float64[n], the estimate after each packet. ``numbers`` (16 bits), ``timestamps`` (32 bits):
+    int64[n], as in the packets.
     """
 
     frames: Int64s
     arrival_ns: Int64s
+    numbers: Int64s
+    timestamps: Int64s
     jitter_series_ms: Float64s
 
 
@@ -151,6 +154,8 @@ def _stream(packets: RtpPackets, columns: Columns, media: MediaMap) -> RtpStream
         last_ns=int(packets.arrival_ns[-1]),
         frames=packets.frame,
         arrival_ns=packets.arrival_ns,
+        numbers=packets.sequence,
+        timestamps=packets.timestamp,
         sequence=sequence_counts(packets.sequence),
         jitter_series_ms=series,
         jitter_ms=jitter_summary(series),

@@ -20,6 +20,7 @@ NEVER = -1
 class PacketSeries:
     """Every packet of a simulated stream, n of them in the order of sending.
 
+    Of a recording: those that came, at the recording's times, which count as times of sending.
     ``sent_ns``, ``left_ns`` (the guest's host), ``arrived_ns`` (at the client): int64[n], the last
     two `NEVER` for packets that didn't. ``sequence`` (16 bits), ``timestamp`` (32 bits): int64[n].
     ``arrival``: int64[m], the packets that came, in the order of coming; ``jitter_ms``:

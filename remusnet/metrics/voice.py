@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from remusnet.frames import Int64s
-from remusnet.metrics.emodel import Codec, mos, rating
+from remusnet.metrics.emodel import Codec, codec_of, mos, rating
 from remusnet.metrics.jitter import signed32
-from remusnet.metrics.jitter_buffer import JitterBuffer, play_out
+from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer, play_out
+from remusnet.metrics.outcome import Stream
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER
 
@@ -17,6 +19,7 @@ NS_PER_S = 1_000_000_000
 WINDOW_NS = 10 * NS_PER_S
 """The stretch of a call that is rated by itself: a second of silence in an hour is no bad call, but
 it is ten bad seconds."""
+_NOT_SPEECH = ("CN", "telephone-event")
 LONGEST_GAP_NS = 60 * NS_PER_S
 """More silence than this is a call on hold, or a damaged time; no more than this is missing."""
 
@@ -96,8 +99,7 @@ def listen(
     if len(received.sequence) == 0:
         return None
     number = _counted(received.sequence)
-    _, first = np.unique(number, return_index=True)
-    first.sort()  # the first copies, in order of arrival
+    first = _first_copies(number)
     number = number[first]
     ticks = np.cumsum(signed32(np.diff(received.timestamp[first], prepend=0)))
     media_ns = np.rint((ticks - ticks[0]) * (NS_PER_S / clock_rate)).astype(np.int64)
@@ -135,11 +137,53 @@ def listen(
     )
 
 
+def voices(
+    stream: Stream, buffers: Sequence[JitterBuffer] = (FixedBuffer(), AdaptiveBuffer())
+) -> tuple[Voice, ...]:
+    """How a stream sounds through each of ``buffers``.
+
+    Empty where that isn't known: its packets weren't kept, or never told how long they sound.
+    """
+    series, ptime_ms = stream.series, stream.rtp.ptime_ms
+    if series is None or not ptime_ms:
+        return ()
+    came = series.arrival
+    received = Received(
+        series.sequence[came],
+        series.timestamp[came],
+        series.sent_ns[came],
+        series.arrived_ns[came],
+    )
+    encodings = [each.encoding for each in stream.rtp.payload_types]
+    spoken = next((name for name in encodings if name not in _NOT_SPEECH), None)
+    last = int(came.max()) if len(came) else 0
+    heard = [
+        listen(
+            received,
+            buffer,
+            codec_of(spoken),
+            clock_rate=stream.rtp.clock_rate,
+            ptime_ns=round(ptime_ms * NS_PER_MS),
+            expected_after=len(series.sent_ns) - 1 - last,
+        )
+        for buffer in buffers
+    ]
+    return tuple(voice for voice in heard if voice is not None)
+
+
 def _counted(sequence: Int64s) -> Int64s:
     """Sequence numbers without wraps, from 0. A sender that begins anew (RFC 3550, A.1) goes on."""
     steps = (np.diff(sequence) + 2**15) % 2**16 - 2**15
     steps[(steps >= MAX_DROPOUT) | (steps <= -MAX_MISORDER)] = 1
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(steps)])
+
+
+def _first_copies(number: Int64s) -> Int64s:
+    """The rows of packets that didn't come before, in order of arrival."""
+    if (np.diff(number) > 0).all():
+        return np.arange(len(number))
+    _, first = np.unique(number, return_index=True)
+    return np.sort(first)
 
 
 def _missing_before(
@@ -191,10 +235,23 @@ def _windows(
     owner = np.repeat(np.arange(len(gaps)), gaps)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(gaps) - gaps, gaps)
     missing = window(gap_start_ns[owner] + place * ptime_ns)
-    keys, lengths = np.unique(np.stack([missing, owner]), axis=1, return_counts=True)
-    heard, counts = np.unique(window(play_ns), return_counts=True)
-    heard_in = dict(zip(heard.tolist(), counts.tolist(), strict=True))
+    # A piece of a gap ends where the gap does, or the window.
+    cut = (np.diff(owner, prepend=-1) != 0) | (np.diff(missing, prepend=-1) != 0)
+    piece = np.flatnonzero(cut)
+    lengths = np.diff(piece, append=len(owner))
+    pieces_of = _grouped(missing[piece])
+    heard_in = {number: len(rows) for number, rows in _grouped(window(play_ns)).items()}
+    none = np.zeros(0, np.int64)
     return [
-        (heard_in.get(number, 0), lengths[keys[0] == number])
-        for number in sorted(set(heard.tolist()) | set(keys[0].tolist()))
+        (heard_in.get(number, 0), lengths[pieces_of.get(number, none)])
+        for number in sorted(heard_in.keys() | pieces_of.keys())
     ]
+
+
+def _grouped(keys: Int64s) -> dict[int, Int64s]:
+    """Where each key stands: {key: int64[k], indices}."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    start = np.flatnonzero(np.diff(ordered, prepend=-1) != 0)
+    groups = np.split(order, start[1:])
+    return {int(keys[rows[0]]): rows for rows in groups if len(rows)}
