@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from remusnet.classify.filters import ETH_P_ALL, EVERY_FRAME, LAST_PREF, Filter
-from remusnet.kernel.matches import kind_of
+from remusnet.kernel.matches import canonical, kind_of
 from remusnet.kernel.ownership import BANKS, GUARD_PREF, is_shared, own_filters, vifs_of
 from remusnet.kernel.receipt import Receipt
 from remusnet.kernel.state import Seen, SeenFilter
@@ -50,7 +50,7 @@ class Wanted:
                 kind_of(each.match).name,
                 each.pref,
                 each.protocol,
-                each.match,
+                canonical(each),
                 each.verdict,
                 target if each.verdict is Verdict.HOLD else 0,
                 cookie if each.verdict is Verdict.HOLD else b"",

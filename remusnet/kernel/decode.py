@@ -92,7 +92,7 @@ def filter_(body: bytes) -> SeenFilter | None:
     classifier = KINDS[kind]
     if classifier.is_table(options):
         return None
-    match = classifier.decode(options)
+    match = classifier.decode(options, protocol)
     action = _action(options.get(classifier.action, b""))
     if match is None or action is None:
         return SeenFilter(kind, pref, protocol, cookie=action.cookie if action else b"")

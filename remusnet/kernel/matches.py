@@ -11,8 +11,9 @@ from functools import lru_cache
 from struct import Struct
 
 from remusnet.classify.bpf_assembler import Instruction, Op
-from remusnet.classify.filters import BpfMatch, Match, U32Key, U32Match
-from remusnet.kernel.netlink import attribute
+from remusnet.classify.filters import BpfMatch, Filter, FlowerMatch, Match, U32Key, U32Match
+from remusnet.kernel.flower import FLOWER_ACT, FLOWER_CLASSID, decode_flower, encode_flower
+from remusnet.kernel.netlink import attribute, attributes
 
 _CLASSID, _HASH, _DIVISOR, _SEL, _ACT, _PCNT, _FLAGS, _PAD = 1, 2, 4, 5, 7, 9, 11, 12  # TCA_U32_
 _TC_U32_TERMINAL = 1
@@ -31,6 +32,7 @@ Options = Mapping[int, bytes]
 class Kind:
     """How one classifier has its filters in TCA_OPTIONS.
 
+    ``encode`` and ``decode`` also get the filter's protocol, an ethertype.
     ``action`` and ``classid`` are the numbers of those attributes. ``decode`` gives None for what
     no match of ours becomes; ``is_table``: whether it is no filter, but what holds filters.
     """
@@ -38,8 +40,8 @@ class Kind:
     name: str
     action: int
     classid: int
-    encode: Callable[[Match], bytes]
-    decode: Callable[[Options], Match | None]
+    encode: Callable[[Match, int], bytes]
+    decode: Callable[[Options, int], Match | None]
     is_table: Callable[[Options], bool]
 
 
@@ -48,7 +50,13 @@ def kind_of(match: Match) -> Kind:
     return KINDS[_NAMES[type(match)]]
 
 
-def _encode_u32(match: Match) -> bytes:
+def canonical(each: Filter) -> Match | None:
+    """The match of a filter as the kernel shows it: without what compares nothing."""
+    kind = kind_of(each.match)
+    return kind.decode(attributes(kind.encode(each.match, each.protocol)), each.protocol)
+
+
+def _encode_u32(match: Match, _protocol: int) -> bytes:
     assert isinstance(match, U32Match)
     zero2, zero4 = b"\0" * 2, b"\0" * 4
     selector = _U32_SEL.pack(_TC_U32_TERMINAL, 0, len(match.keys), zero2, zero2, 0, 0, zero4)
@@ -57,7 +65,7 @@ def _encode_u32(match: Match) -> bytes:
     return attribute(_SEL, selector)
 
 
-def _decode_u32(options: Options) -> Match | None:
+def _decode_u32(options: Options, _protocol: int) -> Match | None:
     known = {_CLASSID, _HASH, _SEL, _ACT, _PCNT, _FLAGS, _PAD}
     if not options.keys() <= known or _SEL not in options:
         return None
@@ -86,13 +94,13 @@ def _is_u32_table(options: Options) -> bool:
     return options.get(_DIVISOR) == _UINT.pack(1)
 
 
-def _encode_bpf(match: Match) -> bytes:
+def _encode_bpf(match: Match, _protocol: int) -> bytes:
     assert isinstance(match, BpfMatch)
     program = b"".join(_SOCK_FILTER.pack(i.op, i.yes, i.no, i.k) for i in match.program)
     return attribute(_OPS_LEN, _USHORT.pack(len(match.program))) + attribute(_OPS, program)
 
 
-def _decode_bpf(options: Options) -> Match | None:
+def _decode_bpf(options: Options, _protocol: int) -> Match | None:
     known = {_BPF_ACT, _BPF_CLASSID, _OPS_LEN, _OPS, _BPF_GEN}
     if not options.keys() <= known or _OPS not in options:
         return None
@@ -108,11 +116,24 @@ def _bpf_program(data: bytes) -> BpfMatch | None:
         return None  # an operation that no program of ours has
 
 
-_NAMES: Mapping[type, str] = {U32Match: "u32", BpfMatch: "bpf"}
+def _encode_flower(match: Match, protocol: int) -> bytes:
+    assert isinstance(match, FlowerMatch)
+    return encode_flower(match, protocol)
+
+
+_NAMES: Mapping[type, str] = {U32Match: "u32", FlowerMatch: "flower", BpfMatch: "bpf"}
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("u32", _ACT, _CLASSID, _encode_u32, _decode_u32, _is_u32_table),
+        Kind(
+            "flower",
+            FLOWER_ACT,
+            FLOWER_CLASSID,
+            _encode_flower,
+            decode_flower,
+            lambda _: False,
+        ),
         Kind("bpf", _BPF_ACT, _BPF_CLASSID, _encode_bpf, _decode_bpf, lambda _: False),
     )
 }

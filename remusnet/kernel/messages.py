@@ -184,7 +184,7 @@ def _(operation: AddFilter, index: Index) -> bytes:
     body = (
         _at_ingress(operation, index, filter_info(what.pref, what.protocol))
         + text_attribute(TCA_KIND, kind.name)
-        + nested(TCA_OPTIONS, then, kind.encode(what.match))
+        + nested(TCA_OPTIONS, then, kind.encode(what.match, what.protocol))
     )
     return message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, body)
 
