@@ -194,12 +194,13 @@ def _missing_before(
     Sequence numbers tell of those that were sent. Where playing started anew (``rhythm`` changes)
     and came later than timestamps say, nobody sent anything in between: that counts too.
     """
-    skipped = np.diff(number) - 1
+    lost_ns = np.maximum(np.diff(number) - 1, 0) * ptime_ns
     passed_ns = np.diff(play_ns)
+    stalled_ns = np.maximum(passed_ns - np.diff(media_ns), 0)
     # Timestamps may begin anew too: never more silence than time has passed.
-    stalled_ns = np.clip(passed_ns - np.diff(media_ns), 0, np.maximum(passed_ns - ptime_ns, 0))
-    stalled = np.where(np.diff(rhythm) > 0, stalled_ns, 0)
-    missing = np.maximum(skipped, 0) + np.rint(stalled / ptime_ns).astype(np.int64)
+    silent_ns = np.minimum(lost_ns + stalled_ns, np.maximum(passed_ns - ptime_ns, 0))
+    missing_ns = np.where(np.diff(rhythm) > 0, silent_ns, lost_ns)
+    missing = np.rint(missing_ns / ptime_ns).astype(np.int64)
     return np.concatenate([np.zeros(1, np.int64), missing])
 
 
