@@ -21,10 +21,9 @@ _NETWORK = 14
 def kinds_of(classification: Classification, frame: bytes) -> set[Beyond]:
     """The kinds among ``classification.beyond`` that ``frame`` is of."""
     headers = dissect(frame)
-    if headers.tags:
-        return {Beyond.ALL_TAGS}.intersection(classification.beyond)
-    if headers.link is Link.LLC:
-        return {Beyond.LLC}.intersection(classification.beyond)
+    by_link = {Beyond.ALL_TAGS: headers.tags > 0, Beyond.LLC: headers.link is Link.LLC}
+    if any(by_link.values()):
+        return {kind for kind, is_so in by_link.items() if is_so and kind in classification.beyond}
     found = {kind for kind in classification.beyond if kind in _IS and _IS[kind](headers, frame)}
     if Beyond.OTHER_ETHERTYPES in classification.beyond:
         known = {ARP_ETHERTYPE}
