@@ -13,6 +13,7 @@ is in milliseconds, whatever the clock rate; the RFC's own unit is the timestamp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -92,10 +93,10 @@ def jitter_summary(series_ms: Float64s) -> Jitter:
     return Jitter(float(series_ms[1:].mean()), float(series_ms[1:].max()))
 
 
-def smoothed(values: Float64s, gain: float = GAIN) -> Float64s:
-    """J of the recurrence above for ``values`` = |D|, with J = 0 before the first; float64[n].
+def smoothed(values: Float64s, gain: float = GAIN, before: float = 0.0) -> Float64s:
+    """J of the recurrence above for ``values`` = |D|, with J = ``before`` the first; float64[n].
 
-    With another ``gain`` (0 < gain < 1) it is the same filter with another memory.
+    So a long series can be smoothed in pieces. With another ``gain`` (0 < gain < 1) it is the same filter with another memory.
 
     The recurrence needs its last result at every step, so plain Python takes 250 ns a packet. Here
     a block of packets is one row, and a triangular matrix of the filter's weights smooths all
@@ -106,15 +107,20 @@ def smoothed(values: Float64s, gain: float = GAIN) -> Float64s:
     if len(values) == 0:
         return np.zeros(0)
     keep = 1 - gain
-    at = np.arange(_BLOCK)
-    age = at[None, :] - at[:, None]
-    weights = np.where(age >= 0, gain * keep ** np.maximum(age, 0), 0.0)
     padded = np.concatenate([values, np.zeros(-len(values) % _BLOCK)])
-    rows: Float64s = padded.reshape(-1, _BLOCK) @ weights
+    rows: Float64s = padded.reshape(-1, _BLOCK) @ _weights(gain)
 
-    carry, carries = 0.0, [0.0]
+    carry, carries = before, [before]
     for last in rows[:-1, -1].tolist():
         carry = carry * keep**_BLOCK + last
         carries.append(carry)
-    rows += np.array(carries)[:, None] * keep ** (at + 1)
+    rows += np.array(carries)[:, None] * keep ** (np.arange(_BLOCK) + 1)
     return rows.reshape(-1)[: len(values)]
+
+
+@cache
+def _weights(gain: float) -> Float64s:
+    """What value i adds to the estimate after value j of one block: float64[_BLOCK, _BLOCK]."""
+    at = np.arange(_BLOCK)
+    age = at[None, :] - at[:, None]
+    return np.where(age >= 0, gain * (1 - gain) ** np.maximum(age, 0), 0.0)
