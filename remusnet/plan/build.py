@@ -19,7 +19,7 @@ CLASSIFIERS: dict[str, Callable[[Policy], Classification]] = {
     "bpf": compile_bpf,
     "flower": compile_flower,
 }
-"""Back ends by the name that ``--classifier`` takes."""
+"""Back ends by the name that ``--classifier`` takes, the cheapest first."""
 
 LARGEST_FRAME = 65536 + 14
 """A GSO frame of 64 KiB and its Ethernet header: a plug that can't take one holds nothing back."""
