@@ -39,8 +39,10 @@ CASES: list[tuple[Match, str, dict[str, object]]] = [
             source_port=(1024, 0xFC00),
             destination_port=(53, 0xFFFF),
         ),
-        "flower ip_proto 0x11 ip_tos 0xb8/0xfc ip_flags nofrag src_ip 10.0.0.0/8 "
-        "dst_ip 192.0.2.1/32 src_port 1024/0xfc00 dst_port 53/0xffff",
+        (
+            "flower ip_proto 0x11 ip_tos 0xb8/0xfc ip_flags nofrag src_ip 10.0.0.0/8 "
+            "dst_ip 192.0.2.1/32 src_port 1024/0xfc00 dst_port 53/0xffff"
+        ),
         {
             "classifier": "flower",
             "keys": {
