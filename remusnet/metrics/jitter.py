@@ -96,7 +96,8 @@ def jitter_summary(series_ms: Float64s) -> Jitter:
 def smoothed(values: Float64s, gain: float = GAIN, before: float = 0.0) -> Float64s:
     """J of the recurrence above for ``values`` = |D|, with J = ``before`` the first; float64[n].
 
-    So a long series can be smoothed in pieces. With another ``gain`` (0 < gain < 1) it is the same filter with another memory.
+    So a long series can be smoothed in pieces. With another ``gain`` (0 < gain < 1) it is the same
+    filter with another memory.
 
     The recurrence needs its last result at every step, so plain Python takes 250 ns a packet. Here
     a block of packets is one row, and a triangular matrix of the filter's weights smooths all
