@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from ipaddress import ip_network
 from random import Random
 
@@ -159,9 +160,19 @@ def test_a_hold_by_ports_takes_the_later_fragments_that_a_later_rule_would_let_p
         (BYPASS, Match(fragment=frozenset({Fragment.LATER}))),
     )
     classification = compile_u32(tested)
-    frame = build(Random(1), "plain", "ipv4-later", "udp").frame
-    assert Machine(classification.filters).verdict(frame) is HOLD
+    machine = Machine(classification.filters)
+    for seed in range(30):
+        assert machine.verdict(build(Random(seed), "plain", "ipv4-later", "udp").frame) is HOLD
     assert Beyond.LATER_FRAGMENTS in classification.beyond
+
+
+def test_a_policy_that_lets_fragments_alone_pass_names_those_of_ipv6() -> None:
+    """They have an extension header, so that no filter for IPv6 is there at all."""
+    classification = compile_u32(policy((BYPASS, Match(fragment=frozenset({Fragment.FIRST})))))
+    frame = build(Random(1), "plain", "ipv6-first", "udp").frame
+    assert classify(classification.policy, frame).verdict is BYPASS
+    assert Machine(classification.filters).verdict(frame) is HOLD
+    assert kinds_of(classification, frame) == {Beyond.IPV6_EXTENSIONS}
 
 
 @pytest.mark.parametrize("number", [3, 4, 0x05DC, 0x8100, 0x88A8, 0x9100])
@@ -182,6 +193,70 @@ def test_a_class_that_may_be_shorter_passes_beside_one_that_may_not() -> None:
         data = layers.udp(rng, layers.dtls(rng, 16), sport=5004, dport=5006)
         frame = layers.ethernet(rng, layers.IPV4, layers.ipv4(rng, UDP, data))
         assert machine.verdict(frame) is BYPASS
+
+
+def _media(version: int, first: bytes, payload: int, udp: int, ip: int) -> bytes:
+    """A datagram with ``payload`` bytes; its length fields speak of ``udp`` and ``ip`` bytes."""
+    rng = Random(payload)
+    data = (first + rng.randbytes(payload))[:payload]
+    datagram = layers.udp(rng, data, sport=5004, dport=5006, length=8 + udp)
+    if version == 4:
+        packet = layers.ipv4(rng, UDP, datagram, total=28 + ip)
+    else:
+        packet = layers.ipv6(rng, UDP, datagram, length=8 + ip)
+    return layers.ethernet(rng, layers.IPV4 if version == 4 else layers.IPV6, packet)
+
+
+_FIRST = {
+    PayloadClass.RTP: (b"\x80\x00", 12),
+    PayloadClass.RTCP: (b"\x80\xc8", 8),
+    PayloadClass.STUN: (b"\x00\x01\x00\x00\x21\x12\xa4\x42", 20),
+    PayloadClass.DTLS: (b"\x16\xfe", 13),
+    PayloadClass.TURN: (b"\x40\x00", 4),
+}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("kind", PayloadClass)
+def test_a_length_of_one_byte_less_than_media_has_is_held(kind: PayloadClass, version: int) -> None:
+    """Whichever of the three says so: UDP's, that of IP, or what is there."""
+    first, least = _FIRST[kind]
+    machine = Machine(compile_u32(policy((BYPASS, Match(payload=frozenset({kind}))))).filters)
+    for payload, udp, ip in itertools.product((least - 1, least, 20), repeat=3):
+        frame = _media(version, first, payload, udp, ip)
+        if min(payload, udp, ip) < least:
+            assert machine.verdict(frame) is HOLD, (payload, udp, ip)
+        elif payload == 20:  # u32 asks for whole words, and DTLS begins with 13 bytes
+            assert machine.verdict(frame) is BYPASS, (udp, ip)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_classes_pass_alone_and_together_by_their_first_two_bytes(version: int) -> None:
+    """All 31 sets of classes on each value around which RFC 7983 and RFC 5761 draw a line."""
+    limits = (0, 3, 4, 19, 20, 63, 64, 79, 80, 127, 128, 191, 192, 223, 224, 255)
+    cookie = b"\x00\x00\x21\x12\xa4\x42"
+    frames = [
+        _media(version, bytes(two) + cookie, 20, 20, 20)
+        for two in itertools.product(limits, repeat=2)
+    ]
+    for size in range(1, 6):
+        for kinds in itertools.combinations(PayloadClass, size):
+            tested = policy((BYPASS, Match(payload=frozenset(kinds))))
+            machine = Machine(compile_u32(tested).filters)
+            for frame in frames:
+                assert machine.verdict(frame) is classify(tested, frame).verdict, frame.hex()
+
+
+def test_what_only_looks_like_media_is_named_where_a_rule_holds_media() -> None:
+    classification = compile_u32(
+        policy((HOLD, Match(payload=frozenset({PayloadClass.RTP}))), default=BYPASS)
+    )
+    rng = Random(3)
+    data = layers.udp(rng, layers.rtp(rng, 20), sport=5004, dport=4500)  # a tunnel's port
+    frame = layers.ethernet(rng, layers.IPV4, layers.ipv4(rng, UDP, data))
+    assert classify(classification.policy, frame).verdict is BYPASS
+    assert Machine(classification.filters).verdict(frame) is HOLD
+    assert kinds_of(classification, frame) == {Beyond.LOOKALIKES}
 
 
 def _leaks(tested: Policy) -> bool:
@@ -253,6 +328,14 @@ def test_a_preference_has_one_protocol_and_no_filter_twice(preset: Policy) -> No
     protocols = {(each.pref, each.protocol) for each in filters}
     assert len(protocols) == len({pref for pref, _ in protocols})
     assert len({(each.pref, each.match) for each in filters}) == len(filters)
+
+
+@given(policies())
+@settings(max_examples=30)
+def test_no_preference_but_the_last_ends_in_a_hold(drawn: Policy) -> None:
+    """It would cost time on every frame, and decide what the last filter decides as well."""
+    ends = {each.pref: each for each in compile_u32(drawn).filters}
+    assert {each.verdict for pref, each in ends.items() if pref != LAST_PREF} <= {BYPASS}
 
 
 def test_comments_say_in_words_what_a_filter_looks_for() -> None:
