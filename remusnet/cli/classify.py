@@ -6,8 +6,8 @@ import json
 
 import click
 
+from remusnet.cli._capture import read_frames
 from remusnet.cli._options import policy_option
-from remusnet.cli.names import PROGRAM
 from remusnet.policy import Policy
 
 
@@ -27,14 +27,10 @@ def command(capture: str, policies: tuple[Policy, ...], packets: bool, as_json: 
     remusnet classify call.pcap --policy tcp-only --policy real-time
     tcpdump -i vif1.0 -w - | remusnet classify - --packets --json
     """
-    from remusnet.capture import read
     from remusnet.metrics.survey import survey
     from remusnet.report.classification import packet_lines, survey_json, survey_view
 
-    recording = read(capture)
-    for warning in recording.warnings:
-        click.echo(f"{PROGRAM}: warning: {warning}", err=True)
-    surveys, judgements = survey(recording.frames, policies)
+    surveys, judgements = survey(read_frames(capture).frames, policies)
     if packets:
         for line in packet_lines(judgements, as_json=as_json):
             click.echo(line)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._capture import read_frames
 from remusnet.cli._options import PolicyType
 from remusnet.cli._quantities import DURATION, RATE, SIZE
-from remusnet.cli.names import PROGRAM
 from remusnet.errors import InvalidInput, quoted
 from remusnet.policy import PRESETS, Policy
 
@@ -108,7 +108,7 @@ def command(
     remusnet simulate --capture call.pcap --interval 400ms
     remusnet simulate --capture call.pcap --policy tcp-only --pause 0ms --out released.pcap
     """
-    from remusnet.capture import read, write
+    from remusnet.capture import write
     from remusnet.emulator.simulation import simulate
     from remusnet.plan.limits import plug_limit
     from remusnet.schedule import Schedule, ScheduleKind
@@ -116,9 +116,7 @@ def command(
     policies = policies or tuple(PRESETS.values())
     times = Schedule(interval, pause, commit_delay, ScheduleKind(schedule))
     files = _files(out, capture, policies)
-    recording = read(capture)
-    for warning in recording.warnings:
-        click.echo(f"{PROGRAM}: warning: {warning}", err=True)
+    recording = read_frames(capture)
     simulation = simulate(
         recording.frames,
         policies,

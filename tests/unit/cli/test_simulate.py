@@ -183,7 +183,7 @@ def test_an_empty_capture_is_refused(simulate: Simulate, tmp_path: Path) -> None
     path = tmp_path / "empty.pcap"
     capture.write(path, Frames.of([]))
     code, _, err = simulate("--capture", path)
-    assert (code, err) == (2, "remusnet: error: no guest traffic: there are no frames\n")
+    assert (code, err) == (2, f"remusnet: error: no frames: {str(path)!r}\n")
 
 
 def test_a_damaged_time_does_not_fill_the_memory(simulate: Simulate, tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Reading the capture that a command is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from remusnet.cli.names import PROGRAM
+from remusnet.errors import InvalidInput, quoted
+
+if TYPE_CHECKING:
+    from remusnet.capture import Capture
+
+
+def read_frames(source: str) -> Capture:
+    """The capture ``source``, with its warnings on standard error.
+
+    Raises InvalidInput as `remusnet.capture.read` does, and where there is no frame in it.
+    """
+    from remusnet.capture import read
+
+    recording = read(source)
+    if not len(recording.frames):
+        # Damage before the first frame is told once: it is why there are none.
+        why = recording.warnings[0] if recording.warnings else quoted(recording.name)
+        raise InvalidInput(f"no frames: {why}")
+    for warning in recording.warnings:
+        click.echo(f"{PROGRAM}: warning: {warning}", err=True)
+    return recording
