@@ -239,6 +239,7 @@ def test_classes_pass_alone_and_together_by_their_first_two_bytes(version: int) 
         _media(version, bytes(two) + cookie, 20, 20, 20)
         for two in itertools.product(limits, repeat=2)
     ]
+    frames += [_media(version, bytes((first, 1)), 20, 20, 20) for first in (0, 3)]  # no cookie
     for size in range(1, 6):
         for kinds in itertools.combinations(PayloadClass, size):
             tested = policy((BYPASS, Match(payload=frozenset(kinds))))
