@@ -37,9 +37,9 @@ class StreamSummary:
 
     ``packets``: how many came, copies included; ``first_ns`` and ``last_ns``: when, the first and
     the last (None where none came). ``jitter_ms``: mean and largest of packets 2..n.
-    ``interarrival_ms``: gaps between neighbours. ``bursts``: see `burst_sizes`. ``ptime_ms``: the median timestamp step of
-    consecutive packets, None where there is none. ``payload_types``: in order of appearance.
-    ``notes``: what to know before trusting the numbers.
+    ``interarrival_ms``: gaps between neighbours. ``bursts``: see `burst_sizes`. ``ptime_ms``: the
+    median timestamp step of consecutive packets, None where there is none. ``payload_types``: in
+    order of appearance. ``notes``: what to know before trusting the numbers.
     """
 
     ssrc: int
