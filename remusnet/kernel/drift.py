@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from remusnet.classify.filters import protocol_name
-from remusnet.kernel.changes import Wanted
 from remusnet.kernel.ownership import (
     BANKS,
     GUARD_PREF,
@@ -18,6 +17,7 @@ from remusnet.kernel.ownership import (
 )
 from remusnet.kernel.receipt import Phase, Receipt
 from remusnet.kernel.state import Seen, SeenFilter
+from remusnet.kernel.wanted import Wanted, in_bank
 from remusnet.plan.outcome import Difference
 from remusnet.plan.selectors import selector_words
 from remusnet.policy.verdict import Verdict
@@ -70,34 +70,26 @@ def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
     own = own_filters(filters)
     device = seen.devices.get(receipt.buffer)
     target = device.index if device else 0
-    if not _is_in_one_bank(receipt, vif, seen, own, target):
-        yield from _filters(receipt, vif, seen, own, target)
+    wanted, shared = Wanted(receipt.plan()), is_shared(vif, seen, receipt)
+    bank = wanted.complete(own, target, shared=shared)
+    if bank is None or len(in_bank(own, bank)) != len(own):
+        candidates = [wanted.shown(each, shared=shared) for each in BANKS]
+        yield from _filters(receipt, vif, candidates, own, target)
     for each in foreign_filters(filters):
         yield Difference(vif, "filter", "none but remusnet's", str(each))
 
 
-def _wanted(
-    receipt: Receipt, vif: str, seen: Seen, bank: int, target: int
-) -> tuple[SeenFilter, ...]:
-    shared = is_shared(vif, seen, receipt)
-    return Wanted(receipt.plan()).filters(bank, target, shared=shared)
-
-
-def _is_in_one_bank(
-    receipt: Receipt, vif: str, seen: Seen, own: tuple[SeenFilter, ...], target: int
-) -> bool:
-    second = bool(own) and own[-1].pref >= BANKS[1]
-    return own == _wanted(receipt, vif, seen, BANKS[second], target)
-
-
 def _filters(
-    receipt: Receipt, vif: str, seen: Seen, own: tuple[SeenFilter, ...], target: int
+    receipt: Receipt,
+    vif: str,
+    candidates: Sequence[tuple[SeenFilter, ...]],
+    own: tuple[SeenFilter, ...],
+    target: int,
 ) -> Iterator[Difference]:
     """Compares with the bank that has more in common with the receipt; the rest is beyond it."""
     if not own:
         yield Difference(vif, "filters", f"policy {receipt.policy_name}", "none: all bypasses")
         return
-    candidates = [_wanted(receipt, vif, seen, bank, target) for bank in BANKS]
     wanted = max(candidates, key=lambda each: sum((_count(each) & _count(own)).values()))
     for each in (_count(wanted) - _count(own)).elements():
         yield Difference(vif, "filter", _words(each), "none")

@@ -39,6 +39,8 @@ _DONE = b"\0\0\0\0"
 _RECEIVE_BUFFER = 1 << 20
 # An acknowledgement is two headers, an errno and a sentence.
 _LARGEST_ANSWER = 4096
+# The kernel fills at most 32 KiB of a dump at once (netlink_dump, net/netlink/af_netlink.c).
+_LARGEST_DATAGRAM = 1 << 16
 _MOST_BYTES_A_SEND = 1 << 16
 _DUMP_ATTEMPTS = 5
 
@@ -104,6 +106,7 @@ class Netlink:
         self._socket.bind((0, 0))
         self._sequence = 0
         self._answer = bytearray(_LARGEST_ANSWER)
+        self._received = memoryview(bytearray(_LARGEST_DATAGRAM))
 
     def __enter__(self) -> Netlink:
         return self
@@ -211,7 +214,8 @@ class Netlink:
                 found.append((kind, payload))
 
     def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
-        data = self._socket.recv(_RECEIVE_BUFFER)
+        size = self._socket.recv_into(self._received)
+        data = bytes(self._received[:size])
         at = 0
         while at + _HEADER.size <= len(data):
             length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)

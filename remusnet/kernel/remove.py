@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from remusnet.classify.filters import LAST_PREF
 from remusnet.errors import Conflict
 from remusnet.kernel.drivers import refuse_driven
 from remusnet.kernel.execute import Executor
@@ -15,6 +16,8 @@ from remusnet.kernel.locks import change_lock, forget_driver
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import (
+    BANKS,
+    GUARD_PREF,
     check_root,
     foreign_filters,
     is_shared,
@@ -37,6 +40,8 @@ from remusnet.plan.operations import (
     ReleasePlug,
 )
 from remusnet.plan.outcome import Removed
+
+_HOLD_EVERY_FRAME = (GUARD_PREF, *(LAST_PREF + bank for bank in BANKS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +175,11 @@ def _filters(vif: str, found: Found, seen: Seen) -> Iterator[Operation]:
     if not shared and not foreign and (own or found.receipt is not None):
         yield DeleteIngress(vif)
         return
-    places = sorted({(each.pref, each.protocol) for each in own})
+    # Reversed: no bypass is left without what subtracts from it. What holds every frame goes last.
+    places = sorted(
+        {(each.pref, each.protocol) for each in own},
+        key=lambda place: (place[0] in _HOLD_EVERY_FRAME, -place[0]),
+    )
     for each in foreign:
         if (each.pref, each.protocol) in places:
             raise Conflict(

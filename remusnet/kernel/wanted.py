@@ -1,0 +1,77 @@
+"""How a plan's filters should look in the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remusnet.classify.filters import Filter
+from remusnet.kernel.matches import canonical, kind_of
+from remusnet.kernel.ownership import BANKS
+from remusnet.kernel.state import SeenFilter
+from remusnet.plan.operations import COOKIE, SHARED_COOKIE
+from remusnet.plan.plan import Plan
+from remusnet.policy.verdict import Verdict
+
+
+class Wanted:
+    """The filters of ``plan`` as each of its vifs should have them, worked out once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._added: dict[int, tuple[Filter, ...]] = {}
+        self._shown: dict[tuple[int, bool], tuple[SeenFilter, ...]] = {}
+
+    def added(self, bank: int) -> tuple[Filter, ...]:
+        """In the order in which they are added where nothing is: what holds every frame first."""
+        if bank not in self._added:
+            self._added[bank] = self._plan.filters(bank)
+        return self._added[bank]
+
+    def asked(self, bank: int) -> tuple[Filter, ...]:
+        """In the order in which the kernel asks them."""
+        return tuple(sorted(self.added(bank), key=lambda each: each.pref))
+
+    def shown(self, bank: int, *, shared: bool) -> tuple[SeenFilter, ...]:
+        """As the kernel should show them, but for the device that they redirect to."""
+        key = (bank, shared)
+        if key not in self._shown:
+            cookie = bytes.fromhex(SHARED_COOKIE if shared else COOKIE)
+            self._shown[key] = tuple(
+                SeenFilter(
+                    kind_of(each.match).name,
+                    each.pref,
+                    each.protocol,
+                    canonical(each),
+                    each.verdict,
+                    cookie=cookie if each.verdict is Verdict.HOLD else b"",
+                )
+                for each in self.asked(bank)
+            )
+        return self._shown[key]
+
+    def complete(self, own: Sequence[SeenFilter], target: int, *, shared: bool) -> int | None:
+        """The bank in which ``own`` is all of the plan, redirecting to device ``target``, if any.
+
+        Filters in other banks are not looked at.
+        """
+        for bank in BANKS:
+            wanted = self.shown(bank, shared=shared)
+            there = in_bank(own, bank)
+            if len(there) == len(wanted) and all(map(_same, there, wanted)):
+                if all(each.target == target for each in there if each.verdict is Verdict.HOLD):
+                    return bank
+        return None
+
+
+def in_bank(own: Sequence[SeenFilter], bank: int) -> tuple[SeenFilter, ...]:
+    """Those of a vif's filters whose preference is one of ``bank``."""
+    low, high = (BANKS[1], 1 << 16) if bank else (2, BANKS[1])
+    return tuple(each for each in own if low <= each.pref < high)
+
+
+def _same(one: SeenFilter, other: SeenFilter) -> bool:
+    return _key(one) == _key(other)
+
+
+def _key(each: SeenFilter) -> tuple[object, ...]:
+    return each.pref, each.protocol, each.match, each.verdict, each.cookie, each.kind

@@ -1,0 +1,206 @@
+"""What tests of apply and remove share: plans, looks at the kernel, and a kernel that fails."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from remusnet.kernel.apply import apply
+from remusnet.kernel.netlink import Answer, Netlink
+from remusnet.kernel.observe import observe
+from remusnet.kernel.remove import remove
+from remusnet.kernel.verify import verify
+from remusnet.plan.build import CLASSIFIERS, build_plan
+from remusnet.plan.outcome import Applied, Removed, Verified
+from remusnet.plan.plan import Plan
+from remusnet.policy import PRESETS
+from tests.kernel.lab.bed import VIF, Bed
+
+RATE, INTERVAL_NS = 10**9, 200_000_000
+BUFFER = "ifb-1.0"
+LIMIT = 10_000_000
+
+EACH = [(policy, classifier) for policy in PRESETS for classifier in CLASSIFIERS]
+"""Every shipped policy in the words of every classifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Dom0 of a test bed, and a run directory of its own."""
+
+    bed: Bed
+    run_dir: Path
+
+    def plan(
+        self,
+        policy: str = "tcp-only",
+        classifier: str = "u32",
+        *,
+        vifs: Sequence[str] = (VIF,),
+        buffer: str | None = None,
+        limit: int = LIMIT,
+    ) -> Plan:
+        """A plan of a shipped policy."""
+        return build_plan(
+            vifs,
+            PRESETS[policy],
+            classifier=classifier,
+            buffer=buffer,
+            rate=RATE,
+            interval_ns=INTERVAL_NS,
+            limit=limit,
+        )
+
+    def apply(self, plan: Plan, netlink: Netlink | None = None) -> Applied:
+        """Applies in Dom0."""
+        with self.bed.dom0.entered():
+            return apply(
+                plan, rate=RATE, interval_ns=INTERVAL_NS, run_dir=self.run_dir, netlink=netlink
+            )
+
+    def remove(
+        self,
+        *vifs: str,
+        force: bool = False,
+        drop: bool = False,
+        netlink: Netlink | None = None,
+    ) -> Removed:
+        """Removes in Dom0."""
+        with self.bed.dom0.entered():
+            return remove(
+                vifs or (VIF,), run_dir=self.run_dir, force=force, drop=drop, netlink=netlink
+            )
+
+    def verify(self, *vifs: str) -> tuple[Verified, ...]:
+        """Verifies in Dom0."""
+        with self.bed.dom0.entered():
+            return verify(vifs, run_dir=self.run_dir)[0]
+
+    def agrees(self) -> bool:
+        """Whether something is protected, and all of it is as applied."""
+        found = self.verify()
+        return bool(found) and all(each.agrees for each in found)
+
+    def looks(self) -> dict[str, object]:
+        """All that Dom0 has of devices, qdiscs and filters; numbers of devices as names."""
+        with self.bed.dom0.entered(), Netlink() as netlink:
+            seen = observe(netlink)
+        names = {each.index: each.name for each in seen.devices.values()}
+        return {
+            "devices": {n: (d.kind, d.alias, d.up) for n, d in seen.devices.items()},
+            "roots": {names[i]: q.kind for i, q in seen.roots.items() if q.handle},
+            "ingress": {names[i]: q.kind for i, q in seen.ingress.items()},
+            "filters": {
+                vif: [(replace(f, target=0), names.get(f.target)) for f in filters]
+                for vif, filters in seen.filters.items()
+            },
+        }
+
+    def files(self) -> set[str]:
+        """What is in the run directory beside the lock."""
+        return {path.name for path in self.run_dir.glob("*")} - {"lock"}
+
+    def shown(self) -> str:
+        """What ``ip`` and ``tc`` say of buffer device and vif, numbers that come by chance left out."""
+        dom0 = self.bed.dom0
+        texts = [
+            dom0.ip(f"-d link show {BUFFER}"),
+            dom0.tc(f"qdisc show dev {BUFFER}"),
+            dom0.tc(f"qdisc show dev {VIF}"),
+            dom0.tc(f"filter show dev {VIF} parent ffff:"),
+        ]
+        text = "\n".join(texts)
+        text = re.sub(r"(?m)^\d+: ", "", text)
+        text = re.sub(r"link/ether \S+", "", text)
+        text = re.sub(r"\tindex \d+ ref", "\tindex N ref", text)
+        return re.sub(r"qdisc plug \w+:", "qdisc plug N:", text)
+
+
+class FailingNetlink(Netlink):
+    """The kernel fails once: ``fault`` answers the message number ``at`` (from 1) in its place.
+
+    ``fault`` gets a function that sends the message after all. ``sent``: how many have been sent.
+    """
+
+    def __init__(self, at: int, fault: Callable[[Callable[[], Answer]], Answer]) -> None:
+        super().__init__()
+        self._at = at
+        self._fault = fault
+        self.sent = 0
+
+    def ask(self, messages: Sequence[bytes]) -> list[Answer]:
+        """One by one, so that a fault can come between two messages of a batch."""
+        return [self._one(each) for each in messages]
+
+    def _one(self, request: bytes) -> Answer:
+        def send() -> Answer:
+            return super(FailingNetlink, self).ask([request])[0]
+
+        self.sent += 1
+        return self._fault(send) if self.sent == self._at else send()
+
+
+def refusing(number: int) -> Callable[[Callable[[], Answer]], Answer]:
+    """A fault: the kernel does not do it, and answers with this errno."""
+    return lambda _send: Answer(number, "injected")
+
+
+def dying(send: Callable[[], Answer]) -> Answer:
+    """A fault: the kernel does it, and the process is gone as after ``kill -9``."""
+    send()
+    os._exit(_DIED)
+
+
+class Killed(BaseException):
+    """Stands for ``kill -9`` where a child process for each point would take too long."""
+
+
+def stopping(send: Callable[[], Answer]) -> Answer:
+    """A fault: the kernel does it, and nothing comes after that (see `killed`)."""
+    send()
+    raise Killed
+
+
+_DIED = 77
+
+
+def dies(run: Callable[[], object]) -> bool:
+    """Runs it in a child process; whether that died of `dying`, instead of coming to its end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            run()
+        except BaseException:  # noqa: BLE001 - the child must not go on as a second pytest
+            os._exit(1)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, _DIED), "the child failed by itself"
+    return status == _DIED
+
+
+def killed(run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Runs it; whether `stopping` has ended it. As after a kill, nothing is taken back."""
+    with monkeypatch.context() as patch:
+        patch.setattr("remusnet.kernel.apply._take_back", lambda *_: None)
+        try:
+            run()
+        except Killed:
+            return True
+    return False
+
+
+@contextmanager
+def failing(
+    site: Site, at: int, fault: Callable[[Callable[[], Answer]], Answer]
+) -> Iterator[FailingNetlink]:
+    """A socket of Dom0 to give to apply or remove."""
+    with site.bed.dom0.entered():
+        netlink = FailingNetlink(at, fault)
+    with netlink:
+        yield netlink
