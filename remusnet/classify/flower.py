@@ -44,8 +44,9 @@ from remusnet.policy.match import (
     Link,
     Match,
 )
-from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
+from remusnet.policy.words import describe
 
 MOST_FILTERS = 2048
 """As u32: flower itself has no limit, but each filter costs a message at every change."""
@@ -99,9 +100,12 @@ def _packets(policy: Policy, version: int, prefs: Iterator[int]) -> Iterator[Fil
 
     Within a preference flower asks in no order, so each rule has one of its own.
     """
-    rules = [*policy.rules, Rule("all-others", policy.default, Match())]
-    found = [(rule, alternatives(rule.match, version, rule.verdict)) for rule in rules]
-    while found and (found[-1][0].verdict is Verdict.HOLD or not found[-1][1]):
+    rules = [(f"rule {each.name}", each.verdict, each.match) for each in policy.rules]
+    rules.append(("default", policy.default, Match()))
+    found = [
+        (origin, verdict, alternatives(match, version, verdict)) for origin, verdict, match in rules
+    ]
+    while found and (found[-1][1] is Verdict.HOLD or not found[-1][2]):
         found.pop()  # the last filter of all holds what is left
     if not found:
         return
@@ -110,14 +114,21 @@ def _packets(policy: Policy, version: int, prefs: Iterator[int]) -> Iterator[Fil
         comment = f"IPv{version}: hold what flower can not judge: {what}"
         yield Filter(pref, ethertype, U32Match((key,)), Verdict.HOLD, comment)
     decided: set[FlowerMatch] = set()
-    for rule, matches in found:
+    for origin, verdict, matches in found:
         # What an earlier rule has taken needs no filter.
         fresh = [match for match in matches if match not in decided]
         decided |= set(fresh)
         pref = next(prefs) if fresh else 0
         for match in fresh:
-            comment = f"IPv{version}: {rule.name}: {rule.verdict}"
-            yield Filter(pref, ethertype, match, rule.verdict, comment)
+            comment = f"IPv{version}: {verdict} {_packets_of(match)} ({origin})"
+            yield Filter(pref, ethertype, match, verdict, comment)
+
+
+def _packets_of(match: FlowerMatch) -> str:
+    """``UDP``, for a comment: the keys beside it say the rest."""
+    if match.ip_proto is None:
+        return "packets"
+    return describe(Match(protocol=frozenset({match.ip_proto})))
 
 
 def _guards(version: int) -> Iterator[tuple[U32Key, str]]:

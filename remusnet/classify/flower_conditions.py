@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from ipaddress import IPv4Network, IPv6Network
 from itertools import product
+from math import prod
 
 from remusnet.classify.filters import FlowerMatch
 from remusnet.classify.headers import EXTENSION_HEADERS
 from remusnet.classify.u32_conditions import prefixes
+from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ICMP,
     ICMPV6,
@@ -42,6 +44,9 @@ LISTED = frozenset(PROTOCOLS.values()) - _NEVER_LISTED
 WITH_PORTS = frozenset({TCP, UDP, PROTOCOLS["sctp"]})
 ICMP_OF = {4: ICMP, 6: ICMPV6}
 
+MOST_COMBINATIONS = 10_000
+"""Of the conditions of one rule; many may contradict each other, and take time all the same."""
+
 TRUE = (FlowerMatch(),)
 FALSE: tuple[FlowerMatch, ...] = ()
 _PORT_ZERO = (0, 0xFFFF)
@@ -51,12 +56,18 @@ _NO_PORTS = FlowerMatch(source_port=_PORT_ZERO, destination_port=_PORT_ZERO)
 def alternatives(match: Match, version: int, verdict: Verdict) -> tuple[FlowerMatch, ...]:
     """``match`` on untagged packets of IP ``version``, as any of these.
 
-    At least its packets for HOLD, at most for BYPASS.
+    At least its packets for HOLD, at most for BYPASS. Raises InvalidInput for too many of them.
     """
     bypass = verdict is Verdict.BYPASS
     conditions = list(_conditions(match, version, bypass))
     if bypass and match.protocol is None:
         conditions.append([FlowerMatch(ip_proto=number) for number in sorted(LISTED)])
+    combinations = prod(map(len, conditions))
+    if combinations > MOST_COMBINATIONS:
+        raise InvalidInput(
+            f"flower would need up to {combinations} filters for one rule, {MOST_COMBINATIONS} "
+            "are the most: use fewer ports, prefixes and code points"
+        )
     found: dict[FlowerMatch, None] = {}
     for chosen in product(*conditions):
         merged = _merged_all(chosen)

@@ -262,6 +262,14 @@ def test_too_many_filters_are_refused() -> None:
         compile_flower(policy((BYPASS, crowded)))
 
 
+def test_too_many_combinations_are_refused_before_they_take_time() -> None:
+    some = tuple(ip_network(f"10.{n >> 8}.{n & 255}.0/24") for n in range(1000))
+    with pytest.raises(InvalidInput, match="up to 2000000 filters for one rule"):
+        compile_flower(
+            policy((BYPASS, Match(source=some, address=some, protocol=frozenset({TCP}))))
+        )
+
+
 def test_too_many_rules_are_refused() -> None:
     """Each has a preference of its own, and one above all others holds the rest."""
     networks = (ip_network(f"10.{n >> 8}.{n & 255}.0/24") for n in range(1000))
