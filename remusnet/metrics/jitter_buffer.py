@@ -6,10 +6,10 @@ differences of transit count. A buffer works out its offset from packets that ha
 
 - `FixedBuffer`: the least transit of late plus a depth. Delay variation up to the depth is hidden,
   as with a phone that has learned how fast its path can be.
-- `AdaptiveBuffer`: mean transit plus four times its mean deviation, within bounds (Ramjee, Kurose,
-  Towsley, Schulzrinne: Adaptive playout mechanisms for packetized audio applications, INFOCOM 1994,
-  algorithm 1; here it adapts with every packet, as phones that stretch and squeeze speech do, and
-  with a memory of 64 packets instead of 500).
+- `AdaptiveBuffer`: the least transit plus the 97th percentile of what the last 256 packets took
+  beyond it, plus a margin: a histogram of recent delays and a high quantile of it is how WebRTC's
+  NetEq chooses its target too. It follows a pause that comes back in every epoch, where a mean
+  plus some deviations (Ramjee et al., INFOCOM 1994) would give each pause's first packet up.
 
 A listener who has heard nothing for `RESYNC_NS` has lost the rhythm: the next packet starts it
 anew, with an offset of its own. So an outage is heard once, whatever the sender's clock did in it.
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remusnet.frames import Int64s
-from remusnet.metrics.jitter import Float64s, smoothed
+from remusnet.metrics.jitter import Float64s
 from remusnet.metrics.percentiles import NS_PER_MS
 
 Bools = npt.NDArray[np.bool_]
@@ -33,8 +33,12 @@ RESYNC_NS = 500 * NS_PER_MS
 
 _BASE_PACKETS = 256
 """The least transit is that of the last 256 to 512 packets, 5 to 10 s of speech: clocks drift."""
-_ADAPTIVE_GAIN = 1 / 64
-_DEVIATIONS = 4
+_QUANTILE = 0.97
+_REMEMBERED = 256
+_STEP = 32
+"""An adaptive buffer thinks again every 32 packets, and in the first 32 it knows nothing."""
+_UNTIL_THEN_MS = 60.0
+_ROWS = 4096
 _FIRST_LOOK = 1024
 
 
@@ -60,14 +64,17 @@ class FixedBuffer:
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveBuffer:
-    """Follows the delay: at least ``least_ms`` and at most ``most_ms`` above the fastest packet."""
+    """Follows the delay: ``margin_ms`` beyond most recent packets, but no more than ``most_ms``.
 
-    least_ms: float = 20.0
+    Both are counted from the fastest packet.
+    """
+
+    margin_ms: float = 20.0
     most_ms: float = 200.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.least_ms <= self.most_ms:
-            raise ValueError(f"a buffer of {self.least_ms} to {self.most_ms} ms")
+        if not 0 <= self.margin_ms <= self.most_ms:
+            raise ValueError(f"a buffer of {self.margin_ms} to {self.most_ms} ms")
 
     @property
     def name(self) -> str:
@@ -76,12 +83,10 @@ class AdaptiveBuffer:
 
     def offsets(self, transit_ms: Float64s) -> Float64s:
         """The offset for each of n packets, in ms: float64[n]."""
-        first = transit_ms[0]
-        mean = first + smoothed(transit_ms - first, _ADAPTIVE_GAIN)
-        deviation = smoothed(np.abs(transit_ms - mean), _ADAPTIVE_GAIN)
         least = _least_of_late(transit_ms)
-        wanted: Float64s = mean + _DEVIATIONS * deviation
-        return wanted.clip(least + self.least_ms, least + self.most_ms)
+        usual = _recent_quantiles(transit_ms - least)
+        depth: Float64s = np.minimum(usual + self.margin_ms, self.most_ms)
+        return least + depth
 
 
 JitterBuffer = FixedBuffer | AdaptiveBuffer
@@ -152,3 +157,21 @@ def _least_of_late(transit_ms: Float64s) -> Float64s:
     before = np.concatenate([[np.inf], so_far[:-1, -1]])
     least: Float64s = np.minimum(so_far, before[:, None]).reshape(-1)[:count]
     return least
+
+
+def _recent_quantiles(beyond_ms: Float64s) -> Float64s:
+    """For each packet the `_QUANTILE` of the `_REMEMBERED` values before its step of `_STEP`."""
+    count = len(beyond_ms)
+    found = np.full(-(-count // _STEP), _UNTIL_THEN_MS)
+    young = _REMEMBERED // _STEP  # steps whose memory isn't full yet
+    for step in range(1, min(young, len(found))):
+        found[step] = np.quantile(beyond_ms[: step * _STEP], _QUANTILE, method="lower")
+    if len(found) > young:
+        full = np.lib.stride_tricks.sliding_window_view(beyond_ms, _REMEMBERED)[::_STEP]
+        full = full[: len(found) - young]
+        rank = int(_QUANTILE * (_REMEMBERED - 1))
+        # In pieces: partition() copies, and every packet is in eight of these rows.
+        for start in range(0, len(full), _ROWS):
+            rows = np.partition(full[start : start + _ROWS], rank, axis=1)
+            found[young + start : young + start + len(rows)] = rows[:, rank]
+    return np.repeat(found, _STEP)[:count]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER
 NS_PER_S = 1_000_000_000
 WINDOW_NS = 10 * NS_PER_S
 """The stretch of a call that is rated by itself: a second of silence in an hour is no bad call, but
-it is ten bad seconds."""
+it is ten bad seconds. Stretches overlap by half, so that no border cuts a short outage in two."""
 _NOT_SPEECH = ("CN", "telephone-event")
 LONGEST_GAP_NS = 60 * NS_PER_S
 """More silence than this is a call on hold, or a damaged time; no more than this is missing."""
@@ -220,39 +220,56 @@ def _losses(heard: int, gaps: Int64s) -> tuple[float, float]:
 
 def _windows(
     play_ns: Int64s, gaps: Int64s, gap_start_ns: Int64s, ptime_ns: int
-) -> list[tuple[int, Int64s]]:
-    """Heard packets and gaps of each window, if it has any; a gap is cut where a window ends.
+) -> Iterator[tuple[int, Int64s]]:
+    """Heard packets and gaps of each `WINDOW_NS`; a gap is cut where a window ends.
 
-    The last, unfinished window counts with the one before it.
+    Less than half a window at the end counts with the one before.
     """
-    begin_ns = int(play_ns.min())
-    end_ns = int(max(play_ns.max(), gap_start_ns[-1] + gaps[-1] * ptime_ns))
-    last = max(0, (end_ns - begin_ns) // WINDOW_NS - 1)
-
-    def window(times_ns: Int64s) -> Int64s:
-        return np.clip((times_ns - begin_ns) // WINDOW_NS, 0, last)
-
     # Every missing packet by itself: the gap that it is of, and when it should have sounded.
     owner = np.repeat(np.arange(len(gaps)), gaps)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(gaps) - gaps, gaps)
-    missing = window(gap_start_ns[owner] + place * ptime_ns)
+    missing_ns = gap_start_ns[owner] + place * ptime_ns
+    begin_ns = int(play_ns.min())
+    length_ns = int(max(play_ns.max(), missing_ns.max(initial=begin_ns))) + ptime_ns - begin_ns
+    count = max(1, round(length_ns / WINDOW_NS))
+    yield from _pieces(
+        np.minimum((play_ns - begin_ns) // WINDOW_NS, count - 1),
+        np.minimum((missing_ns - begin_ns) // WINDOW_NS, count - 1),
+        owner,
+        range(count),
+    )
+    begin_ns += WINDOW_NS // 2
+    yield from _pieces(
+        (play_ns - begin_ns) // WINDOW_NS,
+        (missing_ns - begin_ns) // WINDOW_NS,
+        owner,
+        range((length_ns - WINDOW_NS // 2) // WINDOW_NS),
+    )
+
+
+def _pieces(
+    heard: Int64s, missing: Int64s, owner: Int64s, windows: range
+) -> Iterator[tuple[int, Int64s]]:
+    """For each of ``windows`` that has any: how many packets are heard, and its gaps' lengths.
+
+    ``heard``, ``missing``: the window of each packet. ``owner``: the gap of each missing one.
+    """
     # A piece of a gap ends where the gap does, or the window.
-    cut = (np.diff(owner, prepend=-1) != 0) | (np.diff(missing, prepend=-1) != 0)
+    cut = (np.diff(owner, prepend=-1) != 0) | (np.diff(missing, prepend=-2) != 0)
     piece = np.flatnonzero(cut)
     lengths = np.diff(piece, append=len(owner))
     pieces_of = _grouped(missing[piece])
-    heard_in = {number: len(rows) for number, rows in _grouped(window(play_ns)).items()}
+    heard_in = {number: len(rows) for number, rows in _grouped(heard).items()}
     none = np.zeros(0, np.int64)
-    return [
-        (heard_in.get(number, 0), lengths[pieces_of.get(number, none)])
-        for number in sorted(heard_in.keys() | pieces_of.keys())
-    ]
+    for number in sorted(heard_in.keys() | pieces_of.keys()):
+        if number in windows:
+            yield heard_in.get(number, 0), lengths[pieces_of.get(number, none)]
 
 
 def _grouped(keys: Int64s) -> dict[int, Int64s]:
     """Where each key stands: {key: int64[k], indices}."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
-    start = np.flatnonzero(np.diff(ordered, prepend=-1) != 0)
+    start = np.flatnonzero(np.diff(ordered, prepend=-2) != 0)
     groups = np.split(order, start[1:])
     return {int(keys[rows[0]]): rows for rows in groups if len(rows)}

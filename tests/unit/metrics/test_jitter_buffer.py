@@ -58,15 +58,27 @@ def test_an_adaptive_buffer_follows_jitter_that_a_fixed_one_loses() -> None:
     rng = np.random.default_rng(1)
     transit = rng.integers(0, 120, 2000)
     fixed, adaptive = (played(buffer, transit) for buffer in (FixedBuffer(), AdaptiveBuffer()))
-    # Half of them are beyond 60 ms; the adaptive buffer needs a second or so to learn that.
+    # Packets don't overtake, so transit is 100 ms and more for most of them.
     assert fixed.late.mean() > 0.4
-    assert adaptive.late[500:].mean() < 0.02
+    assert adaptive.late[32:].mean() < 0.01
+
+
+def test_an_adaptive_buffer_learns_of_a_pause_in_every_epoch() -> None:
+    """50 ms once in 455 ms hit three packets of 23; their clocks drift against each other."""
+    sent = np.arange(4000) * PTIME
+    phase = sent % (455 * MS)
+    transit = np.where(phase < 50 * MS, 50 * MS - phase, 0) // MS
+    playout = played(AdaptiveBuffer(), transit)
+    assert playout.late.mean() < 0.005
+    depth = playout.play_ns - START - sent
+    # The first 256 packets have the start in view, where all is unknown.
+    assert depth[300:].max() <= 70 * MS
 
 
 def test_an_adaptive_buffer_plays_an_even_stream_sooner_than_a_fixed_one() -> None:
     even = [5] * 500
     fixed, adaptive = (played(buffer, even) for buffer in (FixedBuffer(60), AdaptiveBuffer(20)))
-    assert (fixed.play_ns - adaptive.play_ns).tolist() == [40 * MS] * 500
+    assert (fixed.play_ns - adaptive.play_ns)[32:].tolist() == [40 * MS] * (500 - 32)
 
 
 def test_an_adaptive_buffer_stays_within_its_bounds() -> None:
@@ -151,10 +163,7 @@ def test_looking_at_more_packets_at_once_changes_nothing(monkeypatch: pytest.Mon
             monkeypatch.setattr("remusnet.metrics.jitter_buffer._FIRST_LOOK", look)
             playout = played(buffer, transit)
             results.append((playout.play_ns.tolist(), playout.late.tolist()))
-        # The smoothing is done in blocks, so another cut may move a deadline by a nanosecond.
-        for play_ns, late in results[1:]:
-            assert np.abs(np.array(play_ns) - np.array(results[0][0])).max() <= 1
-            assert late == results[0][1]
+        assert all(result == results[0] for result in results)
 
 
 def test_no_packets_are_no_playout() -> None:

@@ -1,0 +1,91 @@
+"""Results to report on: a replayed call, and runs of a scenario that no emulator has to make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from remusnet.emulator.simulation import simulate
+from remusnet.metrics.outcome import Comparison, Outcome, Stream
+from remusnet.metrics.scene import (
+    Counts,
+    Ended,
+    FailureMarks,
+    HeldTo,
+    Origin,
+    Scene,
+    SipTransaction,
+    Transfer,
+)
+from remusnet.policy import PRESETS
+from remusnet.report.measures import Measurements
+from remusnet.schedule import Schedule
+from tests.unit.emulator.traffic import call
+
+MS = 1_000_000
+
+
+@cache
+def replayed_call(*policies: str) -> Comparison:
+    """A call of ten seconds, both ways, at a checkpoint every 400 ms with a pause of 50 ms."""
+    schedule = Schedule(400 * MS, 50 * MS, 5 * MS)
+    chosen = [PRESETS[name] for name in policies or ("tcp-only", "hold-all")]
+    return simulate(call(500), chosen, schedule, 10**8, capture="call.pcap").comparison
+
+
+def measured(*policies: str) -> Measurements:
+    """The same, to be read."""
+    return Measurements(replayed_call(*policies))
+
+
+def transaction(
+    name: str = "INVITE",
+    duration_ms: int | None = 300,
+    *,
+    ended: Ended = Ended.DONE,
+    transport: str = "tcp",
+    retransmissions: int = 0,
+) -> SipTransaction:
+    """A SIP transaction of a client outside."""
+    end_ns = None if duration_ms is None else (1000 + duration_ms) * MS
+    return SipTransaction(1, 1, name, transport, "peer", 1000 * MS, end_ns, retransmissions, ended)
+
+
+def transfer(
+    kind: str = "bulk", duration_ms: int | None = 900, *, ended: Ended = Ended.DONE
+) -> Transfer:
+    """A TCP connection, or a lookup."""
+    done_ns = None if duration_ms is None else duration_ms * MS
+    flow = "tcp 10.0.0.2:40000 > 10.0.0.1:80"
+    return Transfer(1, 1, kind, flow, 0, done_ns, 10**6, 3, 1, ended)
+
+
+def staged(
+    *,
+    sip: tuple[SipTransaction, ...] = (),
+    transfers: tuple[Transfer, ...] = (),
+    counts: Counts | None = None,
+    failure: FailureMarks | None = None,
+    held_to: tuple[HeldTo, ...] = (),
+    policies: tuple[str, ...] = ("tcp-only", "hold-all"),
+) -> Comparison:
+    """The replayed call as if it were a scenario's, with what only a scenario has."""
+    replay = replayed_call(*policies)
+    scene = Scene(np.zeros(0, np.int64), sip, transfers, counts or Counts(4137), failure, held_to)
+    outcomes = tuple(_staged(outcome, scene) for outcome in replay.outcomes)
+    return replace(replay, outcomes=outcomes)
+
+
+def _staged(outcome: Outcome, scene: Scene) -> Outcome:
+    resume_ns = outcome.suspend_ns + 50 * MS
+    streams = tuple(
+        replace(stream, origin=_origin(number, stream))
+        for number, stream in enumerate(outcome.streams, 1)
+    )
+    return replace(outcome, streams=streams, scene=replace(scene, resume_ns=resume_ns))
+
+
+def _origin(number: int, stream: Stream) -> Origin:
+    return Origin(1, number, "g711a", 20 * MS, False, stream.rtp.packets, 0, 0, 0, number - 1)
