@@ -44,7 +44,8 @@ def drain(
                 f"{longest_wait:g} s: something closes its plug again; stop what drives it"
             )
         if root.counters.qlen:
-            netlink.do(plug_message(index, PlugAction.RELEASE_INDEFINITE), f"open {device}")
+            opening = plug_message(index, PlugAction.RELEASE_INDEFINITE, handle=root.handle)
+            netlink.do(opening, f"open {device}")
         check()
         time.sleep(poll)
         poll = min(2 * poll, _LONGEST_POLL)

@@ -91,9 +91,14 @@ def traffic_control(index: int, *, parent: int = 0, handle: int = 0, info: int =
     return TCMSG.pack(socket.AF_UNSPEC, index, handle, parent, info)
 
 
-def plug_message(index: int, action: PlugAction, limit: int = 0) -> bytes:
-    """Tells the plug at the root of device ``index`` what to do; ``limit`` goes with LIMIT."""
-    body = traffic_control(index, parent=TC_H_ROOT) + text_attribute(TCA_KIND, "plug")
+def plug_message(index: int, action: PlugAction, limit: int = 0, *, handle: int = 0) -> bytes:
+    """Tells the plug at the root of device ``index`` what to do; ``limit`` goes with LIMIT.
+
+    Give its ``handle`` where it is known. Without, the kernel takes the message for another kind of
+    root qdisc as a wish to have a plug instead, of limit 0 (net/sched/sch_api.c, req_change).
+    """
+    where = traffic_control(index, parent=TC_H_ROOT, handle=handle)
+    body = where + text_attribute(TCA_KIND, "plug")
     return message(RTM_NEWQDISC, 0, body + attribute(TCA_OPTIONS, PLUG_QOPT.pack(action, limit)))
 
 

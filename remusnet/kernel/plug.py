@@ -38,7 +38,8 @@ from remusnet.kernel.state import Qdisc
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.plan.names import check_device_name
 
-_NO_PLUG = (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP)
+# The handle in each message is that of the plug as it was found: another qdisc has another one.
+_REPLACED = (errno.EEXIST, errno.ENOENT, errno.EINVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class Plug:
                 forget_record(self._run_dir, device)
                 stack.callback(self._write_record)
             self._messages = {
-                action: bytearray(plug_message(self._index, action)) for action in PlugAction
+                action: bytearray(plug_message(self._index, action, handle=qdisc.handle))
+                for action in PlugAction
             }
             self._open = stack.pop_all()
 
@@ -194,8 +196,8 @@ class Plug:
         """
         if not 1 <= limit <= LARGEST_LIMIT:
             raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
-        request = bytearray(plug_message(self._index, PlugAction.LIMIT, limit))
-        self._check(self._netlink.tell(request), "set the limit")
+        request = plug_message(self._index, PlugAction.LIMIT, limit, handle=self._id.handle)
+        self._check(self._netlink.tell(bytearray(request)), "set the limit")
         self.record = replace(self.record, limit=limit)
 
     def status(self) -> PlugStatus:
@@ -218,9 +220,9 @@ class Plug:
             return
         if answer.error == errno.ENODEV:
             raise InvalidInput(f"could not {what}: {quoted(self.device)} is gone")
-        if answer.error in _NO_PLUG:
+        if answer.error in _REPLACED:
             raise Conflict(
-                f"could not {what} on {self.device}: its root qdisc is no plug any more "
+                f"could not {what} on {self.device}: somebody has replaced or deleted its plug "
                 f"({answer.text or errno.errorcode[answer.error]})"
             )
         raise refusal(answer, f"{what} on {self.device}")
