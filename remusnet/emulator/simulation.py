@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from remusnet.classify.columns import Columns, columns
+from remusnet.classify.columns import Bools, Columns, columns
 from remusnet.classify.judging import Judgement, judge_frames
 from remusnet.emulator.guest import Guest, find_guest
 from remusnet.emulator.replay import Deliveries, replay
@@ -17,7 +17,7 @@ from remusnet.frames import Frames, Int64s
 from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.rtp import RtpStream, rtp_streams
-from remusnet.metrics.scene import PacketSeries
+from remusnet.metrics.scene import PacketSeries, Passages
 from remusnet.metrics.tcp import hold_percentiles, tcp_connections
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP
@@ -117,7 +117,16 @@ def _measure(
         ),
         suspend_ns=checkpoints.suspend_ns,
         commit_ns=checkpoints.commit_ns,
+        passages=_passages(sent_ns, left_ns, guest.sent, judgement.hold, deliveries.dropped),
     )
+
+
+def _passages(
+    sent_ns: Int64s, left_ns: Int64s, guest: Bools, hold: Bools, dropped: Bools
+) -> Passages:
+    rows = np.flatnonzero(guest)
+    rows = rows[np.argsort(sent_ns[rows], kind="stable")]
+    return Passages(sent_ns[rows], left_ns[rows], hold[rows], dropped[rows])
 
 
 def _series(stream: RtpStream, sent_ns: Int64s) -> PacketSeries:

@@ -7,9 +7,9 @@ differences of transit count. A buffer works out its offset from packets that ha
 - `FixedBuffer`: the least transit of late plus a depth. Delay variation up to the depth is hidden,
   as with a phone that has learned how fast its path can be.
 - `AdaptiveBuffer`: the least transit plus the 97th percentile of what the last 256 packets took
-  beyond it, plus a margin: a histogram of recent delays and a high quantile of it is how WebRTC's
-  NetEq chooses its target too. It follows a pause that comes back in every epoch, where a mean
-  plus some deviations (Ramjee et al., INFOCOM 1994) would give each pause's first packet up.
+  beyond it, plus a margin of 20 ms, within bounds. A high quantile of recent delays is how WebRTC's
+  NetEq chooses its target too. It follows a pause that comes back in every epoch, where a mean plus
+  some deviations (Ramjee et al., INFOCOM 1994) would give each pause's first packet up.
 
 A listener who has heard nothing for `RESYNC_NS` has lost the rhythm: the next packet starts it
 anew, with an offset of its own. So an outage is heard once, whatever the sender's clock did in it.
@@ -37,7 +37,7 @@ _QUANTILE = 0.97
 _REMEMBERED = 256
 _STEP = 32
 """An adaptive buffer thinks again every 32 packets, and in the first 32 it knows nothing."""
-_UNTIL_THEN_MS = 60.0
+_MARGIN_MS = 20.0
 _ROWS = 4096
 _FIRST_LOOK = 1024
 
@@ -64,17 +64,20 @@ class FixedBuffer:
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveBuffer:
-    """Follows the delay: ``margin_ms`` beyond most recent packets, but no more than ``most_ms``.
+    """Follows the delay, between ``least_ms`` and ``most_ms`` beyond the fastest packet.
 
-    Both are counted from the fastest packet.
+    ``first_ms``: where it begins, before it knows the path.
     """
 
-    margin_ms: float = 20.0
+    first_ms: float = 60.0
+    least_ms: float = 20.0
     most_ms: float = 200.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.margin_ms <= self.most_ms:
-            raise ValueError(f"a buffer of {self.margin_ms} to {self.most_ms} ms")
+        if not 0 <= self.least_ms <= self.first_ms <= self.most_ms:
+            raise ValueError(
+                f"a buffer of {self.least_ms} to {self.most_ms} ms that begins at {self.first_ms}"
+            )
 
     @property
     def name(self) -> str:
@@ -84,9 +87,10 @@ class AdaptiveBuffer:
     def offsets(self, transit_ms: Float64s) -> Float64s:
         """The offset for each of n packets, in ms: float64[n]."""
         least = _least_of_late(transit_ms)
-        usual = _recent_quantiles(transit_ms - least)
-        depth: Float64s = np.minimum(usual + self.margin_ms, self.most_ms)
-        return least + depth
+        depth = _recent_quantiles(transit_ms - least) + _MARGIN_MS
+        depth[:_STEP] = self.first_ms
+        offset: Float64s = least + depth.clip(self.least_ms, self.most_ms)
+        return offset
 
 
 JitterBuffer = FixedBuffer | AdaptiveBuffer
@@ -160,9 +164,12 @@ def _least_of_late(transit_ms: Float64s) -> Float64s:
 
 
 def _recent_quantiles(beyond_ms: Float64s) -> Float64s:
-    """For each packet the `_QUANTILE` of the `_REMEMBERED` values before its step of `_STEP`."""
+    """For each packet the `_QUANTILE` of the `_REMEMBERED` values before its step of `_STEP`.
+
+    0 in the first step, which has none before it.
+    """
     count = len(beyond_ms)
-    found = np.full(-(-count // _STEP), _UNTIL_THEN_MS)
+    found = np.zeros(-(-count // _STEP))
     young = _REMEMBERED // _STEP  # steps whose memory isn't full yet
     for step in range(1, min(young, len(found))):
         found[step] = np.quantile(beyond_ms[: step * _STEP], _QUANTILE, method="lower")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from remusnet.frames import Int64s
 from remusnet.metrics.output_commit import OutputCommit
 from remusnet.metrics.rtp import StreamSummary
-from remusnet.metrics.scene import Origin, PacketSeries, ScenarioSetting, Scene
+from remusnet.metrics.scene import Origin, PacketSeries, Passages, ScenarioSetting, Scene
 from remusnet.metrics.tcp import HoldTimes, TcpConnection
 
 
@@ -38,6 +38,7 @@ class Outcome:
     ``tcp``: how much later than recorded the guest's TCP frames left that were held, a pause
     included; ``connections``: the same for each connection. ``suspend_ns``, ``commit_ns``:
     int64[m], on the capture's clock, or from the scenario's start. ``scene``: None of a replay.
+    ``passages``: all frames of the guest; None where the run is too large to keep them.
     """
 
     policy: str
@@ -48,6 +49,7 @@ class Outcome:
     suspend_ns: Int64s
     commit_ns: Int64s
     scene: Scene | None = None
+    passages: Passages | None = None
 
     def to_json(self) -> dict[str, object]:
         """One element of ``runs`` in ``simulate --json``."""

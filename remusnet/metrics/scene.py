@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from remusnet.frames import Int64s
 from remusnet.metrics.jitter import Float64s
+from remusnet.metrics.output_commit import Bools
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 
 NEVER = -1
@@ -34,6 +35,20 @@ class PacketSeries:
     timestamp: Int64s
     arrival: Int64s
     jitter_ms: Float64s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passages:
+    """Frames on their way through the guest's host, n of them in the order of sending.
+
+    ``sent_ns``, ``left_ns``: int64[n]; of a dropped one, when it met the full plug. ``held``,
+    ``dropped``: bool[n].
+    """
+
+    sent_ns: Int64s
+    left_ns: Int64s
+    held: Bools
+    dropped: Bools
 
 
 @dataclass(frozen=True, slots=True)
