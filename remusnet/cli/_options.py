@@ -1,65 +1,30 @@
-"""Options that several commands share, and the reading of the files that they name."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from remusnet.errors import InvalidInput, quoted
-from remusnet.policy import DEFAULT_POLICY, PRESETS, Policy, preset
-from remusnet.policy.mistakes import Mistake, PolicyFileError
-from remusnet.policy.toml import load
+from remusnet.host.policy_files import named_policy
+from remusnet.policy import DEFAULT_POLICY, PRESETS, Policy
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Policy]
 else:
     _ParamType = click.ParamType  # older clicks have no type parameter
 
-LARGEST_POLICY_FILE = 1 << 20
-
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def load_policy_file(path: str) -> Policy:
-    """The policy in the file at ``path``.
-
-    Raises PolicyFileError, one line, for a file that is missing, can not be read, is not UTF-8,
-    is larger than `LARGEST_POLICY_FILE` bytes, or has mistakes.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(LARGEST_POLICY_FILE + 1)
-    except OSError as error:
-        raise _unreadable(path, error.strerror or str(error), "a file to read") from None
-    except ValueError as error:  # a NUL in the name
-        raise _unreadable(path, str(error), "a file's name") from None
-    if len(content) > LARGEST_POLICY_FILE:
-        raise _unreadable(path, "too large", f"at most {LARGEST_POLICY_FILE >> 20} MiB")
-    try:
-        text = content.decode("utf-8-sig")  # some editors begin a file with a byte order mark
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, f"not UTF-8 (byte {error.start + 1})", "text in UTF-8") from None
-    return load(text, path)
-
-
-def _unreadable(path: str, problem: str, expected: str) -> PolicyFileError:
-    return PolicyFileError(path, (Mistake("", problem, expected),))
-
-
-def is_policy_path(word: str) -> bool:
-    """Whether ``word`` is the path of a policy file (not the name of a preset)."""
-    return "/" in word or word.endswith(".toml")
 
 
 class PolicyType(_ParamType):
     """The name of a preset, or the path of a policy file: it ends in .toml or has a slash.
 
     Converting raises InvalidInput: for an unknown name with a suggestion, for a file as
-    `load_policy_file` does.
+    `remusnet.host.policy_files.load_policy_file` does.
     """
 
     name = "policy"
@@ -70,7 +35,7 @@ class PolicyType(_ParamType):
         """The policy that ``value`` names."""
         if isinstance(value, Policy):
             return value
-        return load_policy_file(value) if is_policy_path(value) else preset(value)
+        return named_policy(value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
-from remusnet.cli._options import PolicyType, load_policy_file
+from remusnet.cli._options import PolicyType
 from remusnet.errors import InvalidInput
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.mistakes import PolicyFileError
+from remusnet.policy.mistakes import MistakenFile
 from remusnet.policy.render import to_toml
+
+if TYPE_CHECKING:
+    from remusnet.plan.domains import DomainPolicies
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -67,33 +71,36 @@ def show(policy: Policy, as_json: bool) -> None:
 @_json_option
 @click.pass_context
 def check(context: click.Context, files: tuple[str, ...], as_json: bool) -> None:
-    """Check policy files and name every mistake.
+    """Check policy files, and files of domains, and name every mistake.
 
     Mistakes go to standard error, one a line, each with its key and what would
     be right; rules are counted from 1. The exit code is 2 if a file has any.
 
     \b
     remusnet policy check phones.toml
+    remusnet policy check /etc/remusnet/remusnet.toml
     remusnet policy check --json policies/*.toml
     """
     from remusnet.report.policies import check_json, check_lines
 
     outcomes = [(file, _outcome(file)) for file in files]
-    wrong = any(isinstance(outcome, PolicyFileError) for _, outcome in outcomes)
+    wrong = any(isinstance(outcome, MistakenFile) for _, outcome in outcomes)
     if as_json:
         _print_json([check_json(file, outcome) for file, outcome in outcomes])
     else:
         for file, outcome in outcomes:
             for line in check_lines(file, outcome):
-                click.echo(line, err=isinstance(outcome, PolicyFileError))
+                click.echo(line, err=isinstance(outcome, MistakenFile))
     if wrong:
         context.exit(InvalidInput.exit_code)
 
 
-def _outcome(file: str) -> Policy | PolicyFileError:
+def _outcome(file: str) -> Policy | DomainPolicies | MistakenFile:
+    from remusnet.host.domain_files import load_either
+
     try:
-        return load_policy_file(file)
-    except PolicyFileError as error:
+        return load_either(file)
+    except MistakenFile as error:
         return error
 
 

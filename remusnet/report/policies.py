@@ -8,9 +8,10 @@ from typing import Any
 
 from rich.table import Table
 
+from remusnet.plan.domains import DomainPolicies
 from remusnet.policy import Policy, Verdict
 from remusnet.policy.conditions import CONDITIONS
-from remusnet.policy.mistakes import PolicyFileError, shown_origin
+from remusnet.policy.mistakes import MistakenFile, shown_origin
 from remusnet.policy.toml import unreachable
 from remusnet.policy.words import describe_verdict
 
@@ -63,11 +64,16 @@ def policy_json(policy: Policy) -> dict[str, Any]:
     }
 
 
-def check_lines(file: str, outcome: Policy | PolicyFileError) -> list[str]:
-    """What to tell a person of a policy file: each mistake, or that it is right."""
+def check_lines(file: str, outcome: Policy | DomainPolicies | MistakenFile) -> list[str]:
+    """What to tell a person of a file: each mistake, or that it is right."""
     file = shown_origin(file)
-    if isinstance(outcome, PolicyFileError):
+    if isinstance(outcome, MistakenFile):
         return [f"{file}: {mistake}" for mistake in outcome.mistakes]
+    if isinstance(outcome, DomainPolicies):
+        count = len(outcome.domains)
+        return [
+            f"{file}: ok ({count} domain{'' if count == 1 else 's'}, else {outcome.default.policy})"
+        ]
     count = len(outcome.rules)
     return [
         f"{file}: ok ({outcome.name}, {count} rule{'' if count == 1 else 's'})",
@@ -75,13 +81,13 @@ def check_lines(file: str, outcome: Policy | PolicyFileError) -> list[str]:
     ]
 
 
-def check_json(file: str, outcome: Policy | PolicyFileError) -> dict[str, Any]:
+def check_json(file: str, outcome: Policy | DomainPolicies | MistakenFile) -> dict[str, Any]:
     """The same for a script: ``file``, ``ok``, ``mistakes`` and ``warnings``."""
     mistakes: list[dict[str, str]] = []
     warnings: list[str] = []
-    if isinstance(outcome, PolicyFileError):
+    if isinstance(outcome, MistakenFile):
         mistakes = [asdict(mistake) for mistake in outcome.mistakes]
-    else:
+    elif isinstance(outcome, Policy):
         warnings = _warnings(outcome)
     return {"file": file, "ok": not mistakes, "mistakes": mistakes, "warnings": warnings}
 

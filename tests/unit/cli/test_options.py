@@ -9,8 +9,9 @@ import pytest
 from click.shell_completion import CompletionItem
 from click.testing import CliRunner, Result
 
-from remusnet.cli._options import LARGEST_POLICY_FILE, PolicyType, load_policy_file, policy_option
+from remusnet.cli._options import PolicyType, policy_option
 from remusnet.errors import InvalidInput
+from remusnet.host.policy_files import LARGEST_POLICY_FILE, load_policy_file
 from remusnet.policy import PRESETS, Policy
 
 RIGHT = b'name = "mine"\ndefault = "hold"\n'

@@ -1,0 +1,55 @@
+"""Files of domains, read from the disk, with the policy files that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from remusnet.host.policy_files import load_policy_file, named_policy, read_text
+from remusnet.plan.domains import DomainFileError, DomainPolicies, load_domains, names_domains
+from remusnet.policy import Policy
+from remusnet.policy.mistakes import Mistake, MistakenFile, PolicyFileError
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFile:
+    """A file of domains, and the policies that it names, by their names there."""
+
+    domains: DomainPolicies
+    policies: Mapping[str, Policy]
+
+
+def load_domain_file(path: str) -> DomainFile:
+    """The file of domains at ``path``, with the policy files that it names.
+
+    Raises DomainFileError with every mistake, those of the policy files too.
+    """
+    folder = Path(path).absolute().parent
+    domains = load_domains(read_text(path), path, lambda word: str(folder / word))
+    policies: dict[str, Policy] = {}
+    mistakes: list[Mistake] = []
+    for word in domains.policies:
+        try:
+            policies[word] = named_policy(word)
+        except PolicyFileError as error:
+            mistakes += _with_origin(error)
+    if mistakes:
+        raise DomainFileError(path, tuple(mistakes))
+    return DomainFile(domains, policies)
+
+
+def load_either(path: str) -> Policy | DomainPolicies:
+    """What is in a policy file, or in a file of domains: which of them it is, its keys tell.
+
+    Raises PolicyFileError or DomainFileError.
+    """
+    if names_domains(read_text(path)):
+        return load_domain_file(path).domains
+    return load_policy_file(path)
+
+
+def _with_origin(error: MistakenFile) -> Iterable[Mistake]:
+    for each in error.mistakes:
+        where = f"{error.origin}: {each.path}" if each.path else error.origin
+        yield Mistake(where, each.problem, each.expected)

@@ -1,0 +1,50 @@
+"""Policy files, read from the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from remusnet.policy import Policy, preset
+from remusnet.policy.mistakes import Mistake, PolicyFileError
+from remusnet.policy.presets import is_policy_path
+from remusnet.policy.toml import load
+
+LARGEST_POLICY_FILE = 1 << 20
+
+
+def load_policy_file(path: str) -> Policy:
+    """The policy in the file at ``path``.
+
+    Raises PolicyFileError, one line, for a file that is missing, can not be read, is not UTF-8,
+    is larger than `LARGEST_POLICY_FILE` bytes, or has mistakes.
+    """
+    return load(read_text(path), path)
+
+
+def named_policy(word: str) -> Policy:
+    """The shipped policy ``word``, or the one in the file at that path.
+
+    Raises InvalidInput: for an unknown name with a suggestion, for a file as `load_policy_file`.
+    """
+    return load_policy_file(word) if is_policy_path(word) else preset(word)
+
+
+def read_text(path: str) -> str:
+    """The text of the file at ``path``. Raises PolicyFileError, as `load_policy_file` does."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST_POLICY_FILE + 1)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error), "a file to read") from None
+    except ValueError as error:  # a NUL in the name
+        raise _unreadable(path, str(error), "a file's name") from None
+    if len(content) > LARGEST_POLICY_FILE:
+        raise _unreadable(path, "too large", f"at most {LARGEST_POLICY_FILE >> 20} MiB")
+    try:
+        return content.decode("utf-8-sig")  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"not UTF-8 (byte {error.start + 1})", "text in UTF-8") from None
+
+
+def _unreadable(path: str, problem: str, expected: str) -> PolicyFileError:
+    return PolicyFileError(path, (Mistake("", problem, expected),))

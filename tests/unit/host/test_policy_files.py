@@ -1,0 +1,206 @@
+"""Files of domains: what they say, every mistake in them, and the policies that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remusnet.host.domain_files import load_domain_file, load_either
+from remusnet.plan.build import LARGEST_FRAME
+from remusnet.plan.domains import (
+    Domain,
+    DomainFileError,
+    DomainPolicies,
+    Terms,
+    load_domains,
+    names_domains,
+)
+from remusnet.policy import PRESETS, Policy
+from remusnet.policy.mistakes import MistakenFile, PolicyFileError
+
+UUID = "f2b1c0de-0000-4000-8000-000000000001"
+PHONES = 'name = "phones"\ndefault = "hold"\n'
+WHOLE = f"""
+[default]
+policy = "real-time"
+interval = "100ms"
+rate = "100mbit"
+
+[[domain]]
+name = "pbx"
+vif = 1
+policy = "hold-all"
+
+[[domain]]
+name = "pbx"
+limit = "50MB"
+classifier = "bpf"
+
+[[domain]]
+uuid = "{UUID.upper()}"
+policy = "sub/phones.toml"
+
+[[domain]]
+vif = "web0"
+policy = "tcp-only"
+"""
+
+
+def load(text: str) -> DomainPolicies:
+    return load_domains(text, "d.toml", lambda word: f"/etc/{word}")
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(DomainFileError) as caught:
+        load(text)
+    return [str(each) for each in caught.value.mistakes]
+
+
+def test_the_first_domain_that_matches_decides_and_takes_the_rest_from_the_default() -> None:
+    found = load(WHOLE)
+    base = Terms("real-time", "u32", 100_000_000, 100_000_000)
+    assert found.default == base
+    assert found.choose("pbx", "", "vif1.1", 1).policy == "hold-all"
+    assert found.choose("pbx", "", "vif1.0", 0) == Terms(
+        "real-time", "bpf", 100_000_000, 100_000_000, 50_000_000
+    )
+    assert found.choose("other", UUID, "vif1.0", 0).policy == "/etc/sub/phones.toml"
+    assert found.choose("other", "", "web0", 0).policy == "tcp-only"
+    assert found.choose("other", "", "vif1.0", 0) == base
+
+
+def test_the_policy_follows_the_name_to_another_domain_id_and_vif() -> None:
+    """As after a failover: the backup host's domain has the name and UUID, and nothing else."""
+    found = load(WHOLE)
+    assert found.choose("pbx", UUID, "vif1.0", 0) == found.choose("pbx", UUID, "vif27.0", 0)
+
+
+def test_an_empty_file_is_what_no_file_is() -> None:
+    assert load("") == DomainPolicies()
+    assert DomainPolicies().choose("any", "", "vif1.0", 0) == Terms()
+
+
+def test_a_limit_is_at_least_one_frame_and_follows_rate_and_interval() -> None:
+    assert Terms(rate=10**9, interval_ns=200_000_000).plug_limit == 50_000_000
+    assert Terms(rate=1, interval_ns=1).plug_limit >= LARGEST_FRAME
+    assert Terms(limit=100_000).plug_limit == 100_000
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    text = """
+    defaults = 1
+    [default]
+    polcy = "tcp-only"
+    policy = "tcp-olny"
+    interval = 200
+    [[domain]]
+    policy = "hold-all"
+    [[domain]]
+    name = ""
+    uuid = "12"
+    vif = -1
+    rate = "0gbit"
+    limit = "1kB"
+    classifier = "u33"
+    """
+    found = [each.partition("; expected ") for each in mistakes(text)]
+    assert [problem for problem, _, _ in found] == [
+        "defaults: unknown key (did you mean 'default'?)",
+        "default.polcy: unknown key (did you mean 'policy'?)",
+        "default.policy: unknown policy: 'tcp-olny' (did you mean 'tcp-only'?)",
+        "default.interval: invalid time: 200",
+        "domain[1]: names no domain",
+        "domain[2].name: invalid name: ''",
+        "domain[2].uuid: invalid UUID: '12'",
+        "domain[2].vif: invalid vif: -1",
+        "domain[2].classifier: unknown classifier: 'u33' (did you mean 'u32'?)",
+        "domain[2].rate: invalid rate: '0gbit'",
+        "domain[2].limit: invalid size: '1kB'",
+    ]
+    assert all(expected for _, _, expected in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("default = 1", "default: 1 where settings belong"),
+        ("domain = 1", "domain: 1 where domains belong"),
+        ("domain = [1]", "domain[1]: 1 where a domain belongs"),
+        ("[domain]\nname = 'x'", "domain: a table where domains belong"),
+        ("[[domain]]\nname='x'\n[[domain]]\nname='x'", "domain[2]: names the same as domain[1]"),
+        ("[default", "end of document: broken TOML"),
+        ('[default]\npolicy="a\\nb/c"', "default.policy: invalid path"),
+        ("[default]\nlimit='1TB'", "default.limit: invalid size"),
+        ("[default]\ninterval='0'", "default.interval: invalid time: '0'"),
+        ("[default]\nvif=true", "default.vif: unknown key"),
+        ("[[domain]]\nvif=true", "domain[1].vif: invalid vif: true"),
+        ("[[domain]]\nvif='a b'", "domain[1].vif: invalid vif: 'a b'"),
+    ],
+)
+def test_a_mistake_says_where_it_is(text: str, mistake: str) -> None:
+    (found,) = mistakes(text)
+    assert found.startswith(mistake)
+
+
+def test_the_keys_tell_a_file_of_domains_from_a_policy(tmp_path: Path) -> None:
+    assert not names_domains(PHONES)
+    assert names_domains(WHOLE)
+    assert names_domains("[default]\n")
+    policy, domains = tmp_path / "phones.toml", tmp_path / "remusnet.toml"
+    policy.write_text(PHONES)
+    domains.write_text("[[domain]]\nname = 'a'\npolicy = './phones.toml'\n")
+    assert isinstance(load_either(str(policy)), Policy)
+    assert isinstance(load_either(str(domains)), DomainPolicies)
+
+
+def test_paths_of_policies_start_where_the_file_is(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/phones.toml").write_text(PHONES)
+    file = tmp_path / "remusnet.toml"
+    file.write_text(WHOLE)
+    found = load_domain_file(str(file))
+    assert found.policies[str(tmp_path / "sub/phones.toml")].name == "phones"
+    assert found.policies["real-time"] is PRESETS["real-time"]
+
+
+def test_the_mistakes_of_the_policies_that_a_file_names_are_its_own(tmp_path: Path) -> None:
+    file, phones = tmp_path / "remusnet.toml", tmp_path / "phones.toml"
+    file.write_text("[default]\npolicy='phones.toml'\n[[domain]]\nname='a'\npolicy='./no.toml'\n")
+    phones.write_text("name = 'p'\n")
+    with pytest.raises(DomainFileError) as caught:
+        load_domain_file(str(file))
+    assert [str(each) for each in caught.value.mistakes] == [
+        f"{tmp_path}/no.toml: No such file or directory; expected a file to read",
+        f'{phones}: default: missing; expected "hold" or "bypass"',
+    ]
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"#" * (1 << 21), None])
+def test_a_file_that_can_not_be_read_is_a_mistake(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "remusnet.toml"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(PolicyFileError):
+        load_either(str(file))
+
+
+@given(st.text(), st.lists(st.sampled_from(WHOLE.splitlines())))
+def test_no_text_gives_anything_but_policies_or_mistakes(text: str, lines: list[str]) -> None:
+    for each in (text, "\n".join(lines), WHOLE.replace(WHOLE[len(text) : len(text) + 3], text)):
+        try:
+            assert isinstance(load(each), DomainPolicies)
+        except MistakenFile as error:
+            one_line = "\n" not in str(error)
+            assert one_line
+
+
+def test_a_domain_can_be_named_by_more_than_one_of_its_marks() -> None:
+    domain = Domain("a", UUID, None, Terms("hold-all"))
+    policies = DomainPolicies(domains=(domain,))
+    assert policies.choose("a", UUID, "vif1.0", 0).policy == "hold-all"
+    assert policies.choose("a", "", "vif1.0", 0).policy == "tcp-only"
