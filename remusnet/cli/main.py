@@ -33,7 +33,10 @@ COMMANDS = {
     "plug": LazyCommand("remusnet.cli.plug", "Hold or release what is in a buffer device"),
     "checkpoint": LazyCommand("remusnet.cli.checkpoint", "Drive a plug as Remus would"),
     "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
-    "simulate": LazyCommand("remusnet.cli.simulate", "Replay a capture through Remus's buffer"),
+    "simulate": LazyCommand(
+        "remusnet.cli.simulate", "Send a scenario or a capture through Remus's buffer"
+    ),
+    "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
 }
 

@@ -1,25 +1,47 @@
-"""``remusnet simulate``: replay a capture through Remus's buffer."""
+"""``remusnet simulate``: a capture, or a scenario, through Remus's buffer."""
 
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from remusnet.cli._capture import read_frames
 from remusnet.cli._options import PolicyType
 from remusnet.cli._quantities import DURATION, RATE, SIZE
+from remusnet.cli._scenarios import beside, complete, load_scenario, policies_of
 from remusnet.errors import InvalidInput, quoted
 from remusnet.policy import PRESETS, Policy
 
+if TYPE_CHECKING:
+    from remusnet.capture import Capture
+    from remusnet.emulator.scenario import Scenario
+    from remusnet.emulator.simulation import Simulation
+    from remusnet.schedule import Schedule
+
+_CAPTURE_ONLY = (
+    "interval",
+    "pause",
+    "commit_delay",
+    "schedule",
+    "guest",
+    "rate",
+    "limit",
+)
+_SCENARIO_ONLY = ("calls", "duration", "seed")
+
 
 @click.command("simulate")
+@click.argument("scenario", metavar="[SCENARIO.toml|NAME]", required=False, shell_complete=complete)
 @click.option(
     "--capture",
-    required=True,
     metavar="FILE",
-    help="The recording: pcap or pcapng, gzipped or not; - is standard input.",
+    help="A recording instead of a scenario: pcap or pcapng, gzipped or not; - is standard input.",
 )
 @click.option(
     "--policy",
@@ -28,7 +50,22 @@ from remusnet.policy import PRESETS, Policy
     metavar="NAME|FILE",
     multiple=True,
     help="A shipped policy, or a policy file (.toml, or a path with a slash). Repeat it to compare."
-    "  [default: all shipped ones]",
+    "  [default: the scenario's, else all shipped ones]",
+)
+@click.option(
+    "--calls",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    help="So many calls in all, instead of the scenario's.",
+)
+@click.option(
+    "--duration", type=DURATION, metavar="TIME", help="So long, instead of the scenario's duration."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    metavar="N",
+    help="Another seed than the scenario's: other chance, where there is any.",
 )
 @click.option(
     "--interval",
@@ -83,12 +120,19 @@ from remusnet.policy import PRESETS, Policy
 @click.option(
     "--out",
     metavar="FILE",
-    help="Write what left the buffer as a nanosecond pcap; with several policies FILE-POLICY.pcap.",
+    help="Write what left the buffer (of a scenario: what arrived) as a nanosecond pcap; with "
+    "several policies FILE-POLICY.pcap.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
 def command(
-    capture: str,
+    context: click.Context,
+    scenario: str | None,
+    capture: str | None,
     policies: tuple[Policy, ...],
+    calls: int | None,
+    duration: int | None,
+    seed: int | None,
     interval: int,
     pause: int,
     commit_delay: int,
@@ -99,53 +143,139 @@ def command(
     out: str | None,
     as_json: bool,
 ) -> None:
-    """Replay a recorded call through Remus's buffer, and compare policies.
+    """Send calls through Remus's buffer, and compare policies.
 
-    Frames that the guest sent go through classifier, plug and checkpoints; all others keep their
-    times. The replay is open loop: nobody reacts to the delay.
+    Of a SCENARIO, traffic, checkpoints, network and failures are simulated (remusnet scenario
+    lists those that ship). Of a --capture, the guest's frames go through classifier, plug and
+    checkpoints, and all others keep their times; --interval to --limit are for captures only.
 
     \b
+    remusnet simulate fig11
+    remusnet simulate calls.toml --calls 100 --duration 60s --json
     remusnet simulate --capture call.pcap --interval 400ms
     remusnet simulate --capture call.pcap --policy tcp-only --pause 0ms --out released.pcap
     """
-    from remusnet.capture import write
-    from remusnet.emulator.simulation import simulate
-    from remusnet.plan.limits import plug_limit
-    from remusnet.schedule import Schedule, ScheduleKind
+    if (scenario is None) == (capture is None):
+        raise click.UsageError("expected a scenario or --capture FILE, and not both")
+    _refuse(context, _CAPTURE_ONLY if capture is None else _SCENARIO_ONLY, scenario)
+    if scenario is not None:
+        done = _of_scenario(scenario, policies, (calls, duration, seed), out)
+    else:
+        from remusnet.plan.limits import plug_limit
+        from remusnet.schedule import Schedule, ScheduleKind
 
-    policies = policies or tuple(PRESETS.values())
-    times = Schedule(interval, pause, commit_delay, ScheduleKind(schedule))
-    files = _files(out, capture, policies)
-    recording = read_frames(capture)
-    simulation = simulate(
-        recording.frames,
+        times = Schedule(interval, pause, commit_delay, ScheduleKind(schedule))
+        plug = plug_limit(rate, interval) if limit is None else limit
+        done = _of_capture(
+            str(capture), policies or tuple(PRESETS.values()), times, plug, guest, out
+        )
+    _present(done, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A simulation, how long it took, how many frames there were, and the files it went to."""
+
+    simulation: Simulation
+    seconds: float
+    frames: int
+    files: list[Path]
+
+
+def _refuse(context: click.Context, names: tuple[str, ...], scenario: str | None) -> None:
+    """Options that mean nothing here are mistakes, not to be passed over."""
+    for name in names:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = "--" + name.replace("_", "-")
+            where = "a capture; a scenario has its own" if scenario is not None else "a scenario"
+            raise click.UsageError(f"{option}: only for {where}")
+
+
+def _of_scenario(
+    word: str,
+    policies: tuple[Policy, ...],
+    over: tuple[int | None, int | None, int | None],
+    out: str | None,
+) -> _Done:
+    from remusnet.emulator.scenario_file import overridden
+    from remusnet.emulator.scenario_run import frames_sent, run_scenario
+
+    calls, duration, seed = over
+    scenario = overridden(load_scenario(word), calls=calls, duration_ns=duration, seed=seed)
+    policies = policies or policies_of(scenario, word)
+    recordings = _recordings(scenario, word)
+    files = _files(out, [str(beside(word, each.file)) for each in scenario.recordings], policies)
+    start = time.perf_counter()
+    simulation = run_scenario(
+        scenario,
         policies,
-        times,
-        plug_limit(rate, interval) if limit is None else limit,
-        capture=recording.name,
-        guest=guest,
+        recordings=[recording.frames for recording in recordings],
+        release=bool(files),
     )
-    if files:
-        for file, frames in zip(files, simulation.released, strict=True):
-            write(file, frames)
+    seconds = time.perf_counter() - start
+    _write(files, simulation)
+    return _Done(simulation, seconds, frames_sent(simulation), files)
+
+
+def _recordings(scenario: Scenario, word: str) -> list[Capture]:
+    """The captures that a scenario names."""
+    return [read_frames(str(beside(word, each.file))) for each in scenario.recordings]
+
+
+def _of_capture(
+    capture: str,
+    policies: tuple[Policy, ...],
+    schedule: Schedule,
+    limit: int,
+    guest: str | None,
+    out: str | None,
+) -> _Done:
+    from remusnet.emulator.simulation import simulate
+
+    files = _files(out, [capture], policies)
+    recording = read_frames(capture)
+    start = time.perf_counter()
+    simulation = simulate(
+        recording.frames, policies, schedule, limit, capture=recording.name, guest=guest
+    )
+    seconds = time.perf_counter() - start
+    _write(files, simulation)
+    return _Done(simulation, seconds, len(recording.frames) * len(policies), files)
+
+
+def _write(files: list[Path], simulation: Simulation) -> None:
+    from remusnet.capture import write
+
+    # Without --out a scenario keeps no frames.
+    for file, frames in zip(files, simulation.released, strict=False):
+        write(file, frames)
+
+
+def _present(done: _Done, *, as_json: bool) -> None:
+    comparison = done.simulation.comparison
     if as_json:
         from remusnet.report.simulation import simulation_json
 
-        click.echo(simulation_json(simulation.comparison))
-    else:
-        from rich.console import Console
+        speed = {
+            "packets": done.frames,
+            "seconds": round(done.seconds, 6),
+            "packets_per_second": round(done.frames / done.seconds) if done.seconds else 0,
+        }
+        click.echo(simulation_json(comparison, speed))
+        return
+    from rich.console import Console
 
-        from remusnet.report.simulation import print_simulation
+    from remusnet.report.simulation import print_simulation
 
-        print_simulation(Console(highlight=False), simulation.comparison)
-        for file in files:
-            click.echo(f"wrote {quoted(str(file))}")
+    print_simulation(Console(highlight=False), comparison)
+    for file in done.files:
+        click.echo(f"wrote {quoted(str(file))}")
 
 
-def _files(out: str | None, capture: str, policies: tuple[Policy, ...]) -> list[Path]:
+def _files(out: str | None, captures: list[str], policies: tuple[Policy, ...]) -> list[Path]:
     """Where each policy's frames go: ``FILE``, or ``FILE-POLICY.pcap`` for each of several.
 
-    Raises InvalidInput for standard output, which has the report, and for the capture itself.
+    Raises InvalidInput for standard output, which has the report, and for a capture that is read.
     """
     if out is None:
         return []
@@ -157,7 +287,8 @@ def _files(out: str | None, capture: str, policies: tuple[Policy, ...]) -> list[
         suffix = path.suffix if path.suffix == ".pcap" else ""
         stem = path.name.removesuffix(suffix)
         files = [path.with_name(f"{stem}-{policy.name}.pcap") for policy in policies]
-    for file in files:
-        if capture != "-" and os.path.realpath(file) == os.path.realpath(capture):
-            raise InvalidInput(f"--out: would overwrite the capture {quoted(capture)}")
+    for capture in captures:
+        for file in files:
+            if capture != "-" and os.path.realpath(file) == os.path.realpath(capture):
+                raise InvalidInput(f"--out: would overwrite the capture {quoted(capture)}")
     return files

@@ -25,37 +25,67 @@ _NONE = "-"
 Cell = Callable[[Outcome], str]
 
 
-def simulation_json(comparison: Comparison) -> str:
-    """The document of ``simulate --json``, indented; see docs/reference/simulate.md."""
-    return json.dumps(comparison.to_json(), indent=2, allow_nan=False)
+def simulation_json(comparison: Comparison, speed: dict[str, float] | None = None) -> str:
+    """The document of ``simulate --json``, indented; see docs/reference/simulate.md.
+
+    ``speed``: how long the simulation took. It differs from run to run, so files don't have it.
+    """
+    document = comparison.to_json()
+    if speed is not None:
+        document["speed"] = speed
+    return json.dumps(document, indent=2, allow_nan=False)
 
 
 def print_simulation(console: Console, comparison: Comparison) -> None:
     """What was simulated, the policies side by side, and each RTP stream."""
-    for line in _setting(comparison.setting):
-        console.print(line, soft_wrap=True)
+    for name, value in setting_lines(comparison.setting):
+        console.print(Text.assemble((f"{name:8}", "bold"), value), soft_wrap=True)
     console.print()
     console.print(_side_by_side(comparison.outcomes))
     _print_streams(console, comparison.outcomes)
+    _print_held_to(console, comparison.outcomes)
     console.print()
-    console.print(Text(OPEN_LOOP))
+    if comparison.setting.scenario is None:
+        console.print(Text(OPEN_LOOP))
+    for sentence in comparison.setting.scenario.assumptions if comparison.setting.scenario else ():
+        console.print(Text(f"Assumed: {_plain(sentence)}"))
 
 
-def _setting(setting: Setting) -> Iterator[Text]:
+def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
+    """What was simulated: a word and what it is, line by line."""
     guest = f"{setting.guest} ({setting.guest_reason}), {setting.guest_frames} frames"
     times = (setting.interval_ns, setting.pause_ns, setting.commit_delay_ns)
     interval, pause, delay = map(format_duration, times)
-    period = (
-        f"a checkpoint every {format_duration(setting.period_ns)} (schedule {setting.schedule}: "
-        f"interval {interval}, pause {pause}, commit delay {delay})"
-    )
+    period = "no checkpoints"
+    if setting.period_ns:
+        period = (
+            f"a checkpoint every {format_duration(setting.period_ns)} (schedule "
+            f"{setting.schedule}: interval {interval}, pause {pause}, commit delay {delay})"
+        )
+    width = len("scenario ") if setting.scenario else len("capture ")
     for name, value in (
-        ("capture", _plain(setting.capture)),
+        ("scenario" if setting.scenario else "capture", _plain(setting.capture)),
         ("guest", guest),
         ("Remus", period),
         ("plug", f"{format_size(setting.limit)} at most"),
     ):
-        yield Text.assemble((f"{name:8}", "bold"), value)
+        yield Text.assemble((f"{name:{width}}", "bold"), value)
+
+
+def _print_held_to(console: Console, outcomes: tuple[Outcome, ...]) -> None:
+    """The closed forms and sentences that a figure's runs are held to."""
+    for outcome in outcomes:
+        for each in outcome.scene.held_to if outcome.scene else ():
+            expected = "" if each.expected is None else f" {each.expected:.2f},"
+            console.print()
+            console.print(
+                Text.assemble(
+                    (f"{outcome.policy}, {each.what}: ", "bold"),
+                    f"{each.seen:.2f}; expected{expected} {each.tolerance}: ",
+                    ("holds", "green") if each.holds else ("DOES NOT HOLD", "bold red"),
+                )
+            )
+            console.print(Text(f"  {each.text}"))
 
 
 def _plain(text: str) -> str:
@@ -63,15 +93,26 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def side_by_side(outcomes: tuple[Outcome, ...]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """What the policies did: titles, under each rows, and in each a cell for every outcome.
+
+    Violations of output commit aren't among them: those stand out by their colour.
+    """
+    return [
+        (title, [(name, [cell(outcome) for outcome in outcomes]) for name, cell in rows])
+        for title, rows in _ROWS
+    ]
+
+
 def _side_by_side(outcomes: tuple[Outcome, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     for outcome in outcomes:
         table.add_column(outcome.policy, justify="right", overflow="fold")
-    for title, rows in _ROWS:
+    for title, rows in side_by_side(outcomes):
         table.add_row(Text(title, "bold"))
-        for name, cell in rows:
-            table.add_row(f"  {name}", *(Text(cell(outcome)) for outcome in outcomes))
+        for name, cells in rows:
+            table.add_row(f"  {name}", *(Text(cell) for cell in cells))
     table.add_row("  violations of output commit", *map(_violations, outcomes))
     return table
 

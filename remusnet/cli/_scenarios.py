@@ -1,0 +1,57 @@
+"""Scenarios by name or path, and the files that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from remusnet.errors import InvalidInput
+from remusnet.host.policy_files import named_policy, read_text
+from remusnet.policy import PRESETS, Policy
+from remusnet.policy.mistakes import shown_origin
+from remusnet.policy.presets import is_policy_path
+
+if TYPE_CHECKING:
+    from remusnet.emulator.scenario import Scenario
+
+
+def load_scenario(word: str) -> Scenario:
+    """The scenario that ``word`` names: a shipped one, or a file (.toml, or a path with a slash).
+
+    Raises InvalidInput, in one line, for an unknown name, a file that can't be read, and mistakes.
+    """
+    from remusnet.emulator.library import shipped
+    from remusnet.emulator.scenario_file import load
+
+    if not is_policy_path(word):
+        return shipped(word)
+    return load(read_text(word), word)
+
+
+def policies_of(scenario: Scenario, word: str) -> tuple[Policy, ...]:
+    """The policies that a scenario names, paths from the scenario's folder; all shipped ones else.
+
+    Raises InvalidInput as `named_policy` does, with the scenario's name before it.
+    """
+    found = []
+    for name in scenario.policies:
+        path = str(beside(word, name)) if is_policy_path(name) else name
+        try:
+            found.append(named_policy(path))
+        except InvalidInput as error:
+            raise InvalidInput(f"{shown_origin(word)}: policies: {error}") from None
+    return tuple(found) or tuple(PRESETS.values())
+
+
+def beside(word: str, name: str) -> Path:
+    """The file that a scenario names: from the folder of its own file."""
+    return Path(word).parent / name
+
+
+def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of shipped scenarios, for a shell."""
+    from remusnet.emulator.library import names
+
+    return [name for name in names() if name.startswith(incomplete)]

@@ -1,0 +1,102 @@
+"""Times that are the same at every checkpoint, vary by chance, or grow with the guest's load.
+
+All results are int64 nanoseconds, 0 or more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from remusnet.frames import Int64s
+
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Always ``ns``."""
+
+    ns: int
+
+    @property
+    def mean_ns(self) -> int:
+        """What it is."""
+        return self.ns
+
+    def draw(self, rng: np.random.Generator, ran_ns: Int64s) -> Int64s:
+        """As often as ``ran_ns`` is long. See `Growing.draw`."""
+        return np.full(len(ran_ns), self.ns, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Evenly between ``low_ns`` and ``high_ns``, both included."""
+
+    low_ns: int
+    high_ns: int
+
+    @property
+    def mean_ns(self) -> int:
+        """The middle."""
+        return (self.low_ns + self.high_ns) // 2
+
+    def draw(self, rng: np.random.Generator, ran_ns: Int64s) -> Int64s:
+        """See `Growing.draw`."""
+        return rng.integers(self.low_ns, self.high_ns, len(ran_ns), np.int64, endpoint=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Around ``mean_ns`` with a standard ``deviation_ns``; what falls below 0 is 0."""
+
+    mean_ns: int
+    deviation_ns: int
+
+    def draw(self, rng: np.random.Generator, ran_ns: Int64s) -> Int64s:
+        """See `Growing.draw`."""
+        drawn = self.mean_ns + self.deviation_ns * rng.standard_normal(len(ran_ns))
+        return np.maximum(np.rint(drawn), 0).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """``least_ns``, and more on top: exponential, so that the mean is ``mean_ns``."""
+
+    mean_ns: int
+    least_ns: int = 0
+
+    def draw(self, rng: np.random.Generator, ran_ns: Int64s) -> Int64s:
+        """See `Growing.draw`."""
+        above = rng.standard_exponential(len(ran_ns)) * (self.mean_ns - self.least_ns)
+        return self.least_ns + np.rint(above).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """``base_ns``, and the time to move what the guest dirtied since it last stood still.
+
+    It dirties ``dirty_rate`` bits a second while it runs, up to ``most_bytes`` (its working set:
+    a page that is dirtied twice is sent once). They move at ``through`` bits a second: a memory's
+    rate for a pause, the link's for a transfer.
+    """
+
+    base_ns: int
+    dirty_rate: int
+    through: int
+    most_bytes: int
+
+    @property
+    def mean_ns(self) -> int:
+        """Without a run before it, the base."""
+        return self.base_ns
+
+    def draw(self, rng: np.random.Generator, ran_ns: Int64s) -> Int64s:
+        """One time for each epoch of a guest that ran ``ran_ns`` (int64[n]) in it."""
+        dirty = np.minimum(ran_ns / NS_PER_S * self.dirty_rate, self.most_bytes * 8.0)
+        return self.base_ns + np.rint(dirty / self.through * NS_PER_S).astype(np.int64)
+
+
+Quantity = Constant | Uniform | Normal | Exponential | Growing
+"""Anything that `draw` gives a time for each epoch."""
