@@ -15,7 +15,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -256,8 +256,8 @@ def _ipv6() -> Feature:
     return Feature("ipv6", True, True)
 
 
-def _known(name: str, look: Callable[[str, str], tuple[bool | None, str]] = built) -> Feature:
-    there, where = look(*FEATURES[name])
+def _known(name: str) -> Feature:
+    there, where = built(*FEATURES[name])
     return Feature(name, there, False, where)
 
 
