@@ -38,8 +38,10 @@ def simulation_json(comparison: Comparison, speed: dict[str, float] | None = Non
 
 def print_simulation(console: Console, comparison: Comparison) -> None:
     """What was simulated, the policies side by side, and each RTP stream."""
-    for name, value in setting_lines(comparison.setting):
-        console.print(Text.assemble((f"{name:8}", "bold"), value), soft_wrap=True)
+    lines = list(setting_lines(comparison.setting))
+    width = max(len(name) for name, _ in lines) + 1
+    for name, value in lines:
+        console.print(Text.assemble((f"{name:{width}}", "bold"), value), soft_wrap=True)
     console.print()
     console.print(_side_by_side(comparison.outcomes))
     _print_streams(console, comparison.outcomes)
@@ -62,14 +64,12 @@ def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
             f"a checkpoint every {format_duration(setting.period_ns)} (schedule "
             f"{setting.schedule}: interval {interval}, pause {pause}, commit delay {delay})"
         )
-    width = len("scenario ") if setting.scenario else len("capture ")
-    for name, value in (
+    yield from (
         ("scenario" if setting.scenario else "capture", _plain(setting.capture)),
         ("guest", guest),
         ("Remus", period),
         ("plug", f"{format_size(setting.limit)} at most"),
-    ):
-        yield Text.assemble((f"{name:{width}}", "bold"), value)
+    )
 
 
 def _print_held_to(console: Console, outcomes: tuple[Outcome, ...]) -> None:
