@@ -2,9 +2,9 @@
 
 An update fills the other of two banks of preferences, in the order of asking, and then empties the
 one before, in reverse. One of the two is complete at each step, and the other, as far as it is
-there, does not contradict its policy: a filter that subtracts from a bypass comes before it and goes
-after it. So what bypasses is let pass by the old or the new policy, what both hold is held, and what
-both let pass is not delayed.
+there, does not contradict its policy: a filter that subtracts from a bypass comes before it and
+goes after it. So what bypasses is let pass by the old or the new policy, what both hold is held,
+and what both let pass is not delayed.
 """
 
 from __future__ import annotations

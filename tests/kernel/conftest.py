@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.kernel.lab import plugin
 from tests.kernel.lab.bed import Bed, open_bed
+from tests.kernel.lab.protection import ReusedBed, Site
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,3 +42,22 @@ def bed() -> Iterator[Bed]:
     """A guest, its vif in Dom0 and a client, without IP addresses."""
     with open_bed() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def reused() -> Iterator[ReusedBed]:
+    """One bed for the tests of a module that leave it as it was."""
+    with ReusedBed() as made:
+        yield made
+
+
+@pytest.fixture
+def site(reused: ReusedBed, tmp_path: Path) -> Iterator[Site]:
+    """Where to apply and remove; a test that leaves a trace fails."""
+    made = Site(reused.bed(), tmp_path / "run")
+    before = made.looks()
+    yield made
+    after, files = made.looks(), made.files()
+    if after != before:
+        reused.discard()
+    assert (after, files) == (before, set())

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import pytest
 
 from remusnet.kernel.apply import apply
+from remusnet.kernel.messages import PlugAction, plug_message
 from remusnet.kernel.netlink import Answer, Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.remove import remove
@@ -20,7 +24,7 @@ from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.outcome import Applied, Removed, Verified
 from remusnet.plan.plan import Plan
 from remusnet.policy import PRESETS
-from tests.kernel.lab.bed import VIF, Bed
+from tests.kernel.lab.bed import VIF, Bed, open_bed
 
 RATE, INTERVAL_NS = 10**9, 200_000_000
 BUFFER = "ifb-1.0"
@@ -106,8 +110,13 @@ class Site:
         """What is in the run directory beside the lock."""
         return {path.name for path in self.run_dir.glob("*")} - {"lock"}
 
+    def plug(self, action: PlugAction, device: str = BUFFER) -> None:
+        """Tells the plug something, as a driver would."""
+        with self.bed.dom0.entered(), Netlink() as netlink:
+            netlink.do(plug_message(socket.if_nametoindex(device), action), action.name)
+
     def shown(self) -> str:
-        """What ``ip`` and ``tc`` say of buffer device and vif, numbers that come by chance left out."""
+        """What ``ip`` and ``tc`` say of buffer device and vif, without numbers given by chance."""
         dom0 = self.bed.dom0
         texts = [
             dom0.ip(f"-d link show {BUFFER}"),
@@ -120,6 +129,36 @@ class Site:
         text = re.sub(r"link/ether \S+", "", text)
         text = re.sub(r"\tindex \d+ ref", "\tindex N ref", text)
         return re.sub(r"qdisc plug \w+:", "qdisc plug N:", text)
+
+
+class ReusedBed:
+    """A bed for many tests (one takes a second to make). Leaving the context removes it."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._bed: Bed | None = None
+
+    def bed(self) -> Bed:
+        """The bed; a new one where the last was discarded."""
+        if self._bed is None:
+            self._bed = self._stack.enter_context(open_bed())
+        return self._bed
+
+    def discard(self) -> None:
+        """The bed is not as it was: the next test gets another."""
+        self._stack.close()
+        self._bed = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
 
 
 class FailingNetlink(Netlink):
@@ -195,6 +234,31 @@ def killed(run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
     return False
 
 
+class WatchedNetlink(Netlink):
+    """Calls ``before`` ahead of each message, so that something happens between any two."""
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        super().__init__()
+        self._before = before
+
+    def ask(self, messages: Sequence[bytes]) -> list[Answer]:
+        """One by one."""
+        answers = []
+        for each in messages:
+            self._before()
+            answers += super().ask([each])
+        return answers
+
+
+@contextmanager
+def watched(site: Site, before: Callable[[], None]) -> Iterator[WatchedNetlink]:
+    """A socket of Dom0 to give to apply or remove."""
+    with site.bed.dom0.entered():
+        netlink = WatchedNetlink(before)
+    with netlink:
+        yield netlink
+
+
 @contextmanager
 def failing(
     site: Site, at: int, fault: Callable[[Callable[[], Answer]], Answer]
@@ -204,3 +268,16 @@ def failing(
         netlink = FailingNetlink(at, fault)
     with netlink:
         yield netlink
+
+
+def _ipv4(protocol: int, payload: bytes) -> bytes:
+    header = bytes.fromhex("4500 0000 0000 4000 40") + bytes([protocol]) + bytes(2)
+    header = header[:2] + (20 + len(payload)).to_bytes(2, "big") + header[4:]
+    return _ETHERNET + bytes.fromhex("0800") + header + bytes.fromhex("0a090002 0a090003") + payload
+
+
+_ETHERNET = bytes.fromhex("ffffffffffff 020000000001")
+TCP_FRAME = _ipv4(6, bytes.fromhex("9c40 0050 00000001 00000001 5018 1000 0000 0000") + bytes(40))
+"""Held by every shipped policy."""
+ARP_FRAME = _ETHERNET + bytes.fromhex("0806 0001 0800 0604 0001") + bytes(38)
+"""Bypasses under every shipped policy but ``hold-all``."""
