@@ -50,7 +50,7 @@ def print_simulation(console: Console, comparison: Comparison) -> None:
     if comparison.setting.scenario is None:
         console.print(Text(OPEN_LOOP))
     for sentence in comparison.setting.scenario.assumptions if comparison.setting.scenario else ():
-        console.print(Text(f"Assumed: {_plain(sentence)}"))
+        console.print(Text(f"Assumed: {plain(sentence)}"))
 
 
 def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
@@ -65,7 +65,7 @@ def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
             f"{setting.schedule}: interval {interval}, pause {pause}, commit delay {delay})"
         )
     yield from (
-        ("scenario" if setting.scenario else "capture", _plain(setting.capture)),
+        ("scenario" if setting.scenario else "capture", plain(setting.capture)),
         ("guest", guest),
         ("Remus", period),
         ("plug", f"{format_size(setting.limit)} at most"),
@@ -88,7 +88,7 @@ def _print_held_to(console: Console, outcomes: tuple[Outcome, ...]) -> None:
             console.print(Text(f"  {each.text}"))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A path without anything that a terminal would obey."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 

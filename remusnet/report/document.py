@@ -1,0 +1,27 @@
+"""A result as JSON, with what only a report works out: voices and assertions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from remusnet.report.assertions import Checked
+from remusnet.report.measures import Measurements
+
+
+def report_json(measurements: Measurements, checked: Sequence[Checked] = ()) -> str:
+    """``report.json``: the document of ``simulate --json``, and more.
+
+    Each stream has ``voice``, a list with an entry for each jitter buffer; ``assertions`` has what
+    was asked. docs/reference/json.md describes it all.
+    """
+    document = measurements.comparison.to_json()
+    runs = []
+    for outcome in measurements.comparison.outcomes:
+        streams = [
+            {**stream.to_json(), "voice": [each.to_json() for each in measurements.voices(stream)]}
+            for stream in outcome.streams
+        ]
+        runs.append({**outcome.to_json(), "streams": streams})
+    document |= {"runs": runs, "assertions": [each.to_json() for each in checked]}
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
