@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from remusnet.errors import Conflict, InvalidInput, MissingDependency, RemusnetError, quoted
 from remusnet.kernel.locks import driver_lock, driver_of
@@ -105,17 +106,26 @@ class Plug:
             self._netlink = stack.enter_context(Netlink())
             qdisc = _plug_of(self._netlink, device, self._index)
             self._id = plug_id(self._index, qdisc.handle)
-            self.record = PlugRecord()
+            before = PlugRecord()
             if lock:
                 stack.enter_context(driver_lock(self._run_dir, device))
-                self.record = read_record(self._run_dir, device, self._id)
+                before = read_record(self._run_dir, device, self._id)
                 # Whoever is killed from here on leaves none: then nobody knows.
                 forget_record(self._run_dir, device)
                 stack.callback(self._write_record)
-            self._messages = {
-                action: bytearray(plug_message(self._index, action, handle=qdisc.handle))
-                for action in PlugAction
-            }
+            self._buffer, self._release, self._release_all = (
+                bytearray(plug_message(self._index, action, handle=qdisc.handle))
+                for action in (
+                    PlugAction.BUFFER,
+                    PlugAction.RELEASE_ONE,
+                    PlugAction.RELEASE_INDEFINITE,
+                )
+            )
+            # Plain attributes: to replace a frozen record takes as long as the kernel's answer.
+            self.state = before.state
+            self._limit = before.limit
+            self._buffers, self._releases = before.buffers, before.releases
+            self._stranded = before.stranded
             self._open = stack.pop_all()
 
     def __enter__(self) -> Plug:
@@ -137,9 +147,11 @@ class Plug:
             self.close()
 
     @property
-    def state(self) -> PlugState:
-        """What this driver, or the one before it, has made of the plug."""
-        return self.record.state
+    def record(self) -> PlugRecord:
+        """What this driver, and the ones before it, have done; `state` is part of it."""
+        return PlugRecord(
+            self.state, self._limit, self._buffers, self._releases, stranded=self._stranded
+        )
 
     def close(self) -> None:
         """Leaves the plug as it is, and gives up lock and socket. A second time does nothing."""
@@ -151,43 +163,38 @@ class Plug:
         Raises Conflict while the epoch before still waits for its release (unless forced), and
         KernelRefused or NotPermitted.
         """
-        was = self.record.state
-        waiting = was is PlugState.WAITING
-        if waiting and not self._force:
+        was = self.state
+        if was is PlugState.WAITING and not self._force:
             raise Conflict(
                 f"an epoch on {self.device} still waits for its release: a second buffer would "
                 "strand its frames; release it first"
             )
-        self._tell(PlugAction.BUFFER, "buffer")
+        self._tell(self._buffer, "buffer")
         # From an open plug the first BUFFER only begins to hold. From an unknown one an epoch of
         # somebody else may wait now.
-        self.record = replace(
-            self.record,
-            state=PlugState.BUFFERING if was is PlugState.OPEN else PlugState.WAITING,
-            buffers=self.record.buffers + 1,
-            stranded=self.record.stranded or waiting,
-        )
+        self.state = PlugState.BUFFERING if was is PlugState.OPEN else PlugState.WAITING
+        self._buffers += 1
+        if was is PlugState.WAITING:
+            self._stranded = True
 
     def release(self) -> None:
         """RELEASE_ONE: what was held before the last BUFFER leaves. Raises as `buffer` does.
 
         Where no epoch waits it does nothing.
         """
-        was = self.record.state
-        self._tell(PlugAction.RELEASE_ONE, "release")
-        self.record = replace(
-            self.record,
-            state=PlugState.BUFFERING if was is PlugState.WAITING else was,
-            releases=self.record.releases + 1,
-        )
+        self._tell(self._release, "release")
+        if self.state is PlugState.WAITING:
+            self.state = PlugState.BUFFERING
+        self._releases += 1
 
     def release_all(self) -> None:
         """RELEASE_INDEFINITE: everything leaves, and passes until the next BUFFER.
 
         Raises as `buffer` does.
         """
-        self._tell(PlugAction.RELEASE_INDEFINITE, "release all")
-        self.record = replace(self.record, state=PlugState.OPEN, stranded=False)
+        self._tell(self._release_all, "release all")
+        self.state = PlugState.OPEN
+        self._stranded = False
 
     def set_limit(self, limit: int) -> None:
         """Sets the limit to ``limit`` bytes; what is held already stays.
@@ -197,8 +204,8 @@ class Plug:
         if not 1 <= limit <= LARGEST_LIMIT:
             raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
         request = plug_message(self._index, PlugAction.LIMIT, limit, handle=self._id.handle)
-        self._check(self._netlink.tell(bytearray(request)), "set the limit")
-        self.record = replace(self.record, limit=limit)
+        self._tell(bytearray(request), "set the limit")
+        self._limit = limit
 
     def status(self) -> PlugStatus:
         """What the kernel says now, and what this driver has done. Raises as `Plug` does.
@@ -207,17 +214,16 @@ class Plug:
         """
         return _status(self.device, _plug_of(self._netlink, self.device, self._index), self.record)
 
-    def _tell(self, action: PlugAction, what: str) -> None:
-        before = self.record
+    def _tell(self, request: bytearray, what: str) -> None:
+        before = self.state
         # Until the answer is read nobody knows whether it was done.
-        self.record = replace(before, state=PlugState.UNKNOWN)
-        answer = self._netlink.tell(self._messages[action])
-        self.record = before
-        self._check(answer, what)
+        self.state = PlugState.UNKNOWN
+        answer = self._netlink.tell(request)
+        self.state = before
+        if answer is not None:
+            self._refuse(answer, what)
 
-    def _check(self, answer: Answer | None, what: str) -> None:
-        if answer is None:
-            return
+    def _refuse(self, answer: Answer, what: str) -> NoReturn:
         if answer.error == errno.ENODEV:
             raise InvalidInput(f"could not {what}: {quoted(self.device)} is gone")
         if answer.error in _REPLACED:

@@ -4,16 +4,49 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
+from dataclasses import asdict, dataclass
 from importlib import import_module
+from pathlib import Path
 
 from scripts.benchmarks.ratio import Result, measure
 
-SUBJECTS = {"captures": "judging and replaying captures, against tshark"}
+ROOT = Path(__file__).parents[2]
+UML_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a module measures. ``uml``: in a UML kernel, which has all that remusnet uses."""
+
+    text: str
+    uml: bool = False
+
+
+SUBJECTS = {
+    "captures": Subject("judging and replaying captures, against tshark"),
+    "plug": Subject("operations on a plug, against bare netlink and tc", uml=True),
+}
 
 
 def main() -> int:
-    subjects = "\n".join(f"  {name:<10} {text}" for name, text in SUBJECTS.items())
+    arguments = _arguments()
+    results: list[Result] = []
+    for name in arguments.subjects or SUBJECTS:
+        if SUBJECTS[name].uml and not arguments.here:
+            results += _in_uml(name, arguments.rounds)
+        else:
+            results += _here(name, arguments.rounds, "UML" if arguments.here else "this kernel")
+    if arguments.json:
+        print(json.dumps([_as_json(each) for each in results], indent=2))
+    else:
+        _print(results)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    subjects = "\n".join(f"  {name:<10} {each.text}" for name, each in SUBJECTS.items())
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Measures speeds as ratios, each against something else in the same run.",
@@ -24,42 +57,57 @@ def main() -> int:
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="default: all")
     parser.add_argument("--rounds", type=int, default=3, help="best of how many (default: 3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    # Set where this runs inside UML already.
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     unknown = set(arguments.subjects) - set(SUBJECTS)
     if unknown or arguments.rounds < 1:
         parser.error(f"unknown: {', '.join(sorted(unknown))}" if unknown else "rounds: at least 1")
+    return arguments
+
+
+def _here(name: str, rounds: int, where: str) -> list[Result]:
     results = []
-    for subject in arguments.subjects or SUBJECTS:
-        with import_module(f"scripts.benchmarks.{subject}").ratios() as ratios:
-            for ratio in ratios:
-                print(f"measuring: {ratio.what} ...", file=sys.stderr)
-                results.append(measure(ratio, arguments.rounds))
-    if arguments.json:
-        print(json.dumps([_as_json(each) for each in results], indent=2))
-    else:
-        _print(results)
-    return 0
+    with import_module(f"scripts.benchmarks.{name}").ratios() as ratios:
+        for ratio in ratios:
+            print(f"measuring: {ratio.what} ...", file=sys.stderr)
+            results.append(measure(ratio, rounds, where))
+    return results
+
+
+def _in_uml(name: str, rounds: int) -> list[Result]:
+    """The subject ``name``, measured by this program in a UML kernel."""
+    done = subprocess.run(
+        [
+            *(ROOT / "scripts" / "uml", "--timeout", str(UML_SECONDS)),
+            *(sys.executable, "-m", "scripts.benchmarks"),
+            *(name, "--here", "--json", "--rounds", str(rounds)),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    fields = Result.__dataclass_fields__
+    return [
+        Result(**{key: value for key, value in each.items() if key in fields})
+        for each in json.loads(done.stdout)
+    ]
 
 
 def _as_json(result: Result) -> dict[str, object]:
-    return {
-        "what": result.ratio.what,
-        "than": result.ratio.than,
-        "goal": result.ratio.goal,
-        "times_as_fast": round(result.times_as_fast, 3),
-        "seconds": round(result.ours, 6),
-        "their_seconds": round(result.theirs, 6),
-    }
+    return {**asdict(result), "times_as_fast": round(result.times_as_fast, 3)}
 
 
 def _print(results: list[Result]) -> None:
-    print(f"{'what':<36} {'against':<30} {'ours':>10} {'theirs':>10} {'ratio':>8} {'goal':>6}")
+    print(
+        f"{'what':<32} {'against':<26} {'ours':>10} {'theirs':>10} {'ratio':>8} {'goal':>6}  where"
+    )
     for each in results:
-        mark = "" if each.times_as_fast >= each.ratio.goal else "  below its goal"
+        mark = "" if each.times_as_fast >= each.goal else "  below its goal"
         print(
-            f"{each.ratio.what:<36} {each.ratio.than:<30} {each.ours * 1000:>7.1f} ms "
-            f"{each.theirs * 1000:>7.1f} ms {each.times_as_fast:>8.2f} {each.ratio.goal:>6.4g}"
-            f"{mark}"
+            f"{each.what:<32} {each.than:<26} {each.ours * 1000:>7.1f} ms "
+            f"{each.theirs * 1000:>7.1f} ms {each.times_as_fast:>8.2f} {each.goal:>6.4g}  "
+            f"{each.where}{mark}"
         )
 
 

@@ -20,11 +20,14 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The best times of both, in seconds."""
+    """The best times of both, in seconds; ``where``: the kernel they were taken on."""
 
-    ratio: Ratio
+    what: str
+    than: str
+    goal: float
     ours: float
     theirs: float
+    where: str
 
     @property
     def times_as_fast(self) -> float:
@@ -32,13 +35,13 @@ class Result:
         return self.theirs / self.ours
 
 
-def measure(ratio: Ratio, rounds: int) -> Result:
+def measure(ratio: Ratio, rounds: int, where: str) -> Result:
     """The best of ``rounds`` of each, taken in turns so that a noisy minute hits both."""
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(_seconds(ratio.ours))
         theirs.append(_seconds(ratio.theirs))
-    return Result(ratio, min(ours), min(theirs))
+    return Result(ratio.what, ratio.than, ratio.goal, min(ours), min(theirs), where)
 
 
 def _seconds(action: Callable[[], object]) -> float:
