@@ -12,7 +12,7 @@ from remusnet.classify.judging import judge_frames
 from remusnet.emulator.held_to import held_to
 from remusnet.emulator.released import Released
 from remusnet.emulator.rtp_frames import Templates
-from remusnet.emulator.scenario import Scenario
+from remusnet.emulator.scenario import BufferKind, Client, Scenario
 from remusnet.emulator.schedule import Checkpoints
 from remusnet.emulator.simulation import Simulation
 from remusnet.emulator.sources import Source, sources
@@ -20,8 +20,10 @@ from remusnet.emulator.streams import Keeping, Tally, run_stream
 from remusnet.emulator.timeline import Timeline, timeline
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
+from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
 from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
 from remusnet.metrics.output_commit import OutputCommit
+from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.scene import Counts, ScenarioSetting, Scene
 from remusnet.metrics.tcp import HoldTimes
 from remusnet.policy.policy import Policy
@@ -157,7 +159,17 @@ def _setting(scenario: Scenario, timeline: Timeline, guest_frames: int) -> Setti
             scenario.seed,
             scenario.duration_ns,
             "vectorised",
+            _buffer(scenario.client),
+            scenario.client.loss_robustness,
         ),
+    )
+
+
+def _buffer(client: Client) -> JitterBuffer:
+    if client.kind is BufferKind.FIXED:
+        return FixedBuffer(client.delay_ns / NS_PER_MS)
+    return AdaptiveBuffer(
+        client.delay_ns / NS_PER_MS, client.least_ns / NS_PER_MS, client.most_ns / NS_PER_MS
     )
 
 

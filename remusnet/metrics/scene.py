@@ -5,11 +5,12 @@ Times are int64 nanoseconds from the scenario's start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from remusnet.frames import Int64s
 from remusnet.metrics.jitter import Float64s
+from remusnet.metrics.jitter_buffer import AdaptiveBuffer, JitterBuffer
 from remusnet.metrics.output_commit import Bools
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 
@@ -308,8 +309,8 @@ class Scene:
 class ScenarioSetting:
     """Of a scenario: its name and description, its assumptions (each a sentence), seed, length.
 
-    ``path``: ``vectorised``, or ``stepwise`` where every
-    frame had to be looked at alone, and why.
+    ``path``: ``vectorised``, or ``stepwise`` where every frame had to be looked at alone, and why.
+    ``buffer``: what plays the media; ``loss_robustness``: G.107's Bpl, None for the codec's.
     """
 
     name: str
@@ -318,6 +319,8 @@ class ScenarioSetting:
     seed: int
     duration_ns: int
     path: str
+    buffer: JitterBuffer = AdaptiveBuffer()
+    loss_robustness: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """``scenario`` of ``simulate --json``."""
@@ -328,4 +331,9 @@ class ScenarioSetting:
             "seed": self.seed,
             "duration_ns": self.duration_ns,
             "path": self.path,
+            "client": {
+                "buffer": self.buffer.name,
+                **{name: rounded(ms) for name, ms in asdict(self.buffer).items()},
+                "loss_robustness": self.loss_robustness,
+            },
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -138,11 +138,13 @@ def listen(
 
 
 def voices(
-    stream: Stream, buffers: Sequence[JitterBuffer] = (FixedBuffer(), AdaptiveBuffer())
+    stream: Stream,
+    buffers: Sequence[JitterBuffer] = (FixedBuffer(), AdaptiveBuffer()),
+    loss_robustness: float | None = None,
 ) -> tuple[Voice, ...]:
     """How a stream sounds through each of ``buffers``.
 
-    Empty where that isn't known: its packets weren't kept, or never told how long they sound.
+    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where that isn't known: its packets weren't kept, or never told how long they sound.
     """
     series, ptime_ms = stream.series, stream.rtp.ptime_ms
     if series is None or not ptime_ms:
@@ -156,12 +158,15 @@ def voices(
     )
     encodings = [each.encoding for each in stream.rtp.payload_types]
     spoken = next((name for name in encodings if name not in _NOT_SPEECH), None)
+    codec = codec_of(spoken)
+    if loss_robustness is not None:
+        codec = replace(codec, bpl=loss_robustness)
     last = int(came.max()) if len(came) else 0
     heard = [
         listen(
             received,
             buffer,
-            codec_of(spoken),
+            codec,
             clock_rate=stream.rtp.clock_rate,
             ptime_ns=round(ptime_ms * NS_PER_MS),
             expected_after=len(series.sent_ns) - 1 - last,

@@ -59,9 +59,14 @@ class Measurements:
     _voices: dict[int, tuple[Voice, ...]] = field(default_factory=dict, repr=False)
 
     def voices(self, stream: Stream) -> tuple[Voice, ...]:
-        """How a stream of the result sounds, through each kind of jitter buffer."""
+        """How a stream of the result sounds: through the scenario's jitter buffer, or each kind."""
         if id(stream) not in self._voices:
-            self._voices[id(stream)] = voices(stream)
+            scenario = self.comparison.setting.scenario
+            if scenario is None:
+                found = voices(stream)
+            else:
+                found = voices(stream, [scenario.buffer], scenario.loss_robustness)
+            self._voices[id(stream)] = found
         return self._voices[id(stream)]
 
     @cached_property

@@ -27,5 +27,5 @@ def render(template: str, **values: Any) -> str:
 
 
 def markup(text: str) -> Markup:
-    """``text`` is markup that we made ourselves: a figure, in which matplotlib has escaped the text."""
+    """``text`` is markup of our own: a figure, in which matplotlib has escaped all text."""
     return Markup(text)
