@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from remusnet.cli._capture import read_frames
 from remusnet.cli._options import PolicyType
 from remusnet.cli._quantities import DURATION, RATE, SIZE
+from remusnet.cli._reporting import asked, fail, finish, report_options, tell
 from remusnet.cli._scenarios import beside, complete, load_scenario, policies_of
 from remusnet.errors import InvalidInput, quoted
 from remusnet.policy import PRESETS, Policy
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from remusnet.capture import Capture
     from remusnet.emulator.scenario import Scenario
     from remusnet.emulator.simulation import Simulation
+    from remusnet.report.assertions import Checked
     from remusnet.schedule import Schedule
 
 _CAPTURE_ONLY = (
@@ -123,6 +125,7 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
     help="Write what left the buffer (of a scenario: what arrived) as a nanosecond pcap; with "
     "several policies FILE-POLICY.pcap.",
 )
+@report_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(
@@ -141,6 +144,9 @@ def command(
     rate: int,
     limit: int | None,
     out: str | None,
+    assertions: tuple[str, ...],
+    junit: str | None,
+    report: str | None,
     as_json: bool,
 ) -> None:
     """Send calls through Remus's buffer, and compare policies.
@@ -152,14 +158,17 @@ def command(
     \b
     remusnet simulate fig11
     remusnet simulate calls.toml --calls 100 --duration 60s --json
-    remusnet simulate --capture call.pcap --interval 400ms
+    remusnet simulate fig11 --assert 'rtp.jitter.mean < 6ms' --junit out.xml
+    remusnet simulate --capture call.pcap --interval 400ms --report report/
     remusnet simulate --capture call.pcap --policy tcp-only --pause 0ms --out released.pcap
     """
     if (scenario is None) == (capture is None):
         raise click.UsageError("expected a scenario or --capture FILE, and not both")
     _refuse(context, _CAPTURE_ONLY if capture is None else _SCENARIO_ONLY, scenario)
+    wanted = asked(assertions, junit, report)
     if scenario is not None:
-        done = _of_scenario(scenario, policies, (calls, duration, seed), out)
+        release = wanted.report is not None
+        done = _of_scenario(scenario, policies, (calls, duration, seed), out, release=release)
     else:
         from remusnet.plan.limits import plug_limit
         from remusnet.schedule import Schedule, ScheduleKind
@@ -169,7 +178,9 @@ def command(
         done = _of_capture(
             str(capture), policies or tuple(PRESETS.values()), times, plug, guest, out
         )
-    _present(done, as_json=as_json)
+    checked, written = finish(wanted, done.simulation)
+    _present(done, checked, written, as_json=as_json)
+    fail(checked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,8 @@ def _of_scenario(
     policies: tuple[Policy, ...],
     over: tuple[int | None, int | None, int | None],
     out: str | None,
+    *,
+    release: bool,
 ) -> _Done:
     from remusnet.emulator.scenario_file import overridden
     from remusnet.emulator.scenario_run import frames_sent, run_scenario
@@ -210,7 +223,7 @@ def _of_scenario(
         scenario,
         policies,
         recordings=[recording.frames for recording in recordings],
-        release=bool(files),
+        release=release or bool(files),
     )
     seconds = time.perf_counter() - start
     _write(files, simulation)
@@ -251,7 +264,9 @@ def _write(files: list[Path], simulation: Simulation) -> None:
         write(file, frames)
 
 
-def _present(done: _Done, *, as_json: bool) -> None:
+def _present(
+    done: _Done, checked: tuple[Checked, ...], written: list[Path], *, as_json: bool
+) -> None:
     comparison = done.simulation.comparison
     if as_json:
         from remusnet.report.simulation import simulation_json
@@ -261,14 +276,15 @@ def _present(done: _Done, *, as_json: bool) -> None:
             "seconds": round(done.seconds, 6),
             "packets_per_second": round(done.frames / done.seconds) if done.seconds else 0,
         }
-        click.echo(simulation_json(comparison, speed))
+        click.echo(simulation_json(comparison, speed, checked))
         return
     from rich.console import Console
 
     from remusnet.report.simulation import print_simulation
 
     print_simulation(Console(highlight=False), comparison)
-    for file in done.files:
+    tell(checked)
+    for file in done.files + written:
         click.echo(f"wrote {quoted(str(file))}")
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from remusnet.frames import Int64s
 from remusnet.metrics.jitter import Float64s
-from remusnet.metrics.jitter_buffer import AdaptiveBuffer, JitterBuffer
+from remusnet.metrics.jitter_buffer import JitterBuffer
 from remusnet.metrics.output_commit import Bools
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 
@@ -319,8 +319,8 @@ class ScenarioSetting:
     seed: int
     duration_ns: int
     path: str
-    buffer: JitterBuffer = AdaptiveBuffer()
-    loss_robustness: float | None = None
+    buffer: JitterBuffer
+    loss_robustness: float | None
 
     def to_json(self) -> dict[str, object]:
         """``scenario`` of ``simulate --json``."""

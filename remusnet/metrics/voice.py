@@ -144,7 +144,8 @@ def voices(
 ) -> tuple[Voice, ...]:
     """How a stream sounds through each of ``buffers``.
 
-    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where that isn't known: its packets weren't kept, or never told how long they sound.
+    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where
+    that isn't known: its packets weren't kept, or never told how long they sound.
     """
     series, ptime_ms = stream.series, stream.rtp.ptime_ms
     if series is None or not ptime_ms:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
+from remusnet.report.assertions import Checked
 from remusnet.units import format_duration, format_size
 
 OPEN_LOOP = (
@@ -25,12 +26,19 @@ _NONE = "-"
 Cell = Callable[[Outcome], str]
 
 
-def simulation_json(comparison: Comparison, speed: dict[str, float] | None = None) -> str:
-    """The document of ``simulate --json``, indented; see docs/reference/simulate.md.
+def simulation_json(
+    comparison: Comparison,
+    speed: dict[str, float] | None = None,
+    checked: Sequence[Checked] = (),
+) -> str:
+    """The document of ``simulate --json``, indented; see docs/reference/json.md.
 
     ``speed``: how long the simulation took. It differs from run to run, so files don't have it.
+    ``checked``: the assertions, if there were any.
     """
     document = comparison.to_json()
+    if checked:
+        document["assertions"] = [each.to_json() for each in checked]
     if speed is not None:
         document["speed"] = speed
     return json.dumps(document, indent=2, allow_nan=False)

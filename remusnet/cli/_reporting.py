@@ -1,0 +1,116 @@
+"""What ``simulate`` does with a result: assertions, reports, JUnit XML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from remusnet.errors import CheckFailed, InvalidInput, quoted
+
+if TYPE_CHECKING:
+    from remusnet.emulator.simulation import Simulation
+    from remusnet.report.assertion_syntax import Assertion
+    from remusnet.report.assertions import Checked
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def report_options(command: _Function) -> _Function:
+    """``--assert EXPRESSION``, ``--junit FILE`` and ``--report DIR``, for `asked`."""
+    for option in (
+        click.option(
+            "--report",
+            metavar="DIR",
+            help="Write a report: one HTML page with figures, JSON, CSV, and the released frames.",
+        ),
+        click.option(
+            "--junit", metavar="FILE", help="Write what the assertions found as JUnit XML."
+        ),
+        click.option(
+            "--assert",
+            "assertions",
+            multiple=True,
+            metavar="EXPRESSION",
+            help="Fail (exit code 1) where it doesn't hold: 'rtp.jitter.mean < 6ms'. Repeat it.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user wants of the result."""
+
+    assertions: tuple[Assertion, ...]
+    junit: Path | None
+    report: Path | None
+
+
+def asked(assertions: tuple[str, ...], junit: str | None, report: str | None) -> Asked:
+    """Read the options, and find out before the simulation what would stop the report after it.
+
+    Raises InvalidInput for a mistake in an assertion, and for --junit without any;
+    MissingDependency for --report without matplotlib; what `prepare` raises.
+    """
+    if not assertions and junit is None and report is None:
+        return Asked((), None, None)
+    from remusnet.report.assertion_syntax import parse
+
+    parsed = tuple(parse(text) for text in assertions)
+    if junit is not None and not parsed:
+        raise InvalidInput("--junit tells of assertions: give some with --assert")
+    folder = None if report is None else Path(report)
+    if folder is not None:
+        from remusnet.report.directory import prepare
+        from remusnet.report.drawing import style
+
+        with style():  # is matplotlib there?
+            prepare(folder)
+    return Asked(parsed, None if junit is None else Path(junit), folder)
+
+
+def finish(wanted: Asked, simulation: Simulation) -> tuple[tuple[Checked, ...], list[Path]]:
+    """Check and write: what was found, and the files and folders that were written."""
+    if not wanted.assertions and wanted.report is None:
+        return (), []
+    from remusnet.report.assertions import evaluate
+    from remusnet.report.measures import Measurements
+
+    measurements = Measurements(simulation.comparison)
+    checked = evaluate(wanted.assertions, measurements)
+    written = []
+    if wanted.report is not None:
+        from remusnet.report.directory import PAGE, write_report
+
+        write_report(wanted.report, measurements, checked, simulation.released)
+        written.append(wanted.report / PAGE)
+    if wanted.junit is not None:
+        from remusnet.report.junit import junit_xml
+
+        text = junit_xml(simulation.comparison.setting.capture, checked)
+        wanted.junit.write_text(text, encoding="utf-8", newline="\n")
+        written.append(wanted.junit)
+    return checked, written
+
+
+def tell(checked: tuple[Checked, ...]) -> None:
+    """Print each assertion with what was seen."""
+    if checked:
+        click.echo()
+    for each in checked:
+        word = click.style("ok    ", fg="green") if each.passed else click.style("FAILED", fg="red")
+        click.echo(f"{word} {each.assertion.text}: {each.seen}")
+
+
+def fail(checked: tuple[Checked, ...]) -> None:
+    """Raises CheckFailed where an assertion didn't hold; it names one if it is the only one."""
+    failed = [each for each in checked if not each.passed]
+    if len(failed) == 1:
+        raise CheckFailed(f"{quoted(failed[0].assertion.text)} does not hold: {failed[0].seen}")
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {len(checked)} assertions do not hold")
