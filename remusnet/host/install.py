@@ -1,0 +1,213 @@
+"""The netbuf script in Xen's script directory: put there, and taken out again."""
+
+from __future__ import annotations
+
+import compileall
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import remusnet
+from remusnet.errors import Conflict, InvalidInput, MissingDependency, NotPermitted, quoted
+from remusnet.host.netbuf.compiled import forget_ready, make_ready
+from remusnet.host.netbuf.places import Places
+from remusnet.host.netbuf.ready import read_ready
+from remusnet.host.xl_conf import default_script, with_default, without_default
+from remusnet.plan.xen_outcome import FileChange, Installed
+
+SCRIPT = "remusnet-netbuf"
+SCRIPT_DIR = Path("etc/xen/scripts")
+XL_CONF = Path("etc/xen/xl.conf")
+# Where sudo, cron and systemd look for programs on every distribution.
+LINK_DIR = Path("usr/local/sbin")
+MARK = f"# {SCRIPT}: written by remusnet xen install"
+_LONGEST_INTERPRETER = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where things are below ``root`` (/, but for tests and for images of a Dom0)."""
+
+    root: Path
+
+    @property
+    def script(self) -> Path:
+        """Our script."""
+        return self.root / SCRIPT_DIR / SCRIPT
+
+    @property
+    def link(self) -> Path:
+        """What lets ``xl remus -N remusnet-netbuf`` find it: libxl looks on $PATH only."""
+        return self.root / LINK_DIR / SCRIPT
+
+    @property
+    def xl_conf(self) -> Path:
+        """xl's configuration."""
+        return self.root / XL_CONF
+
+    @property
+    def target(self) -> str:
+        """The script's path as the host will see it."""
+        return f"/{SCRIPT_DIR / SCRIPT}"
+
+
+def script_text(interpreter: str = sys.executable) -> str:
+    """The script. Raises InvalidInput where its first line can't name the interpreter."""
+    if any(c.isspace() for c in interpreter) or len(interpreter) > _LONGEST_INTERPRETER:
+        raise InvalidInput(
+            f"a script can not be run by {quoted(interpreter)}: install remusnet in a virtual "
+            "environment whose path is shorter and has no spaces"
+        )
+    folder = str(Path(remusnet.__file__).parents[1])
+    return f"""#!{interpreter} -IS
+{MARK}
+# xl remus starts it for each vif. -I and -S: neither the environment nor site-packages is looked
+# at, so that nobody's files are run as root, and the guest waits less.
+import sys
+
+sys.path.insert(0, {folder!r})
+from remusnet.host.netbuf.script import main
+
+main()
+"""
+
+
+def install(layout: Layout, places: Places, *, default: bool, dry_run: bool = False) -> Installed:
+    """Puts the script in place, with what it needs prepared; ``default``: in xl.conf too.
+
+    Never writes over what somebody else has put there. Raises MissingDependency without Xen,
+    Conflict, InvalidInput or NotPermitted.
+    """
+    _require_xen(layout)
+    changes = []
+    text = script_text()
+    _refuse_foreign(layout)
+    if _content(layout.script) != text:
+        word = "replaced" if layout.script.exists() else "written"
+        changes.append(FileChange(str(layout.script), word))
+    if not layout.link.is_symlink():
+        changes.append(FileChange(str(layout.link), f"a link to {layout.target}"))
+    if default:
+        before = _content(layout.xl_conf)
+        after = with_default(before, layout.target)
+        if after != before:
+            changes.append(FileChange(str(layout.xl_conf), "remus.default.netbufscript set"))
+    notes = list(_notes(layout))
+    if not dry_run:
+        with _permission():
+            _write(layout.script, text, 0o755)
+            layout.link.parent.mkdir(parents=True, exist_ok=True)
+            if not layout.link.is_symlink():
+                layout.link.symlink_to(layout.target)
+            if default:
+                _write(layout.xl_conf, after, _mode(layout.xl_conf))
+            # Else the first run would write them, or, on a read-only system, every run compile.
+            compileall.compile_dir(Path(remusnet.__file__).parent, quiet=2)
+            notes += _prepare(places)
+    return Installed(tuple(changes), tuple(notes), dry_run)
+
+
+def uninstall(layout: Layout, places: Places, *, dry_run: bool = False) -> Installed:
+    """Takes out what `install` has put in; leaves everything else. Raises as `install` does."""
+    changes = []
+    _refuse_foreign(layout)
+    if layout.script.exists():
+        changes.append(FileChange(str(layout.script), "deleted"))
+    if layout.link.is_symlink():
+        changes.append(FileChange(str(layout.link), "deleted"))
+    before = _content(layout.xl_conf)
+    after = without_default(before)
+    if after != before:
+        changes.append(FileChange(str(layout.xl_conf), "as it was before"))
+    if not dry_run:
+        with _permission():
+            if after != before:
+                _write(layout.xl_conf, after, _mode(layout.xl_conf))
+            layout.link.unlink(missing_ok=True)
+            layout.script.unlink(missing_ok=True)
+            forget_ready(places)
+    return Installed(tuple(changes), (), dry_run)
+
+
+def _require_xen(layout: Layout) -> None:
+    if not layout.script.parent.is_dir():
+        raise MissingDependency(
+            f"no Xen here: {quoted(str(layout.script.parent))} is missing (Debian: apt install "
+            "xen-utils-common; --root DIR for a system that is mounted elsewhere)"
+        )
+
+
+def _refuse_foreign(layout: Layout) -> None:
+    if layout.script.exists() and MARK not in _content(layout.script).splitlines()[1:2]:
+        raise Conflict(
+            f"{layout.script} is there and was not written by remusnet: rename it, or delete it if "
+            "nobody needs it"
+        )
+    if layout.link.is_symlink():
+        target = os.readlink(layout.link)
+        if target != layout.target:
+            raise Conflict(f"{layout.link} is there and leads to {quoted(target)}: rename it")
+    elif layout.link.exists():
+        raise Conflict(f"{layout.link} is there and is not remusnet's link: rename it")
+
+
+def _notes(layout: Layout) -> Iterator[str]:
+    default = default_script(_content(layout.xl_conf))
+    if default and default != layout.target:
+        yield f"{layout.xl_conf} has another default script until now: {quoted(default)}"
+    program = Path(sys.executable)
+    for path in (program, Path(remusnet.__file__)):
+        for each in (path.resolve(), *path.resolve().parents):
+            if each.stat().st_mode & stat.S_IWOTH and not each.stat().st_mode & stat.S_ISVTX:
+                yield f"everybody may write {each}, and root will run what is there"
+                break
+
+
+def _prepare(places: Places) -> Iterator[str]:
+    if not make_ready(places):
+        yield (
+            f"{places.config} has mistakes (remusnet policy check {places.config}): as long as it "
+            "has, every frame is held"
+        )
+    elif read_ready(places.ready, places.config) is None:
+        yield f"{places.ready} can not be used: setups will take longer"
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+    except PermissionError as error:
+        raise NotPermitted(f"may not read {quoted(str(path))}: run it as root") from error
+    except OSError as error:
+        raise InvalidInput(f"{quoted(str(path))}: {error.strerror}") from error
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """As one step: who reads finds the old file or the new one."""
+    new = path.with_name(f"{path.name}.remusnet-new")
+    with new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
+    new.rename(path)
+
+
+class _permission:  # noqa: N801 - it reads as a word: with _permission()
+    """Turns what the system refuses into what the user can do about it."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, PermissionError):
+            raise NotPermitted(f"may not write {error.filename}: run it as root") from error
+        if isinstance(error, OSError):
+            raise InvalidInput(f"{error.filename}: {error.strerror}") from error

@@ -1,0 +1,135 @@
+"""Makes ready what the script needs: each policy's filters as netlink messages."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from remusnet.classify.filters import Classification
+from remusnet.errors import RemusnetError
+from remusnet.host.netbuf import ready
+from remusnet.host.netbuf.places import Places
+from remusnet.host.netbuf.terms import domain_file
+from remusnet.kernel.encoder import Encoder
+from remusnet.kernel.quick import BUFFER, VIF
+from remusnet.kernel.receipt import receipts_of
+from remusnet.plan.build import CLASSIFIERS
+from remusnet.plan.domains import Domain
+from remusnet.plan.operations import AddFilter, AddIngress
+from remusnet.plan.plan import Plan, Protection
+from remusnet.policy import PRESETS, Policy
+from remusnet.policy.presets import is_policy_path
+
+# Numbers of devices that share no byte with each other or with the other pair, so that their places
+# in a message stand out.
+_ONE = {VIF: 0x01010101, BUFFER: 0x02020202}
+_OTHER = {VIF: 0x03030303, BUFFER: 0x04040404}
+_NUMBER = 4
+
+
+def make_ready(places: Places) -> bool:
+    """Writes the file of prepared messages; False, and none is left, where nothing can be prepared.
+
+    Raises OSError where it can't be written.
+    """
+    target = Path(places.ready)
+    try:
+        body = "".join(f"{line}\n" for line in _lines(places))
+    except (RemusnetError, ValueError, OSError):
+        target.unlink(missing_ok=True)
+        return False
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    new = target.with_name(f"{target.name}.{os.getpid()}")
+    with new.open("w", encoding="ascii") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(f"{body}end {binascii.crc32(body.encode())}")
+    new.rename(target)
+    return True
+
+
+def forget_ready(places: Places) -> None:
+    """Deletes it."""
+    Path(places.ready).unlink(missing_ok=True)
+
+
+def _lines(places: Places) -> Iterator[str]:
+    """The file's lines. The sources are read before and after: what changes meanwhile shows."""
+    file = domain_file(places)
+    domains = file.domains
+    paths = [places.config, *(each for each in domains.policies if is_policy_path(each))]
+    sources = {path: ready.content(path) for path in paths}
+    if domain_file(places) != file:
+        raise ValueError("the files change")
+    yield ready.head()
+    for path, found in sources.items():
+        yield f"source {_hex(path)} {ready.NOTHING if found is None else found.hex()}"
+    numbers: dict[tuple[str, str], int] = {}
+    classifiers = dict.fromkeys(each.classifier for each in domains.all_terms)
+    for policy in {**PRESETS, **file.policies}:
+        for classifier in classifiers:
+            try:
+                lines = tuple(_filters(policy, file.policies.get(policy), classifier))
+            except RemusnetError:
+                # Not all policies suit all classifiers; one that somebody asks for fails below.
+                continue
+            numbers[policy, classifier] = len(numbers)
+            yield from lines
+    for terms in domains.all_terms:
+        if (terms.policy, terms.classifier) not in numbers:
+            raise ValueError(f"{terms.classifier} can not do {terms.policy}")
+        which = numbers[terms.policy, terms.classifier]
+        yield f"terms {which} {terms.plug_limit} {terms.rate} {terms.interval_ns}"
+    for number, domain in enumerate(domains.domains):
+        yield f"domain {_domain(domain)} {number}"
+    yield f"default {len(domains.domains)}"
+
+
+def _filters(word: str, policy: Policy | None, classifier: str) -> Iterator[str]:
+    classification = CLASSIFIERS[classifier](policy or PRESETS[word])
+    yield f"filters {_hex(word)} {classifier} {_hex(_receipt(classification))}"
+    plan = Plan(classification, (Protection(BUFFER, (VIF,)),), 0)
+    operations = [op for op in plan.operations if isinstance(op, AddIngress | AddFilter)]
+    one, other = Encoder(_ONE), Encoder(_OTHER)
+    for operation in operations:
+        yield f"message {_template(one.encode(operation), other.encode(operation))}"
+
+
+def _template(one: bytes, other: bytes) -> str:
+    """The message in pieces, around the numbers in which its two encodings differ."""
+    words: list[str] = []
+    end = 0
+    at = 0
+    names = {number.to_bytes(_NUMBER, "big"): name for name, number in _ONE.items()}
+    while at < len(one):
+        if one[at] == other[at]:
+            at += 1
+            continue
+        words += [one[end:at].hex(), names[one[at : at + _NUMBER]]]
+        end = at = at + _NUMBER
+    return " ".join([*words, one[end:].hex()] if end < len(one) else words)
+
+
+def _receipt(classification: Classification) -> str:
+    """What a receipt says of the filters, as members of a JSON object."""
+    plan = Plan(classification, (Protection(BUFFER, (VIF,)),), 0)
+    (receipt,) = receipts_of(plan, rate=0, interval_ns=0, shared={})
+    theirs = ("phase", "buffer", "vifs", "shared", "limit", "rate", "interval_ns")
+    members = {name: value for name, value in receipt.to_json().items() if name not in theirs}
+    return json.dumps(members)[1:-1]
+
+
+def _domain(domain: Domain) -> str:
+    name = ready.NOTHING if domain.name is None else _hex(domain.name)
+    vif, number = ready.NOTHING, ready.NOTHING
+    if isinstance(domain.vif, int):
+        number = str(domain.vif)
+    elif domain.vif is not None:
+        vif = _hex(domain.vif)
+    return f"{name} {domain.uuid or ready.NOTHING} {vif} {number}"
+
+
+def _hex(text: str) -> str:
+    return text.encode().hex()

@@ -1,0 +1,88 @@
+"""Setup and teardown the long way: whatever state the kernel and the files are in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from remusnet.host.netbuf.compiled import make_ready
+from remusnet.host.netbuf.contract import Call
+from remusnet.host.netbuf.places import Places, forget_owner, read_owner, write_owner
+from remusnet.host.netbuf.terms import asks_for_domain, choose
+from remusnet.kernel.apply import apply
+from remusnet.kernel.inventory import inventory
+from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.observe import observe
+from remusnet.kernel.quick import exists
+from remusnet.kernel.receipt import Receipts
+from remusnet.kernel.remove import remove
+from remusnet.plan.names import buffer_name
+from remusnet.plan.plan import Plan, protections
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """The ``buffer`` device, and a ``warning`` where the policy is not the one asked for."""
+
+    buffer: str
+    warning: str
+
+
+def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) -> SetUp:
+    """Protects the devices of ``call``, whatever is left there of an xl that was killed.
+
+    ``domain``: asks for the domain's name and UUID. Raises RemusnetError or OSError.
+    """
+    name, uuid = domain() if asks_for_domain(places) else ("", "")
+    chosen = choose(places, name, uuid, call.vif, call.devid)
+    buffer = buffer_name(call.vif)
+    vifs = tuple(each for each in call.devices if exists(each)) or (call.vif,)
+    terms = chosen.terms
+    plan = Plan(chosen.classification, protections(vifs, buffer), terms.plug_limit)
+    with Netlink() as netlink:
+        # Something may still drive it: then this is a second xl remus for the domain, and refused.
+        _remove(call, places, netlink, buffer, force=False)
+        apply(
+            plan,
+            rate=terms.rate,
+            interval_ns=terms.interval_ns,
+            run_dir=Path(places.run_dir),
+            netlink=netlink,
+        )
+    write_owner(places, buffer, call)
+    if not chosen.warning and not places.policy:
+        _prepare_next_time(places)
+    return SetUp(buffer, chosen.warning)
+
+
+def tear_down(call: Call, places: Places) -> bool:
+    """Releases and removes what was made for ``call``; nothing where that is gone already.
+
+    False where the buffer device is another call's by now: a vif's name can come back.
+    Raises RemusnetError or OSError.
+    """
+    buffer = buffer_name(call.vif)
+    if read_owner(places, buffer) not in ("", call.path):
+        return False
+    with Netlink() as netlink:
+        # libxl has stopped driving it, or is gone.
+        _remove(call, places, netlink, buffer, force=True)
+    forget_owner(places, buffer)
+    return True
+
+
+def _remove(call: Call, places: Places, netlink: Netlink, buffer: str, *, force: bool) -> None:
+    run_dir = Path(places.run_dir)
+    there = inventory(observe(netlink), Receipts(run_dir).read()[0])
+    ours = [each for each in there if each.buffer == buffer or set(each.vifs) & set(call.devices)]
+    vifs = tuple(dict.fromkeys(vif for each in ours for vif in each.vifs))
+    if vifs:
+        remove(vifs, run_dir=run_dir, force=force, netlink=netlink)
+
+
+def _prepare_next_time(places: Places) -> None:
+    try:
+        make_ready(places)
+    except OSError:
+        return  # the next time takes as long as this one

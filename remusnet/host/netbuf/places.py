@@ -1,0 +1,76 @@
+"""Where the script's files are; the environment can name others. Light."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from remusnet.host.netbuf.contract import Call
+
+_DEFAULTS = {
+    "REMUSNET_CONFIG": "/etc/remusnet/remusnet.toml",
+    "REMUSNET_RUN_DIR": "/run/remusnet",
+    "REMUSNET_STATE_DIR": "/var/lib/remusnet",
+    # Where Xen's own scripts have their locks (tools/hotplug/Linux/locking.sh).
+    "REMUSNET_XEN_LOCK_DIR": "/var/run/xen-hotplug",
+}
+
+
+class Places:
+    """``config``: the file of domains; ``run_dir``: receipts, locks and who owns a buffer device;
+    ``state_dir``: what is ready; ``lock_dir``: the locks of Xen's scripts; ``policy``: the policy
+    that $REMUSNET_POLICY names for this run of xl, empty for none.
+    """
+
+    __slots__ = ("config", "lock_dir", "policy", "run_dir", "state_dir")
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.config, self.run_dir, self.state_dir, self.lock_dir = (
+            environment.get(name) or default for name, default in _DEFAULTS.items()
+        )
+        self.policy = environment.get("REMUSNET_POLICY", "")
+
+    @property
+    def ready(self) -> str:
+        """The file of prepared messages."""
+        return f"{self.state_dir}/netbuf.ready"
+
+    def owner(self, buffer: str) -> str:
+        """The file that says which call of libxl a buffer device was made for."""
+        return f"{self.run_dir}/{buffer}.xen"
+
+
+def usual_buffer(vif: str) -> str | None:
+    """The buffer device of a vif with Xen's usual name; None where `buffer_name` has to say it."""
+    domid, dot, devid = vif.removeprefix("vif").partition(".")
+    usual = vif.startswith("vif") and dot and f"{domid}{devid}".isdecimal() and vif.isascii()
+    name = f"ifb-{domid}.{devid}"
+    return name if usual and domid and devid and len(name) <= 15 else None
+
+
+def read_owner(places: Places, buffer: str) -> str:
+    """The XENBUS_PATH that ``buffer`` was made for; empty if nobody has said."""
+    try:
+        with open(places.owner(buffer), encoding="utf-8") as file:
+            return file.readline().strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def write_owner(places: Places, buffer: str, call: Call) -> None:
+    """Says that ``buffer`` is for this call. Raises OSError."""
+    new = f"{places.owner(buffer)}.new"
+    with open(new, "w", encoding="utf-8") as file:
+        file.write(f"{call.path}\n")
+    os.rename(new, places.owner(buffer))
+
+
+def forget_owner(places: Places, buffer: str) -> None:
+    """The opposite; does nothing where nobody has said."""
+    try:
+        os.unlink(places.owner(buffer))
+    except OSError:
+        return

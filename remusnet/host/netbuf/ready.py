@@ -1,0 +1,184 @@
+"""What is ready: each domain's filters as messages, and what they were made from. Light.
+
+One file of lines, written by `remusnet.host.netbuf.compiled`. It counts only as long as every file
+that it was made from has the content that it had then; else the long way is taken, which is
+slower and right.
+
+    remusnet-ready FORMAT VERSION BYTE-ORDER
+    source PATH CONTENT|-           a file that it was made from, or that was not there
+    filters POLICY CLASSIFIER RECEIPT
+    message BYTES|V|B ...           of the filters before; V, B: numbers of vif and buffer device
+    terms FILTERS LIMIT RATE INTERVAL
+    domain NAME|- UUID|- VIF|- NUMBER|- TERMS
+    default TERMS
+    end CHECKSUM
+
+Texts and bytes are in hexadecimal; FILTERS and TERMS count what stands before, from 0.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import sys
+
+import remusnet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FORMAT = 1
+NOTHING = "-"
+_NUMBERS = ("V", "B")
+_LARGEST = 16 << 20
+_LARGEST_SOURCE = 1 << 20
+_GROUP_OR_OTHERS_WRITE = 0o022
+
+
+class Filters:
+    """The filters of one policy: ``receipt`` is the part of a receipt that they decide, in JSON."""
+
+    __slots__ = ("classifier", "policy", "receipt", "templates")
+
+    def __init__(self, policy: str, classifier: str, receipt: str) -> None:
+        self.policy = policy
+        self.classifier = classifier
+        self.receipt = receipt
+        self.templates: list[tuple[bytes | str, ...]] = []
+
+
+class ReadyTerms:
+    """``filters`` with the ``limit`` (bytes), ``rate`` (bits a second) and ``interval_ns``."""
+
+    __slots__ = ("filters", "interval_ns", "limit", "rate")
+
+    def __init__(self, filters: Filters, limit: int, rate: int, interval_ns: int) -> None:
+        self.filters = filters
+        self.limit = limit
+        self.rate = rate
+        self.interval_ns = interval_ns
+
+
+class Ready:
+    """All that is ready."""
+
+    __slots__ = ("_default", "_domains", "_filters")
+
+    def __init__(
+        self,
+        filters: Sequence[Filters],
+        domains: Sequence[tuple[tuple[str | None, str | None, str | int | None], ReadyTerms]],
+        default: ReadyTerms,
+    ) -> None:
+        self._filters = filters
+        self._domains = domains
+        self._default = default
+
+    @property
+    def asks_for_domain(self) -> bool:
+        """Whether anything depends on a domain's name or UUID."""
+        return any(name is not None or uuid is not None for (name, uuid, _), _ in self._domains)
+
+    def choose(self, name: str, uuid: str, vif: str, number: int, policy: str) -> ReadyTerms | None:
+        """The terms of a vif; ``policy``: the word that takes the place of theirs, if not empty.
+
+        None where that policy is not ready.
+        """
+        terms = self._default
+        for (name_, uuid_, vif_), each in self._domains:
+            if name_ in (None, name) and uuid_ in (None, uuid) and vif_ in (None, vif, number):
+                terms = each
+                break
+        if not policy:
+            return terms
+        for filters in self._filters:
+            if (filters.policy, filters.classifier) == (policy, terms.filters.classifier):
+                return ReadyTerms(filters, terms.limit, terms.rate, terms.interval_ns)
+        return None
+
+
+def head() -> str:
+    """The first line that this remusnet writes on this machine, and the only one it reads."""
+    return f"remusnet-ready {FORMAT} {remusnet.__version__} {sys.byteorder}"
+
+
+def read_ready(path: str, config: str) -> Ready | None:
+    """What the file at ``path`` has ready for the file of domains ``config``.
+
+    None where it is missing, damaged, of another version, not of root or of this user, or where a
+    file that it was made from has changed.
+    """
+    try:
+        text = _read_own(path)
+        body, end, checksum = text.rpartition("end ")
+        if not end or int(checksum) != binascii.crc32(body.encode()):
+            return None
+        return _parse(body, config)
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+def content(path: str) -> bytes | None:
+    """What is in a file; None where there is none. Raises OSError, ValueError if too large."""
+    try:
+        with open(path, "rb") as file:
+            found = file.read(_LARGEST_SOURCE + 1)
+    except FileNotFoundError:
+        return None
+    if len(found) > _LARGEST_SOURCE:
+        raise ValueError("too large")
+    return found
+
+
+def _read_own(path: str) -> str:
+    with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid not in (0, os.geteuid()) or status.st_mode & _GROUP_OR_OTHERS_WRITE:
+            raise ValueError("others may write it")
+        return file.read(_LARGEST).decode("ascii")
+
+
+def _parse(body: str, config: str) -> Ready | None:
+    lines = body.splitlines()
+    if lines[0] != head():
+        return None
+    filters: list[Filters] = []
+    terms: list[ReadyTerms] = []
+    domains: list[tuple[tuple[str | None, str | None, str | int | None], ReadyTerms]] = []
+    sources: list[str] = []
+    default = None
+    for line in lines[1:]:
+        kind, *words = line.split(" ")
+        if kind == "message":
+            filters[-1].templates.append(
+                tuple(each if each in _NUMBERS else bytes.fromhex(each) for each in words)
+            )
+        elif kind == "source":
+            sources.append(_text(words[0]))
+            if content(sources[-1]) != (None if words[1] == NOTHING else bytes.fromhex(words[1])):
+                return None
+        elif kind == "filters":
+            filters.append(Filters(_text(words[0]), words[1], _text(words[2])))
+        elif kind == "terms":
+            which, limit, rate, interval_ns = map(int, words)
+            terms.append(ReadyTerms(filters[which], limit, rate, interval_ns))
+        elif kind == "domain":
+            name, uuid, vif, number, which_terms = words
+            wanted = (
+                None if name == NOTHING else _text(name),
+                None if uuid == NOTHING else uuid,
+                int(number) if number != NOTHING else None if vif == NOTHING else _text(vif),
+            )
+            domains.append((wanted, terms[int(which_terms)]))
+        elif kind == "default":
+            default = terms[int(words[0])]
+        else:
+            return None
+    if default is None or sources[:1] != [config]:
+        return None
+    return Ready(filters, domains, default)
+
+
+def _text(hexadecimal: str) -> str:
+    return bytes.fromhex(hexadecimal).decode()

@@ -1,0 +1,151 @@
+"""``remusnet-netbuf setup|teardown``: what xl remus -N starts. Light.
+
+Whatever goes wrong is one line on standard error, in the system's log and in xenstore
+(``hotplug-error``), and an exit status that is not 0.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from remusnet.host.netbuf.contract import SETUP, BadCall, bus_path, read_call
+from remusnet.host.netbuf.locks import Busy, XenLock
+from remusnet.host.netbuf.places import Places, forget_owner, read_owner, usual_buffer
+from remusnet.host.netbuf.quick import set_up_quickly
+from remusnet.host.xenstore import Xenstore, domain_path
+from remusnet.kernel.quick import exists
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+    from remusnet.host.netbuf.contract import Call
+
+_PROGRAM = "remusnet-netbuf"
+_BAD_CALL, _BUSY, _BUG = 2, 5, 70
+_LOCK = "pickifb"
+_LONGEST_TEXT = 1024  # xenstore takes 2048 bytes, and a line has to be read
+
+
+def main() -> NoReturn:
+    """Run, and exit."""
+    _fill_standard_descriptors()
+    sys.exit(run(sys.argv[1:], os.environ))
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """The exit status of a call."""
+    store = Xenstore()
+    try:
+        call = read_call(arguments, environment)
+        places = Places(environment)
+        if call.action == SETUP:
+            _set_up(call, places, store)
+        else:
+            _tear_down(call, places, store)
+    except BadCall as error:
+        return _fail(str(error), _BAD_CALL, store, environment)
+    except Busy as error:
+        return _fail(str(error), _BUSY, store, environment)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", _BAD_CALL, store, environment)
+    except Exception as error:  # noqa: BLE001 - the last stop: libxl has to learn of it
+        code = getattr(error, "exit_code", None)
+        if isinstance(code, int):
+            return _fail(str(error), code, store, environment)
+        sys.excepthook(type(error), error, error.__traceback__)
+        what = f"this is a bug in remusnet ({type(error).__name__}: {error}); please report it"
+        return _fail(what, _BUG, store, environment)
+    return 0
+
+
+def _set_up(call: Call, places: Places, store: Xenstore) -> None:
+    def domain() -> tuple[str, str]:
+        found = store.read(domain_path(call.domid, "name"), domain_path(call.domid, "vm"))
+        # /vm/UUID. A domain without them is named by nobody.
+        name, vm = found or ("", "")
+        return name, vm.rpartition("/")[2]
+
+    warning = ""
+    with XenLock(places.lock_dir, _LOCK):
+        buffer = set_up_quickly(call, places, domain)
+        if buffer is None:
+            from remusnet.host.netbuf.full import set_up
+
+            done = set_up(call, places, domain)
+            buffer, warning = done.buffer, done.warning
+    try:
+        # One that an earlier attempt has left would make libxl give up.
+        store.remove(f"{call.path}/hotplug-error")
+        said = {f"{call.path}/remusnet-warning": _line(warning)} if warning else {}
+        store.write({f"{call.path}/ifb": buffer, **said, **call.success})
+    except Exception:
+        # libxl does not know of it: it would hold the guest's output for ever.
+        from remusnet.host.netbuf.full import tear_down
+
+        tear_down(call, places)
+        raise
+    if warning:
+        _say(warning, "warning")
+
+
+def _tear_down(call: Call, places: Places, store: Xenstore) -> None:
+    if _is_anything_left(call, places):
+        from remusnet.host.netbuf.full import tear_down
+
+        tear_down(call, places)
+    store.remove(call.path)
+
+
+def _is_anything_left(call: Call, places: Places) -> bool:
+    """Whether the long way has to look: libxl tears down twice, and after a setup that failed."""
+    buffer = usual_buffer(call.vif)
+    if buffer is None or exists(buffer) or os.path.exists(f"{places.run_dir}/{buffer}.json"):
+        return True
+    if any(exists(each) for each in call.devices):
+        return True  # their filters may be left without their buffer device
+    if read_owner(places, buffer) == call.path:
+        forget_owner(places, buffer)
+    return False
+
+
+def _fail(text: str, code: int, store: Xenstore, environment: Mapping[str, str]) -> int:
+    text = _line(text)
+    _say(text, "error")
+    try:
+        path = bus_path(environment)
+        store.write({f"{path}/hotplug-error": text, f"{path}/hotplug-status": "error"})
+    except Exception as error:  # noqa: BLE001 - what failed first is what the user has to mend
+        if str(error) != text:
+            _say(str(error), "error")
+    return code
+
+
+def _say(text: str, level: str) -> None:
+    import syslog
+
+    text = f"{level}: {_line(text)}"
+    syslog.openlog(_PROGRAM, syslog.LOG_PID, syslog.LOG_DAEMON)
+    syslog.syslog(syslog.LOG_ERR if level == "error" else syslog.LOG_WARNING, text)
+    if sys.stderr is not None:
+        print(f"{_PROGRAM}: {text}", file=sys.stderr)  # noqa: T201 - xl's own log or terminal
+
+
+def _line(text: str) -> str:
+    """``text`` as one harmless line."""
+    text = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+    return text[:_LONGEST_TEXT]
+
+
+def _fill_standard_descriptors() -> None:
+    """Opens 0, 1 and 2 where a daemon has closed them, or pipes to the tools would be these."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            return

@@ -1,0 +1,60 @@
+"""Which policy a vif gets, and what happens where nobody can tell: then everything is held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from remusnet.classify.filters import Classification
+from remusnet.errors import RemusnetError
+from remusnet.host.domain_files import DomainFile, load_domain_file
+from remusnet.host.netbuf.places import Places
+from remusnet.host.policy_files import named_policy
+from remusnet.plan.build import CLASSIFIERS
+from remusnet.plan.domains import HOLD_EVERYTHING, DomainPolicies, Terms
+from remusnet.policy.presets import HOLD_ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """``terms`` and the ``classification`` of their policy; ``warning``: why they are not those
+    that were asked for, empty where they are.
+    """
+
+    terms: Terms
+    classification: Classification
+    warning: str = ""
+
+
+def domain_file(places: Places) -> DomainFile:
+    """The file of domains, or what holds without one. Raises DomainFileError, PolicyFileError."""
+    if not Path(places.config).exists():
+        return DomainFile(DomainPolicies(), {})
+    return load_domain_file(places.config)
+
+
+def asks_for_domain(places: Places) -> bool:
+    """Whether a domain's name or UUID has to be known."""
+    try:
+        return domain_file(places).domains.asks_for_domain
+    except RemusnetError:
+        return False
+
+
+def choose(places: Places, name: str, uuid: str, vif: str, number: int) -> Chosen:
+    """What the vif ``vif``, number ``number``, of the domain ``name`` gets.
+
+    Where the files are mistaken, or no classifier can do what they ask for: everything is held.
+    """
+    terms = HOLD_EVERYTHING
+    try:
+        file = domain_file(places)
+        terms = file.domains.choose(name, uuid, vif, number)
+        if places.policy:
+            terms = replace(terms, policy=places.policy)
+        policy = file.policies.get(terms.policy) or named_policy(terms.policy)
+        return Chosen(terms, CLASSIFIERS[terms.classifier](policy))
+    except RemusnetError as error:
+        held = replace(terms, policy=HOLD_ALL.name, classifier=HOLD_EVERYTHING.classifier)
+        warning = f"every frame of {vif} is held, for nobody can tell its policy: {error}"
+        return Chosen(held, CLASSIFIERS[held.classifier](HOLD_ALL), warning)

@@ -1,0 +1,162 @@
+"""A whole protection in one go, on a vif that nobody has touched yet. Light.
+
+For Xen's netbuf script, which has to answer before `remusnet.kernel.netlink` is imported: it takes
+encoded filters (`remusnet.host.netbuf.ready`) and imports next to nothing. Wherever the kernel is
+not as a fresh vif leaves it, this gives up, and `remusnet.kernel.apply` does it the long way.
+Tests compare its messages with those of `remusnet.kernel.messages`, byte by byte.
+"""
+
+from __future__ import annotations
+
+import _socket  # socket imports enum and selectors, which takes longer than all that is done here
+import errno
+from struct import Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VIF, BUFFER = "V", "B"
+"""In a template: where the numbers of the vif and of the buffer device go."""
+
+_NETLINK_ROUTE, _SOL_NETLINK, _NETLINK_CAP_ACK = 0, 270, 10
+_REQUEST_ACK, _CREATE_EXCL = 0x05, 0x600
+_ERROR, _ANSWER = 2, 4096
+_NEWLINK, _SETLINK, _NEWQDISC = 16, 19, 36
+_IFNAME, _LINKINFO, _IFALIAS, _AF_SPEC, _TX_QUEUES, _RX_QUEUES = 3, 18, 20, 26, 31, 32
+_INFO_KIND, _ADDR_GEN_MODE = 1, 8
+_NESTED = 0x8000
+_ROOT = 0xFFFFFFFF
+_KIND, _OPTIONS = 1, 2
+_RELEASE_INDEFINITE, _LIMIT = 2, 3
+_UP = 1
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
+
+_HEADER = Struct("=IHHII")
+_ATTRIBUTE = Struct("=HH")
+_LINK = Struct("=BxHiII")
+_TC = Struct("=BxxxiIII")
+_PLUG = Struct("=iI")
+_INT = Struct("=i")
+_UINT = Struct("=I")
+
+
+class GaveUp(Exception):
+    """The kernel is not as it should be for this; what has been done so far stays."""
+
+
+def protect(
+    vifs: Sequence[str],
+    buffer: str,
+    alias: str,
+    limit: int,
+    templates: Sequence[Sequence[bytes | str]],
+) -> None:
+    """Makes ``buffer`` with a plug of ``limit`` bytes, opens it, and redirects ``vifs`` to it.
+
+    ``templates``: the messages of one vif, in order. Nothing is redirected before the plug is
+    there. Raises GaveUp.
+    """
+    try:
+        kernel = _socket.socket(
+            _socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, _NETLINK_ROUTE
+        )
+    except OSError as error:
+        raise GaveUp from error
+    try:
+        kernel.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+        numbers = [_socket.if_nametoindex(vif) for vif in vifs]
+        _do(kernel, create(buffer))
+        index = _socket.if_nametoindex(buffer)
+        _do(kernel, mark(index, alias))
+        _do(kernel, quiet(index), _NO_IPV6)
+        _do(kernel, raise_(index))
+        _do(kernel, add_plug(index, limit))
+        _do(kernel, open_plug(index))
+        places = {BUFFER: _UINT.pack(index)}
+        for number in numbers:
+            places[VIF] = _UINT.pack(number)
+            for template in templates:
+                _do(kernel, fill(template, places))
+    except OSError as error:
+        raise GaveUp from error
+    finally:
+        kernel.close()
+
+
+def exists(device: str) -> bool:
+    """Whether there is such a network device."""
+    try:
+        return _socket.if_nametoindex(device) > 0
+    except OSError:
+        return False
+
+
+def fill(template: Sequence[bytes | str], places: dict[str, bytes]) -> bytes:
+    """A template as a message."""
+    return b"".join(places[each] if isinstance(each, str) else each for each in template)
+
+
+def create(buffer: str) -> bytes:
+    """As CreateBuffer."""
+    body = _LINK.pack(0, 0, 0, 0, 0) + _text(_IFNAME, buffer)
+    body += _attribute(_TX_QUEUES, _UINT.pack(1)) + _attribute(_RX_QUEUES, _UINT.pack(1))
+    body += _attribute(_LINKINFO | _NESTED, _text(_INFO_KIND, "ifb"))
+    return _message(_NEWLINK, _CREATE_EXCL, body)
+
+
+def mark(index: int, alias: str) -> bytes:
+    """As MarkBuffer."""
+    body = _LINK.pack(0, 0, index, 0, 0) + _attribute(_IFALIAS, alias.encode())
+    return _message(_SETLINK, 0, body)
+
+
+def quiet(index: int) -> bytes:
+    """As QuietBuffer."""
+    mode = _attribute(_ADDR_GEN_MODE, b"\1")
+    family = _attribute(_socket.AF_INET6 | _NESTED, mode)
+    body = _LINK.pack(0, 0, index, 0, 0) + _attribute(_AF_SPEC | _NESTED, family)
+    return _message(_SETLINK, 0, body)
+
+
+def raise_(index: int) -> bytes:
+    """As RaiseBuffer."""
+    return _message(_NEWLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))
+
+
+def add_plug(index: int, limit: int) -> bytes:
+    """As AddPlug."""
+    return _message(_NEWQDISC, _CREATE_EXCL, _plug(index, _LIMIT, limit))
+
+
+def open_plug(index: int) -> bytes:
+    """As OpenPlug."""
+    return _message(_NEWQDISC, 0, _plug(index, _RELEASE_INDEFINITE, 0))
+
+
+def _plug(index: int, action: int, limit: int) -> bytes:
+    where = _TC.pack(0, index, 0, _ROOT, 0) + _text(_KIND, "plug")
+    return where + _attribute(_OPTIONS, _PLUG.pack(action, limit))
+
+
+def _message(kind: int, flags: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags | _REQUEST_ACK, 0, 0) + body
+
+
+def _attribute(kind: int, payload: bytes) -> bytes:
+    length = _ATTRIBUTE.size + len(payload)
+    return _ATTRIBUTE.pack(length, kind) + payload + b"\0" * (-length % 4)
+
+
+def _text(kind: int, text: str) -> bytes:
+    return _attribute(kind, text.encode() + b"\0")
+
+
+def _do(kernel: _socket.socket, message: bytes, harmless: tuple[int, ...] = ()) -> None:
+    """Sends one message and waits for its acknowledgement: one request is never two ahead."""
+    kernel.send(message)
+    answer = kernel.recv(_ANSWER)
+    _, kind, _, _, _ = _HEADER.unpack_from(answer)
+    number = -_INT.unpack_from(answer, _HEADER.size)[0]
+    if kind != _ERROR or (number and number not in harmless):
+        raise GaveUp(errno.errorcode.get(number, str(number)))

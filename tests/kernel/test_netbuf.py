@@ -1,0 +1,391 @@
+"""The script of xl remus -N against its contract: what libxl sees, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from remusnet.host.netbuf.compiled import make_ready
+from remusnet.kernel.apply import apply
+from remusnet.kernel.remove import remove
+from remusnet.plan.build import build_plan
+from remusnet.policy import PRESETS
+from tests.kernel.lab.bed import VIF, Bed
+from tests.kernel.lab.namespace import ip_batch
+from tests.kernel.lab.packets import stamped
+from tests.kernel.lab.protection import Site
+from tests.kernel.lab.xenhost import DOMAIN, NAME, UUID, Libxl, XenHost, ended, open_xen_host
+
+pytestmark = pytest.mark.uml(timeout=300)
+
+BUFFER = "ifb-1.0"
+EMULATED = f"{VIF}-emu"
+CONNECTED = {"ifb": BUFFER, "hotplug-status": "connected"}
+
+MACS = bytes.fromhex("ffffffffffff 020000000001")
+# IPv4 headers with protocol 6 and 17, then a TCP and a UDP header of zeros but for the lengths.
+IPV4 = "0800 45000028 00004000 40{:02x}0000 0a090002 0a090003"
+TCP = (
+    MACS
+    + bytes.fromhex(IPV4.format(6))
+    + bytes.fromhex("1000 2000 00000000 00000000 5010")
+    + bytes(6)
+)
+UDP = MACS + bytes.fromhex(IPV4.format(17)) + bytes.fromhex("1000 2000 0014 0000") + bytes(12)
+
+
+@pytest.fixture
+def host(bed: Bed, tmp_path: Path) -> Iterator[XenHost]:
+    with open_xen_host(bed, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=["ready", "not ready"])
+def either(host: XenHost, request: pytest.FixtureRequest) -> XenHost:
+    """A host where messages are ready, and one where each setup goes the long way."""
+    if request.param == "ready":
+        assert make_ready(host.places)
+    else:
+        # A folder in the way of the file keeps it from being made.
+        Path(host.places.ready).mkdir(parents=True)
+    return host
+
+
+def site(host: XenHost) -> Site:
+    return Site(host.bed, host.folder / "run")
+
+
+def looks(host: XenHost) -> dict[str, object]:
+    return site(host).looks()
+
+
+def clean(host: XenHost) -> set[str]:
+    """What the script has left of its own files."""
+    return site(host).files() | {path.name for path in (host.folder / "locks").glob("*")}
+
+
+def set_up(host: XenHost, vif: str = VIF, domid: int = DOMAIN, devid: int = 0) -> None:
+    done = host.run("setup", vif, domid, devid)
+    assert (done.status, done.stderr) == (0, "")
+
+
+def test_tcp_waits_for_each_commit_and_udp_for_nothing(either: XenHost) -> None:
+    """Setup, libxl's check, two checkpoints in libxl's order, teardown, on the real plug."""
+    bed = either.bed
+    before = looks(either)
+    set_up(either)
+    assert either.stored(either.path()) == CONNECTED
+    assert site(either).agrees()
+    with bed.from_guest() as guest, bed.at_client() as client, Libxl(either) as libxl:
+        guest.send([stamped(TCP, 1)])
+        assert client.expect(1) == [1], "held before the first checkpoint: a blackout"
+        libxl.postsuspend()
+        guest.send([stamped(TCP, 2), stamped(UDP, 3)])
+        assert client.expect(1) == [3]
+        bed.wait_for_held(BUFFER, 1)
+        libxl.postsuspend()
+        guest.send([stamped(TCP, 4), stamped(UDP, 5)])
+        assert client.expect(1) == [5]
+        bed.wait_for_held(BUFFER, 2)
+        libxl.commit()
+        assert client.expect(1) == [2]
+        libxl.postsuspend()
+        libxl.commit()
+        assert client.expect(1) == [4]
+        libxl.postsuspend()
+        guest.send([stamped(TCP, 6)])
+        bed.wait_for_held(BUFFER, 1)
+        done = either.run("teardown", REMUS_IFB=BUFFER)
+        assert (done.status, done.stderr) == (0, "")
+        assert client.expect(1) == [6], "what is held leaves before the plug is deleted"
+    assert (looks(either), clean(either), either.stored("/libxl")) == (before, set(), {})
+
+
+def test_both_devices_of_an_hvm_guest_share_one_buffer(either: XenHost) -> None:
+    """libxl names vifX.Y-emu where the configuration has no vifname."""
+    ip_batch(f"link add {EMULATED} type veth peer name peer0\n", either.bed.dom0.name)
+    before = looks(either)
+    set_up(either, EMULATED)
+    assert either.stored(either.path()) == CONNECTED
+    (found,) = site(either).verify(VIF)
+    assert (found.protected.vifs, found.agrees) == ((VIF, EMULATED), True)
+    assert either.run("teardown", EMULATED, REMUS_IFB=BUFFER).status == 0
+    assert (looks(either), clean(either)) == (before, set())
+
+
+def test_teardown_twice_at_once_and_without_anything_to_do_ends_well(either: XenHost) -> None:
+    before = looks(either)
+    set_up(either)
+    started = [either.start("teardown", REMUS_IFB=BUFFER) for _ in range(4)]
+    assert {ended(each).status for each in started} == {0}
+    assert either.run("teardown", REMUS_IFB=BUFFER).status == 0
+    assert either.run("teardown").status == 0
+    assert (looks(either), clean(either), either.stored("/libxl")) == (before, set(), {})
+    set_up(either)
+
+
+def test_teardown_needs_neither_remus_ifb_nor_keys_nor_vif(either: XenHost) -> None:
+    """As after xl destroy: about 60 s later, with the vif and XENBUS_PATH gone."""
+    set_up(either)
+    with Libxl(either) as libxl, either.bed.from_guest() as guest:
+        libxl.postsuspend()
+        guest.send([stamped(TCP, 1)])
+        either.bed.wait_for_held(BUFFER, 1)
+    either.bed.dom0.ip(f"link delete {VIF}")
+    for key in ("ifb", "hotplug-status"):
+        (either.folder / f"store{either.path()}/{key}/.value").unlink()
+    assert either.run("teardown").status == 0
+    assert BUFFER not in either.bed.dom0.ip("link show")
+    assert clean(either) == set()
+
+
+def test_teardown_after_somebody_deleted_the_buffer_device(either: XenHost) -> None:
+    before = looks(either)
+    set_up(either)
+    either.bed.dom0.ip(f"link delete {BUFFER}")
+    assert either.run("teardown", REMUS_IFB=BUFFER).status == 0
+    assert (looks(either), clean(either)) == (before, set())
+
+
+def test_a_killed_xl_is_followed_by_a_setup_that_releases_what_was_held(either: XenHost) -> None:
+    """SIGKILL: no teardown, the plug stays closed, keys stay. The same domain starts again."""
+    bed = either.bed
+    before = looks(either)
+    set_up(either)
+    with bed.from_guest() as guest, bed.at_client() as client:
+        with Libxl(either) as libxl:
+            libxl.postsuspend()
+            guest.send([stamped(TCP, 1)])
+            bed.wait_for_held(BUFFER, 1)
+        set_up(either)
+        assert client.expect(1) == [1]
+        guest.send([stamped(TCP, 2)])
+        assert client.expect(1) == [2], "the new plug is open"
+    with Libxl(either) as libxl:
+        libxl.postsuspend()
+    assert either.run("teardown").status == 0
+    assert (looks(either), clean(either)) == (before, set())
+
+
+def test_a_late_teardown_leaves_alone_what_another_domain_has_by_now(either: XenHost) -> None:
+    """A vifname of the configuration comes back with the next domain."""
+    either.bed.dom0.ip(f"link set {VIF} down")
+    either.bed.dom0.ip(f"link set {VIF} name web0")
+    either.bed.dom0.ip("link set web0 up")
+    set_up(either, "web0", 1)
+    set_up(either, "web0", 2)
+    assert either.run("teardown", "web0", 1, REMUS_IFB="ifb-web0").status == 0
+    assert site(either).verify("web0")[0].agrees
+    assert list(either.stored("/libxl")) == [
+        "2/remus/netbuf/0/ifb",
+        "2/remus/netbuf/0/hotplug-status",
+    ]
+    assert either.run("teardown", "web0", 2).status == 0
+    assert clean(either) == set()
+
+
+def test_two_vifs_at_once_fifty_times(either: XenHost) -> None:
+    ip_batch("link add vif1.1 type veth peer name peer1\n", either.bed.dom0.name)
+    before = looks(either)
+    vifs = ((VIF, 0), ("vif1.1", 1))
+    for _ in range(50):
+        started = [either.start("setup", vif, DOMAIN, devid) for vif, devid in vifs]
+        assert [ended(each).status for each in started] == [0, 0]
+        for _, devid in vifs:
+            with Libxl(either, DOMAIN, devid) as libxl:
+                assert libxl.device == f"ifb-1.{devid}"
+                libxl.postsuspend()
+        started = [either.start("teardown", vif, DOMAIN, devid) for vif, devid in vifs]
+        assert [ended(each).status for each in started] == [0, 0]
+    assert (looks(either), clean(either), either.stored("/libxl")) == (before, set(), {})
+
+
+FAILURES = {
+    "no such vif": "no such device: 'vif1.0'",
+    "foreign filter": "not remusnet's",
+    "foreign buffer": "exists and is not remusnet's",
+    "root is no plug": "is no plug but pfifo",
+    "xenstore refuses": "xenstore-write: could not write path",
+}
+
+
+def break_it(host: XenHost, how: str) -> None:
+    dom0 = host.bed.dom0
+    if how == "no such vif":
+        dom0.ip(f"link delete {VIF}")
+    elif how == "foreign filter":
+        dom0.tc(f"qdisc add dev {VIF} ingress")
+        dom0.tc(f"filter add dev {VIF} parent ffff: protocol ip prio 10 u32 match u32 0 0")
+    elif how == "foreign buffer":
+        host.bed.add_ifb(BUFFER)
+    elif how == "root is no plug":
+        host.bed.add_ifb(BUFFER)
+        dom0.ip(f"link set {BUFFER} alias remusnet:{VIF}")
+        dom0.tc(f"qdisc add dev {BUFFER} root pfifo")
+    else:
+        host.refuse("write", "could not write path")
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_a_setup_that_fails_says_why_and_leaves_nothing(either: XenHost, how: str) -> None:
+    break_it(either, how)
+    before = looks(either)
+    done = either.run("setup")
+    assert done.status != 0
+    assert FAILURES[how] in done.stderr
+    # One line: xl shows it, and what else failed on the way is said too.
+    assert len(done.stderr.splitlines()) == 1
+    keys = either.stored(either.path())
+    if how == "xenstore refuses":
+        assert keys == {}
+    else:
+        assert keys["hotplug-status"] == "error"
+        assert FAILURES[how] in keys["hotplug-error"]
+        assert "ifb" not in keys
+    assert (looks(either), clean(either)) == (before, set())
+
+
+def test_after_a_failure_teardown_and_the_next_setup_work(either: XenHost) -> None:
+    either.bed.add_ifb(BUFFER)
+    assert either.run("setup").status == 5
+    either.bed.dom0.ip(f"link delete {BUFFER}")
+    # libxl tears down what failed; where it was killed first, the error's key is still there.
+    set_up(either)
+    assert either.stored(either.path()) == CONNECTED
+    assert either.run("teardown").status == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "more", "said"),
+    [
+        ("start", {}, "expected setup or teardown"),
+        ("setup", {"vifname": ""}, "vifname is ''"),
+        ("setup", {"vifname": "../../etc"}, "vifname is '../../etc'"),
+        ("setup", {"vifname": "-h"}, "vifname is '-h'"),
+    ],
+)
+def test_a_call_that_libxl_would_not_make_is_refused_in_one_line(
+    host: XenHost, action: str, more: dict[str, str], said: str
+) -> None:
+    done = host.run(action, VIF, DOMAIN, 0, **more)
+    assert (done.status, len(done.stderr.splitlines())) == (2, 1)
+    assert said in done.stderr
+    assert said in host.stored(host.path())["hotplug-error"]
+
+
+def test_a_bad_xenbus_path_is_not_written_to(host: XenHost) -> None:
+    done = host.run("setup", XENBUS_PATH="/libxl/1/../../local/domain/0")
+    assert (done.status, len(done.stderr.splitlines())) == (2, 1)
+    assert list(host.stored("")) == [f"local/domain/{DOMAIN}/name", f"local/domain/{DOMAIN}/vm"]
+
+
+@pytest.mark.parametrize("how", ["no daemon", "no tools"])
+def test_without_xenstore_one_line_says_so_and_nothing_is_held(host: XenHost, how: str) -> None:
+    before = looks(host)
+    if how == "no daemon":
+        (host.folder / "store").rename(host.folder / "gone")
+    else:
+        (host.folder / "bin").rename(host.folder / "gone")
+    done = host.run("setup")
+    assert done.status == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert "no answer from xenstore" in done.stderr
+    assert (looks(host), clean(host)) == (before, set())
+
+
+def test_a_policy_follows_name_uuid_and_environment(either: XenHost) -> None:
+    either.config.write_text(
+        f'[[domain]]\nname = "{NAME}"\nvif = 1\npolicy = "hold-all"\n'
+        f'[[domain]]\nuuid = "{UUID}"\npolicy = "real-time"\nlimit = "1MB"\n'
+    )
+    ip_batch("link add vif1.1 type veth peer name peer1\n", either.bed.dom0.name)
+    if Path(either.places.ready).is_file():
+        assert make_ready(either.places)
+    assert receipt(either, VIF, 0) == ("real-time", 1_000_000)
+    assert receipt(either, "vif1.1", 1) == ("hold-all", 50_000_000)
+    done = either.run("setup", REMUSNET_POLICY="stock-remus")
+    assert (done.status, done.stderr) == (0, "")
+    assert terms(either, BUFFER) == ("stock-remus", 1_000_000)
+
+
+def receipt(host: XenHost, vif: str, devid: int) -> tuple[str, int]:
+    set_up(host, vif, DOMAIN, devid)
+    return terms(host, f"ifb-1.{devid}")
+
+
+def terms(host: XenHost, buffer: str) -> tuple[str, int]:
+    found = json.loads((host.folder / f"run/{buffer}.json").read_text())
+    return found["policy_name"], found["limit"]
+
+
+def test_what_was_ready_does_not_outlive_the_files_it_was_made_from(host: XenHost) -> None:
+    mine = host.folder / "mine.toml"
+    mine.write_text('name = "mine"\nextends = "hold-all"\n')
+    host.config.write_text('[default]\npolicy = "mine.toml"\n')
+    assert make_ready(host.places)
+    mine.write_text('name = "other"\nextends = "hold-all"\n')
+    assert receipt(host, VIF, 0)[0] == "other"
+    assert host.run("teardown").status == 0
+    assert receipt(host, VIF, 0)[0] == "other", "made ready by the setup before"
+
+
+@pytest.mark.parametrize(
+    ("config", "more"),
+    [
+        ("[default", {}),
+        ('[default]\npolicy = "gone.toml"\n', {}),
+        ("", {"REMUSNET_POLICY": "tpc-only"}),
+        ("", {"REMUSNET_POLICY": "/no/such.toml"}),
+        ("\0", {}),
+    ],
+)
+def test_a_bad_file_means_that_everything_is_held_and_said(
+    either: XenHost, config: str, more: dict[str, str]
+) -> None:
+    either.config.write_text(config)
+    done = either.run("setup", VIF, DOMAIN, 0, **more)
+    assert done.status == 0
+    (line,) = done.stderr.splitlines()
+    assert "warning: every frame of vif1.0 is held" in line
+    assert "every frame of vif1.0 is held" in either.stored(either.path())["remusnet-warning"]
+    with either.bed.from_guest() as guest, Libxl(either) as libxl:
+        libxl.postsuspend()
+        guest.send([stamped(UDP, 1), stamped(TCP, 2)])
+        either.bed.wait_for_held(BUFFER, 2)
+    assert either.run("teardown").status == 0
+
+
+def test_a_second_xl_for_the_same_domain_does_not_take_the_plug_from_the_first(
+    host: XenHost,
+) -> None:
+    """Its plug lets frames go and holds others: somebody drives it."""
+    set_up(host)
+    with host.bed.from_guest() as guest, Libxl(host) as libxl:
+        libxl.postsuspend()
+        guest.send([stamped(TCP, 0)])
+        host.bed.wait_for_held(BUFFER, 1)
+        second = host.start("setup")
+        number = 0
+        while second.poll() is None:
+            number += 1
+            guest.send([stamped(TCP, number)])
+            libxl.postsuspend()
+            guest.send([stamped(TCP, 1_000 + number)])
+            libxl.commit()
+        done = ended(second)
+    assert done.status == 5
+    assert "something drives the plug" in done.stderr
+    assert host.stored(host.path())["ifb"] == BUFFER
+
+
+def test_protection_by_hand_gives_way_to_the_domains_policy(host: XenHost) -> None:
+    plan = build_plan((VIF,), PRESETS["hold-all"], rate=10**9, interval_ns=10**8)
+    with host.bed.dom0.entered():
+        apply(plan, rate=10**9, interval_ns=10**8, run_dir=host.folder / "run")
+    set_up(host)
+    assert terms(host, BUFFER)[0] == "tcp-only"
+    with host.bed.dom0.entered():
+        remove((VIF,), run_dir=host.folder / "run")
