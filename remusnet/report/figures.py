@@ -69,7 +69,7 @@ def timeline(comparison: Comparison) -> Figure | None:
         Line2D([], [], color=INK, linestyle=(0, (2, 2)), linewidth=1, label="commit"),
     ]
     if any(passages.dropped.any() for _, passages in runs):
-        handles.append(Line2D([], [], color=LOST, marker="x", linestyle="", label="dropped"))
+        handles.append(Line2D([], [], color=LOST, marker="x", linestyle="", label="lost"))
     if any(outcome.scene and outcome.scene.failure for outcome, _ in runs):
         handles.append(Patch(color=OUTAGE, label="the primary has failed"))
     made.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)

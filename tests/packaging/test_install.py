@@ -54,7 +54,9 @@ def test_every_module_can_be_imported(installed: Installed) -> None:
     code = """
 import importlib, pkgutil, remusnet
 found = pkgutil.walk_packages(remusnet.__path__, "remusnet.")
-names = [module.name for module in found if module.name != "remusnet.__main__"]
+# Running __main__ would run the program; whoever loads the plugin has pytest.
+left_out = {"remusnet.__main__", "remusnet.pytest_plugin"}
+names = [module.name for module in found if module.name not in left_out]
 for name in names:
     importlib.import_module(name)
 print(len(names))
