@@ -6,7 +6,6 @@ unit tests prove of every policy with them, they then prove of the kernel.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 
@@ -16,19 +15,17 @@ from remusnet.classify.bpf import compile_bpf
 from remusnet.classify.filters import BpfMatch, Classification, Filter
 from remusnet.classify.flower import compile_flower
 from remusnet.classify.reference import classify
-from remusnet.plan.operations import AddFilter
 from remusnet.policy.match import ICMP, TCP, UDP, Fragment, Link, Match, PortRange, Tunnel
 from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
-from tests.kernel.lab.bed import VIF, Bed
-from tests.kernel.lab.sorting import Sorted, sort_frames
+from tests.kernel.lab.bed import Bed
+from tests.kernel.lab.sorting import Sorted, sort_by
 from tests.lib import bpf_machine, flower_beyond
 from tests.lib.common_frames import common_frames
 from tests.lib.flower_machine import Machine
 from tests.lib.framegen import generate
 
-IFB = "ifb0"
 HOLD, BYPASS = Verdict.HOLD, Verdict.BYPASS
 RULES = (
     (HOLD, Match(protocol=frozenset({UDP}), port=(PortRange(5060, 5061),))),
@@ -68,7 +65,7 @@ FRAMES = [
 @pytest.mark.usefixtures("kernel")
 def test_bpf_holds_just_what_the_policy_holds(bed: Bed, policy: Policy) -> None:
     classification = compile_bpf(policy)
-    found = _sort(bed, classification)
+    found = sort_by(bed, classification, FRAMES)
     ordered = sorted(classification.filters, key=lambda each: each.pref)
 
     def predicted(frame: bytes) -> bool:
@@ -86,26 +83,13 @@ def test_flower_leaks_nothing_and_holds_beyond_the_policy_only_what_it_names(
     bed: Bed, policy: Policy
 ) -> None:
     classification = compile_flower(policy)
-    found = _sort(bed, classification)
+    found = sort_by(bed, classification, FRAMES)
     leaked, beyond = _differences(policy, found)
     _report(classification, found, leaked, beyond)
     assert leaked == []
     assert [x for x in beyond if not flower_beyond.kinds_of(classification, FRAMES[x])] == []
     machine = Machine(classification.filters)
     assert found.held == _held(lambda frame: machine.verdict(frame) is HOLD)
-
-
-def _sort(bed: Bed, classification: Classification) -> Sorted:
-    """What becomes of the frames with these filters, given to tc as remusnet's plans do."""
-    bed.add_ifb(IFB)
-    bed.dom0.tc(f"qdisc add dev {VIF} ingress")
-    lines = [
-        shlex.join(command.arguments)
-        for each in classification.filters
-        for command in AddFilter(VIF, IFB, each).commands
-    ]
-    bed.dom0.run("tc", "-batch", "-", input_text="\n".join([*lines, ""]))
-    return sort_frames(bed, FRAMES, ifb=IFB)
 
 
 def _takes(each: Filter, frame: bytes) -> bool:

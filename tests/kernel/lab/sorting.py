@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tests.kernel.lab.bed import Bed
+from remusnet.classify.filters import Classification
+from remusnet.plan.operations import AddFilter
+from tests.kernel.lab.bed import VIF, Bed
 from tests.kernel.lab.packets import stamped
 from tests.kernel.lab.wait import wait_until
 
 # Fewer than the backlog of a CPU takes (net.core.netdev_max_backlog is 1000 by default): a veth
 # drops what does not fit there.
 _AT_ONCE = 500
+_IFB = "ifb0"
 
 
 class Sorted(NamedTuple):
@@ -51,6 +55,19 @@ def sort_frames(bed: Bed, frames: Sequence[bytes], *, ifb: str) -> Sorted:
     passed = frozenset(arrived).difference(held)
     lost = frozenset(range(len(frames))).difference(held, passed)
     return Sorted(frozenset(held), passed, lost)
+
+
+def sort_by(bed: Bed, classification: Classification, frames: Sequence[bytes]) -> Sorted:
+    """Sort ``frames`` by these filters, given to tc as remusnet's plans do, and an open IFB."""
+    bed.add_ifb(_IFB)
+    bed.dom0.tc(f"qdisc add dev {VIF} ingress")
+    lines = [
+        shlex.join(command.arguments)
+        for each in classification.filters
+        for command in AddFilter(VIF, _IFB, each).commands
+    ]
+    bed.dom0.run("tc", "-batch", "-", input_text="\n".join([*lines, ""]))
+    return sort_frames(bed, frames, ifb=_IFB)
 
 
 def too_short(frame: bytes) -> bool:

@@ -1,0 +1,74 @@
+"""100,000 frames through the filters of each classifier and preset, on a real kernel.
+
+Every kind of frame that is known to slip through classifiers, with valid and with damaged headers,
+compared one by one with the reference classifier. u32 and bpf run in the running kernel, flower,
+which it may lack, in UML; `test_plan` and `test_classifiers` send fewer frames through the others.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from remusnet.classify.columns import columns
+from remusnet.classify.filters import Beyond, Classification
+from remusnet.classify.judging import judge_frames
+from remusnet.frames import Frames
+from remusnet.plan.build import CLASSIFIERS
+from remusnet.policy.policy import Policy
+from remusnet.policy.presets import PRESETS
+from tests.kernel.lab.bed import Bed
+from tests.kernel.lab.sorting import sort_by
+from tests.lib import beyond, flower_beyond
+from tests.lib.common_frames import common_frames
+from tests.lib.framegen import generate
+
+COUNT = 100_000
+EXACT = {"bpf"}
+
+
+@cache
+def _frames() -> list[bytes]:
+    samples = (
+        *generate(COUNT - COUNT // 4, 9, shortest=14),
+        *common_frames(COUNT // 4, 9, shortest=14),
+    )
+    return [sample.frame for sample in samples]
+
+
+@pytest.mark.parametrize("policy", PRESETS.values(), ids=PRESETS)
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        pytest.param("u32", marks=pytest.mark.netns(timeout=300)),
+        pytest.param("bpf", marks=pytest.mark.netns(timeout=300)),
+        pytest.param("flower", marks=pytest.mark.uml(timeout=600)),
+    ],
+)
+def test_no_frame_leaks_and_what_is_held_beyond_the_policy_is_named(
+    bed: Bed, classifier: str, policy: Policy
+) -> None:
+    frames = _frames()
+    classification = CLASSIFIERS[classifier](policy)
+    many = Frames.of(frames)
+    (judgement,) = judge_frames([policy], many, columns(many))
+    found = sort_by(bed, classification, frames)
+
+    leaked = [index for index in found.passed if judgement.hold[index]]
+    more = [index for index in found.held if not judgement.hold[index]]
+    print(
+        f"{classifier}, {policy.name}: {len(frames)} frames, {len(found.held)} held, "
+        f"{len(found.passed)} passed, {len(found.lost)} too short for the kernel, "
+        f"{len(leaked)} leaked, {len(more)} held beyond the policy"
+    )
+    assert [frames[index].hex() for index in leaked] == []
+    assert [frames[x].hex() for x in more if not _kinds(classification, frames[x])] == []
+    if classification.exact:
+        assert more == []
+    assert classification.exact or classifier not in EXACT
+
+
+def _kinds(classification: Classification, frame: bytes) -> set[Beyond]:
+    kinds_of = (flower_beyond if classification.classifier == "flower" else beyond).kinds_of
+    return set(kinds_of(classification, frame))
