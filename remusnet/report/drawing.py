@@ -38,6 +38,8 @@ _STYLE: dict[Any, Any] = {  # matplotlib's stubs list each key, and would want t
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10,
     "text.color": INK,
+    # A name with two dollars in it is no formula.
+    "text.parse_math": False,
     "axes.labelcolor": INK,
     "axes.edgecolor": "#8c959f",
     "axes.titlesize": 11,
