@@ -27,6 +27,7 @@ class Subject:
 SUBJECTS = {
     "captures": Subject("judging and replaying captures, against tshark"),
     "plug": Subject("operations on a plug, against bare netlink and tc", uml=True),
+    "netbuf": Subject("the script of xl remus -N, against Xen's own", uml=True),
 }
 
 
