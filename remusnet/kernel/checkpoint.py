@@ -31,6 +31,9 @@ _RECENT = 10_000
 class Driven(Protocol):
     """What is driven: a `remusnet.kernel.plug.Plug`."""
 
+    def start(self) -> None:
+        """The first epoch begins."""
+
     def buffer(self) -> None:
         """A checkpoint begins."""
 
@@ -102,11 +105,7 @@ class Checkpointer:
 
     def run(self) -> None:
         """Returns at its end, or where it is told to stop. Raises what the plug raises."""
-        # The first epoch begins here. What somebody has left in the plug is from before it, and
-        # may be two epochs: one that waits and one that is open.
-        self._plug.release()
-        self._plug.buffer()
-        self._plug.release()
+        self._plug.start()
         due = self._start_ns + self._schedule.interval_ns
         while not self._is_over(due):
             if not self._wait(due):

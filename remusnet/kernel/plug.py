@@ -1,6 +1,7 @@
 """The plug of a buffer device, driven as Remus drives it.
 
     with Plug("ifb-1.0") as plug:
+        plug.start()       # protection begins: output is held
         plug.buffer()      # a checkpoint begins: what follows belongs to the next epoch
         plug.release()     # it has committed: the epoch before leaves
 
@@ -126,6 +127,7 @@ class Plug:
             self._limit = before.limit
             self._buffers, self._releases = before.buffers, before.releases
             self._stranded = before.stranded
+            self._closed = False
             self._open = stack.pop_all()
 
     def __enter__(self) -> Plug:
@@ -137,6 +139,8 @@ class Plug:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._closed:
+            return
         try:
             self.release_all()
         except RemusnetError as second:
@@ -154,8 +158,22 @@ class Plug:
         )
 
     def close(self) -> None:
-        """Leaves the plug as it is, and gives up lock and socket. A second time does nothing."""
+        """Leaves the plug as it is, gives up lock and socket; leaving the context won't open it.
+
+        For a guest that has failed over. A second time does nothing.
+        """
+        self._closed = True
         self._open.close()
+
+    def start(self) -> None:
+        """Begins the first epoch: what comes from now on is held. Raises as `buffer` does.
+
+        What somebody has left in the plug leaves, it is from before: an epoch that waits, and one
+        that is open.
+        """
+        self.release()
+        self.buffer()
+        self.release()
 
     def buffer(self) -> None:
         """BUFFER: closes the epoch; frames that come from now on belong to the next.

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from remusnet.cli.main import main
 from remusnet.errors import Conflict, InvalidInput
 from remusnet.kernel.locks import driver_of
 from remusnet.kernel.plug import Plug, plug_status
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.uml
 SIZE = 100
 FRAME = (bytes.fromhex("ffffffffffff 020000000001 88b5") + bytes(86))[:SIZE]
 
-Program = Callable[..., subprocess.CompletedProcess[str]]
+Program = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -41,25 +42,23 @@ def held(bed: Bed) -> Iterator[Bed]:
 
 
 @pytest.fixture
-def remusnet(bed: Bed, tmp_path: Path) -> Program:
-    """The program in Dom0: ``remusnet("plug", "ifb0", "status")``; ``user`` runs it as that one."""
+def remusnet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Program:
+    """The program in Dom0: ``remusnet("plug", "ifb0", "status")``; exit code, output and errors.
 
-    def run(*args: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "remusnet", *args],
-            env={**os.environ, "REMUSNET_RUN_DIR": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            user=user,
-        )
+    In this process: a new one takes a second. No call keeps anything for the next.
+    """
+
+    def run(*args: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*args, "--run-dir", str(tmp_path)])
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, *capsys.readouterr()
 
     return run
 
 
 def status(remusnet: Program) -> Any:
-    return json.loads(remusnet("plug", "ifb0", "status", "--json").stdout)
+    return json.loads(remusnet("plug", "ifb0", "status", "--json")[1])
 
 
 # The API
@@ -196,12 +195,12 @@ def test_each_call_knows_what_the_one_before_has_done(held: Bed, remusnet: Progr
     with held.from_guest() as guest, held.at_client() as client:
         guest.send([stamped(FRAME, 1)])
         held.wait_for_held("ifb0", 1)
-        assert remusnet("plug", "ifb0", "buffer").returncode == 0
+        assert remusnet("plug", "ifb0", "buffer") == (0, "", "")
         guest.send([stamped(FRAME, 2)])
         held.wait_for_held("ifb0", 2)
-        refused = remusnet("plug", "ifb0", "buffer")
-        assert refused.returncode == 5
-        assert refused.stderr == (
+        code, out, err = remusnet("plug", "ifb0", "buffer")
+        assert (code, out) == (5, "")
+        assert err == (
             "remusnet: error: an epoch on ifb0 still waits for its release: a second buffer would "
             "strand its frames; release it first\n"
         )
@@ -217,17 +216,17 @@ def test_each_call_knows_what_the_one_before_has_done(held: Bed, remusnet: Progr
             },
             "driver": None,
         }
-        assert remusnet("plug", "ifb0", "release").returncode == 0
+        assert remusnet("plug", "ifb0", "release") == (0, "", "")
         assert client.expect(1) == [1]
-        assert remusnet("plug", "ifb0", "release-all").returncode == 0
+        assert remusnet("plug", "ifb0", "release-all") == (0, "", "")
         assert client.expect(1) == [2]
         assert status(remusnet)["record"]["state"] == "open"
 
 
 def test_a_forced_buffer_is_remembered_as_one_that_strands(held: Bed, remusnet: Program) -> None:
     for args in (["buffer"], ["buffer", "--force"], ["limit", "5kB"]):
-        assert remusnet("plug", "ifb0", *args).returncode == 0
-    shown = remusnet("plug", "ifb0", "status").stdout
+        assert remusnet("plug", "ifb0", *args) == (0, "", "")
+    shown = remusnet("plug", "ifb0", "status")[1]
     assert "waiting, frames stranded until a release-all (by our record" in shown
     assert "limit    5000 B (by our record)" in shown
 
@@ -242,16 +241,21 @@ def test_a_forced_buffer_is_remembered_as_one_that_strands(held: Bed, remusnet: 
 def test_what_is_no_plug_is_refused(
     held: Bed, remusnet: Program, device: str, code: int, said: str
 ) -> None:
-    done = remusnet("plug", device, "buffer")
-    assert (done.returncode, done.stdout) == (code, "")
-    assert said in done.stderr
+    found, out, err = remusnet("plug", device, "buffer")
+    assert (found, out) == (code, "")
+    assert said in err
 
 
-def test_without_rights_it_says_so_in_one_line(
-    held: Bed, remusnet: Program, tmp_path: Path
-) -> None:
+def test_without_rights_it_says_so_in_one_line(held: Bed, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    done = remusnet("plug", "ifb0", "buffer", user=65534)
+    done = subprocess.run(
+        [sys.executable, "-m", "remusnet", "plug", "ifb0", "buffer", "--run-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        user=65534,
+    )
     assert done.returncode == 4
     assert done.stderr.count("\n") == 1
     assert "run it as root" in done.stderr
@@ -261,7 +265,7 @@ def test_it_does_not_come_between_a_driver_and_its_plug(
     held: Bed, remusnet: Program, tmp_path: Path
 ) -> None:
     with Plug("ifb0", run_dir=tmp_path):
-        done = remusnet("plug", "ifb0", "release-all")
-        assert done.returncode == 5
-        assert f"driven already by process {os.getpid()}" in done.stderr
+        code, _, err = remusnet("plug", "ifb0", "release-all")
+        assert code == 5
+        assert f"driven already by process {os.getpid()}" in err
         assert status(remusnet)["driver"] == f"process {os.getpid()}"

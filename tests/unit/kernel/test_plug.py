@@ -183,6 +183,19 @@ def test_a_limit_is_told_and_remembered(make: Callable[..., Plug], kernel: Kerne
     plug.close()
 
 
+@pytest.mark.parametrize("before", PlugState)
+def test_a_start_strands_nothing_whatever_was_left(
+    make: Callable[..., Plug], kernel: Kernel, before: PlugState
+) -> None:
+    """An epoch that waits is released before the buffer, one that is open after it."""
+    plug = make(before)
+    plug.start()
+    assert [action for action, _ in kernel.told] == [RELEASE_ONE, BUFFER, RELEASE_ONE]
+    assert (plug.state, plug.record.stranded) == (PlugState.BUFFERING, False)
+    plug.buffer()
+    plug.close()
+
+
 # Its context, its lock and its record
 
 
@@ -190,6 +203,16 @@ def test_leaving_the_context_opens_the_plug(make: Callable[..., Plug], kernel: K
     with make(PlugState.OPEN) as plug:
         plug.buffer()
     assert kernel.told == [(BUFFER, 0), (OPEN, 0)]
+
+
+def test_closing_it_within_the_context_leaves_it_as_it_is(
+    make: Callable[..., Plug], kernel: Kernel
+) -> None:
+    """A guest that has failed over must not say another word."""
+    with make(PlugState.OPEN) as plug:
+        plug.buffer()
+        plug.close()
+    assert kernel.told == [(BUFFER, 0)]
 
 
 def test_the_first_error_is_told_and_the_second_noted(
