@@ -91,8 +91,9 @@ def finish(wanted: Asked, simulation: Simulation) -> tuple[tuple[Checked, ...], 
         written.append(wanted.report / PAGE)
     if wanted.junit is not None:
         from remusnet.report.junit import junit_xml
+        from remusnet.report.simulation import title
 
-        text = junit_xml(simulation.comparison.setting.capture, checked)
+        text = junit_xml(title(simulation.comparison.setting), checked)
         wanted.junit.write_text(text, encoding="utf-8", newline="\n")
         written.append(wanted.junit)
     return checked, written

@@ -105,7 +105,9 @@ def _rows(each: Status) -> Iterator[tuple[str, str]]:
     yield "backlog", f"{format_size(each.backlog)} in {_packets(each.waiting)}"
     yield "dropped", f"{each.overflowed} by a full plug, {each.refused} by a device down or gone"
     if each.driver:
-        yield "driven", each.driver.strip()
+        yield "plug", f"driven{each.driver}"
+    elif each.plug != "unknown":
+        yield "plug", f"{each.plug}, by the word of who drove it last ({_UNVERIFIED})"
     for warning in each.warnings:
         yield "warning", warning
 

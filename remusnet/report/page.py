@@ -13,7 +13,7 @@ from remusnet.report.assertions import Checked
 from remusnet.report.drawing import inline, style, to_svg
 from remusnet.report.figures import Caption, report_figures
 from remusnet.report.measures import Measurements
-from remusnet.report.simulation import OPEN_LOOP, plain, setting_lines, side_by_side
+from remusnet.report.simulation import OPEN_LOOP, setting_lines, side_by_side, title
 from remusnet.report.templating import markup, render
 
 MOST_ROWS = 40
@@ -76,7 +76,7 @@ def report_page(measurements: Measurements, checked: Sequence[Checked] = ()) -> 
     scenario = setting.scenario
     rows = tuple(_stream_rows(measurements))
     page = Page(
-        title=plain(setting.capture),
+        title=title(setting),
         description=scenario.description if scenario else "",
         setting=tuple(setting_lines(setting)),
         checked=tuple(checked),

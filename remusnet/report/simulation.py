@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
 
 from rich.console import Console
 from rich.table import Table
@@ -94,6 +95,11 @@ def _print_held_to(console: Console, outcomes: tuple[Outcome, ...]) -> None:
                 )
             )
             console.print(Text(f"  {each.text}"))
+
+
+def title(setting: Setting) -> str:
+    """The scenario's name, or the recording's without its folder: what a report is called."""
+    return plain(PurePath(setting.capture).name or setting.capture)
 
 
 def plain(text: str) -> str:

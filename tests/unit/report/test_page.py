@@ -145,7 +145,7 @@ def test_nothing_from_a_capture_becomes_markup(name: str) -> None:
 
 def test_the_name_of_a_capture_cannot_bring_control_characters() -> None:
     comparison = replayed_call("tcp-only")
-    odd = replace(comparison, setting=replace(comparison.setting, capture="\x1b[2J\x00"))
+    odd = replace(comparison, setting=replace(comparison.setting, capture="a/\x1b[2J\x00"))
     html = page(odd)
     assert "\x1b" not in html
     assert "\x00" not in html
