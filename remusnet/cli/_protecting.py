@@ -30,7 +30,7 @@ def _positive(_context: click.Context, _parameter: click.Parameter, value: int) 
 _PLAN_OPTIONS = (
     click.argument("vifs", metavar="VIF...", nargs=-1, required=True),
     policy_option(),
-    click.option("--classifier", default="u32", show_default=True, help="Kind of kernel filter."),
+    click.option("--classifier", default="u32", show_default=True, help="u32, bpf or flower."),
     click.option("--buffer", metavar="IFB", help="One buffer device for all VIFs."),
     click.option(
         "--interval",

@@ -12,6 +12,8 @@ from remusnet.cli._protecting import json_option, plan_options, run_dir_option
 if TYPE_CHECKING:
     from remusnet.policy import Policy
 
+AUTO = "auto"
+
 
 @click.command("apply")
 @plan_options
@@ -36,14 +38,22 @@ def command(
     was done is looked at before the command ends. The same once more changes nothing;
     another policy or limit takes the place of the old one without a gap.
 
+    `--classifier auto` asks the kernel what it has, and takes an exact one if there is any.
+
     \b
     remusnet apply vif1.0
     remusnet apply vif1.0 vif1.0-emu --buffer ifb-1 --policy real-time
     remusnet apply vif1.0 --interval 400ms --rate 100mbit --dry-run
+    remusnet apply vif1.0 --policy real-time --classifier auto
     """
     from remusnet.plan.build import build_plan
     from remusnet.plan.render import render
 
+    if classifier == AUTO:
+        from remusnet.kernel.probe import available_classifiers
+        from remusnet.plan.choice import choose
+
+        classifier = choose(policy, available_classifiers())
     plan = build_plan(
         vifs,
         policy,
