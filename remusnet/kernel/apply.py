@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from remusnet.errors import KernelRefused
@@ -14,6 +15,7 @@ from remusnet.kernel.locks import change_lock, driver_of
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import check, is_shared
+from remusnet.kernel.plug_record import plug_id, record_of, write_record
 from remusnet.kernel.receipt import Phase, Receipt, Receipts, receipts_of
 from remusnet.kernel.rights import require_rights
 from remusnet.kernel.state import Seen
@@ -42,7 +44,8 @@ def apply(
         before, damaged = store.read()
         check(plan, seen, before)
         driven = [p.buffer for p in plan.protections if driver_of(run_dir, p.buffer)]
-        missing = tuple(changes(plan, seen, before, driven))
+        limits = _limits(run_dir, seen, before)
+        missing = tuple(changes(plan, seen, before, limits, driven))
         after = receipts_of(
             plan, rate=rate, interval_ns=interval_ns, shared=_shared(plan, seen, before)
         )
@@ -56,10 +59,30 @@ def apply(
             noted.check()
             _verify(netlink, plan, after)
             store.write(after, Phase.APPLIED)
+            _note_limit(run_dir, seen, plan)
         except BaseException as error:
             _take_back(executor, store, after, before, error)
             raise
         return Applied(plan, missing, damaged)
+
+
+def _limits(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, int]:
+    """What the plugs were told last: by a driver, or else by the apply of the receipt."""
+    limits = {}
+    for buffer, receipt in receipts.items():
+        if receipt.phase is Phase.APPLIED:
+            limits[buffer] = record_of(run_dir, buffer, seen).limit or receipt.limit
+    return limits
+
+
+def _note_limit(run_dir: Path, seen: Seen, plan: Plan) -> None:
+    """Keeps the record of a plug true, where its driver has left one."""
+    for each in plan.protections:
+        record = record_of(run_dir, each.buffer, seen)
+        root = seen.root(each.buffer)
+        if root is not None and record.limit not in (None, plan.limit):
+            identity = plug_id(seen.devices[each.buffer].index, root.handle)
+            write_record(run_dir, each.buffer, identity, replace(record, limit=plan.limit))
 
 
 def _shared(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, bool]:

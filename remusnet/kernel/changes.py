@@ -28,23 +28,29 @@ from remusnet.plan.plan import Plan, Protection, alias_of
 
 
 def changes(
-    plan: Plan, seen: Seen, receipts: Mapping[str, Receipt], driven: Iterable[str] = ()
+    plan: Plan,
+    seen: Seen,
+    receipts: Mapping[str, Receipt],
+    limits: Mapping[str, int],
+    driven: Iterable[str] = (),
 ) -> Iterator[Operation]:
     """What turns ``seen`` into ``plan``; nothing where it is that already.
 
-    ``driven``: buffer devices whose plug somebody drives: it is left as it is. The state has been
+    ``limits``: the plugs' limits in bytes by their buffer devices, as far as they are known.
+    ``driven``: buffer devices whose plug somebody drives: it is not opened. The state has been
     checked (`remusnet.kernel.ownership.check`).
     """
     wanted = Wanted(plan)
     for protection in plan.protections:
         receipt = receipts.get(protection.buffer)
-        yield from _buffer(plan, protection, seen, receipt, open_it=protection.buffer not in driven)
+        limit = limits.get(protection.buffer)
+        yield from _buffer(plan, protection, seen, limit, open_it=protection.buffer not in driven)
         for vif in protection.vifs:
             yield from _vif(wanted, protection, vif, seen, receipt)
 
 
 def _buffer(
-    plan: Plan, protection: Protection, seen: Seen, receipt: Receipt | None, *, open_it: bool
+    plan: Plan, protection: Protection, seen: Seen, limit: int | None, *, open_it: bool
 ) -> Iterator[Operation]:
     name, alias = protection.buffer, alias_of(protection)
     device, root = seen.devices.get(name), seen.root(name)
@@ -56,7 +62,6 @@ def _buffer(
     if device is None or not device.up:
         yield QuietBuffer(name)
         yield RaiseBuffer(name)
-    limit = None if receipt is None else receipt.limit
     if root is None:
         yield AddPlug(name, plan.limit)
     elif limit != plan.limit:

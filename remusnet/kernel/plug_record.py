@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from remusnet.errors import InvalidInput, NotPermitted, quoted
+from remusnet.kernel.state import Seen
 from remusnet.plan.names import check_device_name
 
 _FORMAT = 1
@@ -80,6 +81,14 @@ def read_record(folder: Path, device: str, of: PlugId) -> PlugRecord:
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         # Missing or damaged: then nobody has said anything.
         return PlugRecord()
+
+
+def record_of(folder: Path, device: str, seen: Seen) -> PlugRecord:
+    """The record of the plug at the root of ``device`` as it was ``seen``."""
+    there, root = seen.devices.get(device), seen.root(device)
+    if there is None or root is None:
+        return PlugRecord()
+    return read_record(folder, device, plug_id(there.index, root.handle))
 
 
 def write_record(folder: Path, device: str, of: PlugId, record: PlugRecord) -> None:

@@ -25,6 +25,7 @@ from remusnet.kernel.ownership import (
     own_filters,
     vifs_of,
 )
+from remusnet.kernel.plug_record import forget_record
 from remusnet.kernel.receipt import Phase, Receipts
 from remusnet.kernel.rights import require_rights
 from remusnet.kernel.state import Seen
@@ -116,6 +117,7 @@ def _settle(endings: Iterable[_Ending], store: Receipts, run_dir: Path) -> None:
         elif each.found.buffer and not each.rest:
             store.delete([each.found.buffer])
             forget_driver(run_dir, each.found.buffer)
+            forget_record(run_dir, each.found.buffer)
 
 
 def _operations(ending: _Ending, seen: Seen, *, drop: bool) -> Iterator[Operation]:

@@ -11,6 +11,7 @@ from remusnet.kernel.locks import driver_of
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import no_such_vif, own_filters
+from remusnet.kernel.plug_record import record_of
 from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.state import Counters, Seen
 from remusnet.plan.outcome import Status
@@ -60,6 +61,7 @@ def _status(found: Found, seen: Seen, run_dir: Path) -> Status:
         waiting=waiting.qlen,
         overflowed=waiting.drops,
         refused=refused,
+        plug=record_of(run_dir, found.buffer, seen).state.value if found.buffer else "unknown",
         driver=driver_of(run_dir, found.buffer) if found.buffer else "",
         warnings=tuple(_warnings(found, seen, waiting)),
     )

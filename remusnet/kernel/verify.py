@@ -10,7 +10,9 @@ from remusnet.kernel.inventory import inventory
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import no_such_vif
-from remusnet.kernel.receipt import Receipts
+from remusnet.kernel.plug_record import record_of
+from remusnet.kernel.receipt import Receipt, Receipts
+from remusnet.kernel.state import Seen
 from remusnet.plan.outcome import Difference, Protected, Verified
 
 
@@ -33,7 +35,7 @@ def verify(
         if vifs and not set(found.vifs) & set(vifs):
             continue
         if found.receipt is not None:
-            differences = drift(found.receipt, seen)
+            differences = (*drift(found.receipt, seen), *_limit(found.receipt, run_dir, seen))
         else:
             what = found.buffer or found.vifs[0]
             current = "none, only marks: it may have been made by hand, or the receipt is lost"
@@ -48,3 +50,12 @@ def verify(
             lack = Difference(vif, "protection", wanted, current)
             result.append(Verified(Protected("", (vif,), None), (lack,)))
     return tuple(result), damaged
+
+
+def _limit(receipt: Receipt, run_dir: Path, seen: Seen) -> tuple[Difference, ...]:
+    """By the word of who drove the plug last, if there is one: the kernel can't be asked."""
+    limit = record_of(run_dir, receipt.buffer, seen).limit
+    if limit is None or limit == receipt.limit:
+        return ()
+    what = "limit of the plug, by its record"
+    return (Difference(receipt.buffer, what, f"{receipt.limit} bytes", f"{limit} bytes"),)

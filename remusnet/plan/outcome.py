@@ -80,6 +80,7 @@ class Status:
     ``held`` and ``bypassed`` count packets since the buffer device and the ingress qdisc were made;
     None where the kernel does not tell. ``backlog``: bytes that wait, in ``waiting`` packets.
     ``overflowed`` packets found the plug full; ``refused`` the buffer device down or gone.
+    ``plug``: the word of who drove it last: ``open``, ``buffering``, ``waiting``, ``unknown``.
     ``driver``: as in " by process 4711", empty for none that is known.
     """
 
@@ -90,6 +91,7 @@ class Status:
     waiting: int
     overflowed: int
     refused: int
+    plug: str
     driver: str
     warnings: tuple[str, ...]
 
@@ -103,6 +105,7 @@ class Status:
             "backlog_packets": self.waiting,
             "overflowed_packets": self.overflowed,
             "refused_packets": self.refused,
+            "plug": self.plug,
             "driven": bool(self.driver),
             "warnings": list(self.warnings),
         }

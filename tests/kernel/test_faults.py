@@ -219,7 +219,7 @@ class TestUpdate:
         site.apply(old)
         with site.bed.dom0.entered(), Netlink() as netlink:
             seen = observe(netlink, [VIF])
-        operations = list(changes(new, seen, Receipts(site.run_dir).read()[0]))
+        operations = list(changes(new, seen, Receipts(site.run_dir).read()[0], {BUFFER: old.limit}))
         before, files = site.looks(), site.files()
         for at in range(1, len(operations) + 1):
             with (
