@@ -38,10 +38,37 @@ def passed_over(
         return _to_guest(media, marks)
     primary, sent = _primary(media, checkpoints, marks, hold)
     stale = _stale(source, media, marks, sent, hold)
-    parts = [primary, stale, _backup(source, media, marks, sent)]
+    return joined([primary, stale, *second_life(source, media, marks, sent, len(stale))])
+
+
+def planned_over(
+    source: Source, media: Segment, checkpoints: Checkpoints, marks: FailureMarks
+) -> tuple[Passed, int]:
+    """The same before any buffer: when each packet is due, and how many are the primary's.
+
+    Those come first. A stale primary's are among them.
+    """
+    if not source.from_guest:
+        return _to_guest(media, marks), len(media)
+    _, sent = _primary(media, checkpoints, marks, hold=False)
+    until_ns = _last_ns(source, marks)
+    due = int(np.searchsorted(media.due_ns, until_ns, side="right"))
+    due_ns = media.due_ns[:due]
+    lost = np.zeros(due, np.bool_)
+    primary = _packets(due_ns, due_ns, media.numbers[:due], media.ticks[:due], lost)
+    parts = [primary, *second_life(source, media, marks, sent, max(0, due - sent))]
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS]
+    return Passed(*columns), due
+
+
+def second_life(
+    source: Source, media: Segment, marks: FailureMarks, sent: int, stale: int
+) -> list[Passed]:
+    """What the backup sends, and what a relay missed after ``sent`` and ``stale`` packets."""
+    parts = [_backup(source, media, marks, sent)]
     if source.calls.role is Role.RELAY:
-        parts.append(_missed(media, marks, sent + len(stale)))
-    return _joined(parts)
+        parts.append(_missed(media, marks, sent + stale))
+    return parts
 
 
 def _to_guest(media: Segment, marks: FailureMarks) -> Passed:
@@ -72,15 +99,19 @@ def _stale(source: Source, media: Segment, marks: FailureMarks, sent: int, hold:
 
     A relay gets the phones' packets until the switch turns; a server goes on by itself.
     """
-    until_ns = marks.failed_ns if marks.stale_until_ns is None else marks.stale_until_ns
-    if source.calls.role is Role.RELAY:
-        until_ns = min(until_ns, marks.path_ns)
+    until_ns = _last_ns(source, marks)
     last = max(sent, int(np.searchsorted(media.due_ns, until_ns, side="right")))
     rows = slice(sent, last if until_ns > marks.failed_ns else sent)
     sent_ns = np.maximum(media.due_ns[rows], marks.failed_ns)
     held = np.full(len(sent_ns), hold)
     left_ns = np.where(held, NEVER, sent_ns)
     return _packets(sent_ns, left_ns, media.numbers[rows], media.ticks[rows], held)
+
+
+def _last_ns(source: Source, marks: FailureMarks) -> int:
+    """When the primary falls silent."""
+    until_ns = marks.failed_ns if marks.stale_until_ns is None else marks.stale_until_ns
+    return min(until_ns, marks.path_ns) if source.calls.role is Role.RELAY else until_ns
 
 
 def _backup(source: Source, media: Segment, marks: FailureMarks, sent: int) -> Passed:
@@ -128,11 +159,11 @@ def _packets(
     return Passed(sent_ns, left_ns, np.full(len(sent_ns), NEVER, np.int64), number, tick, ended)
 
 
-def _joined(parts: list[Passed]) -> Passed:
+_COLUMNS = ("sent_ns", "left_ns", "arrived_ns", "number", "tick", "lost")
+
+
+def joined(parts: list[Passed]) -> Passed:
     """One after the other, in order of sending: a stale primary and the backup send at once."""
-    columns = [
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("sent_ns", "left_ns", "arrived_ns", "number", "tick", "lost")
-    ]
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS]
     order = np.argsort(columns[0], kind="stable")
     return Passed(*(column[order] for column in columns))

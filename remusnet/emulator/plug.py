@@ -43,6 +43,10 @@ class Plug(Generic[FrameT]):
         """``qlen``: frames in the queue."""
         return len(self._queue)
 
+    def queued(self) -> list[tuple[FrameT, int]]:
+        """The frames in the queue with their lengths, head first."""
+        return list(self._queue)
+
     def enqueue(self, frame: FrameT, length: int) -> bool:
         """Put a frame of ``length`` bytes at the tail; False where the limit drops it instead."""
         if self.backlog + length > self.limit:

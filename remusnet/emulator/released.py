@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from remusnet.emulator.conversations import Conversation
+from remusnet.emulator.loop import Flight
 from remusnet.emulator.media import spurt_starts
 from remusnet.emulator.rtp_frames import Templates
 from remusnet.emulator.scenario import Host
 from remusnet.emulator.sources import Source
 from remusnet.frames import Bytes, Frames, Int64s
 from remusnet.metrics.outcome import Stream
+from remusnet.metrics.scene import NEVER
 
 
 class Released:
@@ -50,6 +55,25 @@ class Released:
         self._arrived_ns.append(arrived_ns)
         self._left_ns.append(left_ns)
 
+    def add_flights(self, flights: Sequence[Flight], conversations: Sequence[Conversation]) -> None:
+        """The frames of conversations that arrived; RTP is its streams' business."""
+        came = [each for each in flights if each.what is not None and each.arrived_ns != NEVER]
+        frames = [
+            conversations[each.owner].wire.frame(each.what, from_guest=each.from_guest)
+            for each in came
+            if each.what is not None
+        ]
+        sizes = np.array([len(each) for each in frames], np.int64)
+        arrived_ns = np.array([each.arrived_ns for each in came], np.int64)
+        left_ns = np.array([each.left_ns for each in came], np.int64)
+        self.add(np.frombuffer(b"".join(frames), np.uint8), sizes, sizes, arrived_ns, left_ns)
+
+    def add_frames(self, frames: Frames) -> None:
+        """Frames at their times."""
+        at = np.repeat(frames.offset - _before(frames.caplen), frames.caplen)
+        data = frames.data[at + np.arange(len(at))]
+        self.add(data, frames.caplen, frames.length, frames.time_ns, frames.time_ns)
+
     def frames(self) -> Frames:
         """All of them in order of arrival; of equal times what left first, then what was added."""
         sizes, wire, arrived_ns, left_ns = (
@@ -57,6 +81,10 @@ class Released:
             for columns in (self._sizes, self._wire, self._arrived_ns, self._left_ns)
         )
         data = np.concatenate(self._data) if self._data else np.zeros(0, np.uint8)
-        offset = np.concatenate([[0], np.cumsum(sizes)])[:-1].astype(np.int64)
         order = np.lexsort((left_ns, arrived_ns))
-        return Frames(data, offset, sizes, wire, arrived_ns).take(order)
+        return Frames(data, _before(sizes), sizes, wire, arrived_ns).take(order)
+
+
+def _before(sizes: Int64s) -> Int64s:
+    """Where each of some frames begins that lie one after the other."""
+    return np.cumsum(sizes) - sizes

@@ -39,11 +39,11 @@ class Templates:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._built: dict[tuple[Calls, bool], bytes] = {}
+        self._built: dict[tuple[int, bool], bytes] = {}
 
     def of(self, source: Source) -> StreamFrames:
         """The frames of ``source``."""
-        key = source.calls, source.from_guest
+        key = source.group, source.from_guest
         if key not in self._built:
             self._built[key] = _template(source.calls, self._host, source.from_guest)
         return StreamFrames(source, self._built[key])

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from remusnet.emulator.codecs import Codec
 from remusnet.emulator.quantity import Constant, Quantity
+from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
+from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.schedule import ScheduleKind
 
 
@@ -271,8 +273,8 @@ class Failure:
 class Client:
     """What plays the media: its jitter buffer. ``loss_robustness``: G.107's Bpl, None the codec's.
 
-    A fixed buffer plays everything ``delay_ns`` after the first packet; an adaptive one begins
-    there and stays between ``least_ns`` and ``most_ns``.
+    A fixed buffer plays everything ``delay_ns`` after the fastest packet would have come; an
+    adaptive one begins there and stays between ``least_ns`` and ``most_ns``.
     """
 
     kind: BufferKind = BufferKind.ADAPTIVE
@@ -280,6 +282,16 @@ class Client:
     least_ns: int = 20_000_000
     most_ns: int = 200_000_000
     loss_robustness: float | None = None
+
+    @property
+    def buffer(self) -> JitterBuffer:
+        """The model of it."""
+        first, least, most = (
+            each / NS_PER_MS for each in (self.delay_ns, self.least_ns, self.most_ns)
+        )
+        if self.kind is BufferKind.FIXED:
+            return FixedBuffer(first)
+        return AdaptiveBuffer(first, least, most)
 
 
 @dataclass(frozen=True, slots=True)

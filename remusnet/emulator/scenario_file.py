@@ -204,6 +204,10 @@ def _client(fields: Fields | None) -> Client:
     )
     if client.least_ns > client.most_ns:
         fields.mistake("least", "more than most", "a time no longer than most")
+    elif client.kind is BufferKind.ADAPTIVE:
+        if not client.least_ns <= client.delay_ns <= client.most_ns:
+            between = f"{format_duration(client.least_ns)} to {format_duration(client.most_ns)}"
+            fields.mistake("delay", "where the buffer begins is out of its bounds", between)
     fields.finish()
     return client
 

@@ -41,6 +41,10 @@ class Checkpoints:
     def __len__(self) -> int:
         return len(self.suspend_ns)
 
+    def first(self, count: int) -> Checkpoints:
+        """The first ``count`` of them, or all."""
+        return Checkpoints(self.suspend_ns[:count], self.resume_ns[:count], self.commit_ns[:count])
+
 
 def checkpoints_between(schedule: Schedule, first_ns: int, last_ns: int) -> Checkpoints:
     """The checkpoints of a guest whose traffic is seen from ``first_ns`` to ``last_ns``.

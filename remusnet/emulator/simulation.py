@@ -92,19 +92,12 @@ def _measure(
     deliveries: Deliveries,
     left: Frames,
 ) -> Outcome:
-    streams = []
-    for stream in rtp_streams(left, _rows(headers, deliveries.order)):
-        first = int(deliveries.order[stream.frames].min())
-        series = _series(stream, frames.time_ns[deliveries.order[stream.frames]])
-        streams.append((first, Stream(stream, bool(guest.sent[first]), series=series)))
-    # In the recording's order, which is the same under every policy.
-    streams.sort(key=lambda each: each[0])
     held = np.flatnonzero(guest.sent & judgement.hold & ~deliveries.dropped)
     held_tcp = held[headers.protocol[held] == TCP]
     sent_ns, left_ns = frames.time_ns, deliveries.time_ns
     return Outcome(
         policy=judgement.policy.name,
-        streams=tuple(stream for _, stream in streams),
+        streams=measured_streams(frames, headers, guest, left, deliveries.order),
         tcp=hold_percentiles(sent_ns[held_tcp], left_ns[held_tcp]),
         connections=tuple(tcp_connections(headers, held, sent_ns[held], left_ns[held])),
         output_commit=output_commit(
@@ -119,6 +112,20 @@ def _measure(
         commit_ns=checkpoints.commit_ns,
         passages=_passages(sent_ns, left_ns, guest.sent, judgement.hold, deliveries.dropped),
     )
+
+
+def measured_streams(
+    frames: Frames, headers: Columns, guest: Guest, left: Frames, order: Int64s
+) -> tuple[Stream, ...]:
+    """The RTP streams of what ``left``: the frames at ``order``, at the times when they did."""
+    streams = []
+    for stream in rtp_streams(left, _rows(headers, order)):
+        first = int(order[stream.frames].min())
+        series = _series(stream, frames.time_ns[order[stream.frames]])
+        streams.append((first, Stream(stream, bool(guest.sent[first]), series=series)))
+    # In the recording's order, which is the same under every policy.
+    streams.sort(key=lambda each: each[0])
+    return tuple(stream for _, stream in streams)
 
 
 def _passages(

@@ -38,10 +38,7 @@ class Timeline:
             count = int(np.searchsorted(planned.suspend_ns, end_ns, side="left")) + 1
         else:
             count = int(np.searchsorted(planned.commit_ns, self.marks.failed_ns, side="right"))
-        count = min(count, len(planned))
-        return Checkpoints(
-            planned.suspend_ns[:count], planned.resume_ns[:count], planned.commit_ns[:count]
-        )
+        return planned.first(count)
 
 
 def timeline(scenario: Scenario) -> Timeline:

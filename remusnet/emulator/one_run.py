@@ -1,0 +1,240 @@
+"""One scenario under one policy: which way each frame goes, and the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from remusnet.classify.columns import Bools
+from remusnet.emulator.conversations import Conversation
+from remusnet.emulator.held_to import held_to
+from remusnet.emulator.loop import Loop
+from remusnet.emulator.passed import Lost, Passed, measured
+from remusnet.emulator.recorded import Mixed, mix
+from remusnet.emulator.released import Released
+from remusnet.emulator.room import rtp_share
+from remusnet.emulator.scenario import Scenario
+from remusnet.emulator.sources import Source
+from remusnet.emulator.stepwise import (
+    filled,
+    held_segments,
+    lanes_of,
+    run_loop,
+    tally_flights,
+    tcp_holds,
+)
+from remusnet.emulator.streams import Keeping, Tally, run_stream
+from remusnet.emulator.timeline import Timeline
+from remusnet.frames import Frames, Int64s
+from remusnet.metrics.outcome import Outcome, Stream
+from remusnet.metrics.output_commit import OutputCommit
+from remusnet.metrics.scene import NEVER, Counts, Passages, Scene
+from remusnet.metrics.tcp import hold_percentiles
+from remusnet.policy.policy import Policy
+
+KEPT_PACKETS = 500_000
+"""Packets of a run that the results keep one by one, for figures and for what a listener hears:
+56 bytes each. All others are in the numbers, not in the series."""
+
+VECTORISED = "vectorised: RTP many packets at a time"
+STEPWISE = "stepwise: every frame alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all policies of a scenario have in common."""
+
+    scenario: Scenario
+    timeline: Timeline
+    sources: tuple[Source, ...]
+    conversations: tuple[Conversation, ...]
+    recordings: tuple[Frames, ...]
+    release: bool
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What a run has seen so far."""
+
+    streams: list[Stream]
+    tally: Tally
+    path: str
+    holds: Sequence[bool]
+    loop: Loop | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ran:
+    """An outcome, the frames that arrived (None without release), and which way RTP went."""
+
+    outcome: Outcome
+    released: Frames | None
+    path: str
+
+
+def under(run: Run, policy: Policy, holds: Sequence[bool]) -> Ran:
+    """``run`` under ``policy``, which holds the streams that ``holds`` says."""
+    gathered = _gather(run, policy, holds)
+    mixed = [
+        mix(recording, frames, policy, run.scenario, run.timeline)
+        for recording, frames in zip(run.scenario.recordings, run.recordings, strict=True)
+    ]
+    for each in mixed:
+        gathered.tally.add(each.tally)
+    outcome = _outcome(run, policy, gathered, mixed)
+    return Ran(outcome, _released(run, gathered, mixed) if run.release else None, gathered.path)
+
+
+def _gather(run: Run, policy: Policy, holds: Sequence[bool]) -> Gathered:
+    """RTP by stretches where nothing couples one stream to the others, else frame by frame.
+
+    Whether reactive traffic fills what RTP leaves of plug and ring shows when it has run.
+    """
+    scenario, timeline = run.scenario, run.timeline
+    host = scenario.host
+    share = rtp_share(run.sources, holds, timeline)
+    fits = share.bytes <= host.limit and (
+        host.ring_slots is None or share.frames <= host.ring_slots
+    )
+    if scenario.network.rate is not None or not fits:
+        return _all_stepwise(run, policy, holds)
+    loop = None
+    if run.conversations:
+        slots = None if host.ring_slots is None else host.ring_slots - share.frames
+        loop = run_loop(
+            scenario, timeline, list(run.conversations), [], policy,
+            limit=host.limit - share.bytes, slots=slots,
+        )  # fmt: skip
+        if loop.vif.stalls or loop.vif.buffer.plug.drops:
+            return _all_stepwise(run, policy, holds)
+    gathered = Gathered([], Tally(), VECTORISED, _guarded(run, holds), loop)
+    if loop is not None:
+        gathered.tally.add(tally_flights(loop.flights, timeline))
+    keeping = Keeping(KEPT_PACKETS)
+    for source, hold in zip(run.sources, holds, strict=True):
+        keep = keeping.take(source.packets) or run.release
+        stream, counted = run_stream(source, scenario, timeline, hold=hold, keep=keep)
+        gathered.streams.append(stream)
+        gathered.tally.add(counted)
+    return gathered
+
+
+def _all_stepwise(run: Run, policy: Policy, holds: Sequence[bool]) -> Gathered:
+    lanes, rows = lanes_of(run.sources, holds, run.scenario, run.timeline)
+    host = run.scenario.host
+    loop = run_loop(
+        run.scenario, run.timeline, list(run.conversations), lanes, policy,
+        limit=host.limit, slots=host.ring_slots,
+    )  # fmt: skip
+    passed: list[Passed] = filled(rows, loop.flights)
+    streams = [
+        measured(source, each, keep=True) for source, each in zip(run.sources, passed, strict=True)
+    ]
+    tally = tally_flights(loop.flights, run.timeline)
+    tally.packets += sum(each.count(Lost.NOBODY) for each in passed)
+    return Gathered(streams, tally, STEPWISE, _guarded(run, holds), loop)
+
+
+def _guarded(run: Run, holds: Sequence[bool]) -> list[bool]:
+    """Which streams are held: without checkpoints nothing is."""
+    return [hold and run.timeline.protected for hold in holds]
+
+
+def _outcome(run: Run, policy: Policy, gathered: Gathered, mixed: Sequence[Mixed]) -> Outcome:
+    happened = run.timeline.happened(run.scenario.duration_ns)
+    loop, tally = gathered.loop, gathered.tally
+    flights = [] if loop is None else loop.flights
+    tcp, connections = tcp_holds(flights, run.conversations)
+    if mixed:
+        times = [each.tcp_ns for each in mixed]
+        sent = np.concatenate([pair[0] for pair in times] + [_held_tcp(loop, "sent_ns")])
+        left = np.concatenate([pair[1] for pair in times] + [_held_tcp(loop, "left_ns")])
+        tcp = hold_percentiles(sent, left)
+        connections += tuple(each for one in mixed for each in one.connections)
+    streams = (*gathered.streams, *(stream for one in mixed for stream in one.streams))
+    outcome = Outcome(
+        policy=policy.name,
+        streams=streams,
+        tcp=tcp,
+        connections=connections,
+        output_commit=OutputCommit(tally.held, tally.bypassed, tally.dropped, tally.violations),
+        suspend_ns=happened.suspend_ns,
+        commit_ns=happened.commit_ns,
+        passages=_passages(gathered),
+    )
+    scene = Scene(
+        resume_ns=happened.resume_ns,
+        sip=() if loop is None else loop.notes.transactions(),
+        transfers=() if loop is None else loop.notes.transfers(),
+        counts=_counts(outcome, gathered, mixed),
+        failure=run.timeline.marks,
+        held_to=held_to(run.scenario, outcome, run.timeline.marks),
+    )
+    return replace(outcome, scene=scene)
+
+
+def _held_tcp(loop: Loop | None, name: str) -> Int64s:
+    """Times of the loop's held TCP frames that left."""
+    flights = [] if loop is None else held_segments(loop.flights)
+    return np.array([getattr(flight, name) for flight in flights], np.int64)
+
+
+def _counts(outcome: Outcome, gathered: Gathered, mixed: Sequence[Mixed]) -> Counts:
+    loop = gathered.loop
+    origins = [stream.origin for stream in outcome.streams if stream.origin is not None]
+    # A lane's frames are their streams' already.
+    others = [] if loop is None else [each for each in loop.flights if each.what is not None]
+    failed = sum(each.lost in (Lost.FAILURE, Lost.NOBODY) for each in others)
+    return Counts(
+        frames=gathered.tally.packets,
+        lost_failure=sum(each.lost_failure for each in origins)
+        + failed
+        + sum(each.lost for each in mixed),
+        lost_network=sum(each.lost_network for each in origins)
+        + sum(each.lost is Lost.NETWORK for each in others),
+        duplicates=sum(stream.rtp.duplicates for stream in outcome.streams),
+        index_reuse=sum(each.index_reuse for each in origins),
+        ring_stalls=0 if loop is None else loop.vif.stalls,
+        ring_stall_max_ns=0 if loop is None else loop.vif.stall_max_ns,
+    )
+
+
+def _passages(gathered: Gathered) -> Passages | None:
+    """The guest's frames on their way through its host; None where some were not kept.
+
+    A frame that never left stands as dropped at the time of its sending. Captures are left out.
+    """
+    sent: list[Int64s] = []
+    left: list[Int64s] = []
+    held: list[Bools] = []
+    for stream, hold in zip(gathered.streams, gathered.holds, strict=True):
+        if stream.from_guest:
+            if stream.series is None:
+                return None
+            sent.append(stream.series.sent_ns)
+            left.append(stream.series.left_ns)
+            held.append(np.full(len(stream.series.sent_ns), hold))
+    flights = [] if gathered.loop is None else gathered.loop.flights
+    others = [each for each in flights if each.what is not None and each.from_guest]
+    sent.append(np.array([each.sent_ns for each in others], np.int64))
+    left.append(np.array([each.left_ns for each in others], np.int64))
+    held.append(np.array([each.hold for each in others], np.bool_))
+    sent_ns, left_ns = np.concatenate(sent), np.concatenate(left)
+    order = np.argsort(sent_ns, kind="stable")
+    sent_ns, left_ns = sent_ns[order], left_ns[order]
+    gone = left_ns == NEVER
+    return Passages(sent_ns, np.where(gone, sent_ns, left_ns), np.concatenate(held)[order], gone)
+
+
+def _released(run: Run, gathered: Gathered, mixed: Sequence[Mixed]) -> Frames:
+    """All frames that arrived, in order."""
+    released = Released(run.scenario.host)
+    for source, stream in zip(run.sources, gathered.streams, strict=True):
+        released.add_stream(source, stream)
+    if gathered.loop is not None:
+        released.add_flights(gathered.loop.flights, run.conversations)
+    for each in mixed:
+        released.add_frames(each.frames)
+    return released.frames()

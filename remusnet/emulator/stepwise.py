@@ -1,0 +1,209 @@
+"""A run of the loop: what goes into it, and what its frames say when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from remusnet.classify.reference import classify
+from remusnet.emulator.conversations import Conversation
+from remusnet.emulator.failover import planned_over, whole
+from remusnet.emulator.loop import Flight, Lane, Loop, Verdict
+from remusnet.emulator.passed import Lost, Passed
+from remusnet.emulator.protocol import Payload, Segment
+from remusnet.emulator.scenario import Scenario
+from remusnet.emulator.sources import Source
+from remusnet.emulator.streams import Tally, media_of
+from remusnet.emulator.timeline import Timeline
+from remusnet.emulator.wire import What
+from remusnet.frames import Int64s
+from remusnet.metrics.output_commit import output_commit
+from remusnet.metrics.scene import NEVER
+from remusnet.metrics.tcp import HoldTimes, TcpConnection, hold_percentiles
+from remusnet.policy.match import TCP
+from remusnet.policy.policy import Policy
+from remusnet.policy.verdict import Verdict as PolicyVerdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The packets of one source for the loop: the primary's first, then all others.
+
+    ``base``: when they are due, and their numbers; the loop fills in the rest.
+    """
+
+    source: Source
+    base: Passed
+
+
+def verdict_of(policy: Policy, conversations: Sequence[Conversation]) -> Verdict:
+    """The reference classifier, asked once for each kind of frame of a conversation."""
+    known: dict[tuple[int, str], bool] = {}
+
+    def hold(index: int, what: What) -> bool:
+        # Of TCP no policy looks behind the header; a datagram may look like RTP.
+        key = index, what.name if isinstance(what, Payload) else ""
+        if key not in known:
+            frame = conversations[index].wire.frame(what, from_guest=True)
+            known[key] = classify(policy, frame).verdict is PolicyVerdict.HOLD
+        return known[key]
+
+    return hold
+
+
+def lanes_of(
+    sources: Sequence[Source], holds: Sequence[bool], scenario: Scenario, timeline: Timeline
+) -> tuple[list[Lane], list[Rows]]:
+    """The RTP of a scenario as lanes, where each frame has to be looked at alone."""
+    lanes: list[Lane] = []
+    rows: list[Rows] = []
+    for owner, (source, hold) in enumerate(zip(sources, holds, strict=True)):
+        base, primary = _planned(source, scenario, timeline)
+        number = np.arange(len(base))
+        sent = base.lost != Lost.NOBODY
+        for by_backup in (False, True):
+            mine = np.flatnonzero(((number >= primary) == by_backup) & sent)
+            lanes.append(
+                Lane(
+                    owner,
+                    base.sent_ns[mine].tolist(),
+                    mine.tolist(),
+                    source.frame_bytes,
+                    source.from_guest,
+                    by_backup,
+                    hold and source.from_guest,
+                )
+            )
+        rows.append(Rows(source, base))
+    return [lane for lane in lanes if lane.times], rows
+
+
+def _planned(source: Source, scenario: Scenario, timeline: Timeline) -> tuple[Passed, int]:
+    """When each packet is due, and how many are not the backup's: those come first."""
+    media = whole(list(media_of(source, scenario)[0]))
+    if timeline.marks is not None:
+        return planned_over(source, media, timeline.checkpoints, timeline.marks)
+    never = np.full(len(media), NEVER, np.int64)
+    lost = np.zeros(len(media), np.int8)
+    due_ns = media.due_ns
+    return Passed(due_ns, due_ns, never, media.numbers, media.ticks, lost), len(media)
+
+
+def filled(rows: Sequence[Rows], flights: Sequence[Flight]) -> list[Passed]:
+    """The packets of each source as the loop has left them.
+
+    A row that no frame was made of was due in a pause that the primary didn't survive.
+    """
+    found: list[Passed] = []
+    mine: list[list[Flight]] = [[] for _ in rows]
+    for flight in flights:
+        if flight.what is None:
+            mine[flight.owner].append(flight)
+    for each, flown in zip(rows, mine, strict=True):
+        base = each.base
+        absent = base.lost == Lost.NOBODY
+        row = np.array([flight.row for flight in flown], np.int64)
+        columns = {
+            name: np.full(len(base), NEVER, np.int64)
+            for name in ("sent_ns", "left_ns", "arrived_ns")
+        }
+        columns["sent_ns"][absent] = base.sent_ns[absent]
+        lost = base.lost.copy()
+        for name, column in columns.items():
+            column[row] = [getattr(flight, name) for flight in flown]
+        lost[row] = [int(flight.lost) for flight in flown]
+        was = absent.copy()
+        was[row] = True
+        kept = np.flatnonzero(was)
+        kept = kept[np.argsort(columns["sent_ns"][kept], kind="stable")]
+        found.append(
+            Passed(
+                columns["sent_ns"][kept],
+                columns["left_ns"][kept],
+                columns["arrived_ns"][kept],
+                base.number[kept],
+                base.tick[kept],
+                lost[kept],
+            )
+        )
+    return found
+
+
+def tally_flights(flights: Sequence[Flight], timeline: Timeline) -> Tally:
+    """Counts over the loop's frames; violations from the times alone.
+
+    A backup's frames, and a lane's that it never sent, are not held.
+    """
+    guests = [flight for flight in flights if flight.from_guest]
+    hold = np.array([flight.hold for flight in guests], np.bool_)
+    dropped = np.array([flight.lost is Lost.BUFFER for flight in guests], np.bool_)
+    stuck = np.array([flight.left_ns == NEVER for flight in guests], np.bool_)
+    planned = timeline.checkpoints
+    counted = output_commit(
+        _times(guests, "sent_ns"),
+        _times(guests, "left_ns"),
+        hold,
+        dropped | stuck,
+        planned.suspend_ns,
+        planned.commit_ns,
+    )
+    return Tally(
+        len(flights), counted.held, counted.bypassed, int(dropped.sum()), counted.violations
+    )
+
+
+def _times(flights: Sequence[Flight], name: str) -> Int64s:
+    return np.array([getattr(flight, name) for flight in flights], np.int64)
+
+
+def tcp_holds(
+    flights: Sequence[Flight], conversations: Sequence[Conversation]
+) -> tuple[HoldTimes, tuple[TcpConnection, ...]]:
+    """How long the guest's TCP frames were held: over all, and per connection."""
+    frames: dict[int, int] = {}
+    held: dict[int, list[Flight]] = {}
+    for flight in flights:
+        if isinstance(flight.what, Segment):
+            frames[flight.owner] = frames.get(flight.owner, 0) + 1
+            held.setdefault(flight.owner, [])
+    everything = held_segments(flights)
+    for flight in everything:
+        held[flight.owner].append(flight)
+    connections = tuple(
+        TcpConnection(conversations[owner].wire.flow, frames[owner], _holds(held[owner]))
+        for owner in sorted(frames)
+        if conversations[owner].wire.protocol == TCP
+    )
+    return _holds(everything), connections
+
+
+def held_segments(flights: Sequence[Flight]) -> list[Flight]:
+    """TCP frames that were held and left."""
+    return [
+        flight
+        for flight in flights
+        if isinstance(flight.what, Segment) and flight.hold and flight.left_ns != NEVER
+    ]
+
+
+def _holds(flights: Sequence[Flight]) -> HoldTimes:
+    return hold_percentiles(_times(flights, "sent_ns"), _times(flights, "left_ns"))
+
+
+def run_loop(
+    scenario: Scenario,
+    timeline: Timeline,
+    conversations: list[Conversation],
+    lanes: list[Lane],
+    policy: Policy,
+    *,
+    limit: int,
+    slots: int | None,
+) -> Loop:
+    """A loop that has run."""
+    verdict = verdict_of(policy, conversations)
+    loop = Loop(scenario, timeline, conversations, lanes, verdict, limit=limit, slots=slots)
+    loop.run()
+    return loop
