@@ -27,8 +27,7 @@ def _positive(_context: click.Context, _parameter: click.Parameter, value: int) 
     return value
 
 
-_PLAN_OPTIONS = (
-    click.argument("vifs", metavar="VIF...", nargs=-1, required=True),
+_TERMS_OPTIONS = (
     policy_option(),
     click.option("--classifier", default="u32", show_default=True, help="u32, bpf or flower."),
     click.option("--buffer", metavar="IFB", help="One buffer device for all VIFs."),
@@ -60,7 +59,13 @@ _PLAN_OPTIONS = (
 
 def plan_options(function: _Function) -> _Function:
     """``vifs``, ``policy``, ``classifier``, ``buffer``, ``interval``, ``rate`` and ``limit``."""
-    for option in reversed(_PLAN_OPTIONS):
+    vifs = click.argument("vifs", metavar="VIF...", nargs=-1, required=True)
+    return vifs(terms_options(function))
+
+
+def terms_options(function: _Function) -> _Function:
+    """The same without ``vifs``."""
+    for option in reversed(_TERMS_OPTIONS):
         function = option(function)
     return function
 

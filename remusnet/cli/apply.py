@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from remusnet.cli._protecting import json_option, plan_options, run_dir_option
+from remusnet.cli._domains import domain_options, groups_of
+from remusnet.cli._protecting import json_option, run_dir_option, terms_options
+from remusnet.errors import InvalidInput
 
 if TYPE_CHECKING:
     from remusnet.policy import Policy
@@ -16,12 +18,16 @@ AUTO = "auto"
 
 
 @click.command("apply")
-@plan_options
+@click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@domain_options
+@terms_options
 @click.option("--dry-run", is_flag=True, help="Print the plan, touch nothing.")
 @run_dir_option
 @json_option
 def command(
     vifs: tuple[str, ...],
+    domain: str | None,
+    uri: str,
     policy: Policy,
     classifier: str,
     buffer: str | None,
@@ -45,17 +51,21 @@ def command(
     remusnet apply vif1.0 vif1.0-emu --buffer ifb-1 --policy real-time
     remusnet apply vif1.0 --interval 400ms --rate 100mbit --dry-run
     remusnet apply vif1.0 --policy real-time --classifier auto
+    remusnet apply --domain guest
     """
     from remusnet.plan.build import build_plan
     from remusnet.plan.render import render
 
+    groups = groups_of(vifs, domain, uri)
+    if not groups:
+        raise InvalidInput("what is to be protected? Give VIF, or --domain NAME (see --help)")
     if classifier == AUTO:
         from remusnet.kernel.probe import available_classifiers
         from remusnet.plan.choice import choose
 
         classifier = choose(policy, available_classifiers())
     plan = build_plan(
-        vifs,
+        groups,
         policy,
         classifier=classifier,
         buffer=buffer,

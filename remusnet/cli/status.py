@@ -6,14 +6,18 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._domains import domain_options, groups_of
 from remusnet.cli._protecting import json_option, run_dir_option
 
 
 @click.command("status")
 @click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@domain_options
 @run_dir_option
 @json_option
-def command(vifs: tuple[str, ...], run_dir: Path, as_json: bool) -> None:
+def command(
+    vifs: tuple[str, ...], domain: str | None, uri: str, run_dir: Path, as_json: bool
+) -> None:
     """Show what protects VIF (without VIF: every vif), and how much it holds.
 
     What the kernel can't be asked, the plug's limit and whether it is open, is the
@@ -22,11 +26,13 @@ def command(vifs: tuple[str, ...], run_dir: Path, as_json: bool) -> None:
     \b
     remusnet status
     remusnet status vif1.0 --json
+    remusnet status --domain guest
     """
     from remusnet.kernel.status import status
     from remusnet.report.kernel import status_json, status_text
 
-    found, notes = status(vifs, run_dir=run_dir)
+    chosen = [vif for group in groups_of(vifs, domain, uri) for vif in group]
+    found, notes = status(chosen, run_dir=run_dir)
     for note in notes:
         click.echo(f"remusnet: warning: {note}", err=True)
     click.echo(status_json(found) if as_json else status_text(found), nl=False)

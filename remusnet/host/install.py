@@ -106,7 +106,8 @@ def install(layout: Layout, places: Places, *, default: bool, dry_run: bool = Fa
                 _write(layout.xl_conf, after, _mode(layout.xl_conf))
             # Else the first run would write them, or, on a read-only system, every run compile.
             compileall.compile_dir(Path(remusnet.__file__).parent, quiet=2)
-            notes += _prepare(places)
+            if layout.root == Path("/") or "REMUSNET_STATE_DIR" in os.environ:
+                notes += _prepare(places)
     return Installed(tuple(changes), tuple(notes), dry_run)
 
 

@@ -26,7 +26,7 @@ LARGEST_FRAME = 65536 + 14
 
 
 def build_plan(
-    vifs: Sequence[str],
+    vifs: Sequence[str | tuple[str, ...]],
     policy: Policy,
     *,
     classifier: str = "u32",
@@ -37,8 +37,9 @@ def build_plan(
 ) -> Plan:
     """The plan that holds what ``policy`` holds of what the guests behind ``vifs`` send.
 
-    ``rate``: bits a second of the link, ``interval_ns``: the checkpoint interval; from them the
-    plug's limit in bytes, unless ``limit`` gives it. Raises InvalidInput.
+    ``vifs``: those in a tuple are one network card, and share a buffer device. ``rate``: bits a
+    second of the link, ``interval_ns``: the checkpoint interval; from them the plug's limit in
+    bytes, unless ``limit`` gives it. Raises InvalidInput.
     """
     if classifier not in CLASSIFIERS:
         raise InvalidInput(

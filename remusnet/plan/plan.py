@@ -122,22 +122,27 @@ def alias_of(protection: Protection) -> str:
     return f"{OWNER}:{','.join(protection.vifs)}"
 
 
-def protections(vifs: Sequence[str], buffer: str | None = None) -> tuple[Protection, ...]:
+def protections(
+    vifs: Sequence[str | tuple[str, ...]], buffer: str | None = None
+) -> tuple[Protection, ...]:
     """A buffer device for each of ``vifs``, or ``buffer`` for all of them together.
 
+    Those in a tuple are one network card of a guest: they share the device of the first.
     Raises InvalidInput for names that no device can have, for a name given twice, and for more
     vifs than the mark of one buffer device can name.
     """
-    for name in (*vifs, *([] if buffer is None else [buffer])):
+    groups = [(each,) if isinstance(each, str) else each for each in vifs]
+    names = tuple(vif for group in groups for vif in group)
+    for name in (*names, *([] if buffer is None else [buffer])):
         check_device_name(name)
-    if len(set(vifs)) != len(vifs):
-        raise InvalidInput(f"a vif is named twice: {' '.join(vifs)}")
+    if len(set(names)) != len(names):
+        raise InvalidInput(f"a vif is named twice: {' '.join(names)}")
     if buffer is None:
-        found = tuple(Protection(buffer_name(vif), (vif,)) for vif in vifs)
+        found = tuple(Protection(buffer_name(group[0]), group) for group in groups)
     else:
-        found = (Protection(buffer, tuple(vifs)),)
+        found = (Protection(buffer, names),)
     for each in found:
-        if each.buffer in vifs:
+        if each.buffer in names:
             raise InvalidInput(f"{each.buffer} can not be a vif and a buffer device")
         if len(alias_of(each)) > LONGEST_ALIAS:
             raise InvalidInput(

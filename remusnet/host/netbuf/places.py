@@ -43,6 +43,12 @@ class Places:
         return f"{self.run_dir}/{buffer}.xen"
 
 
+def places_below(root: str, environment: Mapping[str, str]) -> Places:
+    """The places of a system that is mounted at ``root``; what the environment names, it is."""
+    root = root.rstrip("/")
+    return Places({name: root + path for name, path in _DEFAULTS.items()} | dict(environment))
+
+
 def usual_buffer(vif: str) -> str | None:
     """The buffer device of a vif with Xen's usual name; None where `buffer_name` has to say it."""
     domid, dot, devid = vif.removeprefix("vif").partition(".")
