@@ -378,6 +378,22 @@ class TestCommands:
         assert (code, out) == (0, f"{VIF}: not protected any more; what was held has left\n")
 
     @uml
+    def test_without_the_right_to_change_devices_nothing_is_touched(self, site: Site) -> None:
+        """Root without CAP_NET_ADMIN, as in a container."""
+        words = [sys.executable, "-m", "remusnet", "apply", VIF, "--run-dir", str(site.run_dir)]
+        done = subprocess.run(
+            ["setpriv", "--bounding-set", "-net_admin", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (
+            4,
+            "remusnet: error: only root may change network devices: run it with sudo\n",
+        )
+        assert not site.run_dir.exists()
+
+    @uml
     def test_two_processes_at_once_end_with_one_protection(self, site: Site) -> None:
         words = ["ip", "netns", "exec", site.bed.dom0.name, sys.executable, "-m", "remusnet"]
         words += ["apply", VIF, "--run-dir", str(site.run_dir)]

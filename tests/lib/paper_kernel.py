@@ -1,0 +1,115 @@
+"""A kernel on paper: what operations leave behind, as `remusnet.kernel.observe` would see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from remusnet.kernel.matches import canonical, kind_of
+from remusnet.kernel.state import Counters, Device, Qdisc, Seen, SeenFilter
+from remusnet.plan.operations import (
+    AddFilter,
+    AddIngress,
+    AddPlug,
+    CreateBuffer,
+    DeleteBuffer,
+    DeleteFilters,
+    DeleteIngress,
+    DeletePlug,
+    MarkBuffer,
+    Operation,
+    RaiseBuffer,
+    SetLimit,
+)
+from remusnet.policy.verdict import Verdict
+
+PLUG, INGRESS = Qdisc("plug", 0x8001 << 16, Counters()), Qdisc("ingress", 0xFFFF0000, Counters())
+
+
+@dataclass(slots=True)
+class PaperKernel:
+    """Has ``vifs`` from the beginning. Refuses with ``AssertionError`` what a kernel would."""
+
+    vifs: tuple[str, ...] = ("vif1.0",)
+    devices: dict[str, Device] = field(default_factory=dict)
+    roots: dict[int, Qdisc] = field(default_factory=dict)
+    ingress: dict[int, Qdisc] = field(default_factory=dict)
+    filters: dict[str, list[SeenFilter]] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for vif in self.vifs:
+            self._add(vif, "veth", up=True)
+
+    def do(self, operation: Operation) -> None:
+        """What the operation does; nothing for those that leave nothing to be seen."""
+        match operation:
+            case CreateBuffer(name):
+                assert name not in self.devices
+                self._add(name, "ifb", up=False)
+            case MarkBuffer(name, alias):
+                self.devices[name] = replace(self.devices[name], alias=alias)
+            case RaiseBuffer(name):
+                self.devices[name] = replace(self.devices[name], up=True)
+            case AddPlug(name, limit):
+                assert self._index(name) not in self.roots
+                self.roots[self._index(name)] = PLUG
+                self.limits[name] = limit
+            case SetLimit(name, limit):
+                assert self.roots[self._index(name)] is PLUG
+                self.limits[name] = limit
+            case DeletePlug(name):
+                del self.roots[self._index(name)]
+            case DeleteBuffer(name):
+                self._delete(self.devices.pop(name))
+            case AddIngress(name):
+                assert self._index(name) not in self.ingress
+                self.ingress[self._index(name)] = INGRESS
+            case DeleteIngress(name):
+                del self.ingress[self._index(name)]
+                self.filters.pop(name, None)
+            case AddFilter():
+                self._add_filter(operation)
+            case DeleteFilters(name, pref, protocol):
+                kept = [f for f in self.filters[name] if (f.pref, f.protocol) != (pref, protocol)]
+                assert len(kept) < len(self.filters[name])
+                self.filters[name] = kept
+
+    def seen(self) -> Seen:
+        """A look at it."""
+        filters = {
+            vif: tuple(self.filters.get(vif, ()))
+            for vif in self.vifs
+            if self._index(vif) in self.ingress
+        }
+        return Seen(dict(self.devices), dict(self.roots), dict(self.ingress), filters)
+
+    def _add_filter(self, operation: AddFilter) -> None:
+        what = operation.filter
+        assert self._index(operation.device) in self.ingress
+        hold = what.verdict is Verdict.HOLD
+        seen = SeenFilter(
+            kind_of(what.match).name,
+            what.pref,
+            what.protocol,
+            canonical(what),
+            what.verdict,
+            self._index(operation.buffer) if hold else 0,
+            bytes.fromhex(operation.cookie) if hold else b"",
+        )
+        there = self.filters.setdefault(operation.device, [])
+        there.append(seen)
+        there.sort(key=lambda each: each.pref)
+
+    def _add(self, name: str, kind: str, *, up: bool) -> None:
+        index = 1 + max((device.index for device in self.devices.values()), default=0)
+        self.devices[name] = Device(index, name, kind, "", up)
+
+    def _delete(self, device: Device) -> None:
+        self.roots.pop(device.index, None)
+        for filters in self.filters.values():
+            filters[:] = [
+                replace(each, target=0) if each.target == device.index else each for each in filters
+            ]
+
+    def _index(self, name: str) -> int:
+        return self.devices[name].index

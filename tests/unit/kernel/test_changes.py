@@ -1,0 +1,177 @@
+"""From any state to a plan: on paper, for every shipped policy, classifier and point of a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remusnet.errors import Conflict
+from remusnet.kernel.changes import changes
+from remusnet.kernel.drift import drift
+from remusnet.kernel.ownership import GUARD_PREF, check
+from remusnet.kernel.receipt import Phase, Receipt, receipts_of
+from remusnet.plan.build import CLASSIFIERS, build_plan
+from remusnet.plan.operations import (
+    AddFilter,
+    CreateBuffer,
+    DeleteFilters,
+    OpenPlug,
+    Operation,
+    SetLimit,
+)
+from remusnet.plan.plan import Plan
+from remusnet.plan.undo import undo_of
+from remusnet.policy import PRESETS
+from tests.lib.paper_kernel import PaperKernel
+
+BUFFER = "ifb-1.0"
+LIMIT = 1_000_000
+PLANS = {
+    (policy, classifier): build_plan(
+        ["vif1.0"],
+        PRESETS[policy],
+        classifier=classifier,
+        rate=1,
+        interval_ns=1,
+        limit=LIMIT,
+    )
+    for policy in PRESETS
+    for classifier in CLASSIFIERS
+}
+plans = st.sampled_from(list(PLANS.values()))
+
+
+def receipt(plan: Plan, phase: Phase = Phase.APPLIED) -> Receipt:
+    (found,) = receipts_of(plan, rate=1, interval_ns=1, shared={})
+    return replace(found, phase=phase)
+
+
+def needed(plan: Plan, kernel: PaperKernel, phase: Phase = Phase.APPLIED) -> tuple[Operation, ...]:
+    receipts: Mapping[str, Receipt] = {BUFFER: receipt(plan, phase)}
+    check(plan, kernel.seen(), receipts)
+    return tuple(changes(plan, kernel.seen(), receipts, dict(kernel.limits)))
+
+
+def settle(plan: Plan, kernel: PaperKernel, phase: Phase = Phase.APPLIED) -> None:
+    for operation in needed(plan, kernel, phase):
+        kernel.do(operation)
+    assert drift(receipt(plan), kernel.seen()) == ()
+    assert needed(plan, kernel) == ()
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=map("-".join, PLANS))
+def test_where_nothing_is_there_the_changes_are_the_plan(plan: Plan) -> None:
+    assert tuple(changes(plan, PaperKernel().seen(), {}, {})) == plan.operations
+
+
+@given(first=plans, then=plans)
+def test_an_update_reaches_the_new_plan_and_opens_nothing(first: Plan, then: Plan) -> None:
+    kernel = PaperKernel()
+    settle(first, kernel)
+    assert not any(isinstance(each, OpenPlug) for each in needed(then, kernel))
+    settle(then, kernel)
+
+
+@given(first=plans, then=plans, data=st.data())
+def test_an_update_that_is_undone_leaves_what_was_there(
+    first: Plan, then: Plan, data: st.DataObject
+) -> None:
+    kernel = PaperKernel()
+    settle(first, kernel)
+    before = kernel.seen()
+    operations = needed(then, kernel)
+    done = operations[: data.draw(st.integers(0, len(operations)))]
+    for operation in (*done, *undo_of(done)):
+        kernel.do(operation)
+    assert kernel.seen() == before
+
+
+@given(sequence=st.lists(plans, min_size=2, max_size=5), data=st.data())
+def test_from_any_kill_any_plan_is_reached(sequence: list[Plan], data: st.DataObject) -> None:
+    """Kills on top of kills: each plan is begun and cut short, the last one is not."""
+    kernel = PaperKernel()
+    for plan in sequence[:-1]:
+        operations = needed(plan, kernel, Phase.APPLYING)
+        for operation in operations[: data.draw(st.integers(0, len(operations)))]:
+            kernel.do(operation)
+    settle(sequence[-1], kernel, Phase.APPLYING)
+
+
+@given(first=plans, then=plans)
+def test_one_of_the_two_policies_is_complete_at_each_step(first: Plan, then: Plan) -> None:
+    kernel = PaperKernel()
+    settle(first, kernel)
+    for operation in needed(then, kernel):
+        kernel.do(operation)
+        own = kernel.filters["vif1.0"]
+        banks = [
+            [replace(f, pref=f.pref - bank, target=0, cookie=b"") for f in own if _in(f.pref, bank)]
+            for bank in (0, 2000)
+        ]
+        assert _plain(first) in banks or _plain(then) in banks
+
+
+def _in(pref: int, bank: int) -> bool:
+    return bank < pref < bank + 2000
+
+
+def _plain(plan: Plan) -> list[object]:
+    kernel = PaperKernel()
+    for operation in plan.operations:
+        kernel.do(operation)
+    return [replace(each, target=0, cookie=b"") for each in kernel.filters["vif1.0"]]
+
+
+def test_two_half_banks_are_rebuilt_behind_a_guard_that_holds_every_frame() -> None:
+    kernel = PaperKernel()
+    tcp, media = PLANS["tcp-only", "u32"], PLANS["real-time", "u32"]
+    settle(tcp, kernel)
+    for operation in needed(media, kernel)[:5]:
+        kernel.do(operation)
+    rebuilding = needed(PLANS["hold-all", "u32"], kernel)
+    first, last = rebuilding[0], rebuilding[-1]
+    assert isinstance(first, AddFilter)
+    assert isinstance(last, DeleteFilters)
+    assert (first.filter.pref, last.pref) == (GUARD_PREF, GUARD_PREF)
+
+
+def test_a_deleted_buffer_device_is_made_again_before_frames_are_sent_there() -> None:
+    kernel = PaperKernel()
+    plan = PLANS["tcp-only", "u32"]
+    settle(plan, kernel)
+    kernel._delete(kernel.devices.pop(BUFFER))
+    operations = needed(plan, kernel)
+    assert isinstance(operations[0], CreateBuffer)
+    assert any(isinstance(each, OpenPlug) for each in operations)
+    settle(plan, kernel)
+
+
+def test_an_unknown_limit_is_set_again() -> None:
+    kernel = PaperKernel()
+    plan = PLANS["tcp-only", "u32"]
+    settle(plan, kernel)
+    assert tuple(changes(plan, kernel.seen(), {}, {})) == (SetLimit(BUFFER, LIMIT),)
+
+
+def test_an_unmarked_device_is_ours_only_by_an_intent() -> None:
+    kernel = PaperKernel()
+    plan = PLANS["tcp-only", "u32"]
+    kernel.do(CreateBuffer(BUFFER))
+    with pytest.raises(Conflict, match="ifb-1.0 exists and is not remusnet's"):
+        check(plan, kernel.seen(), {})
+    settle(plan, kernel, Phase.APPLYING)
+
+
+def test_a_plug_that_somebody_drives_is_not_opened() -> None:
+    kernel = PaperKernel()
+    plan = PLANS["tcp-only", "u32"]
+    settle(plan, kernel)
+    kernel.filters.clear()  # by hand: nothing is redirected any more
+    receipts = {BUFFER: receipt(plan)}
+    for driven, opens in (((), True), ((BUFFER,), False)):
+        found = changes(plan, kernel.seen(), receipts, kernel.limits, driven)
+        assert any(isinstance(each, OpenPlug) for each in found) is opens

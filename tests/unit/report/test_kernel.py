@@ -1,0 +1,80 @@
+"""What a person and a script read of applies, states and differences."""
+
+from __future__ import annotations
+
+import json
+
+from remusnet.plan.build import build_plan
+from remusnet.plan.outcome import (
+    Applied,
+    Difference,
+    Protected,
+    Removed,
+    Status,
+    Terms,
+    Verified,
+)
+from remusnet.policy import PRESETS
+from remusnet.report import kernel
+
+TERMS = Terms("tcp-only", "u32", 50_000_000, 10**9, 200_000_000, "applied", "0.1.0")
+THERE = Protected("ifb-1.0", ("vif1.0",), TERMS)
+STATUS = Status(THERE, 12, None, 48_000, 32, 1, 2, "unknown", "", ("a warning",))
+
+
+def test_a_status_says_what_is_known_and_whose_word_it_is() -> None:
+    assert kernel.status_text([STATUS]).splitlines() == [
+        "vif1.0 (buffer device ifb-1.0)",
+        "  owner      remusnet 0.1.0",
+        "  policy     tcp-only, classifier u32",
+        "  limit      50.0 MB (1gbit, 200ms; unverified: the kernel can not be asked)",
+        "  held       12 packets",
+        "  bypassed   not known: the kernel does not count it here",
+        "  backlog    48 kB in 32 packets",
+        "  dropped    1 by a full plug, 2 by a device down or gone",
+        "  warning    a warning",
+    ]
+    (document,) = json.loads(kernel.status_json([STATUS]))["protections"]
+    assert (document["held_packets"], document["bypassed_packets"]) == (12, None)
+    assert document["receipt"]["limit"] == 50_000_000
+
+
+def test_nothing_protected_is_said() -> None:
+    assert kernel.status_text([]) == "nothing is protected\n"
+    assert kernel.verified_text([]) == "nothing is protected\n"
+    assert json.loads(kernel.verified_json([])) == {"agree": True, "protections": []}
+
+
+def test_a_difference_shows_both_sides() -> None:
+    found = [Verified(THERE, (Difference("ifb-1.0", "state", "up", "down"),)), Verified(THERE, ())]
+    assert kernel.verified_text(found).splitlines() == [
+        "vif1.0 (buffer device ifb-1.0): differs",
+        "  ifb-1.0: state",
+        "    desired  up",
+        "    current  down",
+        "vif1.0 (buffer device ifb-1.0): as applied",
+    ]
+    document = json.loads(kernel.verified_json(found))
+    assert document["agree"] is False
+    assert [each["agrees"] for each in document["protections"]] == [False, True]
+
+
+def test_an_apply_says_what_it_did_or_that_there_was_nothing_to_do() -> None:
+    plan = build_plan(["vif1.0"], PRESETS["hold-all"], rate=10**9, interval_ns=200_000_000)
+    terms = "(policy hold-all, classifier u32, buffer device ifb-1.0, limit 50.0 MB)"
+    done, again = Applied(plan, plan.operations), Applied(plan, ())
+    assert kernel.applied_text(done) == f"vif1.0: protected {terms}\n"
+    assert kernel.applied_text(again) == f"vif1.0: nothing to change: protected {terms}\n"
+    document = json.loads(kernel.applied_json(done))
+    assert (document["changed"], document["operations"]) == (True, 8)
+
+
+def test_a_removal_says_what_became_of_what_was_held() -> None:
+    removed = Removed(("vif1.0",), ("vif2.0",), (), dropped=False)
+    assert kernel.removed_text(removed).splitlines() == [
+        "vif1.0: not protected any more; what was held has left",
+        "vif2.0: was not protected",
+    ]
+    dropped = Removed(("vif1.0",), (), (), dropped=True)
+    assert "what was held was dropped" in kernel.removed_text(dropped)
+    assert json.loads(kernel.removed_json(dropped))["dropped"] is True
