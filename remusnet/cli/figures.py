@@ -1,0 +1,42 @@
+"""``remusnet figures``: the thesis's figures, simulated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from remusnet.cli._scenarios import load_scenario, policies_of
+from remusnet.errors import CheckFailed, quoted
+
+
+@click.command("figures")
+@click.argument("directory", metavar="OUT")
+def command(directory: str) -> None:
+    """Draw figures 8 to 12 of the thesis from simulations, into the folder OUT.
+
+    Each is drawn as SVG and PNG. OUT/index.html sets them beside the thesis's words, the
+    closed forms and the assumptions. Needs matplotlib: pip install 'remusnet[report]'.
+    Exit code 1: a figure misses what it is held to.
+
+    \b
+    remusnet figures figures/
+    """
+    from remusnet.emulator.scenario_run import run_scenario
+    from remusnet.report.drawing import style
+    from remusnet.report.thesis import SHOWN, draw, write_figures
+
+    with style():
+        pass  # without matplotlib, say so before the work
+    drawn = []
+    for shown in SHOWN:
+        scenario = load_scenario(shown.scenario)
+        simulation = run_scenario(scenario, policies_of(scenario, shown.scenario))
+        drawn.append(draw(shown, simulation.comparison))
+        held = sum(each.holds for each in drawn[-1].held_to)
+        click.echo(f"{shown.scenario:18} holds {held} of {len(drawn[-1].held_to)}: {shown.title}")
+    for path in write_figures(Path(directory), tuple(drawn)):
+        click.echo(f"wrote {quoted(str(path))}")
+    missed = [each.shown.scenario for each in drawn if not all(one.holds for one in each.held_to)]
+    if missed:
+        raise CheckFailed(f"{', '.join(missed)}: see index.html for what is missed")
