@@ -44,15 +44,14 @@ class Xenstore:
 
     def remove(self, path: str) -> None:
         """Removes ``path`` with all below it, and its parents where they are left empty."""
-        self._run("xenstore-rm", "-t", path)
+        self._run("xenstore-rm", path, option="-t")
 
-    def _run(self, tool: str, *arguments: str) -> str | None:
+    def _run(self, tool: str, *arguments: str, option: str = "") -> str | None:
         """What the tool prints; None where a path is not there."""
-        options = [each for each in arguments if each == "-t"]
-        values = arguments[len(options) :]
+        options = (option,) if option else ()
         try:
             # "--": a value may begin with a hyphen.
-            status, out, said = run(tool, *options, "--", *values, longest=self._longest)
+            status, out, said = run(tool, *options, "--", *arguments, longest=self._longest)
         except NoSuchProgram:
             mend = "on Debian: apt install xenstore-utils"
             raise _missing(f"{tool} is not installed", mend) from None

@@ -1,0 +1,230 @@
+"""Prepared messages: the same bytes as the long way's, and never older than their sources."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from remusnet.host.netbuf import ready
+from remusnet.host.netbuf.compiled import make_ready
+from remusnet.host.netbuf.contract import BadCall, Call, read_call
+from remusnet.host.netbuf.places import Places, usual_buffer
+from remusnet.host.netbuf.ready import Ready, read_ready
+from remusnet.kernel import quick
+from remusnet.kernel.encoder import Encoder
+from remusnet.kernel.messages import encode
+from remusnet.kernel.receipt import receipts_of
+from remusnet.plan.build import CLASSIFIERS, build_plan
+from remusnet.plan.names import buffer_name
+from remusnet.plan.operations import (
+    AddFilter,
+    AddIngress,
+    AddPlug,
+    CreateBuffer,
+    MarkBuffer,
+    OpenPlug,
+    QuietBuffer,
+    RaiseBuffer,
+)
+from remusnet.policy import PRESETS
+
+VIF, BUFFER = "vif7.0", "ifb-7.0"
+NUMBERS = {VIF: 260, BUFFER: 0x01020304}
+UUID = "f2b1c0de-0000-4000-8000-000000000001"
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(
+        {"REMUSNET_CONFIG": str(tmp_path / "d.toml"), "REMUSNET_STATE_DIR": str(tmp_path / "state")}
+    )
+
+
+def made(places: Places, config: str | None = None) -> Ready:
+    if config is not None:
+        Path(places.config).write_text(config)
+    assert make_ready(places)
+    found = read_ready(places.ready, places.config)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+@pytest.mark.parametrize("policy", PRESETS)
+def test_prepared_filters_are_the_messages_of_the_plan(
+    places: Places, policy: str, classifier: str
+) -> None:
+    config = f'[default]\npolicy = "{policy}"\nclassifier = "{classifier}"\nlimit = "1MB"\n'
+    terms = made(places, config).choose("any", "", VIF, 0, "")
+    assert terms is not None
+    numbers = {quick.VIF: (260).to_bytes(4, "little"), quick.BUFFER: bytes([4, 3, 2, 1])}
+    plan = build_plan(
+        [VIF], PRESETS[policy], classifier=classifier, rate=10**9, interval_ns=1, limit=10**6
+    )
+    encoder = Encoder(NUMBERS)
+    assert [quick.fill(each, numbers) for each in terms.filters.templates] == [
+        encoder.encode(op) for op in plan.operations if isinstance(op, AddIngress | AddFilter)
+    ]
+    (expected,) = receipts_of(plan, rate=1, interval_ns=1, shared={})
+    members = json.loads(f"{{{terms.filters.receipt}}}")
+    assert members == {key: expected.to_json()[key] for key in members}
+    assert members.keys() | {
+        *("phase", "buffer", "vifs", "shared", "limit", "rate", "interval_ns")
+    } == {"format", *asdict(expected)}
+    assert (terms.limit, terms.rate, terms.interval_ns) == (10**6, 10**9, 200_000_000)
+
+
+@given(st.integers(1, 2**31 - 1), st.integers(1, 2**32 - 1), st.text("ab1.-", min_size=1))
+def test_the_messages_for_the_buffer_device_are_the_long_ways(
+    number: int, limit: int, alias: str
+) -> None:
+    name = BUFFER
+
+    def index(_device: str) -> int:
+        return number
+
+    assert quick.create(name) == encode(CreateBuffer(name), index)
+    assert quick.mark(number, alias) == encode(MarkBuffer(name, alias), index)
+    assert quick.quiet(number) == encode(QuietBuffer(name), index)
+    assert quick.raise_(number) == encode(RaiseBuffer(name), index)
+    assert quick.add_plug(number, limit) == encode(AddPlug(name, limit), index)
+    assert quick.open_plug(number) == encode(OpenPlug(name), index)
+
+
+CONFIG = f"""
+[default]
+policy = "real-time"
+[[domain]]
+name = "a"
+vif = 1
+policy = "hold-all"
+[[domain]]
+uuid = "{UUID}"
+policy = "mine.toml"
+[[domain]]
+vif = "web0"
+limit = "1MB"
+"""
+
+
+def test_the_terms_chosen_are_those_of_the_file(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('name = "mine"\nextends = "tcp-only"\n')
+    found = made(places, CONFIG)
+    assert found.asks_for_domain
+
+    def policy(name: str, uuid: str, vif: str, number: int, instead: str = "") -> str | None:
+        terms = found.choose(name, uuid, vif, number, instead)
+        return None if terms is None else terms.filters.policy
+
+    assert policy("a", "", "vif7.1", 1) == "hold-all"
+    assert policy("a", "", "vif7.0", 0) == "real-time"
+    assert policy("b", UUID, "vif7.0", 0) == f"{tmp_path}/mine.toml"
+    assert policy("b", "", "web0", 3) == "real-time"
+    assert policy("b", "", "vif7.0", 0, "stock-remus") == "stock-remus"
+    assert policy("b", "", "vif7.0", 0, "tpc-only") is None
+    terms = found.choose("b", "", "web0", 3, "hold-all")
+    assert terms is not None
+    assert (terms.limit, terms.filters.policy) == (10**6, "hold-all")
+
+
+def test_no_file_of_domains_is_ready_too(places: Places) -> None:
+    found = made(places)
+    terms = found.choose("any", "", VIF, 0, "")
+    assert terms is not None
+    assert (terms.filters.policy, found.asks_for_domain) == ("tcp-only", False)
+
+
+@pytest.mark.parametrize("change", ["config", "policy", "config gone", "config comes"])
+def test_any_change_of_a_source_makes_it_worthless(
+    places: Places, tmp_path: Path, change: str
+) -> None:
+    (tmp_path / "mine.toml").write_text('name = "mine"\nextends = "tcp-only"\n')
+    made(places, None if change == "config comes" else CONFIG)
+    if change == "policy":
+        (tmp_path / "mine.toml").write_text('name = "other"\nextends = "tcp-only"\n')
+    elif change == "config gone":
+        Path(places.config).unlink()
+    else:
+        Path(places.config).write_text("")
+    assert read_ready(places.ready, places.config) is None
+
+
+def test_it_counts_for_its_own_file_of_domains_only(places: Places, tmp_path: Path) -> None:
+    made(places)
+    assert read_ready(places.ready, str(tmp_path / "other.toml")) is None
+
+
+def test_a_file_that_others_may_write_is_not_believed(places: Places) -> None:
+    made(places)
+    os.chmod(places.ready, 0o666)
+    assert read_ready(places.ready, places.config) is None
+
+
+def test_what_has_mistakes_is_not_made_ready_and_what_was_there_goes(places: Places) -> None:
+    made(places)
+    Path(places.config).write_text('[default]\npolicy = "gone.toml"\n')
+    assert not make_ready(places)
+    assert not Path(places.ready).exists()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(st.data())
+def test_a_damaged_file_is_not_believed(places: Places, data: st.DataObject) -> None:
+    path = Path(places.ready)
+    if not path.exists():
+        made(places)
+        path.with_suffix(".whole").write_bytes(path.read_bytes())
+    whole = path.with_suffix(".whole").read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    damaged = data.draw(
+        st.sampled_from(
+            [
+                whole[:at],
+                whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :],
+                whole[:at] + whole[at + 1 :],
+                whole[at:],
+            ]
+        )
+    )
+    path.write_bytes(damaged)
+    # A digit of the checksum with a zero before it says the same.
+    assert damaged == whole or read_ready(places.ready, places.config) is None
+
+
+def test_another_version_is_not_believed(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(places)
+    monkeypatch.setattr(ready, "FORMAT", 2)
+    assert read_ready(places.ready, places.config) is None
+
+
+@given(st.from_regex(r"(vif)?[0-9a-z.]{0,13}", fullmatch=True))
+def test_a_usual_name_of_a_buffer_device_is_the_one_of_the_long_way(vif: str) -> None:
+    quick_name = usual_buffer(vif)
+    assert quick_name is None or quick_name == buffer_name(vif)
+    assert usual_buffer("vif1.0") == "ifb-1.0"
+
+
+CALL = {"vifname": "vif1.0-emu", "XENBUS_PATH": "/libxl/3/remus/netbuf/2/"}
+
+
+def test_a_call_has_both_devices_of_the_card() -> None:
+    call = read_call(["setup"], CALL)
+    assert isinstance(call, Call)
+    assert (call.vif, call.devices) == ("vif1.0", ("vif1.0", "vif1.0-emu"))
+    assert (call.domid, call.devid, call.path) == (3, 2, "/libxl/3/remus/netbuf/2")
+    assert read_call(["setup"], CALL | {"vifname": "a" * 15}).devices == ("a" * 15,)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "/libxl/x/remus/netbuf/0", "/libxl/3/remus/netbuf/0/x", "libxl/3/remus/netbuf/0"],
+)
+def test_a_path_that_libxl_does_not_make_is_refused(path: str) -> None:
+    with pytest.raises(BadCall, match="XENBUS_PATH"):
+        read_call(["setup"], CALL | {"XENBUS_PATH": path})
