@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remusnet.classify.filters import LAST_PREF
 from remusnet.errors import Conflict
 from remusnet.kernel.changes import changes
 from remusnet.kernel.drift import drift
 from remusnet.kernel.ownership import GUARD_PREF, check
 from remusnet.kernel.receipt import Phase, Receipt, receipts_of
+from remusnet.kernel.state import SeenFilter
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
     AddFilter,
@@ -26,6 +28,7 @@ from remusnet.plan.operations import (
 from remusnet.plan.plan import Plan
 from remusnet.plan.undo import undo_of
 from remusnet.policy import PRESETS
+from remusnet.policy.verdict import Verdict
 from tests.lib.paper_kernel import PaperKernel
 
 BUFFER = "ifb-1.0"
@@ -105,25 +108,57 @@ def test_from_any_kill_any_plan_is_reached(sequence: list[Plan], data: st.DataOb
 def test_one_of_the_two_policies_is_complete_at_each_step(first: Plan, then: Plan) -> None:
     kernel = PaperKernel()
     settle(first, kernel)
+    policies = [_asked(plan) for plan in (first, then)]
     for operation in needed(then, kernel):
         kernel.do(operation)
-        own = kernel.filters["vif1.0"]
-        banks = [
-            [replace(f, pref=f.pref - bank, target=0, cookie=b"") for f in own if _in(f.pref, bank)]
-            for bank in (0, 2000)
+        banks = _banks(kernel)
+        assert policies[0] in banks or policies[1] in banks
+        for bank in banks:
+            assert any(_is_sound(bank, policy) for policy in policies)
+
+
+def _is_sound(bank: list[SeenFilter], policy: list[SeenFilter]) -> bool:
+    """Whether all is of the policy, and whatever bypasses has before it what subtracts from it."""
+    position = {each: index for index, each in enumerate(policy)}
+    if not position.keys() >= set(bank):
+        return False
+    missing = position.keys() - set(bank)
+    holds = [position[each] for each in missing if each.verdict is Verdict.HOLD]
+    bypasses = [position[each] for each in bank if each.verdict is Verdict.BYPASS]
+    return max(bypasses, default=-1) < min(holds, default=len(policy))
+
+
+def _banks(kernel: PaperKernel) -> list[list[SeenFilter]]:
+    return [
+        [
+            replace(each, pref=each.pref - bank, target=0, cookie=b"")
+            for each in kernel.filters["vif1.0"]
+            if bank < each.pref < bank + 2000
         ]
-        assert _plain(first) in banks or _plain(then) in banks
+        for bank in (0, 2000)
+    ]
 
 
-def _in(pref: int, bank: int) -> bool:
-    return bank < pref < bank + 2000
-
-
-def _plain(plan: Plan) -> list[object]:
+def _asked(plan: Plan) -> list[SeenFilter]:
     kernel = PaperKernel()
     for operation in plan.operations:
         kernel.do(operation)
-    return [replace(each, target=0, cookie=b"") for each in kernel.filters["vif1.0"]]
+    return _banks(kernel)[0]
+
+
+@given(plan=plans, data=st.data())
+def test_a_plan_that_is_cut_short_holds_too_much_and_never_too_little(
+    plan: Plan, data: st.DataObject
+) -> None:
+    kernel = PaperKernel()
+    operations = plan.operations
+    for operation in operations[: data.draw(st.integers(0, len(operations)))]:
+        kernel.do(operation)
+    there = _banks(kernel)[0] if "vif1.0" in kernel.filters else []
+    whole = _asked(plan)
+    assert _is_sound(there, whole)
+    if there and any(each.pref == LAST_PREF for each in whole):
+        assert any(each.pref == LAST_PREF for each in there)
 
 
 def test_two_half_banks_are_rebuilt_behind_a_guard_that_holds_every_frame() -> None:
