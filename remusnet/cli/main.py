@@ -32,6 +32,7 @@ COMMANDS = {
     "remove": LazyCommand("remusnet.cli.remove", "End a protection; release what is held"),
     "plug": LazyCommand("remusnet.cli.plug", "Hold or release what is in a buffer device"),
     "checkpoint": LazyCommand("remusnet.cli.checkpoint", "Drive a plug as Remus would"),
+    "xen": LazyCommand("remusnet.cli.xen", "Let xl remus use remusnet, and see what it does"),
     "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "simulate": LazyCommand(
         "remusnet.cli.simulate", "Send a scenario or a capture through Remus's buffer"
