@@ -145,14 +145,12 @@ def _table() -> Iterator[Metric]:
         yield Metric(path, unit, meaning, (*_STREAM, "buffer"), _of_voices(of_voice))
     for path, unit, meaning, of_run in _RUN_METRICS:
         yield Metric(path, unit, meaning, _RUN, _of_runs(of_run))
-    for name, fold in _FOLDS.items():
-        for path, meaning, of_sip in (
-            ("sip.setup", "from INVITE to its final response", _setup),
-            ("sip.response", "from a SIP request to its final response", _duration),
-        ):
+    for path, meaning, of_sip in _SIP_METRICS:
+        for name, fold in _FOLDS.items():
             text = f"{meaning}: {name} over a run"
             yield Metric(f"{path}.{name}", Unit.MS, text, _SIP, _of_sip(of_sip), fold)
-        for path, meaning, kinds in _TRANSFER_METRICS:
+    for path, meaning, kinds in _TRANSFER_METRICS:
+        for name, fold in _FOLDS.items():
             text = f"{meaning}: {name} over a run"
             read = _of_transfers(kinds, _duration)
             yield Metric(f"{path}.{name}", Unit.MS, text, _TRANSFER, read, fold)
@@ -289,6 +287,11 @@ _RUN_METRICS: tuple[tuple[str, Unit, str, Callable[[Outcome], float | None]], ..
         "closed forms and sentences that a scenario doesn't keep",
         _missed,
     ),
+)
+
+_SIP_METRICS = (
+    ("sip.setup", "from INVITE to its final response", _setup),
+    ("sip.response", "from a SIP request to its final response", _duration),
 )
 
 _TRANSFER_METRICS = (
