@@ -11,23 +11,31 @@ from importlib import import_module
 from pathlib import Path
 
 from scripts.benchmarks.ratio import Result, measure
+from tests.kernel.lab.netns import unshare_command
 
 ROOT = Path(__file__).parents[2]
-UML_SECONDS = 600
+# A private /run, for the names of the namespaces that the benchmark makes, and a /sys of its own.
+_MOUNTS = 'mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys && exec "$@"'
+_LABS = {
+    "UML": (str(ROOT / "scripts" / "uml"), "--timeout", "600"),
+    "namespaces": (*unshare_command(), "sh", "-c", _MOUNTS, "sh"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a module measures. ``uml``: in a UML kernel, which has all that remusnet uses."""
+    """What a module measures, and in which of `_LABS` (none: as this process)."""
 
     text: str
-    uml: bool = False
+    lab: str = ""
 
 
 SUBJECTS = {
     "captures": Subject("judging and replaying captures, against tshark"),
-    "plug": Subject("operations on a plug, against bare netlink and tc", uml=True),
-    "netbuf": Subject("the script of xl remus -N, against Xen's own", uml=True),
+    "plug": Subject("operations on a plug, against bare netlink and tc", lab="UML"),
+    "apply": Subject("apply for many vifs, against ip and tc", lab="UML"),
+    "forwarding": Subject("frames through a vif, with filters and without", lab="namespaces"),
+    "netbuf": Subject("the script of xl remus -N, against Xen's own", lab="UML"),
 }
 
 
@@ -35,10 +43,11 @@ def main() -> int:
     arguments = _arguments()
     results: list[Result] = []
     for name in arguments.subjects or SUBJECTS:
-        if SUBJECTS[name].uml and not arguments.here:
-            results += _in_uml(name, arguments.rounds)
+        lab = SUBJECTS[name].lab
+        if lab and not arguments.here:
+            results += _in_lab(name, arguments.rounds, _LABS[lab])
         else:
-            results += _here(name, arguments.rounds, "UML" if arguments.here else "this kernel")
+            results += _here(name, arguments.rounds, lab or "this machine")
     if arguments.json:
         print(json.dumps([_as_json(each) for each in results], indent=2))
     else:
@@ -58,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="default: all")
     parser.add_argument("--rounds", type=int, default=3, help="best of how many (default: 3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    # Set where this runs inside UML already.
+    # Set where this runs inside its lab already.
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     unknown = set(arguments.subjects) - set(SUBJECTS)
@@ -76,11 +85,11 @@ def _here(name: str, rounds: int, where: str) -> list[Result]:
     return results
 
 
-def _in_uml(name: str, rounds: int) -> list[Result]:
-    """The subject ``name``, measured by this program in a UML kernel."""
+def _in_lab(name: str, rounds: int, enter: tuple[str, ...]) -> list[Result]:
+    """The subject ``name``, measured by this program behind the command ``enter``."""
     done = subprocess.run(
         [
-            *(ROOT / "scripts" / "uml", "--timeout", str(UML_SECONDS)),
+            *enter,
             *(sys.executable, "-m", "scripts.benchmarks"),
             *(name, "--here", "--json", "--rounds", str(rounds)),
         ],
@@ -101,12 +110,12 @@ def _as_json(result: Result) -> dict[str, object]:
 
 def _print(results: list[Result]) -> None:
     print(
-        f"{'what':<32} {'against':<26} {'ours':>10} {'theirs':>10} {'ratio':>8} {'goal':>6}  where"
+        f"{'what':<34} {'against':<26} {'ours':>10} {'theirs':>10} {'ratio':>8} {'goal':>6}  where"
     )
     for each in results:
         mark = "" if each.times_as_fast >= each.goal else "  below its goal"
         print(
-            f"{each.what:<32} {each.than:<26} {each.ours * 1000:>7.1f} ms "
+            f"{each.what:<34} {each.than:<26} {each.ours * 1000:>7.1f} ms "
             f"{each.theirs * 1000:>7.1f} ms {each.times_as_fast:>8.2f} {each.goal:>6.4g}  "
             f"{each.where}{mark}"
         )

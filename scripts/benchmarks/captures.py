@@ -26,8 +26,8 @@ def ratios() -> Iterator[list[Ratio]]:
         capture = Path(folder, "large.pcap")
         write(capture, _repeated(read(CALL).frames, FRAMES))
         than = "tshark -z rtp,streams"
-        tshark = ["tshark", "-r", capture, "-q", "--enable-heuristic", "rtp_udp"]
-        theirs = _command(*tshark, "-z", "rtp,streams")
+        heuristic = ("--enable-heuristic", "rtp_udp")
+        theirs = _command("tshark", "-r", capture, "-q", *heuristic, "-z", "rtp,streams")
         judge = _remusnet("classify", capture)
         replay = _remusnet("simulate", "--capture", capture, "--policy", "tcp-only")
         yield [
