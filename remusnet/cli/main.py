@@ -38,6 +38,7 @@ COMMANDS = {
         "remusnet.cli.simulate", "Send a scenario or a capture through Remus's buffer"
     ),
     "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios"),
+    "figures": LazyCommand("remusnet.cli.figures", "Draw the thesis's figures from simulations"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
 }
 
