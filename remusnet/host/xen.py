@@ -144,7 +144,7 @@ def _named(places: Places, store: Xenstore) -> Iterator[_Named]:
 def _owners(run_dir: Path) -> Iterator[tuple[str, str]]:
     for file in sorted(run_dir.glob(f"*{_OWNER_SUFFIX}")):
         try:
-            path = file.read_text(encoding="utf-8").strip()
+            path = file.read_text(encoding="utf-8").partition("\n")[0]
         except OSError:
             continue
         match path.split("/"):

@@ -9,6 +9,7 @@ Tests compare its messages with those of `remusnet.kernel.messages`, byte by byt
 from __future__ import annotations
 
 import _socket  # socket imports enum and selectors, which takes longer than all that is done here
+import binascii
 import errno
 from struct import Struct
 
@@ -20,13 +21,14 @@ VIF, BUFFER = "V", "B"
 """In a template: where the numbers of the vif and of the buffer device go."""
 
 _NETLINK_ROUTE, _SOL_NETLINK, _NETLINK_CAP_ACK = 0, 270, 10
-_REQUEST_ACK, _CREATE_EXCL = 0x05, 0x600
-_ERROR, _ANSWER = 2, 4096
-_NEWLINK, _SETLINK, _NEWQDISC = 16, 19, 36
+_REQUEST, _REQUEST_ACK, _REQUEST_DUMP, _CREATE_EXCL = 0x01, 0x05, 0x301, 0x600
+_ERROR, _DONE = 2, 3
+_ANSWER, _DUMP = 4096, 1 << 17
+_NEWLINK, _SETLINK, _NEWQDISC, _GETTFILTER = 16, 19, 36, 46
 _IFNAME, _LINKINFO, _IFALIAS, _AF_SPEC, _TX_QUEUES, _RX_QUEUES = 3, 18, 20, 26, 31, 32
 _INFO_KIND, _ADDR_GEN_MODE = 1, 8
 _NESTED = 0x8000
-_ROOT = 0xFFFFFFFF
+_ROOT, _MIN_INGRESS = 0xFFFFFFFF, 0xFFFFFFF2
 _KIND, _OPTIONS = 1, 2
 _RELEASE_INDEFINITE, _LIMIT = 2, 3
 _UP = 1
@@ -45,43 +47,100 @@ class GaveUp(Exception):
     """The kernel is not as it should be for this; what has been done so far stays."""
 
 
+class Kernel:
+    """One socket, in the caller's network namespace. All methods raise GaveUp or OSError."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self) -> None:
+        self._socket = _socket.socket(
+            _socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, _NETLINK_ROUTE
+        )
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self._socket.close()
+
+    def do(self, message: bytes, harmless: tuple[int, ...] = ()) -> None:
+        """Sends one message and waits for its acknowledgement: no request is two ahead."""
+        self._socket.send(message)
+        answer = self._socket.recv(_ANSWER)
+        _, kind, _, _, _ = _HEADER.unpack_from(answer)
+        number = -_INT.unpack_from(answer, _HEADER.size)[0]
+        if kind != _ERROR or (number and number not in harmless):
+            raise GaveUp(errno.errorcode.get(number, str(number)))
+
+    def get(self, kind: int, body: bytes) -> bytes:
+        """The body of one object."""
+        request = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, 0, 0) + body
+        self._socket.send(request)
+        data = self._socket.recv(_DUMP)
+        if _HEADER.unpack_from(data)[1] == _ERROR:
+            raise GaveUp
+        return data[_HEADER.size :]
+
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
+        """The bodies of all objects."""
+        request = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_DUMP, 0, 0) + body
+        self._socket.send(request)
+        found: list[bytes] = []
+        while True:
+            data = self._socket.recv(_DUMP)
+            at = 0
+            while at < len(data):
+                length, what, _, _, _ = _HEADER.unpack_from(data, at)
+                if what == _DONE:
+                    return found
+                if what == _ERROR or length < _HEADER.size:
+                    raise GaveUp
+                found.append(data[at + _HEADER.size : at + length])
+                at += length + (-length % 4)
+
+
 def protect(
     vifs: Sequence[str],
     buffer: str,
     alias: str,
     limit: int,
     templates: Sequence[Sequence[bytes | str]],
-) -> None:
+) -> list[tuple[int, int]]:
     """Makes ``buffer`` with a plug of ``limit`` bytes, opens it, and redirects ``vifs`` to it.
 
     ``templates``: the messages of one vif, in order. Nothing is redirected before the plug is
-    there. Raises GaveUp.
+    there. Gives the device numbers, the buffer device's first, and the `fingerprint` of each vif.
+    Raises GaveUp.
     """
     try:
-        kernel = _socket.socket(
-            _socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, _NETLINK_ROUTE
-        )
+        kernel = Kernel()
     except OSError as error:
         raise GaveUp from error
     try:
-        kernel.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
         numbers = [_socket.if_nametoindex(vif) for vif in vifs]
-        _do(kernel, create(buffer))
+        kernel.do(create(buffer))
         index = _socket.if_nametoindex(buffer)
-        _do(kernel, mark(index, alias))
-        _do(kernel, quiet(index), _NO_IPV6)
-        _do(kernel, raise_(index))
-        _do(kernel, add_plug(index, limit))
-        _do(kernel, open_plug(index))
+        kernel.do(mark(index, alias))
+        kernel.do(quiet(index), _NO_IPV6)
+        kernel.do(raise_(index))
+        kernel.do(add_plug(index, limit))
+        kernel.do(open_plug(index))
         places = {BUFFER: _UINT.pack(index)}
         for number in numbers:
             places[VIF] = _UINT.pack(number)
             for template in templates:
-                _do(kernel, fill(template, places))
+                kernel.do(fill(template, places))
+        return [(index, 0), *((number, fingerprint(kernel, number)) for number in numbers)]
     except OSError as error:
         raise GaveUp from error
     finally:
         kernel.close()
+
+
+def fingerprint(kernel: Kernel, vif: int) -> int:
+    """What tells the filters of ``vif`` from others: their handles, preferences and protocols."""
+    where = _TC.pack(0, vif, 0, _MIN_INGRESS, 0)
+    heads = (each[: _TC.size] for each in kernel.dump(_GETTFILTER, where))
+    return binascii.crc32(b"".join(heads))
 
 
 def exists(device: str) -> bool:
@@ -102,13 +161,13 @@ def create(buffer: str) -> bytes:
     body = _LINK.pack(0, 0, 0, 0, 0) + _text(_IFNAME, buffer)
     body += _attribute(_TX_QUEUES, _UINT.pack(1)) + _attribute(_RX_QUEUES, _UINT.pack(1))
     body += _attribute(_LINKINFO | _NESTED, _text(_INFO_KIND, "ifb"))
-    return _message(_NEWLINK, _CREATE_EXCL, body)
+    return message(_NEWLINK, _CREATE_EXCL, body)
 
 
 def mark(index: int, alias: str) -> bytes:
     """As MarkBuffer."""
     body = _LINK.pack(0, 0, index, 0, 0) + _attribute(_IFALIAS, alias.encode())
-    return _message(_SETLINK, 0, body)
+    return message(_SETLINK, 0, body)
 
 
 def quiet(index: int) -> bytes:
@@ -116,22 +175,22 @@ def quiet(index: int) -> bytes:
     mode = _attribute(_ADDR_GEN_MODE, b"\1")
     family = _attribute(_socket.AF_INET6 | _NESTED, mode)
     body = _LINK.pack(0, 0, index, 0, 0) + _attribute(_AF_SPEC | _NESTED, family)
-    return _message(_SETLINK, 0, body)
+    return message(_SETLINK, 0, body)
 
 
 def raise_(index: int) -> bytes:
     """As RaiseBuffer."""
-    return _message(_NEWLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))
+    return message(_NEWLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))
 
 
 def add_plug(index: int, limit: int) -> bytes:
     """As AddPlug."""
-    return _message(_NEWQDISC, _CREATE_EXCL, _plug(index, _LIMIT, limit))
+    return message(_NEWQDISC, _CREATE_EXCL, _plug(index, _LIMIT, limit))
 
 
 def open_plug(index: int) -> bytes:
     """As OpenPlug."""
-    return _message(_NEWQDISC, 0, _plug(index, _RELEASE_INDEFINITE, 0))
+    return message(_NEWQDISC, 0, _plug(index, _RELEASE_INDEFINITE, 0))
 
 
 def _plug(index: int, action: int, limit: int) -> bytes:
@@ -139,7 +198,8 @@ def _plug(index: int, action: int, limit: int) -> bytes:
     return where + _attribute(_OPTIONS, _PLUG.pack(action, limit))
 
 
-def _message(kind: int, flags: int, body: bytes) -> bytes:
+def message(kind: int, flags: int, body: bytes) -> bytes:
+    """One that the kernel acknowledges."""
     return _HEADER.pack(_HEADER.size + len(body), kind, flags | _REQUEST_ACK, 0, 0) + body
 
 
@@ -150,13 +210,3 @@ def _attribute(kind: int, payload: bytes) -> bytes:
 
 def _text(kind: int, text: str) -> bytes:
     return _attribute(kind, text.encode() + b"\0")
-
-
-def _do(kernel: _socket.socket, message: bytes, harmless: tuple[int, ...] = ()) -> None:
-    """Sends one message and waits for its acknowledgement: one request is never two ahead."""
-    kernel.send(message)
-    answer = kernel.recv(_ANSWER)
-    _, kind, _, _, _ = _HEADER.unpack_from(answer)
-    number = -_INT.unpack_from(answer, _HEADER.size)[0]
-    if kind != _ERROR or (number and number not in harmless):
-        raise GaveUp(errno.errorcode.get(number, str(number)))

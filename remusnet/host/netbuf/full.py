@@ -43,13 +43,17 @@ def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) ->
     with Netlink() as netlink:
         # Something may still drive it: then this is a second xl remus for the domain, and refused.
         _remove(call, places, netlink, buffer, force=False)
-        apply(
-            plan,
-            rate=terms.rate,
-            interval_ns=terms.interval_ns,
-            run_dir=Path(places.run_dir),
-            netlink=netlink,
-        )
+        try:
+            apply(
+                plan,
+                rate=terms.rate,
+                interval_ns=terms.interval_ns,
+                run_dir=Path(places.run_dir),
+                netlink=netlink,
+            )
+        except BaseException:
+            forget_owner(places, buffer)  # there is nothing of ours any more
+            raise
     write_owner(places, buffer, call)
     if not chosen.warning and not places.policy:
         _prepare_next_time(places)
@@ -63,7 +67,7 @@ def tear_down(call: Call, places: Places) -> bool:
     Raises RemusnetError or OSError.
     """
     buffer = buffer_name(call.vif)
-    if read_owner(places, buffer) not in ("", call.path):
+    if read_owner(places, buffer)[0] not in ("", call.path):
         return False
     with Netlink() as netlink:
         # libxl has stopped driving it, or is gone.

@@ -57,20 +57,20 @@ def usual_buffer(vif: str) -> str | None:
     return name if usual and domid and devid and len(name) <= 15 else None
 
 
-def read_owner(places: Places, buffer: str) -> str:
-    """The XENBUS_PATH that ``buffer`` was made for; empty if nobody has said."""
+def read_owner(places: Places, buffer: str) -> tuple[str, str]:
+    """The XENBUS_PATH that ``buffer`` was made for, and how; empty if nobody has said."""
     try:
         with open(places.owner(buffer), encoding="utf-8") as file:
-            return file.readline().strip()
+            return file.readline().strip(), file.readline().strip()
     except (OSError, ValueError):
-        return ""
+        return "", ""
 
 
-def write_owner(places: Places, buffer: str, call: Call) -> None:
-    """Says that ``buffer`` is for this call. Raises OSError."""
+def write_owner(places: Places, buffer: str, call: Call, how: str = "") -> None:
+    """Says that ``buffer`` is for this call, and ``how`` it was made. Raises OSError."""
     new = f"{places.owner(buffer)}.new"
     with open(new, "w", encoding="utf-8") as file:
-        file.write(f"{call.path}\n")
+        file.write(f"{call.path}\n{how}\n")
     os.rename(new, places.owner(buffer))
 
 

@@ -1,4 +1,4 @@
-"""Setup in the usual case, in the time that matters. Light.
+"""Setup and teardown in the usual case, in the time that matters. Light.
 
 It does all of it, or leaves it to `remusnet.host.netbuf.full`: the kernel is in a state then from
 which apply and remove can go on, for the receipt is an intent until the last step.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 
 from remusnet.host.netbuf.locks import ChangeLock
-from remusnet.host.netbuf.places import usual_buffer, write_owner
+from remusnet.host.netbuf.places import forget_owner, read_owner, usual_buffer, write_owner
 from remusnet.host.netbuf.ready import read_ready
 from remusnet.kernel.quick import GaveUp, exists, protect
+from remusnet.kernel.quick_end import end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from remusnet.host.netbuf.contract import Call
     from remusnet.host.netbuf.places import Places
@@ -43,12 +44,49 @@ def set_up_quickly(call: Call, places: Places, domain: Callable[[], tuple[str, s
                 return None
             write_owner(places, buffer, call)
             _write(receipt, _receipt(terms, buffer, vifs, "applying"))
-            alias = f"remusnet:{','.join(vifs)}"
-            protect(vifs, buffer, alias, terms.limit, terms.filters.templates)
+            made = protect(vifs, buffer, _alias(vifs), terms.limit, terms.filters.templates)
+            write_owner(places, buffer, call, _made(zip((buffer, *vifs), made, strict=True)))
             _write(receipt, _receipt(terms, buffer, vifs, "applied"))
     except (GaveUp, OSError):
         return None
     return buffer
+
+
+def tear_down_quickly(call: Call, places: Places) -> bool:
+    """Whether it was done: only where the setup was quick too, and nobody has touched it since."""
+    buffer = usual_buffer(call.vif)
+    if buffer is None:
+        return False
+    path, how = read_owner(places, buffer)
+    if path != call.path or not how:
+        return False
+    try:
+        made = [_read_made(each) for each in how.split(" ")]
+        with ChangeLock(places.run_dir):
+            # What drivers of remusnet's own have left goes with the rest, the long way.
+            left = (f"driver-{buffer}.lock", f"plug-{buffer}.state")
+            if any(os.path.exists(f"{places.run_dir}/{name}") for name in left):
+                return False
+            end(_alias([name for name, _, _ in made[1:]]), made)
+            os.unlink(f"{places.run_dir}/{buffer}.json")
+            forget_owner(places, buffer)
+    except (GaveUp, OSError, ValueError):
+        return False
+    return True
+
+
+def _alias(vifs: Sequence[str]) -> str:
+    return f"remusnet:{','.join(vifs)}"
+
+
+def _made(each: Iterable[tuple[str, tuple[int, int]]]) -> str:
+    """What a quick teardown has to find again, in one line."""
+    return " ".join(f"{name}:{number}:{print_}" for name, (number, print_) in each)
+
+
+def _read_made(word: str) -> tuple[str, int, int]:
+    name, number, print_ = word.split(":")
+    return name, int(number), int(print_)
 
 
 def _receipt(terms: ReadyTerms, buffer: str, vifs: Sequence[str], phase: str) -> str:

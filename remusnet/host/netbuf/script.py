@@ -12,7 +12,7 @@ import sys
 from remusnet.host.netbuf.contract import SETUP, BadCall, bus_path, read_call
 from remusnet.host.netbuf.locks import Busy, XenLock
 from remusnet.host.netbuf.places import Places, forget_owner, read_owner, usual_buffer
-from remusnet.host.netbuf.quick import set_up_quickly
+from remusnet.host.netbuf.quick import set_up_quickly, tear_down_quickly
 from remusnet.host.xenstore import Xenstore, domain_path
 from remusnet.kernel.quick import exists
 
@@ -93,7 +93,7 @@ def _set_up(call: Call, places: Places, store: Xenstore) -> None:
 
 
 def _tear_down(call: Call, places: Places, store: Xenstore) -> None:
-    if _is_anything_left(call, places):
+    if not tear_down_quickly(call, places) and _is_anything_left(call, places):
         from remusnet.host.netbuf.full import tear_down
 
         tear_down(call, places)
@@ -107,7 +107,7 @@ def _is_anything_left(call: Call, places: Places) -> bool:
         return True
     if any(exists(each) for each in call.devices):
         return True  # their filters may be left without their buffer device
-    if read_owner(places, buffer) == call.path:
+    if read_owner(places, buffer)[0] == call.path:
         forget_owner(places, buffer)
     return False
 
@@ -118,9 +118,8 @@ def _fail(text: str, code: int, store: Xenstore, environment: Mapping[str, str])
     try:
         path = bus_path(environment)
         store.write({f"{path}/hotplug-error": text, f"{path}/hotplug-status": "error"})
-    except Exception as error:  # noqa: BLE001 - what failed first is what the user has to mend
-        if str(error) != text:
-            _say(str(error), "error")
+    except Exception:  # noqa: BLE001 - what failed first is what the user has to mend, in one line
+        return code
     return code
 
 

@@ -169,6 +169,7 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
         "remusnet.host.xenstore",
         "remusnet.kernel",
         "remusnet.kernel.quick",
+        "remusnet.kernel.quick_end",
     }
 
 
