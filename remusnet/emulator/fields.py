@@ -46,9 +46,11 @@ class Fields:
         """Whether the file has ``key``; it need not be known yet."""
         return key in self.table
 
-    def mistake(self, key: str, problem: str, expected: str) -> None:
-        """Note a mistake under ``key`` (empty: of the table itself)."""
+    def mistake(self, key: str, problem: str, expected: str, number: int | None = None) -> None:
+        """Note a mistake under ``key`` (empty: of the table itself), or in a list's entry there."""
         path = key_path(self.path, key) if key else self.path
+        if number is not None:
+            path += f"[{number}]"
         self.mistakes.append(Mistake(path, problem, expected))
 
     def finish(self) -> None:

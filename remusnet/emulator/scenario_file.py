@@ -93,11 +93,10 @@ def _policies(fields: Fields) -> tuple[str, ...]:
     for number, name in enumerate(names, start=1):
         if "/" not in name and not name.endswith(".toml") and name not in PRESETS:
             problem = f"unknown policy: {shown(name)}{suggestion(name, PRESETS)}"
-            fields.mistake(
-                f"policies[{number}]", problem, f"one of {', '.join(PRESETS)}, or a path"
-            )
+            expected = f"one of {', '.join(PRESETS)}, or a path"
+            fields.mistake("policies", problem, expected, number)
         if name in names[: number - 1]:
-            fields.mistake(f"policies[{number}]", f"{shown(name)} is there twice", "each once")
+            fields.mistake("policies", f"{shown(name)} is there twice", "each once", number)
     return names
 
 
@@ -261,21 +260,20 @@ def overridden(
 
     Raises ScenarioFileError where the scenario is impossible then, or has no calls to count.
     """
-    mistakes = []
+    if calls is not None and not scenario.calls:
+        nothing = Mistake("--calls", "the scenario has no calls", "[[calls]] in it")
+        raise ScenarioFileError(scenario.name, (nothing,))
     if calls is not None:
-        counts = [group.count for group in scenario.calls]
-        if not counts:
-            mistakes.append(Mistake("--calls", "the scenario has no calls", "[[calls]] in it"))
-        shares = _shares(counts, calls)
-        groups = tuple(
-            replace(group, count=share) for group, share in zip(scenario.calls, shares, strict=True)
-        )
-        scenario = replace(scenario, calls=groups)
+        shares = _shares([group.count for group in scenario.calls], calls)
+        groups = zip(scenario.calls, shares, strict=True)
+        # A group that gets none has no calls, not none that are simulated.
+        counted = tuple(replace(group, count=share) for group, share in groups if share)
+        scenario = replace(scenario, calls=counted)
     if duration_ns is not None:
         scenario = replace(scenario, duration_ns=duration_ns)
     if seed is not None:
         scenario = replace(scenario, seed=seed)
-    mistakes += impossible(scenario)
+    mistakes = impossible(scenario)
     if mistakes:
         raise ScenarioFileError(scenario.name, tuple(mistakes))
     return scenario

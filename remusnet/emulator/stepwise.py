@@ -109,7 +109,8 @@ def filled(rows: Sequence[Rows], flights: Sequence[Flight]) -> list[Passed]:
             name: np.full(len(base), NEVER, np.int64)
             for name in ("sent_ns", "left_ns", "arrived_ns")
         }
-        columns["sent_ns"][absent] = base.sent_ns[absent]
+        for name in ("sent_ns", "left_ns"):
+            columns[name][absent] = getattr(base, name)[absent]
         lost = base.lost.copy()
         for name, column in columns.items():
             column[row] = [getattr(flight, name) for flight in flown]
