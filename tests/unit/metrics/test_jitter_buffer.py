@@ -78,6 +78,8 @@ def test_an_adaptive_buffer_learns_of_a_pause_in_every_epoch() -> None:
 def test_an_adaptive_buffer_plays_an_even_stream_sooner_than_a_fixed_one() -> None:
     even = [5] * 500
     fixed, adaptive = (played(buffer, even) for buffer in (FixedBuffer(60), AdaptiveBuffer()))
+    # It begins where the fixed one stays, before it knows the path.
+    assert (fixed.play_ns - adaptive.play_ns)[:32].tolist() == [0] * 32
     assert (fixed.play_ns - adaptive.play_ns)[32:].tolist() == [40 * MS] * (500 - 32)
 
 
