@@ -56,16 +56,17 @@ class Playbook:
 def _line(command: Command) -> str:
     match command:
         case Send(Payload(name)):
-            return f"send {name}"
+            line = f"send {name}"
         case Send(Segment(sequence, ack, size, syn)):
-            return f"{'syn' if syn else 'data' if size else 'ack'} {sequence}+{size} ack {ack}"
+            line = f"{'syn' if syn else 'data' if size else 'ack'} {sequence}+{size} ack {ack}"
         case SetTimer(timer, after_ns):
-            return f"timer {timer} {after_ns / MS:g}"
+            line = f"timer {timer} {after_ns / MS:g}"
         case StopTimer(timer):
-            return f"stop {timer}"
+            line = f"stop {timer}"
         case Begin(what):
-            return f"begin {what}"
+            line = f"begin {what}"
         case End(what, how):
-            return f"end {what} {how}"
+            line = f"end {what} {how}"
         case Again(what, timeout):
-            return f"again {what}{' timeout' if timeout else ''}"
+            line = f"again {what}{' timeout' if timeout else ''}"
+    return line

@@ -11,6 +11,7 @@ import pytest
 from remusnet.emulator import one_run
 from remusnet.emulator.loop import Loop
 from remusnet.emulator.room import Share
+from remusnet.emulator.stepwise import run_loop
 from remusnet.metrics.outcome import Outcome
 from remusnet.metrics.scene import Ended
 from remusnet.policy.toml import load
@@ -166,7 +167,7 @@ def test_a_held_connection_survives_the_failure(policy: str) -> None:
 
 def test_what_is_not_held_may_never_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The peer has an answer that the backup never gave: output commit, broken, on purpose."""
-    monkeypatch.setattr(one_run, "run_loop", _with_nothing_held(one_run.run_loop))
+    monkeypatch.setattr(one_run, "run_loop", _with_nothing_held(run_loop))
     text = HELD + FAILURE + '[network]\ndelay = "2ms"\n'
     text += '[[tcp]]\nexchanges = 500\nthink = "5ms"\n'
     found = outcome(text, "tcp-only", "60s")
@@ -174,12 +175,12 @@ def test_what_is_not_held_may_never_come_again(monkeypatch: pytest.MonkeyPatch) 
     assert one.ended is not Ended.DONE
 
 
-def _with_nothing_held(run_loop: Callable[..., Loop]) -> Callable[..., Loop]:
+def _with_nothing_held(with_policy: Callable[..., Loop]) -> Callable[..., Loop]:
     bypass = load('name = "bypass-all"\ndefault = "bypass"\n', "bypass.toml")
 
     def unheld(*arguments: Any, **options: Any) -> Loop:
         *others, _policy = arguments
-        return run_loop(*others, bypass, **options)
+        return with_policy(*others, bypass, **options)
 
     return unheld
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_pieces_add_up(case: tuple[Int64s, Int64s, list[int]]) -> None:
     meter = Meter(PTIME, len(number))
     pieces = [
         meter.add(arrival_ns[start:stop], number[start:stop], number[start:stop])
-        for start, stop in zip(cuts, cuts[1:], strict=False)
+        for start, stop in pairwise(cuts)
     ]
     series = interarrival_jitter(arrival_ns, number * 160, 8000)
     assert np.concatenate(pieces) == pytest.approx(series, abs=1e-9)

@@ -77,8 +77,10 @@ IMPOSSIBLE = {
         "beside an interval",
     ),
     "a period of steps that vary": (
-        '[checkpoint]\nperiod = "300ms"\n'
-        'pause = { distribution = "uniform", low = "1ms", high = "9ms" }\n[[calls]]',
+        (
+            '[checkpoint]\nperiod = "300ms"\npause = { distribution = "uniform", high = "9ms" }\n'
+            "[[calls]]"
+        ),
         "no period is fixed where pause, transfer or commit-delay vary",
     ),
     "a failure after the end": (
