@@ -234,6 +234,23 @@ class TestRemove:
             send()
             assert client.expect(sent) == list(range(sent))
 
+    def test_a_driver_that_goes_on_makes_a_forced_remove_lose_nothing(self, site: Site) -> None:
+        """It closes the plug again before each step, with a frame in it."""
+        site.apply(site.plan())
+        sent = 0
+        with site.bed.from_guest() as guest, site.bed.at_client() as client:
+
+            def close_and_send() -> None:
+                nonlocal sent
+                if BUFFER in site.looks()["roots"]:  # type: ignore[operator] # a mapping
+                    site.plug(PlugAction.BUFFER)
+                guest.send([stamped(TCP_FRAME, sent)])
+                sent += 1
+
+            with watched(site, close_and_send) as netlink:
+                site.remove(force=True, netlink=netlink)
+            assert sorted(client.expect(sent)) == list(range(sent))
+
     def test_drop_lets_nothing_out(self, site: Site) -> None:
         site.apply(site.plan("hold-all"))
         site.plug(PlugAction.BUFFER)
