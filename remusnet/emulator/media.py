@@ -48,7 +48,7 @@ def segments(source: Source, jitter_ns: int, rng: np.random.Generator) -> Iterat
     """
     ticks = talk_ticks(source, rng) if source.calls.vad else None
     total = source.packets if ticks is None else len(ticks)
-    latest = np.iinfo(np.int64).min
+    latest = 0
     for first in range(0, total, SEGMENT):
         last = min(first + SEGMENT, total)
         tick = None if ticks is None else ticks[first:last]
@@ -57,7 +57,7 @@ def segments(source: Source, jitter_ns: int, rng: np.random.Generator) -> Iterat
         due_ns += source.first_ns
         if jitter_ns:
             due_ns += noise(rng, len(due_ns), jitter_ns)
-            due_ns[0] = max(due_ns[0], latest, 0)
+            due_ns[0] = max(due_ns[0], latest)
             np.maximum.accumulate(due_ns, out=due_ns)
             latest = int(due_ns[-1])
         yield Segment(due_ns, first, tick)

@@ -105,16 +105,16 @@ class Meter:
     @property
     def bursts(self) -> Bursts:
         """Median and largest burst."""
-        counts = np.zeros(max(len(self._bursts), self._burst_open + 1), np.int64)
-        counts[: len(self._bursts)] = self._bursts
+        # Few sizes: plain Python is done before an array is made.
+        counts = self._bursts.tolist() + [0] * (self._burst_open + 1 - len(self._bursts))
         counts[self._burst_open] += 1
         counts[0] = 0
-        total = int(counts.sum())
+        total = sum(counts)
         if total == 0:
             return Bursts(0.0, 0)
-        up_to = np.cumsum(counts)
-        middle = np.searchsorted(up_to, [(total - 1) // 2, total // 2], side="right")
-        return Bursts(float(middle.mean()), int(np.flatnonzero(counts)[-1]))
+        lower, upper = (_ranked(counts, rank) for rank in ((total - 1) // 2, total // 2))
+        largest = max(size for size, count in enumerate(counts) if count)
+        return Bursts((lower + upper) / 2, largest)
 
     def interarrival_ms(self) -> Spread | None:
         """The spread of the gaps, as `percentiles.spread` has it. The order of the gaps is lost."""
@@ -132,3 +132,12 @@ class Meter:
             values.append((lower + (upper - lower) * (place - below)) / NS_PER_MS)
         p50, p95, p99 = values
         return Spread(p50, p95, p99, int(gaps[-1]) / NS_PER_MS)
+
+
+def _ranked(counts: list[int], rank: int) -> int:
+    """The value at ``rank``, from 0, of sorted values of which there are ``counts`` of each."""
+    for value, count in enumerate(counts):
+        rank -= count
+        if rank < 0:
+            return value
+    raise ValueError("a rank past the last value")

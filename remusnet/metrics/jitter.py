@@ -115,8 +115,14 @@ def smoothed(values: Float64s, gain: float = GAIN, before: float = 0.0) -> Float
     for last in rows[:-1, -1].tolist():
         carry = carry * keep**_BLOCK + last
         carries.append(carry)
-    rows += np.array(carries)[:, None] * keep ** (np.arange(_BLOCK) + 1)
+    rows += np.array(carries)[:, None] * _decay(gain)
     return rows.reshape(-1)[: len(values)]
+
+
+@cache
+def _decay(gain: float) -> Float64s:
+    """What is left of an estimate after 1, 2, ... values of 0: float64[_BLOCK]."""
+    return (1 - gain) ** np.arange(1.0, _BLOCK + 1)
 
 
 @cache
