@@ -223,7 +223,7 @@ def impossible(scenario: Scenario) -> list[Mistake]:
         found.append(Mistake("vif.limit", problem, f"at least {biggest}, or none for the default"))
     if remus is not None:
         found += _no_time_to_run(remus)
-        if end_ns // max(1, remus.interval_ns) > MOST_CHECKPOINTS:
+        if end_ns // _period_ns(remus) > MOST_CHECKPOINTS:
             problem = f"more than {MOST_CHECKPOINTS} checkpoints in {format_duration(end_ns)}"
             found.append(Mistake("duration", problem, "a shorter run, or a longer interval"))
     if most_packets(scenario) > MOST_PACKETS:
@@ -238,15 +238,22 @@ def impossible(scenario: Scenario) -> list[Mistake]:
     return found
 
 
+def _period_ns(remus: Checkpointing) -> int:
+    """From one commit to the next, on average."""
+    busy_ns = remus.pause.mean_ns + remus.transfer.mean_ns + remus.commit_delay.mean_ns
+    if remus.kind is ScheduleKind.XL:
+        return remus.interval_ns + busy_ns
+    return max(remus.interval_ns, busy_ns)
+
+
 def _no_time_to_run(remus: Checkpointing) -> list[Mistake]:
     """A guest that stands all the time."""
-    pause_ns = remus.pause.mean_ns
-    busy_ns = pause_ns + remus.transfer.mean_ns + remus.commit_delay.mean_ns
-    if remus.kind is ScheduleKind.XL or pause_ns < max(remus.interval_ns, busy_ns):
+    pause_ns, period_ns = remus.pause.mean_ns, _period_ns(remus)
+    if pause_ns < period_ns:
         return []
     problem = (
         f"the guest would never run: it pauses for {format_duration(pause_ns)} "
-        f"in every {format_duration(max(remus.interval_ns, busy_ns))}"
+        f"in every {format_duration(period_ns)}"
     )
     return [Mistake("checkpoint.pause", problem, "a pause shorter than the period")]
 
