@@ -277,6 +277,10 @@ def overridden(
         counted = tuple(replace(group, count=share) for group, share in groups if share)
         scenario = replace(scenario, calls=counted)
     if duration_ns is not None:
+        if not MS <= duration_ns <= LONGEST_RUN_NS:
+            limits = f"{format_duration(MS)} to {format_duration(LONGEST_RUN_NS)}"
+            wrong = f"out of range: {format_duration(duration_ns)}"
+            raise ScenarioFileError(scenario.name, (Mistake("--duration", wrong, limits),))
         scenario = replace(scenario, duration_ns=duration_ns)
     if seed is not None:
         scenario = replace(scenario, seed=seed)
