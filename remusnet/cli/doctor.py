@@ -18,7 +18,8 @@ def command(context: click.Context, run_dir: Path, as_json: bool) -> None:
 
     Kernel features are tried for real, in a network namespace that is gone again
     afterwards; the kernel may load modules on the way. Without the right to do so
-    doctor tells what the kernel's files say.
+    doctor tells what the kernel's files say. On a Xen host it looks at what xl remus
+    needs, too.
 
     Exit code: 0 if `remusnet apply` has all that it needs, 3 if something is missing,
     4 if only rights are.
@@ -28,9 +29,10 @@ def command(context: click.Context, run_dir: Path, as_json: bool) -> None:
     remusnet doctor --json
     """
     from remusnet.checks import exit_code
+    from remusnet.host.doctor import check_xen
     from remusnet.kernel.doctor import check_kernel
     from remusnet.report.doctor import doctor_json, doctor_text
 
-    checks = check_kernel(run_dir)
+    checks = [*check_kernel(run_dir), *check_xen()]
     click.echo(doctor_json(checks) if as_json else doctor_text(checks))
     context.exit(exit_code(checks))

@@ -41,10 +41,11 @@ def command() -> None:
 @_dry_run_option
 @json_option
 def install_script(default: bool, root: Path, dry_run: bool, as_json: bool) -> None:
-    """Put the netbuf script where Xen's scripts are, and make ready what it needs.
+    """Put the netbuf script in its place.
 
-    Run it again when the file of domains or a policy file has changed: setups work
-    without, but take longer. Nothing of others is overwritten.
+    That is where Xen's scripts are; what it needs is made ready. Run it again when the
+    file of domains or a policy file has changed: setups work without, but take longer.
+    Nothing of others is overwritten.
 
     \b
     remusnet xen install
@@ -61,9 +62,9 @@ def install_script(default: bool, root: Path, dry_run: bool, as_json: bool) -> N
 @_dry_run_option
 @json_option
 def uninstall_script(root: Path, dry_run: bool, as_json: bool) -> None:
-    """Take out what install has put in; xl.conf is as it was before.
+    """Take out what install has put in.
 
-    Domains under Remus need the script to end: stop them first.
+    xl.conf is as it was before. Domains under Remus need the script to end: stop them first.
     """
     from remusnet.host.install import Layout, uninstall
 
@@ -74,9 +75,9 @@ def uninstall_script(root: Path, dry_run: bool, as_json: bool) -> None:
 @run_dir_option
 @json_option
 def show_status(run_dir: Path, as_json: bool) -> None:
-    """Show the domains under Remus: vifs, buffer devices, policies, backlog.
+    """Show the domains under Remus.
 
-    What a killed xl has left is marked.
+    Their vifs, buffer devices, policies and backlog. What a killed xl has left is marked.
     """
     from remusnet.host.xen import under_remus
     from remusnet.host.xenstore import Xenstore
@@ -105,10 +106,11 @@ def recover_domains(
     run_dir: Path,
     as_json: bool,
 ) -> None:
-    """End what a killed xl has left for DOMAIN (without DOMAIN: all).
+    """End what a killed xl has left.
 
-    What is held leaves first, since the guest goes on here. Where the backup has taken
-    over, and this guest was stopped for it, give --drop: then it never leaves.
+    For DOMAIN, or without one for all. What is held leaves first, since the guest goes
+    on here. Where the backup has taken over, and this guest was stopped for it, give
+    --drop: then it never leaves.
 
     Exit code: 5 if something was left as it is.
     """

@@ -125,8 +125,10 @@ def uninstall(layout: Layout, places: Places, *, dry_run: bool = False) -> Insta
         changes.append(FileChange(str(layout.xl_conf), "as it was before"))
     if not dry_run:
         with _permission():
-            if after != before:
+            if after:
                 _write(layout.xl_conf, after, _mode(layout.xl_conf))
+            elif before:
+                layout.xl_conf.unlink()  # there was none before
             layout.link.unlink(missing_ok=True)
             layout.script.unlink(missing_ok=True)
             forget_ready(places)

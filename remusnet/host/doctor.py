@@ -1,0 +1,220 @@
+"""What ``remusnet doctor`` looks at on a Xen host. Elsewhere it has nothing to say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from remusnet.checks import Check, Kind, State
+from remusnet.errors import RemusnetError
+from remusnet.host.domain_files import load_domain_file
+from remusnet.host.install import MARK, Layout
+from remusnet.host.netbuf.places import Places, places_below
+from remusnet.host.netbuf.ready import read_ready
+from remusnet.host.xl_conf import default_script
+from remusnet.kernel.modules import built
+
+_LIBRARIES = (
+    "usr/lib/*/libxenlight.so.*.*",
+    "usr/lib/libxenlight.so.*.*",
+    "usr/lib64/libxenlight.so.*.*",
+    "usr/local/lib/libxenlight.so.*.*",
+    "usr/local/lib64/libxenlight.so.*.*",
+)
+# libxl_nonetbuffer.c says so where libnl was missing at its build, and nothing else does.
+_WITHOUT = b"Remus: No support for network buffering"
+_NETBUF = b"libnl-route-3.so"
+_REBUILD = "on Debian: scripts/build-libxenlight, as root (docs/how-to/debian-libxenlight.md)"
+
+Look = Callable[[Path], Iterable[Check]]
+
+
+def is_xen_host(root: Path = Path("/")) -> bool:
+    """Whether this is a Dom0, or has Xen's tools to become one."""
+    capabilities = root / "proc/xen/capabilities"
+    try:
+        if "control_d" in capabilities.read_text(encoding="ascii", errors="replace"):
+            return True
+    except OSError:
+        pass
+    return (root / "etc/xen/scripts").is_dir()
+
+
+def check_xen(root: Path = Path("/")) -> list[Check]:
+    """All checks of this module; none where there is no Xen. None of them changes anything."""
+    if not is_xen_host(root):
+        return []
+    return [each for look in CHECKS for each in look(root)]
+
+
+def _xen(root: Path) -> Iterator[Check]:
+    folder = root / "sys/hypervisor"
+    if _read(folder / "type") == "xen":
+        version = f"{_read(folder / 'version/major')}.{_read(folder / 'version/minor')}"
+        found, state, mend = f"Xen {version}{_read(folder / 'version/extra')}", State.OK, ""
+    else:
+        found, state = "this kernel does not run on Xen", State.MISSING
+        mend = "boot the entry with Xen (Debian: apt install xen-system-amd64)"
+    yield Check("Xen", Kind.KERNEL, state, found, "xl remus", mend)
+
+
+def _libxenlight(root: Path) -> Iterator[Check]:
+    what, why = "libxenlight with network buffering", "xl remus with a netbuf script"
+    library = _library(root)
+    if library is None:
+        mend = "apt install xen-utils-common"
+        yield Check(what, Kind.FILES, State.MISSING, "no libxenlight found", why, mend)
+        return
+    try:
+        content = library.read_bytes()
+    except OSError as error:
+        found = f"{library}: {error.strerror}"
+        yield Check(what, Kind.FILES, State.UNKNOWN, found, why, "run remusnet doctor as root")
+        return
+    if _WITHOUT in content or _NETBUF not in content:
+        found = f'{library} was built without libnl: "No support for network buffering"'
+        yield Check(what, Kind.FILES, State.MISSING, found, why, _REBUILD)
+        return
+    yield Check(what, Kind.FILES, State.OK, str(library), why)
+    yield from _rebuilt(root)
+
+
+def _rebuilt(root: Path) -> Iterator[Check]:
+    """Whether the package was upgraded since scripts/build-libxenlight: the rest of it is newer."""
+    built = _read(root / "usr/lib/remusnet/libxenlight.version")
+    if not built:
+        return
+    now = _installed(root, "libxenmisc")
+    fits = built == now
+    yield Check(
+        what="libxenlight as new as Xen's other libraries",
+        kind=Kind.FILES,
+        state=State.OK if fits else State.MISSING,
+        found=built if fits else f"built for {built}, installed is {now or 'none'}",
+        why="mends of security updates",
+        mend="" if fits else _REBUILD,
+    )
+
+
+def _script(root: Path) -> Iterator[Check]:
+    layout = Layout(root)
+    stock = layout.script.with_name("remus-netbuf-setup")
+    ours = MARK in _text(layout.script).splitlines()[1:2]
+    default = default_script(_text(layout.xl_conf))
+    install = "remusnet xen install --default"
+    yield Check(
+        what="remusnet's netbuf script",
+        kind=Kind.FILES,
+        state=State.OK if ours else State.MISSING,
+        found=str(layout.script) if ours else f"no {layout.script} of ours",
+        why="xl remus with remusnet's policies",
+        mend="" if ours else install,
+    )
+    if ours:
+        yield _interpreter(layout)
+    if default is None:
+        # Xen's own is the default then, which Debian does not ship.
+        there = stock.exists()
+        found = "Xen's own" if there else f"Xen's own, but there is no {stock}"
+    else:
+        there = (root / default.removeprefix("/")).exists()
+        found = default if there else f"{default}, which is not there"
+    yield Check(
+        what="xl remus's default script",
+        kind=Kind.FILES,
+        state=State.OK if there else State.MISSING,
+        found=found,
+        why="xl remus without -N",
+        mend="" if there else f"{install}, or give -N remusnet-netbuf each time",
+    )
+
+
+def _interpreter(layout: Layout) -> Check:
+    """The virtual environment that the script names may have gone since."""
+    program = _text(layout.script).partition("\n")[0].removeprefix("#!").partition(" ")[0]
+    there = os.access(layout.root / program.removeprefix("/"), os.X_OK)
+    return Check(
+        what="the script's Python",
+        kind=Kind.FILES,
+        state=State.OK if there else State.MISSING,
+        found=program if there else f"{program} is not there",
+        why="remusnet's netbuf script",
+        mend="" if there else "remusnet xen install, with the remusnet that is to be used",
+    )
+
+
+def _domains(root: Path) -> Iterator[Check]:
+    places = _places(root)
+    what, why = (
+        "the file of domains",
+        "the policy of each domain; with a mistake everything is held",
+    )
+    try:
+        there = Path(places.config).exists()
+        if there:
+            load_domain_file(places.config)
+    except RemusnetError as error:
+        mend = f"remusnet policy check {places.config}"
+        yield Check(what, Kind.FILES, State.MISSING, str(error), why, mend)
+        return
+    found = places.config if there else f"none: every domain gets tcp-only ({places.config})"
+    yield Check(what, Kind.FILES, State.OK, found, why)
+    if Path(places.ready).exists():
+        ready = read_ready(places.ready, places.config) is not None
+        yield Check(
+            what="prepared filters",
+            kind=Kind.FILES,
+            state=State.OK if ready else State.MISSING,
+            found=places.ready if ready else f"{places.ready} is older than what it is made from",
+            why="setups in a fraction of the time",
+            mend="" if ready else "remusnet xen install",
+        )
+
+
+def _netback(root: Path) -> Iterator[Check]:
+    """What else the kernel has to have, the checks of the kernel try."""
+    there, found = built("xen_netback", "CONFIG_XEN_NETDEV_BACKEND", root)
+    yield Check(
+        what="xen-netback",
+        kind=Kind.KERNEL,
+        state={True: State.OK, False: State.MISSING, None: State.UNKNOWN}[there],
+        found=found or "no trace of it",
+        why="the vifs of guests",
+        mend="" if there else "modprobe xen-netback; else boot Debian's standard kernel",
+    )
+
+
+def _places(root: Path) -> Places:
+    return places_below(str(root), os.environ)
+
+
+def _library(root: Path) -> Path | None:
+    found = [path for pattern in _LIBRARIES for path in root.glob(pattern) if path.is_file()]
+    return max(found, key=lambda path: [len(path.name), path.name], default=None)
+
+
+def _installed(root: Path, package: str) -> str:
+    """The version of a Debian package whose name begins so; dpkg's own file says it."""
+    name = ""
+    for line in _text(root / "var/lib/dpkg/status").splitlines():
+        key, _, value = line.partition(": ")
+        if key == "Package":
+            name = value
+        elif key == "Version" and name.startswith(package):
+            return value
+    return ""
+
+
+def _read(path: Path) -> str:
+    return _text(path).strip()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+CHECKS: tuple[Look, ...] = (_xen, _netback, _libxenlight, _script, _domains)
