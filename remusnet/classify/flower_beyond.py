@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from remusnet.classify.filters import Beyond
 from remusnet.classify.flower_conditions import GUARDED, ICMP_OF, WITH_PORTS
+from remusnet.classify.headers import EXTENSION_HEADERS
 from remusnet.policy.match import (
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
@@ -51,7 +52,7 @@ def _packets(plain: Sequence[Match]) -> Iterator[Beyond]:
         yield Beyond.AH
     if six:
         yield Beyond.IPV6_EXTENSIONS  # AH is one of them
-    if any(m.protocol is None and m.tunnel is None for m in (*four, *six)):
+    if any(map(_may_have_no_name, (*four, *six))):
         yield Beyond.OTHER_PROTOCOLS
     if any(_may_be_guarded(match) for match in (*four, *six)):
         yield Beyond.IP_IN_IP
@@ -109,6 +110,13 @@ def _may_be_ip(match: Match, version: int) -> bool:
             match.tunnel is None
             or any(kind in TUNNEL_PROTOCOLS or kind in TUNNEL_UDP_PORTS for kind in match.tunnel)
         )
+    )
+
+
+def _may_have_no_name(match: Match) -> bool:
+    """Numbers of extension headers are plain protocols in IPv4; flower takes 0 for no header."""
+    return match.tunnel is None and (
+        match.protocol is None or bool(match.protocol & EXTENSION_HEADERS)
     )
 
 

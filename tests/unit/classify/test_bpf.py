@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from remusnet.classify.bpf import HOLD_EVERY_FRAME, compile_bpf
 from remusnet.classify.bpf_assembler import Instruction
 from remusnet.classify.filters import BpfMatch, Classification
-from remusnet.classify.reference import classify
+from remusnet.classify.headers import dissect
+from remusnet.classify.reference import classify, judge
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ICMPV6,
@@ -30,7 +31,7 @@ from remusnet.policy.match import (
 from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
-from tests.lib import bpf_machine, layers
+from tests.lib import bpf_machine, edges, layers
 from tests.lib.framegen import LINKS, TRANSPORTS, build, generate
 from tests.lib.ingress import at_ingress
 from tests.lib.policies import policies
@@ -38,6 +39,7 @@ from tests.lib.strategies import frames
 
 RNG = Random(1)
 HOLD, BYPASS = Verdict.HOLD, Verdict.BYPASS
+TCP_RULE = Rule("tcp", HOLD, Match(protocol=frozenset({TCP})))
 
 
 def programs(found: Classification) -> list[tuple[tuple[Instruction, ...], Verdict]]:
@@ -100,6 +102,28 @@ def test_any_policy_is_exact_on_all_kinds_of_frame() -> None:
 
     judge()
     assert min(tried[HOLD], tried[BYPASS]) > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", Verdict)
+def test_each_condition_is_exact_at_its_edges(first: Verdict) -> None:
+    """What is in doubt meets a rule behind that decides the other way."""
+    headers = [(frame, dissect(frame)) for frame in edges.frames()]
+    for match in edges.matches():
+        policy = Policy("edge", (Rule("edge", first, match), TCP_RULE), BYPASS)
+        if first is BYPASS:
+            policy = Policy("edge", (Rule("edge", first, match),), HOLD)
+        ordered = programs(compile_bpf(policy))
+        for frame, seen in headers:
+            found = verdict(ordered, frame)
+            assert found in (judge(policy, seen).verdict, None), (match, frame.hex())
+
+
+@pytest.mark.parametrize("policy", PRESETS.values(), ids=lambda policy: policy.name)
+def test_every_first_byte_of_a_packet_is_judged_like_the_reference(policy: Policy) -> None:
+    ordered = programs(compile_bpf(policy))
+    for frame in edges.first_bytes():
+        assert verdict(ordered, frame) is classify(policy, frame).verdict, frame.hex()
 
 
 @pytest.mark.parametrize("payload", PayloadClass)
@@ -187,7 +211,6 @@ def test_every_header_is_walked_at_every_place_and_the_ninth_holds(
             assert shorter in (classify(PRESETS[name], frame[:cut]).verdict, None), cut
 
 
-TCP_RULE = Rule("tcp", HOLD, Match(protocol=frozenset({TCP})))
 DOUBTS = [
     # A rule in doubt holds, or is passed over: both have to be told from one that does not match.
     Policy(f"{verdict}-{name}", (Rule("first", verdict, match), TCP_RULE), BYPASS)

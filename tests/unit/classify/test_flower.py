@@ -28,7 +28,7 @@ from remusnet.policy.match import (
 from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import PRESETS, REAL_TIME, STOCK_REMUS, TCP_ONLY
 from remusnet.policy.verdict import Verdict
-from tests.lib import layers
+from tests.lib import edges, layers
 from tests.lib.common_frames import common_frames
 from tests.lib.flower_beyond import kinds_of
 from tests.lib.flower_machine import Machine
@@ -106,6 +106,32 @@ def test_no_policy_leaks_and_each_names_what_it_holds_beyond(drawn: Policy, seed
             assert kinds_of(classification, frame), frame.hex()
         else:
             assert verdict is None or verdict is expected, frame.hex()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", Verdict)
+def test_no_condition_leaks_at_its_edges(first: Verdict) -> None:
+    headers = [(frame, dissect(frame)) for frame in edges.frames()]
+    for match in edges.matches():
+        edge = policy((first, match), default=HOLD if first is BYPASS else BYPASS)
+        classification = compile_flower(edge)
+        machine = Machine(classification.filters)
+        for frame, seen in headers:
+            expected, verdict = judge(edge, seen).verdict, machine.verdict(frame)
+            if verdict is HOLD and expected is BYPASS:
+                assert kinds_of(classification, frame), (match, frame.hex())
+            else:
+                assert verdict in (expected, None), (match, frame.hex())
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_no_first_byte_but_the_plain_ones_bypasses(old: bool) -> None:
+    udp = policy((BYPASS, Match(protocol=frozenset({UDP}))))
+    machine = Machine(compile_flower(udp).filters, old=old)
+    for frame in edges.first_bytes():
+        plain = frame[14] in (0x45, *range(0x60, 0x70))
+        bypasses = plain and classify(udp, frame).verdict is BYPASS
+        assert machine.verdict(frame) is (BYPASS if bypasses else HOLD), frame.hex()
 
 
 @given(st.sampled_from([TCP_ONLY, REAL_TIME]), frames(), st.booleans())
