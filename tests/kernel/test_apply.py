@@ -48,15 +48,29 @@ class TestSameAsThePlan:
         assert site.shown() == applied
         site.remove()  # by its marks: what was pasted has no receipt
 
-    @pytest.mark.parametrize("policy", ["hold-all", "stock-remus"])
-    def test_apply_does_what_the_shell_script_does(self, site: Site, policy: str) -> None:
-        plan = site.plan(policy)
+    @pytest.mark.parametrize(("policy", "classifier"), EACH)
+    def test_apply_does_what_the_shell_script_does(
+        self, site: Site, policy: str, classifier: str
+    ) -> None:
+        plan = site.plan(policy, classifier)
         site.apply(plan)
         applied = site.shown()
         site.bed.dom0.run("sh", input_text=render(plan, "sh", undo=True))
         site.bed.dom0.run("sh", input_text=render(plan, "sh"))
         assert site.shown() == applied
         site.remove()
+
+    def test_it_is_so_for_vifs_that_share_a_buffer_device_with_a_limit(self, site: Site) -> None:
+        site.bed.dom0.ip("link add vif1.0-emu type dummy")
+        plan = site.plan(vifs=[VIF, "vif1.0-emu"], buffer=BUFFER, limit=300_000)
+        site.apply(plan)
+        applied = site.shown()
+        for form in ("sh", "batch"):
+            site.bed.dom0.run("sh", input_text=render(plan, form, undo=True))
+            site.bed.dom0.run("sh", input_text=render(plan, form))
+            assert site.shown() == applied
+        site.remove(VIF, "vif1.0-emu")
+        site.bed.dom0.ip("link delete vif1.0-emu")
 
     def test_what_apply_did_can_be_taken_back_by_the_plan(self, site: Site) -> None:
         before = site.looks()
