@@ -48,6 +48,18 @@ venv_ensure() {
     ) 9>"$ROOT/.cache/venv.lock"
 }
 
+# venv_extra EXTRA MODULE: an extra of remusnet in .venv too, for the tests that need its module.
+venv_extra() {
+    "$ROOT/.venv/bin/python" -c "import $2" 2>/dev/null && return
+    (
+        flock 9
+        "$ROOT/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --editable "${ROOT}[$1]"
+    ) 9>"$ROOT/.cache/venv.lock" && return
+    echo "could not install remusnet[$1]; tests that need it are skipped" >&2
+    return 3
+}
+
 # What root made in somebody's checkout is that somebody's: or their next run could not update it.
 venv_give_back() {
     [ "$(id -u)" = 0 ] || return 0

@@ -10,6 +10,8 @@ import pytest
 from remusnet.errors import InvalidInput, MissingDependency
 from remusnet.host.libvirt import domain_vifs, listed_vifs
 
+pytestmark = pytest.mark.libvirt
+
 UUID = "f2b1c0de-0000-4000-8000-000000000001"
 CARD = "<interface type='bridge'><source bridge='xenbr0'/>{}</interface>"
 DOMAIN = """
