@@ -22,13 +22,16 @@ _SYS = Path("/sys/class/net")
 _XEN_VIF = re.compile(r"vif[0-9]+\.[0-9]+(-emu)?", re.ASCII)
 
 
-def domain_vifs(word: str, uri: str = DEFAULT_URI, sys: Path = _SYS) -> tuple[tuple[str, ...], ...]:
+def domain_vifs(
+    word: str, uri: str = DEFAULT_URI, sys: Path | None = None
+) -> tuple[tuple[str, ...], ...]:
     """The vifs of a running domain: a group for each network card of the guest.
 
     A card of an HVM guest has two devices, ``vif1.0`` and ``vif1.0-emu``: both are in its group,
     where they are there. ``word``: its number, UUID or name; ``sys``: where the system lists its
-    devices. Raises MissingDependency, InvalidInput or NotPermitted.
+    devices, if not in /sys. Raises MissingDependency, InvalidInput or NotPermitted.
     """
+    sys = sys or _SYS
     libvirt = _libvirt(sys)
     try:
         connection = libvirt.openReadOnly(uri)

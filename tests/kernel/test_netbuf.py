@@ -16,25 +16,29 @@ from remusnet.policy import PRESETS
 from tests.kernel.lab.bed import VIF, Bed
 from tests.kernel.lab.namespace import ip_batch
 from tests.kernel.lab.packets import stamped
-from tests.kernel.lab.protection import Site
-from tests.kernel.lab.xenhost import DOMAIN, NAME, UUID, Libxl, XenHost, ended, open_xen_host
+from tests.kernel.lab.xenhost import (
+    BUFFER,
+    DOMAIN,
+    NAME,
+    TCP,
+    UDP,
+    UUID,
+    Libxl,
+    XenHost,
+    clean,
+    ended,
+    looks,
+    never_ready,
+    open_xen_host,
+    ready,
+    set_up,
+    site,
+)
 
 pytestmark = pytest.mark.uml(timeout=300)
 
-BUFFER = "ifb-1.0"
 EMULATED = f"{VIF}-emu"
 CONNECTED = {"ifb": BUFFER, "hotplug-status": "connected"}
-
-MACS = bytes.fromhex("ffffffffffff 020000000001")
-# IPv4 headers with protocol 6 and 17, then a TCP and a UDP header of zeros but for the lengths.
-IPV4 = "0800 45000028 00004000 40{:02x}0000 0a090002 0a090003"
-TCP = (
-    MACS
-    + bytes.fromhex(IPV4.format(6))
-    + bytes.fromhex("1000 2000 00000000 00000000 5010")
-    + bytes(6)
-)
-UDP = MACS + bytes.fromhex(IPV4.format(17)) + bytes.fromhex("1000 2000 0014 0000") + bytes(12)
 
 
 @pytest.fixture
@@ -47,35 +51,6 @@ def host(bed: Bed, tmp_path: Path) -> Iterator[XenHost]:
 def either(host: XenHost, request: pytest.FixtureRequest) -> XenHost:
     """A host where messages are ready, and one where each setup goes the long way."""
     return ready(host) if request.param == "ready" else never_ready(host)
-
-
-def ready(host: XenHost) -> XenHost:
-    assert make_ready(host.places)
-    return host
-
-
-def never_ready(host: XenHost) -> XenHost:
-    # A folder in the way of the file keeps it from being made.
-    Path(host.places.ready).mkdir(parents=True)
-    return host
-
-
-def site(host: XenHost) -> Site:
-    return Site(host.bed, host.folder / "run")
-
-
-def looks(host: XenHost) -> dict[str, object]:
-    return site(host).looks()
-
-
-def clean(host: XenHost) -> set[str]:
-    """What the script has left of its own files."""
-    return site(host).files() | {path.name for path in (host.folder / "locks").glob("*")}
-
-
-def set_up(host: XenHost, vif: str = VIF, domid: int = DOMAIN, devid: int = 0) -> None:
-    done = host.run("setup", vif, domid, devid)
-    assert (done.status, done.stderr) == (0, "")
 
 
 def test_tcp_waits_for_each_commit_and_udp_for_nothing(either: XenHost) -> None:
@@ -329,6 +304,16 @@ def test_without_xenstore_one_line_says_so_and_nothing_is_held(host: XenHost, ho
     assert done.status == 3
     assert len(done.stderr.splitlines()) == 1
     assert "no answer from xenstore" in done.stderr
+    assert (looks(host), clean(host)) == (before, set())
+
+
+def test_without_rights_one_line_says_so(host: XenHost) -> None:
+    ready(host)
+    before = looks(host)
+    without = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--")
+    done = ended(host.start("setup", by=without))
+    assert (done.status, len(done.stderr.splitlines())) == (4, 1)
+    assert "only root may change network devices" in host.stored(host.path())["hotplug-error"]
     assert (looks(host), clean(host)) == (before, set())
 
 

@@ -44,7 +44,13 @@ def set_up_quickly(call: Call, places: Places, domain: Callable[[], tuple[str, s
                 return None
             write_owner(places, buffer, call)
             _write(receipt, _receipt(terms, buffer, vifs, "applying"))
-            made = protect(vifs, buffer, _alias(vifs), terms.limit, terms.filters.templates)
+            try:
+                made = protect(vifs, buffer, _alias(vifs), terms.limit, terms.filters.templates)
+            except GaveUp:
+                if not exists(buffer):  # the first step: nothing has been done
+                    os.unlink(receipt)
+                    forget_owner(places, buffer)
+                return None
             write_owner(places, buffer, call, _made(zip((buffer, *vifs), made, strict=True)))
             _write(receipt, _receipt(terms, buffer, vifs, "applied"))
     except (GaveUp, OSError):

@@ -13,14 +13,16 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from remusnet.host.install import script_text
+from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.places import Places
 from tests.kernel.lab.bed import VIF, Bed
+from tests.kernel.lab.protection import Site
 
 STAND_IN = Path(__file__).parents[1] / "stand-ins/xenstore"
 TOOLS = ("read", "write", "rm", "list", "exists")
@@ -32,7 +34,21 @@ RTM_NEWQDISC, RTM_GETQDISC = 36, 38
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
 TCA_KIND, TCA_OPTIONS = 1, 2
 TC_H_ROOT = 0xFFFFFFFF
-BUFFER, RELEASE_ONE = 0, 1
+PLUG_BUFFER, PLUG_RELEASE_ONE = 0, 1
+
+BUFFER = "ifb-1.0"
+"""The buffer device of the bed's vif."""
+
+MACS = bytes.fromhex("ffffffffffff 020000000001")
+# IPv4 headers with protocol 6 and 17, then a TCP and a UDP header of zeros but for the lengths.
+IPV4 = "0800 45000028 00004000 40{:02x}0000 0a090002 0a090003"
+TCP = (
+    MACS
+    + bytes.fromhex(IPV4.format(6))
+    + bytes.fromhex("1000 2000 00000000 00000000 5010")
+    + bytes(6)
+)
+UDP = MACS + bytes.fromhex(IPV4.format(17)) + bytes.fromhex("1000 2000 0014 0000") + bytes(12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +92,16 @@ class XenHost:
         return f"/libxl/{domid}/remus/netbuf/{devid}"
 
     def start(
-        self, action: str, vif: str = VIF, domid: int = DOMAIN, devid: int = 0, **more: str
+        self,
+        action: str,
+        vif: str = VIF,
+        domid: int = DOMAIN,
+        devid: int = 0,
+        *,
+        by: Sequence[str] = (),
+        **more: str,
     ) -> subprocess.Popen[str]:
-        """Starts the script in Dom0 as libxl does."""
+        """Starts the script in Dom0 as libxl does; ``by``: a program to start it with."""
         environment = self.environment | {
             "vifname": vif,
             "XENBUS_PATH": self.path(domid, devid),
@@ -86,7 +109,7 @@ class XenHost:
         }
         with self.bed.dom0.entered():
             return subprocess.Popen(
-                [str(self.folder / "remusnet-netbuf"), action],
+                [*by, str(self.folder / "remusnet-netbuf"), action],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -98,6 +121,18 @@ class XenHost:
     ) -> Ended:
         """The same, to its end."""
         return ended(self.start(action, vif, domid, devid, **more))
+
+    def remusnet(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """``remusnet`` with the same files and tools."""
+        with self.bed.dom0.entered():
+            return subprocess.run(
+                [sys.executable, "-m", "remusnet", *words],
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=LONGEST,
+            )
 
     def store(self, path: str, value: str) -> None:
         """Writes to xenstore."""
@@ -170,11 +205,11 @@ class Libxl:
 
     def postsuspend(self) -> None:
         """A checkpoint begins: BUFFER."""
-        self._tell(BUFFER)
+        self._tell(PLUG_BUFFER)
 
     def commit(self) -> None:
         """The backup has it: RELEASE_ONE."""
-        self._tell(RELEASE_ONE)
+        self._tell(PLUG_RELEASE_ONE)
 
     def _root_kind(self) -> str:
         """rtnl_qdisc_get_by_parent(cache, ifindex, TC_H_ROOT): a dump of all qdiscs, searched."""
@@ -204,3 +239,36 @@ class Libxl:
 
     def _send(self, kind: int, flags: int, body: bytes) -> None:
         self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body)
+
+
+def ready(host: XenHost) -> XenHost:
+    """The same host, with prepared messages."""
+    assert make_ready(host.places)
+    return host
+
+
+def never_ready(host: XenHost) -> XenHost:
+    """The same host, with a folder in the way of the file of prepared messages."""
+    Path(host.places.ready).mkdir(parents=True)
+    return host
+
+
+def site(host: XenHost) -> Site:
+    """Its protections."""
+    return Site(host.bed, host.folder / "run")
+
+
+def looks(host: XenHost) -> dict[str, object]:
+    """All that its kernel has."""
+    return site(host).looks()
+
+
+def clean(host: XenHost) -> set[str]:
+    """What the script has left of its own files."""
+    return site(host).files() | {path.name for path in (host.folder / "locks").glob("*")}
+
+
+def set_up(host: XenHost, vif: str = VIF, domid: int = DOMAIN, devid: int = 0) -> None:
+    """A setup that has to go well."""
+    done = host.run("setup", vif, domid, devid)
+    assert (done.status, done.stderr) == (0, "")
