@@ -26,9 +26,12 @@ Float64s = npt.NDArray[np.float64]
 GAIN = 1 / 16
 """RFC 3550's noise reduction; the estimator forgets half of a disturbance in 10.7 packets."""
 
-# Packets that one matrix product smooths at once: a row of the matrix stays in the cache, and the
-# Python loop over the carries sees only every 128th packet.
-_BLOCK = 128
+# Packets that a row of a matrix product smooths: the matrix stays in the cache, and the Python loop
+# over the carries sees only every 64th packet.
+_BLOCK = 64
+# Rows of one product. A large product would be spread over threads, which on a busy machine wait
+# for each other: 90 ns a packet were measured, and 2.4 ns this way.
+_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +105,22 @@ def smoothed(values: Float64s, gain: float = GAIN, before: float = 0.0) -> Float
     The recurrence needs its last result at every step, so plain Python takes 250 ns a packet. Here
     a block of packets is one row, and a triangular matrix of the filter's weights smooths all
     rows at once as if each began at zero; then every row gets what its predecessors left over.
-    Measured with 10 million packets: 0.10 s, where scipy.signal.lfilter takes 0.07 s and would be
+    Measured with 10 million packets: 0.06 s, where scipy.signal.lfilter takes 0.07 s and would be
     a dependency of 100 MB. The results differ by less than 1e-14 of the largest value.
     """
     if len(values) == 0:
         return np.zeros(0)
-    keep = 1 - gain
-    padded = np.concatenate([values, np.zeros(-len(values) % _BLOCK)])
-    rows: Float64s = padded.reshape(-1, _BLOCK) @ _weights(gain)
+    padded = np.concatenate([values, np.zeros(-len(values) % (_BLOCK * _ROWS))])
+    rows = (padded.reshape(-1, _ROWS, _BLOCK) @ _weights(gain)).reshape(-1, _BLOCK)
 
+    left = (1 - gain) ** _BLOCK
     carry, carries = before, [before]
     for last in rows[:-1, -1].tolist():
-        carry = carry * keep**_BLOCK + last
+        carry = carry * left + last
         carries.append(carry)
     rows += np.array(carries)[:, None] * _decay(gain)
-    return rows.reshape(-1)[: len(values)]
+    estimates: Float64s = rows.reshape(-1)[: len(values)]
+    return estimates
 
 
 @cache

@@ -32,6 +32,7 @@ class Subject:
 
 SUBJECTS = {
     "captures": Subject("judging and replaying captures, against tshark"),
+    "emulator": Subject("simulating calls, against SimPy; a replay, against a mere read"),
     "plug": Subject("operations on a plug, against bare netlink and tc", lab="UML"),
     "apply": Subject("apply for many vifs, against ip and tc", lab="UML"),
     "forwarding": Subject("frames through a vif, with filters and without", lab="namespaces"),

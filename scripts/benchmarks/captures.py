@@ -24,7 +24,7 @@ def ratios() -> Iterator[list[Ratio]]:
     """The recorded call, repeated to 150,000 frames; all three are whole commands."""
     with TemporaryDirectory() as folder:
         capture = Path(folder, "large.pcap")
-        write(capture, _repeated(read(CALL).frames, FRAMES))
+        write(capture, repeated(read(CALL).frames, FRAMES))
         than = "tshark -z rtp,streams"
         heuristic = ("--enable-heuristic", "rtp_udp")
         theirs = _command("tshark", "-r", capture, "-q", *heuristic, "-z", "rtp,streams")
@@ -36,7 +36,7 @@ def ratios() -> Iterator[list[Ratio]]:
         ]
 
 
-def _repeated(frames: Frames, count: int) -> Frames:
+def repeated(frames: Frames, count: int) -> Frames:
     """``frames`` again and again, one pass after the other in time, ``count`` in all."""
     index = np.arange(count) % len(frames)
     passes = np.arange(count) // len(frames)

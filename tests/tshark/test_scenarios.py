@@ -16,7 +16,8 @@ pytestmark = pytest.mark.tshark
 
 # ... SSRC, payload (words), packets, lost (percent), three deltas, three jitters, problems
 LINE = re.compile(
-    r" 0x([0-9A-F]{8}) .*? ([0-9]+) +(-?[0-9]+) \([-0-9.]+%\)(?: +[-0-9.]+){4} +([0-9.]+) +([0-9.]+)"
+    r" 0x([0-9A-F]{8}) .*? ([0-9]+) +(-?[0-9]+) \([-0-9.]+%\)(?: +[-0-9.]+){4}"
+    r" +([0-9.]+) +([0-9.]+)"
 )
 
 SIP_OVER_EVERYTHING = """
