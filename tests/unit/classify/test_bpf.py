@@ -107,12 +107,11 @@ def test_any_policy_is_exact_on_all_kinds_of_frame() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("first", Verdict)
 def test_each_condition_is_exact_at_its_edges(first: Verdict) -> None:
-    """What is in doubt meets a rule behind that decides the other way."""
+    """What is in doubt meets a default that decides the other way."""
     headers = [(frame, dissect(frame)) for frame in edges.frames()]
     for match in edges.matches():
-        policy = Policy("edge", (Rule("edge", first, match), TCP_RULE), BYPASS)
-        if first is BYPASS:
-            policy = Policy("edge", (Rule("edge", first, match),), HOLD)
+        default = BYPASS if first is HOLD else HOLD
+        policy = Policy("edge", (Rule("edge", first, match),), default)
         ordered = programs(compile_bpf(policy))
         for frame, seen in headers:
             found = verdict(ordered, frame)
