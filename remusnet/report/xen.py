@@ -56,7 +56,7 @@ def _vif(each: RemusVif) -> Iterator[str]:
         if terms is not None:
             limit = format_size(terms.limit)
             yield f"  policy     {terms.policy}, classifier {terms.classifier}, limit {limit}\n"
-        yield f"  backlog    {format_size(status.backlog)} in {status.waiting} packets\n"
+        yield f"  backlog    {format_size(status.backlog)} in {_packets(status.waiting)}\n"
         yield f"  dropped    {status.overflowed} by a full plug, "
         yield f"{status.refused} by a device down\n"
         yield from (f"  warning    {warning}\n" for warning in status.warnings)
@@ -69,8 +69,12 @@ def _recovered(each: Recovered, *, dry_run: bool) -> str:
     if each.kept:
         return f"{name}: left as it is: {each.kept}\n"
     verb = "would be " if dry_run else ""
-    held = f"{each.held} held packets {verb}{'dropped' if each.dropped else 'released'}"
+    held = f"{_packets(each.held, 'held ')} {verb}{'dropped' if each.dropped else 'released'}"
     return f"{name}: {verb}removed; {held}\n"
+
+
+def _packets(count: int, which: str = "") -> str:
+    return f"{count} {which}packet{'' if count == 1 else 's'}"
 
 
 def _document(value: object) -> str:

@@ -94,7 +94,7 @@ def test_recover_of_a_fenced_guest_drops_what_is_held(killed: XenHost) -> None:
     with killed.bed.at_client() as client:
         done = killed.remusnet("xen", "recover", "--drop")
         assert done.stdout == (
-            f"{NAME}: {VIF} (buffer device {BUFFER}): removed; 1 held packets dropped\n"
+            f"{NAME}: {VIF} (buffer device {BUFFER}): removed; 1 held packet dropped\n"
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert client.stamps() == []

@@ -157,7 +157,7 @@ def test_status_names_domain_vif_policy_and_backlog() -> None:
     found = [RemusVif(1, "guest", 0, "ifb-1.0", True, "", STATUS)]
     text = under_remus_text(found)
     assert text.startswith("guest (domain 1): vif1.0\n")
-    for each in ("ifb-1.0", "tcp-only", "50.0 MB", "1500 B in 1 packets", "a warning"):
+    for each in ("ifb-1.0", "tcp-only", "50.0 MB", "1500 B in 1 packet", "a warning"):
         assert each in text
     (vif,) = json.loads(under_remus_json(found))["vifs"]
     assert (vif["domain"], vif["domid"], vif["left_over"]) == ("guest", 1, None)
