@@ -96,7 +96,7 @@ def _recover(
         except RemusnetError as error:
             kept = str(error)
         else:
-            store.remove(path)
+            store.remove(path, tidy=True)
             forget_owner(places, vif.buffer)
     return Recovered(vif.buffer, vifs, who, held, drop, kept)
 

@@ -42,9 +42,9 @@ class Xenstore:
         found = self._run("xenstore-list", path)
         return [] if found is None else found.split()
 
-    def remove(self, path: str) -> None:
-        """Removes ``path`` with all below it, and its parents where they are left empty."""
-        self._run("xenstore-rm", path, option="-t")
+    def remove(self, path: str, *, tidy: bool = False) -> None:
+        """Removes ``path`` with all below it; ``tidy``: its parents too, where they are empty."""
+        self._run("xenstore-rm", path, option="-t" if tidy else "")
 
     def _run(self, tool: str, *arguments: str, option: str = "") -> str | None:
         """What the tool prints; None where a path is not there."""

@@ -97,7 +97,7 @@ def _tear_down(call: Call, places: Places, store: Xenstore) -> None:
         from remusnet.host.netbuf.full import tear_down
 
         tear_down(call, places)
-    store.remove(call.path)
+    store.remove(call.path, tidy=True)
 
 
 def _is_anything_left(call: Call, places: Places) -> bool:

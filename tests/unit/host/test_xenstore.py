@@ -89,7 +89,7 @@ def test_what_is_written_can_be_read_listed_and_removed(store_folder: Path) -> N
     assert sorted(store.children("/a/b")) == ["one", "two"]
     store.remove("/a/b")
     assert store.children("/a") == ["c"]
-    store.remove("/a/c")
+    store.remove("/a/c", tidy=True)
     assert list((store_folder / "store").iterdir()) == [], "empty parents go too"
 
 
