@@ -94,7 +94,7 @@ def _gather(run: Run, policy: Policy, holds: Sequence[bool]) -> Gathered:
     """
     scenario, timeline = run.scenario, run.timeline
     host = scenario.host
-    share = rtp_share(run.sources, holds, timeline)
+    share = rtp_share(run.sources, holds, timeline, host.jitter_ns + scenario.network.jitter_ns)
     fits = share.bytes <= host.limit and (
         host.ring_slots is None or share.frames <= host.ring_slots
     )

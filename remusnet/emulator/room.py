@@ -11,7 +11,9 @@ from remusnet.emulator.sources import Source
 from remusnet.emulator.timeline import Timeline
 
 _SLACK = 2
-"""Packets: one at either end of a span. Jitter moves no more of them into it."""
+"""Packets: one at either end of a span."""
+_FAR = 10
+"""Standard deviations of jitter that bring no packet into a span from farther away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,12 @@ class Share:
     frames: int
 
 
-def rtp_share(sources: Sequence[Source], holds: Sequence[bool], timeline: Timeline) -> Share:
+def rtp_share(
+    sources: Sequence[Source], holds: Sequence[bool], timeline: Timeline, jitter_ns: int
+) -> Share:
     """What the streams that ``holds`` says need together, no less than they ever do.
+
+    ``jitter_ns``: standard deviation of the times of sending, at most.
 
     At a commit the plug has what was sent since the suspend before the one that commits.
     """
@@ -31,7 +37,7 @@ def rtp_share(sources: Sequence[Source], holds: Sequence[bool], timeline: Timeli
     if not timeline.protected or len(planned) == 0:
         return Share(0, 0)
     since_ns = np.concatenate([[0], planned.suspend_ns[:-1]])
-    span_ns = int((planned.commit_ns - since_ns).max())
+    span_ns = int((planned.commit_ns - since_ns).max()) + 2 * _FAR * jitter_ns
     size = count = 0
     for source, hold in zip(sources, holds, strict=True):
         if hold and source.from_guest:
