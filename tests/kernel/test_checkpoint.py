@@ -102,8 +102,9 @@ def test_held_frames_wait_for_their_commit_and_the_rest_passes(held: Bed, start:
     bypasses = [waited[number] for number in sent if number % 2 == 1]
     print(f"held {min(holds) / 1e6:.1f} to {max(holds) / 1e6:.1f} ms, {out}")
     assert min(holds) >= 40 * MS
-    # The kernel shares a busy machine: that much again.
-    assert max(holds) <= 2 * 180 * MS
+    # 110 ms where nothing disturbs. A busy machine makes single frames wait for long, not half of
+    # them, so the median is what has a bound.
+    assert statistics.median(holds) <= 2 * 110 * MS
     assert statistics.median(bypasses) < 40 * MS
     assert [number for number in order if number % 2 == 0] == list(range(0, 100, 2))
     assert (process.returncode, err) == (0, "")
