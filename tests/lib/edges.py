@@ -67,6 +67,7 @@ def frames() -> tuple[bytes, ...]:
             _addressed,
             _fragments,
             _ported,
+            _cut,
             _typed,
             _others,
         )
@@ -141,6 +142,12 @@ def _ported() -> Iterator[bytes]:
     for size in range(9):
         yield _v4(layers.ipv4(_RNG, UDP, _UDP[:size]))
         yield _v6(layers.ipv6(_RNG, UDP, _UDP[:size]))
+
+
+def _cut() -> Iterator[bytes]:
+    for frame in (_v4(layers.ipv4(_RNG, UDP, _UDP)), _v6(layers.ipv6(_RNG, UDP, _UDP))):
+        for size in range(14, 74):
+            yield frame[:size]
 
 
 def _typed() -> Iterator[bytes]:

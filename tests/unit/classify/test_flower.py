@@ -296,10 +296,43 @@ def test_too_many_combinations_are_refused_before_they_take_time() -> None:
         )
 
 
+def many_rules(count: int) -> Policy:
+    networks = (ip_network(f"10.{n >> 8}.{n & 255}.0/24") for n in range(count))
+    rules = [
+        (BYPASS if n % 2 else HOLD, Match(source=(network,), protocol=frozenset({UDP})))
+        for n, network in enumerate(networks)
+    ]
+    return policy(*rules, default=BYPASS)
+
+
+def test_the_last_preference_is_the_last_filters_alone() -> None:
+    """Each rule has one of its own; five more are ARP's, the guards' and the default's."""
+    filters = compile_flower(many_rules(985)).filters
+    assert sorted({each.pref for each in filters})[-2:] == [LAST_PREF - 1, LAST_PREF]
+    assert [each.pref for each in filters].count(LAST_PREF) == 1
+
+
 def test_too_many_rules_are_refused() -> None:
-    """Each has a preference of its own, and one above all others holds the rest."""
-    networks = (ip_network(f"10.{n >> 8}.{n & 255}.0/24") for n in range(1000))
-    many = [(HOLD if n % 2 else BYPASS, Match(source=(x,))) for n, x in enumerate(networks)]
-    many = [(v, Match(source=m.source, protocol=frozenset({UDP}))) for v, m in many]
-    with pytest.raises(InvalidInput, match=r"at 1\d\d\d preferences"):
-        compile_flower(policy(*many, default=BYPASS))
+    with pytest.raises(InvalidInput, match="at 1000 preferences"):
+        compile_flower(many_rules(986))
+
+
+def test_ports_that_contradict_each_other_become_no_filter() -> None:
+    both = Match(
+        protocol=frozenset({UDP}),
+        source_port=(PortRange(9, 9),),
+        port=(PortRange(10, 10), PortRange(9, 9)),
+    )
+    nine, ten = (9, 0xFFFF), (10, 0xFFFF)
+    assert set(matches((BYPASS, both))) == {
+        FlowerMatch(ip_proto=UDP, source_port=nine),
+        FlowerMatch(ip_proto=UDP, source_port=nine, destination_port=nine),
+        FlowerMatch(ip_proto=UDP, source_port=nine, destination_port=ten),
+    }
+
+
+@pytest.mark.parametrize("ethertype", [0x0003, 0x0004, 0x8100, 0x88A8, 0x9100])
+def test_what_is_no_innermost_ethertype_becomes_no_filter(ethertype: int) -> None:
+    """To tc, 3 is every protocol, 4 is LLC, and a tag is every frame that has it."""
+    found = compile_flower(policy((BYPASS, Match(ethertype=frozenset({ethertype}))))).filters
+    assert [each.pref for each in found] == [LAST_PREF]
