@@ -1,0 +1,101 @@
+"""The quick end of a protection: the order of its messages, and when it leaves it to remove."""
+
+from __future__ import annotations
+
+from struct import pack
+
+import pytest
+
+from remusnet.kernel import quick_end
+from remusnet.kernel.messages import encode
+from remusnet.kernel.quick import GaveUp
+from remusnet.plan.operations import DeleteBuffer, DeleteIngress, DeletePlug, Operation, ReleasePlug
+
+BUFFER, VIF = "ifb-1.0", "vif1.0"
+NUMBERS = {BUFFER: 7, VIF: 3}
+MADE = [(BUFFER, 7, 0), (VIF, 3, 42)]
+ALIAS = "remusnet:vif1.0"
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    return pack("=HH", 4 + len(payload), kind) + payload + b"\0" * (-len(payload) % 4)
+
+
+class Kernel:
+    """A plug that empties when it is opened, on a buffer device that is ours."""
+
+    def __init__(self) -> None:
+        self.told: list[bytes] = []
+        self.held = 3
+        self.kind = b"plug\0"
+        self.alias = ALIAS.encode()
+
+    def do(self, message: bytes, _harmless: tuple[int, ...] = ()) -> None:
+        self.told.append(message)
+        if message == encode(ReleasePlug(BUFFER), NUMBERS.__getitem__):
+            self.held = 0
+
+    def dump(self, kind: int, _body: bytes) -> list[bytes]:
+        assert kind == 38
+        head = pack("=BxxxiIII", 0, 7, 0x80010000, 0xFFFFFFFF, 0)
+        queue = attribute(7, attribute(3, pack("=5I", self.held, 0, 0, 0, 0)))
+        return [head + attribute(1, self.kind) + queue]
+
+    def get(self, kind: int, _body: bytes) -> bytes:
+        assert kind == 18
+        counters = attribute(23, pack("=7Q", 9, 9, 0, 0, 0, 0, 0))
+        return bytes(16) + attribute(20, self.alias) + counters
+
+    def close(self) -> None:
+        return
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    made = Kernel()
+    monkeypatch.setattr(quick_end, "Kernel", lambda: made)
+    monkeypatch.setattr(quick_end, "fingerprint", lambda _kernel, _vif: 42)
+    monkeypatch.setattr("remusnet.kernel.quick_end._socket.if_nametoindex", NUMBERS.__getitem__)
+    return made
+
+
+def test_what_is_held_leaves_before_frames_can_pass_it_by(kernel: Kernel) -> None:
+    quick_end.end(ALIAS, MADE)
+    operations: list[Operation] = [
+        ReleasePlug(BUFFER),
+        DeleteIngress(VIF),
+        ReleasePlug(BUFFER),
+        DeletePlug(BUFFER),
+        DeleteBuffer(BUFFER),
+    ]
+    assert kernel.told == [encode(each, NUMBERS.__getitem__) for each in operations]
+
+
+@pytest.mark.parametrize(
+    ("what", "value"), [("kind", b"pfifo\0"), ("alias", b"mine"), ("alias", b"")]
+)
+def test_what_is_not_as_it_was_made_is_not_touched(kernel: Kernel, what: str, value: bytes) -> None:
+    setattr(kernel, what, value)
+    with pytest.raises(GaveUp):
+        quick_end.end(ALIAS, MADE)
+    assert kernel.told == []
+
+
+@pytest.mark.parametrize(
+    "made", [[(BUFFER, 8, 0), MADE[1]], [MADE[0], (VIF, 4, 42)], [MADE[0], (VIF, 3, 43)]]
+)
+def test_other_devices_of_the_same_names_and_other_filters_are_not_touched(
+    kernel: Kernel, made: list[tuple[str, int, int]]
+) -> None:
+    with pytest.raises(GaveUp):
+        quick_end.end(ALIAS, made)
+    assert kernel.told == []
+
+
+def test_a_plug_that_does_not_empty_is_left_to_remove(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "do", kernel.told.append)
+    with pytest.raises(GaveUp):
+        quick_end.end(ALIAS, MADE)
+    assert kernel.told == [encode(ReleasePlug(BUFFER), NUMBERS.__getitem__)]
