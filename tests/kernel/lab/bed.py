@@ -16,8 +16,11 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from remusnet.kernel.messages import IFLA_IFNAME, IFLA_LINKINFO, RTM_GETLINK, link
+from remusnet.kernel.netlink import NLM_F_DUMP, Netlink, attributes, message
 from tests.kernel.lab.namespace import Namespace, ip_batch, namespaces
 from tests.kernel.lab.packets import Capture, Sender
 from tests.kernel.lab.wait import wait_until
@@ -31,6 +34,12 @@ CLIENT_END = "eth0"
 # The addresses of both ends, where a test asks for them: (guest, client).
 IPV4 = ("10.9.0.2", "10.9.0.3")
 IPV6 = ("fd09::2", "fd09::3")
+
+
+# linux/if_link.h, linux/if.h, linux/if_bridge.h
+_IFLA_OPERSTATE, _IF_OPER_UP = 16, 6
+_IFLA_INFO_SLAVE_DATA, _IFLA_BRPORT_STATE, _BR_STATE_FORWARDING = 5, 1, 3
+_FIXED = len(link())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,24 @@ def _bypass_netfilter(namespace: Namespace) -> None:
             switch.write_text("0", encoding="ascii")
 
 
+def _running(namespace: Namespace, *devices: str) -> bool:
+    """Whether ``devices`` take frames: up, and forwarding where they are ports of a bridge.
+
+    The kernel sees to that in its own time once both ends of a veth pair are up; until then it
+    drops what is sent.
+    """
+    with namespace.entered(), Netlink() as netlink:
+        found = netlink.dump(message(RTM_GETLINK, NLM_F_DUMP, link()))
+    ready = set()
+    for _, body in found:
+        about = attributes(body[_FIXED:])
+        port = attributes(attributes(about.get(IFLA_LINKINFO, b"")).get(_IFLA_INFO_SLAVE_DATA, b""))
+        forwarding = port.get(_IFLA_BRPORT_STATE, bytes([_BR_STATE_FORWARDING]))
+        if about[_IFLA_OPERSTATE][0] == _IF_OPER_UP and forwarding[0] == _BR_STATE_FORWARDING:
+            ready.add(about[IFLA_IFNAME].rstrip(b"\0").decode())
+    return ready.issuperset(devices)
+
+
 @contextmanager
 def open_bed(*, addresses: bool = False) -> Iterator[Bed]:
     """A new bed; with ``addresses`` both ends can talk IP (and send neighbour discovery).
@@ -125,4 +152,12 @@ def open_bed(*, addresses: bool = False) -> Iterator[Bed]:
                 lines += f"address add {IPV4[index]}/24 dev {end}\n"
                 lines += f"address add {IPV6[index]}/64 dev {end} nodad\n"
             ip_batch(lines, namespace.name)
+        for namespace, devices in (
+            (dom0, (VIF, UPLINK, BRIDGE)),
+            (guest, (GUEST_END,)),
+            (client, (CLIENT_END,)),
+        ):
+            wait_until(
+                partial(_running, namespace, *devices), f"{devices} running in {namespace.name}"
+            )
         yield Bed(dom0, guest, client)
