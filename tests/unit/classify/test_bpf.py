@@ -297,7 +297,7 @@ COSTS = [
     ("tcp-only", "plain", "ipv4", "tcp", 20),
     ("tcp-only", "tag", "ipv4", "udp", 20),
     ("tcp-only", "plain", "ipv6", "udp", 20),
-    ("real-time", "plain", "ipv4", "rtp", 105),
+    ("real-time", "plain", "ipv4", "rtp", 109),
     ("real-time", "plain", "ipv4", "tcp", 40),
     ("stock-remus", "plain", "ipv4", "tcp", 5),
 ]
