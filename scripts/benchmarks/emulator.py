@@ -134,14 +134,18 @@ class SimpyModel:
                     self.environment.process(self._stream(listener, step, from_guest))
         self.environment.run(until=self.scenario.duration_ns)
 
+    def _now(self) -> int:
+        """SimPy would take fractions too; here every time is whole nanoseconds."""
+        return int(self.environment.now)
+
     def _checkpoints(self) -> Generator[Any, Any, None]:
         while True:
             yield self.environment.timeout(self.interval)
-            self.resumed_ns = self.environment.now + self.pause
+            self.resumed_ns = self._now() + self.pause
             self.closing, self.held = self.held, []
             yield self.environment.timeout(self.pause + self.delay)
             for listener, number in self.closing:
-                listener.hear(self.environment.now, number)
+                listener.hear(self._now(), number)
 
     def _stream(
         self, listener: _Listener, step: int, from_guest: bool
@@ -149,7 +153,7 @@ class SimpyModel:
         number = 0
         while True:
             yield self.environment.timeout(step)
-            now = self.environment.now
+            now = self._now()
             if from_guest and now < self.resumed_ns:
                 now = self.resumed_ns
             if from_guest and self.hold:
