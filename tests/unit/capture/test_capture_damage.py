@@ -145,6 +145,7 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
     return bytes(out)
 
 
+@pytest.mark.slow
 def test_2000_damaged_captures_give_frames_or_one_line(tmp_path: Path) -> None:
     """Whatever is read must also be there: every frame lies within the data, no time overflows."""
     chance = random.Random(20240229)

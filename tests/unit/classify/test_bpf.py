@@ -78,6 +78,7 @@ def test_presets_are_exact_on_all_kinds_of_frame(policy: Policy) -> None:
 
 
 @given(st.lists(frames(), min_size=1, max_size=20), policies())
+@pytest.mark.slow
 def test_any_policy_is_exact(found: list[bytes], policy: Policy) -> None:
     ordered = programs(compile_bpf(policy))
     for frame in found:
@@ -126,6 +127,7 @@ def test_every_first_byte_of_a_packet_is_judged_like_the_reference(policy: Polic
 
 
 @pytest.mark.parametrize("payload", PayloadClass)
+@pytest.mark.slow
 def test_payloads_are_told_apart_like_the_reference_does(payload: PayloadClass) -> None:
     policy = Policy("p", (Rule("payload", BYPASS, Match(payload=frozenset({payload}))),), HOLD)
     ordered = programs(compile_bpf(policy))
@@ -271,6 +273,7 @@ def tagged(tags: tuple[int, ...]) -> Iterator[bytes]:
             yield bytes(12) + b"".join(words[:outside]) + behind
 
 
+@pytest.mark.slow
 def test_corners_are_exact() -> None:
     for policy in PRESETS.values():
         ordered = programs(compile_bpf(policy))

@@ -84,6 +84,7 @@ def assert_equal(raw: list[bytes], lengths: list[int] | None = None) -> None:
         assert found.mac_source[index] == mac(frame, 6)
 
 
+@pytest.mark.slow
 def test_twenty_thousand_frames_of_every_kind_have_equal_columns_and_headers() -> None:
     assert_equal([sample.frame for sample in generate(20_000, SEED)])
 

@@ -91,6 +91,7 @@ def test_a_preset_leaks_nothing_and_names_what_it_holds_beyond(preset: Policy, o
 
 @given(policies(), st.integers(0, 2**32))
 @settings(max_examples=200)
+@pytest.mark.slow
 def test_no_policy_leaks_and_each_names_what_it_holds_beyond(drawn: Policy, seed: int) -> None:
     try:
         classification = compile_flower(drawn)

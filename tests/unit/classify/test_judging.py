@@ -36,6 +36,7 @@ def assert_equal(chosen: list[Policy], many: Frames) -> None:
             assert judgement.hold[index] == (decision.verdict is Verdict.HOLD)
 
 
+@pytest.mark.slow
 def test_every_kind_of_frame_gets_the_same_decisions_alone_and_among_others() -> None:
     raw = [sample.frame for sample in generate(8_000, 5)]
     assert_equal(list(PRESETS.values()), Frames.of(raw))
@@ -48,6 +49,7 @@ def test_frames_cut_by_a_snap_length_get_the_same_decisions() -> None:
 
 
 @given(st.lists(frames(), max_size=6), st.lists(policies(), max_size=3))
+@pytest.mark.slow
 def test_any_policy_decides_the_same_of_any_frames(raw: list[bytes], chosen: list[Policy]) -> None:
     assert_equal(chosen, Frames.of(raw))
 

@@ -80,6 +80,7 @@ def test_a_preset_leaks_nothing_and_names_what_it_holds_beyond(preset: Policy) -
 
 @given(policies(), st.integers(0, 2**32))
 @settings(max_examples=150)
+@pytest.mark.slow
 def test_no_policy_leaks_and_each_names_what_it_holds_beyond(drawn: Policy, seed: int) -> None:
     try:
         classification = compile_u32(drawn)
@@ -98,6 +99,7 @@ def test_no_policy_leaks_and_each_names_what_it_holds_beyond(drawn: Policy, seed
 
 @given(st.sampled_from([TCP_ONLY, REAL_TIME]), frames())
 @settings(max_examples=300)
+@pytest.mark.slow
 def test_no_frame_at_all_leaks(preset: Policy, frame: bytes) -> None:
     """Hypothesis looks for the frame here, where the tests above have theirs ready."""
     if Machine(compile_u32(preset).filters).verdict(frame) is BYPASS:
@@ -231,6 +233,7 @@ def test_a_length_of_one_byte_less_than_media_has_is_held(kind: PayloadClass, ve
 
 
 @pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.slow
 def test_classes_pass_alone_and_together_by_their_first_two_bytes(version: int) -> None:
     """All 31 sets of classes on each value around which RFC 7983 and RFC 5761 draw a line."""
     limits = (0, 3, 4, 19, 20, 63, 64, 79, 80, 127, 128, 191, 192, 223, 224, 255)

@@ -130,6 +130,7 @@ def test_bad_input_is_one_line_and_exit_code_2(run: Run, arguments: list[str], s
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_2000_damaged_captures_end_in_a_report_or_in_one_line(run: Run, tmp_path: Path) -> None:
     """Bits flipped, bytes cut out or put in, at any place; the seed is fixed."""
     draw = random.Random(20140)

@@ -30,6 +30,7 @@ def test_all_figures_are_drawn_and_hold(capsys: pytest.CaptureFixture[str], tmp_
     assert {path.name for path in (tmp_path / "out").iterdir()} == expected | {"index.html"}
 
 
+@pytest.mark.slow
 def test_a_figure_that_misses_its_form_ends_in_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -211,6 +211,7 @@ def test_help_names_every_default(simulate: Simulate) -> None:
         assert default in words
 
 
+@pytest.mark.slow
 def test_damaged_captures_end_in_a_report_or_in_one_line(
     simulate: Simulate, recording: Path, tmp_path: Path
 ) -> None:

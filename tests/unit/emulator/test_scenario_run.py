@@ -67,6 +67,7 @@ def as_bytes(simulation: Simulation) -> tuple[str, list[bytes]]:
     return json.dumps(simulation.comparison.to_json(), allow_nan=False), released
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others() -> None:
     found = scenario(ALL + '[failure]\nat = "6s"\n')
     first, second = as_bytes(ran(found)), as_bytes(ran(found))
@@ -75,6 +76,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others() -> None:
     assert as_bytes(ran(other)) != first
 
 
+@pytest.mark.slow
 def test_nothing_that_is_held_ever_leaves_early() -> None:
     for text in (ALL, ALL + '[failure]\nat = "6s"\n', ALL + "[vif]\nring = 16\n"):
         for found in ran(scenario(text)).comparison.outcomes:

@@ -202,6 +202,7 @@ def test_a_capture_out_of_time_order_is_measured_in_time_order() -> None:
     assert straight.to_json() == sorted_.to_json()
 
 
+@pytest.mark.slow
 def test_a_capture_of_150_000_packets_takes_a_moment() -> None:
     frames = make.capture(
         timed

@@ -6,6 +6,7 @@ from datetime import date
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,6 +114,7 @@ some_keys = st.dictionaries(keys, any_value, max_size=5)
     st.dictionaries(st.sampled_from(["name", "description", "default", "extends", "y"]), any_value),
     any_value | st.lists(some_keys, max_size=3),
 )
+@pytest.mark.slow
 def test_any_toml_values_load_or_are_mistakes(head: dict[str, Any], rules: object) -> None:
     text = "".join(f"{key} = {toml_text(value)}\n" for key, value in head.items())
     found = outcome(f"{text}rule = {toml_text(rules)}\n")

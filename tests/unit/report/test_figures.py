@@ -76,6 +76,7 @@ def test_every_policy_is_named_in_every_figure() -> None:
         assert "hold-all" in found
 
 
+@pytest.mark.slow
 def test_the_same_result_has_the_same_bytes() -> None:
     comparison = replayed_call()
     assert svgs(comparison) == drawn()
@@ -100,6 +101,7 @@ def test_figures_carry_no_date_and_no_version() -> None:
         assert b"tEXt" not in to_png(figure)
 
 
+@pytest.mark.slow
 def test_the_users_own_style_changes_nothing() -> None:
     import matplotlib
 
