@@ -69,27 +69,73 @@ def held_trough(period_ms: float, ptime_ms: float = 20.0) -> float:
 def bypass_mean(period_ms: float, pause_ms: float, ptime_ms: float = 20.0) -> float:
     """Mean jitter in ms where RTP bypasses, and the guest pauses once a period; baseline excluded.
 
-    For a pause of P up to p: ``P**2 / I``; above: ``(2P - p) p / I``. A packet that was due in the
-    pause, at a phase uniform in it, leaves at the resume. With P <= p at most one is hit (chance
-    P/p, late by P/2 on average), and it moves two intervals, its own and the next one:
-    2 (P/p)(P/2) a period of I/p packets. With P > p the first of several comes late by P - p/2 on
-    average, and those behind it come early by as much in sum.
+    For a pause of P up to p: ``P**2 / I``; above: ``(2P - p) p / I``. Less ``(P - (I - p))**2 / I``
+    where less than p is left between two pauses (P > I - p; with p = 20 and I = 40 from 20 ms).
 
-    The phase has to drift. Locked clocks (300 = 15 x 20) give no hit at all, or the same hit in
-    each period. The pause must be shorter than the period less one ptime, or the pauses' effects
-    run into each other.
+    A packet is due at a phase t into its period, and late by g(t) = max(0, P - t). The next one is
+    due at t + p, so the mean of |D| is that of ``|g(t + p) - g(t)|``. Lateness grows only across
+    the period's end, by (P - s) - max(0, P - (I - p) - s) for a next one at s < p; what it grows by
+    there it loses elsewhere, so the mean is twice that integral over s, by I. The second term is
+    the predecessor's own lateness: it was late too if it was due in the pause. At P = I nothing
+    leaves but at the resume, and this is `held_mean`.
+
+    The phase has to drift, or the period be no multiple of ptime. For locked clocks (300 = 15 x 20)
+    there is `locked_bypass_mean`. Raises ValueError for a pause that is no shorter than the period:
+    no guest runs then, and no schedule allows it.
+
+    >>> bypass_mean(40, 20), bypass_mean(40, 30)
+    (10.0, 17.5)
     """
-    _check(period_ms, ptime_ms)
-    if not 0 <= pause_ms <= period_ms - ptime_ms:
-        raise ValueError(f"a pause of {pause_ms} ms doesn't fit into {period_ms} ms")
-    if pause_ms <= ptime_ms:
-        return pause_ms**2 / period_ms
-    return (2 * pause_ms - ptime_ms) * ptime_ms / period_ms
+    _check_pause(period_ms, pause_ms, ptime_ms)
+    # Of all phases in [0, p): the mean lateness of the first packet, and that of the last.
+    first = _mean_excess(pause_ms, ptime_ms)
+    last = _mean_excess(pause_ms - (period_ms - ptime_ms), ptime_ms)
+    return 2 * ptime_ms * (first - last) / period_ms
+
+
+def locked_bypass_mean(
+    period_ms: float, pause_ms: float, phase_ms: float, ptime_ms: float = 20.0
+) -> float:
+    """As `bypass_mean`, of packets due ``phase_ms`` after each suspend and every ptime from there:
+
+    ``2 [max(0, P - phase) - max(0, P - phase - (I - p))] p / I``, with 0 <= phase < p.
+
+    The first one of a period is the latest, by P - phase; the last one, I - p behind it, is late
+    where it is in the pause as well (only if P > I - p). From the last to the next first lateness
+    grows by the difference, and from there to the last it falls by as much. With I = 40 and phase 0
+    that is P for a pause up to 20 ms, and 20 ms, as if all were held, for any longer one: both
+    packets of a period leave at the resume. The mean over all phases is `bypass_mean`.
+
+    Raises ValueError where the period is no multiple of ptime: then nothing is locked.
+
+    >>> locked_bypass_mean(40, 30, 0), locked_bypass_mean(40, 30, 15)
+    (20.0, 15.0)
+    """
+    _check_pause(period_ms, pause_ms, ptime_ms)
+    _whole_burst(period_ms, ptime_ms)
+    if not 0 <= phase_ms < ptime_ms:
+        raise ValueError(f"a phase of {phase_ms} ms isn't within {ptime_ms} ms")
+    first = max(0.0, pause_ms - phase_ms)
+    last = max(0.0, first - (period_ms - ptime_ms))
+    return 2 * (first - last) * ptime_ms / period_ms
+
+
+def _mean_excess(late_ms: float, ptime_ms: float) -> float:
+    """The mean of max(0, late - phase) over all phases below ptime."""
+    if late_ms <= ptime_ms:
+        return max(0.0, late_ms) ** 2 / (2 * ptime_ms)
+    return late_ms - ptime_ms / 2
 
 
 def _check(period_ms: float, ptime_ms: float) -> None:
     if not 0 < ptime_ms <= period_ms:
         raise ValueError(f"a period of {period_ms} ms holds no packets {ptime_ms} ms apart")
+
+
+def _check_pause(period_ms: float, pause_ms: float, ptime_ms: float) -> None:
+    _check(period_ms, ptime_ms)
+    if not 0 <= pause_ms < period_ms:
+        raise ValueError(f"a pause of {pause_ms} ms doesn't fit into {period_ms} ms")
 
 
 def _whole_burst(period_ms: float, ptime_ms: float) -> int:

@@ -9,8 +9,15 @@ import pytest
 from remusnet.emulator.held_to import noise_mean, outage_peak
 from remusnet.emulator.library import names, shipped
 from remusnet.emulator.scenario import Scenario
+from remusnet.emulator.scenario_file import ScenarioFileError
 from remusnet.emulator.scenario_run import run_scenario
-from remusnet.metrics.closed_forms import bypass_mean, held_mean, held_peak
+from remusnet.metrics.closed_forms import (
+    bypass_mean,
+    held_mean,
+    held_peak,
+    held_trough,
+    locked_bypass_mean,
+)
 from remusnet.metrics.outcome import Outcome
 from remusnet.policy import PRESETS
 from tests.unit.emulator.scenes import outcome, scenario, scene
@@ -40,8 +47,16 @@ def ran(found: Scenario, policy: str) -> Outcome:
     return outcome(found, policy)
 
 
+# What docs/explanation/emulator.md promises, and what it takes. Locked: nothing but the estimator's
+# climb from zero, some 20 of 20,000 packets, 0.13 % at most. Drifting: the drift's own jitter, half
+# a percent of the smallest mean. The peak of a drifting stream that is held: now and then a burst
+# of a packet more or less, 1.8 %.
+PROMISED = 0.02
+
+
 def fitting(periods: tuple[int, ...], pauses: tuple[int, ...]) -> list[tuple[int, int]]:
-    return [(i, p) for i in periods for p in pauses if p <= i - PTIME]
+    """All that a schedule can do: the guest must run at some time of each period."""
+    return [(i, p) for i in periods for p in pauses if p < i]
 
 
 @pytest.mark.parametrize(("period", "pause"), fitting(PERIODS, PAUSES))
@@ -50,38 +65,62 @@ def test_a_drifting_stream_that_bypasses_has_the_mean_of_the_closed_form(
 ) -> None:
     duration, calls = DRIFTING
     (stream,) = ran(checkpointed(period, pause, calls, duration), "tcp-only").streams
-    assert stream.rtp.jitter_ms.mean == pytest.approx(bypass_mean(period, pause), rel=0.02)
-
-
-def locked_mean(period: int, pause: int, phase: int) -> float:
-    """Of packets that are due ``phase`` ms after each suspend, and every 20 ms from there.
-
-    The first one comes P - phase late; those behind it, and the one after the pause, come early by
-    as much in sum. Averaged over all phases this is `bypass_mean`.
-    """
-    return 2 * max(0, pause - phase) * PTIME / period
+    expected = bypass_mean(period, pause)
+    assert stream.rtp.jitter_ms.mean == pytest.approx(expected, rel=PROMISED)
 
 
 @pytest.mark.parametrize("phase", [0, 5, 15])
-@pytest.mark.parametrize(("period", "pause"), fitting((200, 300, 400), (5, 20, 50, 100)))
+@pytest.mark.parametrize(("period", "pause"), fitting(PERIODS, PAUSES))
 def test_locked_clocks_hit_every_epoch_alike_or_none(period: int, pause: int, phase: int) -> None:
     calls = f'phase = "{(period - pause + phase) % PTIME}ms"'
     (stream,) = ran(checkpointed(period, pause, calls, "400s"), "tcp-only").streams
-    # The estimator begins at zero, which a stream of 400 s hardly shows.
-    expected = locked_mean(period, pause, phase)
-    assert stream.rtp.jitter_ms.mean == pytest.approx(expected, rel=0.02, abs=1e-9)
+    expected = locked_bypass_mean(period, pause, phase)
+    assert stream.rtp.jitter_ms.mean == pytest.approx(expected, rel=PROMISED, abs=1e-9)
 
 
-@pytest.mark.parametrize("calls", ["phase = '7ms'", DRIFTING[1]])
-@pytest.mark.parametrize("pause", [0, 15])
-@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("calls", ["phase = '7ms'", DRIFTING[1]], ids=["locked", "drifting"])
+@pytest.mark.parametrize(("period", "pause"), fitting(PERIODS, (0, *PAUSES)))
 def test_a_held_stream_has_the_closed_forms_mean_whatever_the_pause(
     period: int, pause: int, calls: str
 ) -> None:
     (stream,) = ran(checkpointed(period, pause, calls, "1000s"), "hold-all").streams
-    assert stream.rtp.jitter_ms.mean == pytest.approx(held_mean(period), rel=0.02)
-    assert stream.rtp.jitter_ms.max == pytest.approx(held_peak(period), rel=0.02)
+    assert stream.rtp.jitter_ms.mean == pytest.approx(held_mean(period), rel=PROMISED)
+    assert stream.rtp.jitter_ms.max == pytest.approx(held_peak(period), rel=PROMISED)
     assert stream.rtp.bursts.median == period / PTIME
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_a_held_stream_falls_to_the_closed_forms_trough(period: int) -> None:
+    (stream,) = ran(checkpointed(period, 15, "phase = '7ms'", "40s"), "hold-all").streams
+    assert stream.series is not None
+    settled = stream.series.jitter_ms[len(stream.series.jitter_ms) // 2 :]
+    assert settled.min() == pytest.approx(held_trough(period), rel=PROMISED)
+
+
+@pytest.mark.parametrize("pause", [pause for pause in (40, *PAUSES) if pause >= 40])
+def test_a_pause_as_long_as_its_period_is_refused(pause: int) -> None:
+    """So these forms have no row for 40 ms and a pause of 40 ms or more."""
+    with pytest.raises(ScenarioFileError, match=r"never run|longer than the period"):
+        checkpointed(40, pause, "", "1s")
+
+
+@pytest.mark.parametrize("pause", PAUSES)
+def test_an_interval_of_40_ms_is_a_longer_period_by_xl_and_fits_any_pause(pause: int) -> None:
+    """I = interval + P + commit delay, as `Schedule` has it: 145 ms for a pause of 100 ms."""
+    text = f"""
+        [checkpoint]
+        interval = "40ms"
+        pause = "{pause}ms"
+        commit-delay = "5ms"
+        [[calls]]
+        direction = "send"
+        drift-ppm = 20
+        """
+    found, period = scenario(text, "1000s"), 40 + pause + 5
+    (stream,) = ran(found, "tcp-only").streams
+    assert stream.rtp.jitter_ms.mean == pytest.approx(bypass_mean(period, pause), rel=PROMISED)
+    (stream,) = ran(found, "hold-all").streams
+    assert stream.rtp.jitter_ms.mean == pytest.approx(held_mean(period), rel=PROMISED)
 
 
 @pytest.mark.parametrize("name", [name for name in names() if shipped(name).figure])

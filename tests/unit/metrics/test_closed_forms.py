@@ -12,6 +12,7 @@ from remusnet.metrics.closed_forms import (
     held_mean,
     held_peak,
     held_trough,
+    locked_bypass_mean,
 )
 from remusnet.metrics.jitter import Float64s, interarrival_jitter
 from tests.unit.metrics.packets import MS
@@ -59,24 +60,59 @@ def test_the_mean_needs_no_whole_burst() -> None:
     assert settled(released, 20).mean() == pytest.approx(held_mean(455), rel=0.002)
 
 
-@pytest.mark.parametrize("pause", [0, 5, 15, 20, 25, 50, 100])
-@pytest.mark.parametrize("period", [300, 400])
+def fitting(*periods: int) -> list[tuple[int, int]]:
+    """Periods with the pauses that leave the guest some time to run."""
+    pauses = (0, 5, 15, 20, 25, 30, 35, 39, 50, 75, 100, 290)
+    return [(period, pause) for period in periods for pause in pauses if pause < period]
+
+
+def paused(due: Int64s, cycle: int, pause_ms: int) -> Int64s:
+    """When packets leave a guest that stands for ``pause_ms`` at the beginning of each cycle."""
+    into = due % cycle
+    return np.where(into < pause_ms * MS, due - into + pause_ms * MS, due)
+
+
+@pytest.mark.parametrize(("period", "pause"), fitting(40, 300, 400))
 def test_a_pause_under_bypass_has_this_mean(period: int, pause: int) -> None:
     # 137 us of drift a period: the packets' phase passes through all of the 20 ms, many times.
     cycle = period * MS + 137_003
-    due = sent(4000, 20)
-    into = due % cycle
-    arrival = np.where(into < pause * MS, due - into + pause * MS, due)
+    arrival = paused(sent(4000, 20), cycle, pause)
     # The mean over phases; 4,000 s have 10,000 pauses.
     assert settled(arrival, 20).mean() == pytest.approx(bypass_mean(period, pause), rel=0.01)
 
 
-def test_locked_clocks_fit_no_closed_form() -> None:
+@pytest.mark.parametrize("phase", [0, 5, 12, 19])
+@pytest.mark.parametrize(("period", "pause"), fitting(20, 40, 200, 300, 400))
+def test_a_pause_that_is_locked_to_the_packets_has_this_mean(
+    period: int, pause: int, phase: int
+) -> None:
+    series = settled(paused(sent(400, 20) + phase * MS, period * MS, pause), 20)
+    whole = series[: len(series) // (period // 20) * (period // 20)]
+    expected = locked_bypass_mean(period, pause, phase)
+    # Exact but for the rest of the climb.
+    assert whole.mean() == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize(("period", "pause"), [(40, 5), (40, 25), (40, 39), (200, 190), (300, 50)])
+def test_the_mean_of_locked_clocks_over_all_phases_is_that_of_drifting_ones(
+    period: int, pause: int
+) -> None:
+    phases = (np.arange(20_000) + 0.5) / 1000
+    means = [locked_bypass_mean(period, pause, phase) for phase in phases.tolist()]
+    assert np.mean(means) == pytest.approx(bypass_mean(period, pause), rel=1e-6)
+
+
+def test_a_pause_of_nearly_the_period_is_as_if_all_were_held() -> None:
+    for period in (40, 300, 455):
+        assert bypass_mean(period, period - 1e-9) == pytest.approx(held_mean(period))
+    assert locked_bypass_mean(40, 39.999, 0) == pytest.approx(held_mean(40), rel=1e-3)
+
+
+def test_locked_clocks_may_miss_every_pause() -> None:
     """300 = 15 x 20: each pause of 15 ms hits the same packet, or each misses all of them."""
     due = sent(400, 20) + 17 * MS
-    into = due % (300 * MS)
-    arrival = np.where(into < 15 * MS, due - into + 15 * MS, due)
-    assert settled(arrival, 20).max() == 0
+    assert settled(paused(due, 300 * MS, 15), 20).max() == 0
+    assert locked_bypass_mean(300, 15, 17) == 0
     assert bypass_mean(300, 15) == pytest.approx(0.75)
 
 
@@ -92,6 +128,13 @@ def test_what_has_no_steady_state_is_refused() -> None:
         held_mean(10)
     with pytest.raises(ValueError, match="holds no packets"):
         held_mean(400, 0)
-    for pause in (-1, 381):
+    for pause in (-1, 400):
         with pytest.raises(ValueError, match="doesn't fit"):
             bypass_mean(400, pause)
+        with pytest.raises(ValueError, match="doesn't fit"):
+            locked_bypass_mean(400, pause, 0)
+    with pytest.raises(ValueError, match="no multiple"):
+        locked_bypass_mean(455, 50, 0)
+    for phase in (-1, 20):
+        with pytest.raises(ValueError, match="isn't within"):
+            locked_bypass_mean(400, 50, phase)
