@@ -38,6 +38,7 @@ from remusnet.classify.u32_conditions import (
     hides_in_later_fragments,
     pinned_protocol,
 )
+from remusnet.classify.u32_order import ask_for_udp_early
 from remusnet.classify.u32_words import UNWALKED, describe_keys
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
@@ -200,6 +201,7 @@ class _Table:
         self._bypass_rule("default", default, narrow=False)
         while self.filters and self.filters[-1].verdict is Verdict.HOLD:
             self.filters.pop()  # the last filter of all holds them
+        ask_for_udp_early(self.context, self.filters)
         self._name_short()
 
     def _bypasses(self, rule: Rule) -> list[Alternative]:

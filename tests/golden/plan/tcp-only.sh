@@ -35,6 +35,9 @@ tc qdisc add dev vif1.0 ingress
 # hold every frame that no other filter lets pass
 tc filter add dev vif1.0 parent ffff: protocol all pref 1000 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
+# IPv4: bypass UDP, no options, the whole header there (asked early)
+tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
+
 # IPv4: hold what is behind an authentication header: u32 can not look there
 tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00330000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
@@ -43,6 +46,9 @@ tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x000600
 
 # IPv4: bypass all, no options, the whole header there (default)
 tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 flowid ffff:1
+
+# IPv6: bypass UDP, the whole header there (asked early)
+tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 match u32 0x00001100 0x0000ff00 at 4 flowid ffff:1
 
 # IPv6: hold what is behind a hop-by-hop options header: u32 can not look there
 tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000000 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
@@ -68,6 +74,9 @@ tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x6000
 # ARP: bypass all (default)
 tc filter add dev vif1.0 parent ffff: protocol arp pref 30 u32 match u32 0x00000000 0x00000000 at -16 flowid ffff:1
 
+# tagged IPv4: bypass UDP, no options, the whole header there (asked early)
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
+
 # tagged IPv4: hold what is behind an authentication header: u32 can not look there
 tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00330000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
@@ -76,6 +85,9 @@ tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00
 
 # tagged IPv4: bypass all, no options, the whole header there (default)
 tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 flowid ffff:1
+
+# tagged IPv6: bypass UDP, the whole header there (asked early)
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 match u32 0x00001100 0x0000ff00 at 4 flowid ffff:1
 
 # tagged IPv6: hold what is behind a hop-by-hop options header: u32 can not look there
 tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00000000 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574

@@ -36,7 +36,7 @@ from tests.lib.common_frames import common_frames
 from tests.lib.framegen import Sample, build, generate
 from tests.lib.policies import policies
 from tests.lib.strategies import frames
-from tests.lib.u32_machine import Machine
+from tests.lib.u32_machine import Machine, receive
 
 HOLD, BYPASS = Verdict.HOLD, Verdict.BYPASS
 
@@ -340,6 +340,49 @@ def test_no_preference_but_the_last_ends_in_a_hold(drawn: Policy) -> None:
     """It would cost time on every frame, and decide what the last filter decides as well."""
     ends = {each.pref: each for each in compile_u32(drawn).filters}
     assert {each.verdict for pref, each in ends.items() if pref != LAST_PREF} <= {BYPASS}
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("version", ["ipv4", "ipv6"])
+def test_under_tcp_only_udp_is_what_its_preference_asks_for_first(link: str, version: str) -> None:
+    filters = compile_u32(TCP_ONLY).filters
+    packet = receive(build(Random(1), link, version, "udp").frame)
+    assert packet is not None
+    decided = Machine(filters).decide(packet)
+    assert decided is not None
+    assert decided.verdict is BYPASS
+    assert decided == next(each for each in filters if each.pref == decided.pref)
+
+
+WEB = Match(protocol=frozenset({TCP}), port=(PortRange(80, 80),))
+SIP = Match(protocol=frozenset({UDP}), port=(PortRange(5060, 5060),))
+FROM_TEN = Match(source=(ip_network("10.0.0.0/8"),))
+
+
+@pytest.mark.parametrize(
+    ("rule", "before"),
+    [(SIP, "hold UDP, to port 5060 (rule r0)"), (FROM_TEN, "hold all, from 10.0.0.0/8 (rule r0)")],
+    ids=["by port", "by address"],
+)
+def test_udp_is_asked_for_right_behind_what_might_hold_it(rule: Match, before: str) -> None:
+    tested = policy((HOLD, rule), (HOLD, WEB), default=BYPASS)
+    comments = [each.comment for each in compile_u32(tested).filters if each.pref == 10]
+    udp = "bypass UDP, no later fragments, no options, the whole header there (asked early)"
+    place = comments.index(f"IPv4: {udp}")
+    assert comments[place - 1] == f"IPv4: {before}"
+    assert comments[place + 1] == "IPv4: hold TCP, from port 80 (rule r1)"
+
+
+def test_udp_that_a_rule_lets_pass_by_name_is_asked_for_once() -> None:
+    tested = policy((HOLD, WEB), (BYPASS, Match(protocol=frozenset({UDP}))))
+    assert not any("early" in each.comment for each in compile_u32(tested).filters)
+
+
+def test_udp_is_not_asked_for_early_where_its_later_fragments_are_held() -> None:
+    """A default that lets no later fragment pass must not let UDP's pass by way of its own."""
+    machine = Machine(compile_u32(policy((HOLD, SIP), default=BYPASS)).filters)
+    for seed in range(30):
+        assert machine.verdict(build(Random(seed), "plain", "ipv4-later", "udp").frame) is HOLD
 
 
 def test_comments_say_in_words_what_a_filter_looks_for() -> None:
