@@ -81,14 +81,21 @@ def _deviation_ms(scenario: Scenario) -> float:
     return math.hypot(host.jitter_ns, network.jitter_ns) / NS_PER_MS
 
 
-def _period_ms(scenario: Scenario) -> float:
+def _steps_ms(scenario: Scenario, ptime_ms: float) -> tuple[float, float] | None:
+    """Period and pause, as the forms want them; None where there is no form.
+
+    That is without checkpoints, where their steps vary, and where a period is below one packet.
+    """
     remus = scenario.checkpointing
     if remus is None:
-        return 0.0
-    busy = sum(constant(step) or 0 for step in (remus.pause, remus.transfer, remus.commit_delay))
-    if remus.kind is ScheduleKind.XL:
-        return (remus.interval_ns + busy) / NS_PER_MS
-    return max(remus.interval_ns, busy) / NS_PER_MS
+        return None
+    pause, transfer, delay = map(constant, (remus.pause, remus.transfer, remus.commit_delay))
+    if pause is None or transfer is None or delay is None:
+        return None
+    busy = pause + transfer + delay
+    xl = remus.kind is ScheduleKind.XL
+    period = remus.interval_ns + busy if xl else max(remus.interval_ns, busy)
+    return (period / NS_PER_MS, pause / NS_PER_MS) if period >= ptime_ms * NS_PER_MS else None
 
 
 def _fig8(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Iterator[HeldTo]:
@@ -108,15 +115,22 @@ def _fig9(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> It
 
 
 def _fig10(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Iterator[HeldTo]:
-    period, ptime = _period_ms(scenario), stream.rtp.ptime_ms or 20.0
+    ptime = stream.rtp.ptime_ms or 20.0
+    steps = _steps_ms(scenario, ptime)
+    if steps is None:
+        return
+    period, _ = steps
     text = f"2p(1 - p/I), p = {ptime:g} ms, I = {period:g} ms"
     mean, peak = stream.rtp.jitter_ms.mean, stream.rtp.jitter_ms.max
     yield _within("jitter, mean (ms)", text, held_mean(period, ptime), mean, _SHARE)
-    text = "[p q (1 - q^(k-1)) + (I - p)/16] / (1 - q^k), q = 15/16, k = I/p"
-    yield _within("jitter, peak (ms)", text, held_peak(period, ptime), peak, _SHARE)
-    text = "about 20 RTP packets a burst, for each call and direction (Fig. 10)"
-    burst = burst_size(period, ptime)
-    yield _within("packets a burst, median", text, burst, stream.rtp.bursts.median, _CHANCE)
+    burst, seen = burst_size(period, ptime), stream.rtp.bursts.median
+    said = "about 20 RTP packets a burst, for each call and direction (Fig. 10)"
+    if burst.is_integer():
+        text = "[p q (1 - q^(k-1)) + (I - p)/16] / (1 - q^k), q = 15/16, k = I/p"
+        yield _within("jitter, peak (ms)", text, held_peak(period, ptime), peak, _SHARE)
+        yield _within("packets a burst, median", said, burst, seen, _CHANCE)
+    else:
+        yield _between("packets a burst, median", said, seen, math.floor(burst), math.ceil(burst))
     if stream.series is not None:
         text = "a peak about every 400 ms (Fig. 10): the time from one burst's start to the next's"
         seen = _between_interruptions_ms(stream.series, ptime)
@@ -124,14 +138,16 @@ def _fig10(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> I
 
 
 def _fig11(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Iterator[HeldTo]:
-    remus = scenario.checkpointing
-    period, ptime = _period_ms(scenario), stream.rtp.ptime_ms or 20.0
-    pause = (constant(remus.pause) or 0) / NS_PER_MS if remus else 0.0
+    ptime = stream.rtp.ptime_ms or 20.0
+    steps = _steps_ms(scenario, ptime)
+    if steps is None:
+        return
+    period, pause = steps
     form = bypass_mean(period, pause, ptime)
     baseline = noise_mean(_deviation_ms(scenario))
     text = (
-        f"(2P - p)p/I, P = {pause:g} ms (an assumption), p = {ptime:g} ms, I = {period:g} ms; "
-        f"and at most the baseline of {baseline:.2f} ms"
+        f"{_bypass_text(period, pause, ptime)}, P = {pause:g} ms (an assumption), "
+        f"p = {ptime:g} ms, I = {period:g} ms; and at most the baseline of {baseline:.2f} ms"
     )
     yield HeldTo(
         "jitter, mean (ms)", text, form, stream.rtp.jitter_ms.mean,
@@ -141,6 +157,12 @@ def _fig11(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> I
         text = "an interruption every 300 ms, the jitter falling after each (Fig. 11)"
         seen = _between_interruptions_ms(stream.series, ptime)
         yield _within("between interruptions, median (ms)", text, period, seen, _CHANCE)
+
+
+def _bypass_text(period_ms: float, pause_ms: float, ptime_ms: float) -> str:
+    """The case of `bypass_mean` that is meant."""
+    form = "P^2/I" if pause_ms <= ptime_ms else "(2P - p)p/I"
+    return f"{form} - (P - (I - p))^2/I" if pause_ms > period_ms - ptime_ms else form
 
 
 def _between_interruptions_ms(series: PacketSeries, ptime_ms: float) -> float:

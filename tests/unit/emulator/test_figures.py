@@ -8,8 +8,9 @@ import pytest
 
 from remusnet.emulator.held_to import noise_mean, outage_peak
 from remusnet.emulator.library import names, shipped
+from remusnet.emulator.library import text as shipped_text
 from remusnet.emulator.scenario import Scenario
-from remusnet.emulator.scenario_file import ScenarioFileError
+from remusnet.emulator.scenario_file import ScenarioFileError, load
 from remusnet.emulator.scenario_run import run_scenario
 from remusnet.metrics.closed_forms import (
     bypass_mean,
@@ -136,6 +137,60 @@ def test_every_figure_is_what_it_is_held_to(name: str) -> None:
 
 def test_a_figure_is_not_held_to_its_form_under_another_policy() -> None:
     assert scene(outcome(shipped("fig11"), "hold-all")).held_to == ()
+
+
+def edited(name: str, *changes: tuple[str, str]) -> Scenario:
+    """A shipped scenario, changed as somebody who tries things out would."""
+    text = shipped_text(name)
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return load(text, "edited.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "period", "pause", "form"),
+    [
+        ("fig10", 410, 50, "2p(1 - p/I),"),
+        ("fig10", 410, 5, "2p(1 - p/I),"),
+        ("fig11", 410, 50, "(2P - p)p/I,"),
+        ("fig11", 410, 15, "P^2/I,"),
+        ("fig11", 60, 50, "(2P - p)p/I - (P - (I - p))^2/I,"),
+        ("fig11", 25, 12, "P^2/I - (P - (I - p))^2/I,"),
+    ],
+)
+def test_an_edited_figure_is_held_to_the_forms_that_fit_it(
+    name: str, period: int, pause: int, form: str
+) -> None:
+    """A period that is no multiple of 20 ms has no steady peak, and bursts of two sizes."""
+    was = 'period = "400ms"' if name == "fig10" else 'period = "300ms"'
+    changes = (was, f'period = "{period}ms"'), ('pause = "50ms"', f'pause = "{pause}ms"')
+    found = edited(name, *changes)
+    held = {each.what: each for each in scene(outcome(found, found.policies[0])).held_to}
+    assert held["jitter, mean (ms)"].text.startswith(form)
+    assert held["jitter, mean (ms)"].holds
+    assert "jitter, peak (ms)" not in held
+    if name == "fig10":
+        assert held["packets a burst, median"].holds
+
+
+NO_FORM = {
+    "periods that hold no packet": ('period = "18ms"', 'pause = "5ms"'),
+    "pauses that vary": (
+        'interval = "300ms"',
+        "pause = { distribution = 'uniform', high = '9ms' }",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NO_FORM)
+@pytest.mark.parametrize(("name", "period"), [("fig10", 400), ("fig11", 300)])
+def test_an_edited_figure_that_fits_no_form_is_held_to_none(
+    name: str, period: int, case: str
+) -> None:
+    timer, pause = NO_FORM[case]
+    found = edited(name, (f'period = "{period}ms"', timer), ('pause = "50ms"', pause))
+    assert scene(outcome(found, found.policies[0])).held_to == ()
 
 
 def test_a_figure_that_is_off_by_three_percent_does_not_hold() -> None:
