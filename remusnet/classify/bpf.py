@@ -24,6 +24,7 @@ from remusnet.classify.bpf_conditions import (
     steps,
 )
 from remusnet.classify.bpf_dissect import Network
+from remusnet.classify.bpf_early import emit_early_udp
 from remusnet.classify.bpf_link import emit_link
 from remusnet.classify.filters import (
     ETH_P_ALL,
@@ -74,6 +75,7 @@ def _program(policy: Policy) -> tuple[Instruction, ...]:
     if all(step.verdict is Verdict.HOLD for step in every):
         return ()
     code = Assembler()
+    emit_early_udp(code, found)
     emit_link(code, asked(every))
     # First of all: the kernel's check of scratch memory looks through returns, so that what the
     # code for IP has not stored would count as not stored behind it.

@@ -27,6 +27,7 @@ from remusnet.policy.match import (
     Match,
     PayloadClass,
     PortRange,
+    Tunnel,
 )
 from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import PRESETS
@@ -296,10 +297,10 @@ def test_each_instruction_is_needed_by_some_frame(name: str) -> None:
 
 
 COSTS = [
-    ("tcp-only", "plain", "ipv4", "udp", 20),
-    ("tcp-only", "plain", "ipv4", "tcp", 20),
-    ("tcp-only", "tag", "ipv4", "udp", 20),
-    ("tcp-only", "plain", "ipv6", "udp", 20),
+    ("tcp-only", "plain", "ipv4", "udp", 8),
+    ("tcp-only", "plain", "ipv4", "tcp", 25),
+    ("tcp-only", "tag", "ipv4", "udp", 8),
+    ("tcp-only", "plain", "ipv6", "udp", 10),
     ("real-time", "plain", "ipv4", "rtp", 109),
     ("real-time", "plain", "ipv4", "tcp", 40),
     ("stock-remus", "plain", "ipv4", "tcp", 5),
@@ -316,6 +317,34 @@ def test_common_frames_are_judged_in_a_few_instructions(
         skb = at_ingress(build(Random(seed), link, network, transport).frame)
         assert skb is not None
         assert len(bpf_machine.run(program, skb).trace) <= most
+
+
+SIP = Rule("sip", HOLD, Match(protocol=frozenset({UDP}), port=(PortRange(5060, 5060),)))
+MARKED = Rule("marked", BYPASS, Match(dscp=frozenset({46})))
+TAGGED = Rule("tagged", HOLD, Match(link=frozenset({Link.TAGGED})))
+VXLAN = Rule("vxlan", HOLD, Match(tunnel=frozenset({Tunnel.VXLAN})))
+GRE = Rule("gre", HOLD, Match(tunnel=frozenset({Tunnel.GRE})))
+
+
+@pytest.mark.parametrize(
+    ("rules", "default", "early"),
+    [
+        ((TCP_RULE,), BYPASS, True),
+        ((TCP_RULE, MARKED), BYPASS, True),
+        ((GRE,), BYPASS, True),
+        ((TCP_RULE, SIP), BYPASS, False),
+        ((TAGGED,), BYPASS, False),
+        ((VXLAN,), BYPASS, False),
+        ((MARKED,), HOLD, False),
+    ],
+)
+def test_udp_is_decided_early_only_where_no_udp_is_held(
+    rules: tuple[Rule, ...], default: Verdict, early: bool
+) -> None:
+    (program, _), _ = programs(compile_bpf(Policy("test", rules, default)))
+    skb = at_ingress(build(Random(1), "plain", "ipv4", "udp").frame)
+    assert skb is not None
+    assert (len(bpf_machine.run(program, skb).trace) == 8) is early
 
 
 def test_a_policy_that_lets_nothing_bypass_is_one_return() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from ipaddress import ip_network
 from random import Random
 
@@ -376,6 +377,22 @@ def test_udp_is_asked_for_right_behind_what_might_hold_it(rule: Match, before: s
 def test_udp_that_a_rule_lets_pass_by_name_is_asked_for_once() -> None:
     tested = policy((HOLD, WEB), (BYPASS, Match(protocol=frozenset({UDP}))))
     assert not any("early" in each.comment for each in compile_u32(tested).filters)
+
+
+@given(policies(), st.integers(0, 2**32))
+@settings(max_examples=50)
+@pytest.mark.slow
+def test_asking_for_udp_early_changes_no_verdict(drawn: Policy, seed: int) -> None:
+    for tested in (drawn, replace(drawn, default=BYPASS), TCP_ONLY):
+        try:
+            filters = compile_u32(tested).filters
+        except InvalidInput:
+            continue  # more filters than u32 can number
+        with_early = Machine(filters)
+        without = Machine(each for each in filters if not each.comment.endswith("(asked early)"))
+        for index in Random(seed).sample(range(len(SAMPLES)), 200):
+            frame = SAMPLES[index].frame
+            assert with_early.verdict(frame) is without.verdict(frame), frame.hex()
 
 
 def test_udp_is_not_asked_for_early_where_its_later_fragments_are_held() -> None:
