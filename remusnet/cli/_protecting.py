@@ -54,11 +54,19 @@ _TERMS_OPTIONS = (
         type=SIZE,
         help="The plug's limit.  [default: 2 x rate x interval]",
     ),
+    click.option(
+        "--decouple/--no-decouple",
+        default=True,
+        show_default=True,
+        help="Copy what is held, so that it keeps nothing of the guest's.",
+    ),
 )
 
 
 def plan_options(function: _Function) -> _Function:
-    """``vifs``, ``policy``, ``classifier``, ``buffer``, ``interval``, ``rate`` and ``limit``."""
+    """``vifs``, ``policy``, ``classifier``, ``buffer``, ``interval``, ``rate``, ``limit`` and
+    ``decouple``.
+    """
     vifs = click.argument("vifs", metavar="VIF...", nargs=-1, required=True)
     return vifs(terms_options(function))
 

@@ -34,6 +34,7 @@ def command(
     interval: int,
     rate: int,
     limit: int | None,
+    decouple: bool,
     dry_run: bool,
     run_dir: Path,
     as_json: bool,
@@ -72,6 +73,7 @@ def command(
         rate=rate,
         interval_ns=interval,
         limit=limit,
+        decouple=decouple,
     )
     if dry_run:
         click.echo(render(plan, "json" if as_json else "sh"), nl=False)

@@ -36,6 +36,7 @@ def command(
     interval: int,
     rate: int,
     limit: int | None,
+    decouple: bool,
     form: str,
     templates: str | None,
     undo: bool,
@@ -62,6 +63,7 @@ def command(
         rate=rate,
         interval_ns=interval,
         limit=limit,
+        decouple=decouple,
     )
     own = None if templates is None else _read_templates(Path(templates))
     click.echo(render(plan, form, undo=undo, templates=own), nl=False)

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from remusnet.kernel.ownership import BANKS, is_shared, own_filters, vifs_of
+from remusnet.kernel.ownership import BANKS, is_shared, own_filters, sinks_for, vifs_of
 from remusnet.kernel.receipt import Receipt
 from remusnet.kernel.state import Seen
 from remusnet.kernel.transition import Transition
 from remusnet.kernel.wanted import Wanted
 from remusnet.plan.operations import (
+    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
     CreateBuffer,
-    MarkBuffer,
+    DeleteSink,
+    MarkDevice,
     OpenPlug,
     Operation,
-    QuietBuffer,
-    RaiseBuffer,
+    QuietDevice,
+    RaiseDevice,
     SetLimit,
+    sink_operations,
 )
-from remusnet.plan.plan import Plan, Protection, alias_of
+from remusnet.plan.plan import Plan, Protection, buffer_alias, sink_alias
 
 
 def changes(
@@ -45,23 +48,27 @@ def changes(
         receipt = receipts.get(protection.buffer)
         limit = limits.get(protection.buffer)
         yield from _buffer(plan, protection, seen, limit, open_it=protection.buffer not in driven)
+        yield from _sink(protection, seen)
         for vif in protection.vifs:
             yield from _vif(wanted, protection, vif, seen, receipt)
+        for each in sinks_for(protection.vifs, seen):
+            if each.name != protection.sink:
+                yield DeleteSink(each.name, each.alias)
 
 
 def _buffer(
     plan: Plan, protection: Protection, seen: Seen, limit: int | None, *, open_it: bool
 ) -> Iterator[Operation]:
-    name, alias = protection.buffer, alias_of(protection)
+    name, alias = protection.buffer, buffer_alias(protection.vifs)
     device, root = seen.devices.get(name), seen.root(name)
     if device is None:
         yield CreateBuffer(name)
-        yield MarkBuffer(name, alias)
+        yield MarkDevice(name, alias)
     elif device.alias != alias:
-        yield MarkBuffer(name, alias, device.alias or None)
+        yield MarkDevice(name, alias, device.alias or None)
     if device is None or not device.up:
-        yield QuietBuffer(name)
-        yield RaiseBuffer(name)
+        yield QuietDevice(name)
+        yield RaiseDevice(name)
     if root is None:
         yield AddPlug(name, plan.limit)
     elif limit != plan.limit:
@@ -69,6 +76,24 @@ def _buffer(
     if root is None or (open_it and not _is_redirected_to(name, seen)):
         # Never on a plug that frames are sent to: it may hold what must not leave yet.
         yield OpenPlug(name)
+
+
+def _sink(protection: Protection, seen: Seen) -> Iterator[Operation]:
+    """It drops what it gets before anything is mirrored to it, whatever it was."""
+    if not protection.sink:
+        return
+    name, alias = protection.sink, sink_alias(protection.vifs)
+    device = seen.devices.get(name)
+    if device is None:
+        yield from sink_operations(name, alias)
+        return
+    if device.alias != alias:
+        yield MarkDevice(name, alias, device.alias or None)
+    if seen.root(name) is None:
+        yield AddBlackhole(name)
+    if not device.up:
+        yield QuietDevice(name)
+        yield RaiseDevice(name)
 
 
 def _is_redirected_to(buffer: str, seen: Seen) -> bool:
@@ -83,18 +108,9 @@ def _is_redirected_to(buffer: str, seen: Seen) -> bool:
 def _vif(
     wanted: Wanted, protection: Protection, vif: str, seen: Seen, receipt: Receipt | None
 ) -> Iterator[Operation]:
-    buffer = protection.buffer
     if seen.ingress_of(vif) is None:
         yield AddIngress(vif)
         for each in wanted.added(BANKS[0]):
-            yield AddFilter(vif, buffer, each)
+            yield AddFilter(vif, protection.buffer, each, sink=protection.sink)
         return
-    device = seen.devices.get(buffer)
-    yield from Transition(
-        wanted,
-        vif,
-        buffer,
-        own_filters(seen.filters_of(vif)),
-        device.index if device else -1,
-        is_shared(vif, seen, receipt),
-    ).operations()
+    yield from Transition(wanted, vif, protection, seen, is_shared(vif, seen, receipt)).operations()

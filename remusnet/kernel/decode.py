@@ -2,12 +2,12 @@
 
 Layouts: linux/if_link.h, linux/pkt_sched.h, linux/pkt_cls.h, linux/gen_stats.h,
 linux/tc_act/tc_mirred.h. What no plan of ours could have made is not interpreted: a filter with an
-unknown attribute, a second action or another kind comes out as a `SeenFilter` without a match.
+unknown attribute, another action or another kind comes out as a `SeenFilter` without a match.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from socket import htons
 from struct import Struct
 
@@ -21,10 +21,12 @@ from remusnet.kernel.messages import (
     IFLA_INFO_KIND,
     IFLA_LINKINFO,
     MIRRED,
+    TC_ACT_PIPE,
     TC_ACT_STOLEN,
     TCA_ACT_COOKIE,
     TCA_ACT_KIND,
     TCA_ACT_OPTIONS,
+    TCA_EGRESS_MIRROR,
     TCA_EGRESS_REDIR,
     TCA_KIND,
     TCA_MIRRED_PARMS,
@@ -93,7 +95,7 @@ def filter_(body: bytes) -> SeenFilter | None:
     if classifier.is_table(options):
         return None
     match = classifier.decode(options, protocol)
-    action = _action(options.get(classifier.action, b""))
+    action = _actions(options.get(classifier.action, b""))
     if match is None or action is None:
         return SeenFilter(kind, pref, protocol, cookie=action.cookie if action else b"")
     classid = _UINT.unpack(options.get(classifier.classid, bytes(4)))[0]
@@ -104,36 +106,70 @@ def filter_(body: bytes) -> SeenFilter | None:
     else:
         return unknown
     return SeenFilter(
-        kind, pref, protocol, match, verdict, action.target, action.cookie, action.counters
+        kind,
+        pref,
+        protocol,
+        match,
+        verdict,
+        action.target,
+        action.cookie,
+        action.sink,
+        action.counters,
+        action.uncopied,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Action:
-    """The actions of a filter, if they are what ours are: none, or one redirection."""
+class _Actions:
+    """The actions of a filter, if they are what ours are: none, or a redirection, which a mirroring
+    may come before.
+    """
 
     redirects: bool = False
     target: int = 0
     cookie: bytes = b""
+    sink: int | None = None
     counters: Counters = field(default_factory=Counters)
+    uncopied: int = 0
 
 
-def _action(data: bytes) -> _Action | None:
+def _actions(data: bytes) -> _Actions | None:
     """From the attributes of an action list; None for what no filter of ours does."""
-    listed = attributes(data)
+    listed = sorted(attributes(data).items())
     if not listed:
-        return _Action()
-    if len(listed) > 1:
+        return _Actions()
+    *mirrored, redirected = (_mirred(each) for _, each in listed)
+    if redirected is None or redirected.does != (TC_ACT_STOLEN, TCA_EGRESS_REDIR):
         return None
-    found = attributes(next(iter(listed.values())))
+    found = _Actions(True, redirected.target, redirected.cookie, None, redirected.counters)
+    match mirrored:
+        case []:
+            return found
+        case [_Mirred((after, what), target, b"", counted)]:
+            if (after, what) == (TC_ACT_PIPE, TCA_EGRESS_MIRROR):
+                return replace(found, sink=target, uncopied=counted.overlimits)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mirred:
+    """One action: what ``does`` mirred (what comes after it, and what it is), and to whom."""
+
+    does: tuple[int, int]
+    target: int
+    cookie: bytes
+    counters: Counters
+
+
+def _mirred(data: bytes) -> _Mirred | None:
+    """From the attributes of an action; None for one of another kind."""
+    found = attributes(data)
     options = attributes(found.get(TCA_ACT_OPTIONS, b""))
     if _text(found.get(TCA_ACT_KIND, b"")) != "mirred" or TCA_MIRRED_PARMS not in options:
         return None
     _, _, after, _, _, what, target = MIRRED.unpack_from(options[TCA_MIRRED_PARMS])
-    if after != TC_ACT_STOLEN or what != TCA_EGRESS_REDIR:
-        return None
     cookie = found.get(TCA_ACT_COOKIE, b"")
-    return _Action(True, target, cookie, counters(found.get(_TCA_ACT_STATS, b"")))
+    return _Mirred((after, what), target, cookie, counters(found.get(_TCA_ACT_STATS, b"")))
 
 
 def _text(data: bytes) -> str:

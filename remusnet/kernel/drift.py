@@ -13,16 +13,20 @@ from remusnet.kernel.ownership import (
     foreign_filters,
     is_shared,
     own_filters,
+    sinks_for,
     vifs_of,
+    vifs_of_sink,
 )
 from remusnet.kernel.receipt import Phase, Receipt
 from remusnet.kernel.state import Seen, SeenFilter
-from remusnet.kernel.wanted import Wanted, in_bank
+from remusnet.kernel.wanted import Targets, Wanted, in_bank, targets_of
 from remusnet.plan.outcome import Difference
+from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.plan.selectors import selector_words
 from remusnet.policy.verdict import Verdict
 
 _LONGEST_SELECTOR = 80
+_COUPLED = "what is held keeps the guest's pages"
 
 
 def drift(receipt: Receipt, seen: Seen) -> tuple[Difference, ...]:
@@ -37,6 +41,7 @@ def _differences(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
     if receipt.phase is not Phase.APPLIED:
         yield Difference(receipt.buffer, "receipt", "applied", f"cut short while {receipt.phase}")
     yield from _buffer(receipt, seen)
+    yield from _sink(receipt, seen)
     for vif in receipt.vifs:
         yield from _vif(receipt, vif, seen)
 
@@ -48,8 +53,7 @@ def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
         yield Difference(name, "buffer device", "there", "gone: what should be held is dropped")
         return
     if vifs_of(device) != receipt.vifs:
-        wanted = f"remusnet:{','.join(receipt.vifs)}"
-        yield Difference(name, "alias", wanted, device.alias or "none")
+        yield Difference(name, "alias", buffer_alias(receipt.vifs), device.alias or "none")
     if not device.up:
         yield Difference(name, "state", "up", "down: what should be held is dropped")
     root = seen.root(name)
@@ -57,6 +61,29 @@ def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
         yield Difference(name, "root qdisc", "plug", "none: what should be held leaves at once")
     elif root.kind != "plug":
         yield Difference(name, "root qdisc", "plug", f"{root.kind}, which is not remusnet's")
+
+
+def _sink(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
+    for each in sinks_for(receipt.vifs, seen):
+        if each.name != receipt.sink:
+            yield Difference(each.name, "sink", "none", "there")
+    if not receipt.sink:
+        return
+    name = receipt.sink
+    device = seen.devices.get(name)
+    if device is None:
+        yield Difference(name, "sink", "there", f"gone: {_COUPLED}")
+        return
+    if vifs_of_sink(device) != receipt.vifs:
+        yield Difference(name, "alias", sink_alias(receipt.vifs), device.alias or "none")
+    if not device.up:
+        yield Difference(name, "state", "up", f"down: {_COUPLED}")
+    root = seen.root(name)
+    if root is None:
+        current = "none: what was redirected before it came leaves at once"
+        yield Difference(name, "root qdisc", "blackhole", current)
+    elif root.kind != "blackhole":
+        yield Difference(name, "root qdisc", "blackhole", f"{root.kind}, which is not remusnet's")
 
 
 def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
@@ -68,13 +95,13 @@ def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
         return
     filters = seen.filters_of(vif)
     own = own_filters(filters)
-    device = seen.devices.get(receipt.buffer)
-    target = device.index if device else 0
-    wanted, shared = Wanted(receipt.plan()), is_shared(vif, seen, receipt)
-    bank = wanted.complete(own, target, shared=shared)
+    plan = receipt.plan()
+    targets = targets_of(plan.protections[0], seen)
+    wanted, shared = Wanted(plan), is_shared(vif, seen, receipt)
+    bank = wanted.complete(own, targets, shared=shared)
     if bank is None or len(in_bank(own, bank)) != len(own):
         candidates = [wanted.shown(each, shared=shared) for each in BANKS]
-        yield from _filters(receipt, vif, candidates, own, target)
+        yield from _filters(receipt, vif, candidates, own, targets)
     for each in foreign_filters(filters):
         yield Difference(vif, "filter", "none but remusnet's", str(each))
 
@@ -84,7 +111,7 @@ def _filters(
     vif: str,
     candidates: Sequence[tuple[SeenFilter, ...]],
     own: tuple[SeenFilter, ...],
-    target: int,
+    targets: Targets,
 ) -> Iterator[Difference]:
     """Compares with the bank that has more in common with the receipt; the rest is beyond it."""
     if not own:
@@ -96,11 +123,13 @@ def _filters(
     for each in (_count(own) - _count(wanted)).elements():
         guard = " (holds every frame: a change was cut short)" if each.pref == GUARD_PREF else ""
         yield Difference(vif, "filter", "none", _words(each) + guard)
-    lost = [each for each in own if each.verdict is Verdict.HOLD and each.target != target]
+    holds = [each for each in own if each.verdict is Verdict.HOLD]
+    lost = [each for each in holds if each.target != targets[0]]
     if lost:
         dangling = all(each.target == 0 for each in lost)
         where = "a device that is gone: they drop" if dangling else "another device"
         yield Difference(vif, "filters that hold", f"send to {receipt.buffer}", f"send to {where}")
+    yield from _mirroring(receipt, vif, [e for e in holds if e.sink != targets[1]])
     marks = [{each.cookie for each in filters if each.cookie} for filters in (wanted, own)]
     if marks[0] != marks[1]:
         texts = [", ".join(sorted(mark.decode() for mark in found)) for found in marks]
@@ -109,9 +138,25 @@ def _filters(
         yield Difference(vif, "filters", "in the order of the policy", "in another order")
 
 
+def _mirroring(receipt: Receipt, vif: str, others: Sequence[SeenFilter]) -> Iterator[Difference]:
+    """``others``: filters that hold, and mirror to something else than they should."""
+    if not others:
+        return
+    if not receipt.sink:
+        yield Difference(vif, "filters that hold", "mirror to nothing", "mirror to a device")
+        return
+    if all(each.sink is None for each in others):
+        where = f"nothing: {_COUPLED}"
+    elif all(not each.sink for each in others):
+        where = f"a device that is gone: {_COUPLED}"
+    else:
+        where = "another device"
+    yield Difference(vif, "filters that hold", f"mirror to {receipt.sink}", f"mirror to {where}")
+
+
 def _plain(each: SeenFilter) -> SeenFilter:
     """What it does, without where to and whose it is."""
-    return replace(each, target=0, cookie=b"")
+    return replace(each, target=0, sink=None, cookie=b"")
 
 
 def _count(filters: tuple[SeenFilter, ...]) -> Counter[SeenFilter]:

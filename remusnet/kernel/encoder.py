@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from struct import Struct
 
 from remusnet.classify.filters import Filter
 from remusnet.kernel.messages import Index, encode
-from remusnet.plan.operations import AddFilter, Operation
+from remusnet.plan.operations import AddFilter, DeleteDevice, Operation
 from remusnet.policy.verdict import Verdict
 
 _INDEX = Struct("=I")
@@ -19,14 +19,14 @@ _ONE, _OTHER = 0x01010101, 0x02020202
 
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """A message around the numbers of its vif and, where it redirects, of its buffer device."""
+    """A message around the numbers of its devices."""
 
     parts: tuple[bytes, ...]
 
-    def fill(self, vif: int, buffer: int) -> bytes:
-        numbers = (_INDEX.pack(vif), _INDEX.pack(buffer))
+    def fill(self, numbers: Iterable[int]) -> bytes:
         head, *rest = self.parts
-        return head + b"".join(number + part for number, part in zip(numbers, rest, strict=False))
+        packed = map(_INDEX.pack, numbers)
+        return head + b"".join(number + part for number, part in zip(packed, rest, strict=True))
 
 
 class Encoder:
@@ -39,7 +39,7 @@ class Encoder:
         self._indexes = dict(indexes)
         # By identity, and kept alive: a plan uses the same filters for all its vifs, and to hash
         # one costs as much as to encode it.
-        self._templates: dict[tuple[int, bool], tuple[Filter, _Template]] = {}
+        self._templates: dict[tuple[int, bool, bool], tuple[Filter, _Template]] = {}
 
     def index(self, device: str) -> int:
         """The number of ``device``; a new one is asked for once."""
@@ -51,12 +51,24 @@ class Encoder:
     def encode(self, operation: Operation) -> bytes:
         """``operation`` as one message."""
         if not isinstance(operation, AddFilter):
-            return encode(operation, self.index)
-        key = (id(operation.filter), operation.shared)
+            encoded = encode(operation, self.index)
+            if isinstance(operation, DeleteDevice):
+                # Whatever has this name next has another number.
+                self._indexes.pop(operation.device, None)
+            return encoded
+        key = (id(operation.filter), operation.shared, bool(operation.sink))
         if key not in self._templates:
             self._templates[key] = (operation.filter, _template(operation))
-        buffer = self.index(operation.buffer) if operation.filter.verdict is Verdict.HOLD else 0
-        return self._templates[key][1].fill(self.index(operation.device), buffer)
+        return self._templates[key][1].fill(map(self.index, _devices(operation)))
+
+
+def _devices(operation: AddFilter) -> Iterator[str]:
+    """In the order in which the message has their numbers."""
+    yield operation.device
+    if operation.filter.verdict is Verdict.HOLD:
+        if operation.sink:
+            yield operation.sink
+        yield operation.buffer
 
 
 def _template(operation: AddFilter) -> _Template:

@@ -17,13 +17,14 @@ from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.state import Seen
 from remusnet.plan.operations import (
     AddFilter,
-    DeleteBuffer,
+    DeleteDevice,
     DeleteFilters,
     DeleteIngress,
     DeletePlug,
+    DeleteSink,
     DrainPlug,
     Operation,
-    QuietBuffer,
+    QuietDevice,
     ReleasePlug,
 )
 from remusnet.plan.undo import undo_of
@@ -32,8 +33,9 @@ _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EOPNOTSUPP})
 # What was to be deleted is no more; EINVAL: not even the qdisc that had it.
 _GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.EINVAL})
 _HARMLESS: Mapping[type[Operation], frozenset[int]] = {
-    QuietBuffer: _NO_IPV6,
-    DeleteBuffer: _GONE,
+    QuietDevice: _NO_IPV6,
+    DeleteDevice: _GONE,
+    DeleteSink: _GONE,
     DeleteFilters: _GONE,
     DeleteIngress: _GONE,
     DeletePlug: _GONE,

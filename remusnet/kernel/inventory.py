@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from remusnet.kernel.ownership import is_marked, own_filters, vifs_of
+from remusnet.kernel.ownership import is_marked, own_filters, vifs_of, vifs_of_sink
 from remusnet.kernel.receipt import Receipt
 from remusnet.kernel.state import Seen
 from remusnet.plan.outcome import Protected, Terms
@@ -13,7 +13,7 @@ from remusnet.plan.outcome import Protected, Terms
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A buffer device and its vifs. ``buffer`` is empty where only filters are left of it.
+    """A buffer device and its vifs. ``buffer`` is empty where only filters or a sink are left.
 
     ``receipt`` is None where only marks say that it is ours.
     """
@@ -36,6 +36,7 @@ class Found:
                 receipt.interval_ns,
                 receipt.phase.value,
                 receipt.version,
+                bool(receipt.sink),
             )
         return Protected(self.buffer, self.vifs, terms)
 
@@ -56,4 +57,9 @@ def inventory(seen: Seen, receipts: Mapping[str, Receipt]) -> tuple[Found, ...]:
             targets = {names.get(each.target, "") for each in filters if is_marked(each)}
             found.append(Found(max(targets), (vif,), None))
             known.add(vif)
+    for device in seen.devices.values():
+        mine = tuple(vif for vif in vifs_of_sink(device) or () if vif not in known)
+        if mine:
+            found.append(Found("", mine, None))
+            known.update(mine)
     return tuple(found)

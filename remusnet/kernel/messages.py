@@ -7,7 +7,7 @@ and ``ip`` send for the same commands was the model: the kernel must not be able
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from functools import singledispatch
 from struct import Struct
@@ -22,19 +22,20 @@ from remusnet.kernel.netlink import (
     text_attribute,
 )
 from remusnet.plan.operations import (
+    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
     CreateBuffer,
-    DeleteBuffer,
+    DeleteDevice,
     DeleteFilters,
     DeleteIngress,
     DeletePlug,
-    MarkBuffer,
+    MarkDevice,
     OpenPlug,
     Operation,
-    QuietBuffer,
-    RaiseBuffer,
+    QuietDevice,
+    RaiseDevice,
     SetLimit,
 )
 from remusnet.policy.verdict import Verdict
@@ -57,7 +58,8 @@ TC_H_ROOT, TC_H_INGRESS, TC_H_MIN_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFFFFF2
 INGRESS_HANDLE = 0xFFFF0000
 BYPASS_CLASSID = 0xFFFF0001
 TCA_ACT_KIND, TCA_ACT_OPTIONS, TCA_ACT_COOKIE = 1, 2, 6
-TCA_MIRRED_PARMS, TCA_EGRESS_REDIR, TC_ACT_STOLEN = 2, 1, 4
+TCA_MIRRED_PARMS, TCA_EGRESS_REDIR, TCA_EGRESS_MIRROR = 2, 1, 2
+TC_ACT_PIPE, TC_ACT_STOLEN = 3, 4
 
 IFINFOMSG = Struct("=BxHiII")  # family, type, index, flags, change
 TCMSG = Struct("=BxxxiIII")  # family, index, handle, parent, info
@@ -115,26 +117,33 @@ def _(operation: CreateBuffer, _index: Index) -> bytes:
 
 
 @encode.register
-def _(operation: MarkBuffer, index: Index) -> bytes:
+def _(operation: MarkDevice, index: Index) -> bytes:
     body = link(index(operation.device)) + attribute(IFLA_IFALIAS, operation.alias.encode())
     return message(RTM_SETLINK, 0, body)
 
 
 @encode.register
-def _(operation: QuietBuffer, index: Index) -> bytes:
+def _(operation: QuietDevice, index: Index) -> bytes:
     mode = attribute(IFLA_INET6_ADDR_GEN_MODE, bytes([IN6_ADDR_GEN_MODE_NONE]))
     body = link(index(operation.device)) + nested(IFLA_AF_SPEC, nested(socket.AF_INET6, mode))
     return message(RTM_SETLINK, 0, body)
 
 
 @encode.register
-def _(operation: RaiseBuffer, index: Index) -> bytes:
+def _(operation: RaiseDevice, index: Index) -> bytes:
     return message(RTM_NEWLINK, 0, link(index(operation.device), IFF_UP, IFF_UP))
 
 
 @encode.register
-def _(operation: DeleteBuffer, index: Index) -> bytes:
+def _(operation: DeleteDevice, index: Index) -> bytes:
     return message(RTM_DELLINK, 0, link(index(operation.device)))
+
+
+@encode.register
+def _(operation: AddBlackhole, index: Index) -> bytes:
+    body = traffic_control(index(operation.device), parent=TC_H_ROOT)
+    body += text_attribute(TCA_KIND, "blackhole")
+    return message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
 @encode.register
@@ -183,7 +192,7 @@ def _(operation: AddFilter, index: Index) -> bytes:
     what = operation.filter
     kind = kind_of(what.match)
     if what.verdict is Verdict.HOLD:
-        then = nested(kind.action, _redirect(index(operation.buffer), operation.cookie))
+        then = nested(kind.action, *_actions(operation, index))
     else:
         then = attribute(kind.classid, _UINT.pack(BYPASS_CLASSID))
     body = (
@@ -210,11 +219,21 @@ def _at_ingress(operation: AddFilter | DeleteFilters, index: Index, info: int) -
     return traffic_control(index(operation.device), parent=parent, info=info)
 
 
-def _redirect(index: int, cookie: str) -> bytes:
-    parameters = MIRRED.pack(0, 0, TC_ACT_STOLEN, 0, 0, TCA_EGRESS_REDIR, index)
-    return nested(
-        1,  # the first and only action
+def _actions(operation: AddFilter, index: Index) -> Iterator[bytes]:
+    """What a filter that holds does, numbered in order: mirror where there is a sink, redirect."""
+    number = 1
+    if operation.sink:
+        sink = index(operation.sink)
+        yield nested(number, *_mirred(TC_ACT_PIPE, TCA_EGRESS_MIRROR, sink))
+        number += 1
+    redirect = _mirred(TC_ACT_STOLEN, TCA_EGRESS_REDIR, index(operation.buffer))
+    mark = attribute(TCA_ACT_COOKIE, bytes.fromhex(operation.cookie))
+    yield nested(number, *redirect, mark)
+
+
+def _mirred(after: int, what: int, index: int) -> tuple[bytes, bytes]:
+    parameters = MIRRED.pack(0, 0, after, 0, 0, what, index)
+    return (
         text_attribute(TCA_ACT_KIND, "mirred"),
         nested(TCA_ACT_OPTIONS, attribute(TCA_MIRRED_PARMS, parameters)),
-        attribute(TCA_ACT_COOKIE, bytes.fromhex(cookie)),
     )

@@ -1,8 +1,9 @@
 """What in the kernel is remusnet's, by the marks that it has left there, and what is not.
 
-A buffer device carries the alias ``remusnet:VIF,...``; a filter that holds has an action with the
-cookie ``remusnet`` (``remusnet/shared`` where the qdisc was there before). A filter that lets
-bypass has no action to mark: it is ours at our preferences, with our class, beside a marked one.
+A buffer device carries the alias ``remusnet:VIF,...``, a sink ``remusnet/sink:VIF,...``; a filter
+that holds has an action with the cookie ``remusnet`` (``remusnet/shared`` where the qdisc was there
+before). A filter that lets bypass has no action to mark: it is ours at our preferences, with our
+class, beside a marked one.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from remusnet.errors import Conflict, InvalidInput, quoted, suggestion
 from remusnet.kernel.receipt import Phase, Receipt
 from remusnet.kernel.state import Device, Seen, SeenFilter
-from remusnet.plan.operations import COOKIE, OWNER, SHARED_COOKIE
-from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.operations import COOKIE, SHARED_COOKIE
+from remusnet.plan.plan import BUFFER_MARK, SINK_MARK, Plan, Protection
 from remusnet.policy.verdict import Verdict
 
 BANKS = (0, 2000)
@@ -23,7 +24,6 @@ GUARD_PREF = 1
 _LAST_OF_OURS = 3999
 
 _COOKIE, _SHARED_COOKIE = bytes.fromhex(COOKIE), bytes.fromhex(SHARED_COOKIE)
-_PREFIX = f"{OWNER}:"
 
 
 def is_marked(seen: SeenFilter) -> bool:
@@ -52,9 +52,26 @@ def foreign_filters(filters: Iterable[SeenFilter]) -> tuple[SeenFilter, ...]:
 
 def vifs_of(device: Device) -> tuple[str, ...] | None:
     """The vifs that a buffer device of ours is for; None where it is not ours."""
-    if device.kind != "ifb" or not device.alias.startswith(_PREFIX):
+    return _marked_for(device, BUFFER_MARK)
+
+
+def vifs_of_sink(device: Device) -> tuple[str, ...] | None:
+    """The vifs that a sink of ours is for; None where it is none."""
+    return _marked_for(device, SINK_MARK)
+
+
+def sinks_for(vifs: Iterable[str], seen: Seen) -> tuple[Device, ...]:
+    """The sinks of ours that are for one of ``vifs``."""
+    wanted = set(vifs)
+    return tuple(
+        each for each in seen.devices.values() if wanted.intersection(vifs_of_sink(each) or ())
+    )
+
+
+def _marked_for(device: Device, mark: str) -> tuple[str, ...] | None:
+    if device.kind != "ifb" or not device.alias.startswith(mark):
         return None
-    return tuple(device.alias.removeprefix(_PREFIX).split(","))
+    return tuple(device.alias.removeprefix(mark).split(","))
 
 
 def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:
@@ -78,10 +95,15 @@ def check(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> None:
     for protection in plan.protections:
         for vif in protection.vifs:
             _check_vif(vif, protection, seen)
+        receipt = receipts.get(protection.buffer)
         device = seen.devices.get(protection.buffer)
         if device is not None:
-            _check_buffer(device, protection, receipts.get(protection.buffer))
+            _check_device(device, vifs_of(device), "buffer device", protection, receipt)
             check_root(protection.buffer, seen)
+        sink = seen.devices.get(protection.sink)
+        if sink is not None:
+            _check_device(sink, vifs_of_sink(sink), "sink", protection, receipt)
+            check_sink(protection.sink, seen)
 
 
 def _check_vif(vif: str, protection: Protection, seen: Seen) -> None:
@@ -119,32 +141,51 @@ def refuse_foreign_filters(vif: str, seen: Seen) -> None:
         )
 
 
-def _check_buffer(device: Device, protection: Protection, receipt: Receipt | None) -> None:
-    name = protection.buffer
-    held_for = vifs_of(device)
-    if held_for is None:
-        begun = receipt is not None and receipt.phase is not Phase.APPLIED
-        if begun and device.kind == "ifb" and not device.alias:
-            return  # killed between creating it and marking it
+def _check_device(
+    device: Device,
+    marked_for: tuple[str, ...] | None,
+    what: str,
+    protection: Protection,
+    receipt: Receipt | None,
+) -> None:
+    name = device.name
+    if marked_for is None:
+        if is_begun(device, receipt):
+            return
         alias = f"alias {quoted(device.alias)}" if device.alias else "no alias"
         raise Conflict(
-            f"{name} exists and is not remusnet's (kind {device.kind or 'unknown'}, {alias}): "
-            "choose another buffer device with --buffer, or delete it if nobody needs it"
+            f"{name} exists and is not remusnet's {what} (kind {device.kind or 'unknown'}, "
+            f"{alias}): choose another buffer device with --buffer, or delete it if nobody needs it"
         )
-    others = [vif for vif in held_for if vif not in protection.vifs]
+    others = [vif for vif in marked_for if vif not in protection.vifs]
     if others:
         raise Conflict(
-            f"{name} is the buffer device of {', '.join(others)} already: name all its vifs "
+            f"{name} is the {what} of {', '.join(others)} already: name all its vifs "
             "together, or remove the others first"
         )
 
 
+def is_begun(device: Device, receipt: Receipt | None) -> bool:
+    """Whether remusnet was killed between creating a device and marking it."""
+    begun = receipt is not None and receipt.phase is not Phase.APPLIED
+    return begun and device.kind == "ifb" and not device.alias
+
+
 def check_root(buffer: str, seen: Seen) -> None:
     """Raises Conflict where somebody has made another qdisc the root of a buffer device."""
-    root = seen.root(buffer)
-    if root is not None and root.kind != "plug":
+    _check_root(buffer, "plug", seen)
+
+
+def check_sink(sink: str, seen: Seen) -> None:
+    """Raises Conflict where somebody has made another qdisc the root of a sink."""
+    _check_root(sink, "blackhole", seen)
+
+
+def _check_root(device: str, kind: str, seen: Seen) -> None:
+    root = seen.root(device)
+    if root is not None and root.kind != kind:
         raise Conflict(
-            f"the root qdisc of {buffer} is no plug but {root.kind} (handle "
+            f"the root qdisc of {device} is no {kind} but {root.kind} (handle "
             f"{root.handle >> 16:x}:), and not remusnet's: whoever made it has to delete it first "
-            f'("tc qdisc delete dev {buffer} root")'
+            f'("tc qdisc delete dev {device} root")'
         )

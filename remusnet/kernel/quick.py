@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VIF, BUFFER = "V", "B"
-"""In a template: where the numbers of the vif and of the buffer device go."""
+VIF, BUFFER, SINK = "V", "B", "S"
+"""In a template: where the numbers of the vif, of the buffer device and of its sink go."""
 
 _NETLINK_ROUTE, _SOL_NETLINK, _NETLINK_CAP_ACK = 0, 270, 10
 _REQUEST, _REQUEST_ACK, _REQUEST_DUMP, _CREATE_EXCL = 0x01, 0x05, 0x301, 0x600
@@ -101,15 +101,15 @@ class Kernel:
 def protect(
     vifs: Sequence[str],
     buffer: str,
-    alias: str,
+    sink: str,
     limit: int,
     templates: Sequence[Sequence[bytes | str]],
-) -> list[tuple[int, int]]:
+) -> list[tuple[str, int, str]]:
     """Makes ``buffer`` with a plug of ``limit`` bytes, opens it, and redirects ``vifs`` to it.
 
-    ``templates``: the messages of one vif, in order. Nothing is redirected before the plug is
-    there. Gives the device numbers, the buffer device's first, and the `fingerprint` of each vif.
-    Raises GaveUp.
+    ``sink``: made too, where it is not empty. ``templates``: the messages of one vif, in order.
+    Nothing is redirected before the plug is there. Gives the name and number of each device, and
+    what it is: ``B``, ``S``, or the `fingerprint` of a vif. Raises GaveUp.
     """
     try:
         kernel = Kernel()
@@ -119,21 +119,37 @@ def protect(
         numbers = [_socket.if_nametoindex(vif) for vif in vifs]
         kernel.do(create(buffer))
         index = _socket.if_nametoindex(buffer)
-        kernel.do(mark(index, alias))
+        kernel.do(mark(index, buffer_alias(vifs)))
         kernel.do(quiet(index), _NO_IPV6)
         kernel.do(raise_(index))
         kernel.do(add_plug(index, limit))
         kernel.do(open_plug(index))
         places = {BUFFER: _UINT.pack(index)}
+        made = [(buffer, index, BUFFER)]
+        if sink:
+            number = _make_sink(kernel, sink, sink_alias(vifs))
+            places[SINK] = _UINT.pack(number)
+            made.append((sink, number, SINK))
         for number in numbers:
             places[VIF] = _UINT.pack(number)
             for template in templates:
                 kernel.do(fill(template, places))
-        return [(index, 0), *((number, fingerprint(kernel, number)) for number in numbers)]
+        prints = [str(fingerprint(kernel, number)) for number in numbers]
+        return [*made, *zip(vifs, numbers, prints, strict=True)]
     except OSError as error:
         raise GaveUp from error
     finally:
         kernel.close()
+
+
+def _make_sink(kernel: Kernel, sink: str, alias: str) -> int:
+    kernel.do(create(sink))
+    index = _socket.if_nametoindex(sink)
+    kernel.do(mark(index, alias))
+    kernel.do(add_blackhole(index))
+    kernel.do(quiet(index), _NO_IPV6)
+    kernel.do(raise_(index))
+    return index
 
 
 def fingerprint(kernel: Kernel, vif: int) -> int:
@@ -156,22 +172,32 @@ def fill(template: Sequence[bytes | str], places: dict[str, bytes]) -> bytes:
     return b"".join(places[each] if isinstance(each, str) else each for each in template)
 
 
-def create(buffer: str) -> bytes:
-    """As CreateBuffer."""
-    body = _LINK.pack(0, 0, 0, 0, 0) + _text(_IFNAME, buffer)
+def buffer_alias(vifs: Sequence[str]) -> str:
+    """As `remusnet.plan.plan.buffer_alias`."""
+    return f"remusnet:{','.join(vifs)}"
+
+
+def sink_alias(vifs: Sequence[str]) -> str:
+    """As `remusnet.plan.plan.sink_alias`."""
+    return f"remusnet/sink:{','.join(vifs)}"
+
+
+def create(device: str) -> bytes:
+    """As CreateBuffer and CreateSink."""
+    body = _LINK.pack(0, 0, 0, 0, 0) + _text(_IFNAME, device)
     body += _attribute(_TX_QUEUES, _UINT.pack(1)) + _attribute(_RX_QUEUES, _UINT.pack(1))
     body += _attribute(_LINKINFO | _NESTED, _text(_INFO_KIND, "ifb"))
     return message(_NEWLINK, _CREATE_EXCL, body)
 
 
 def mark(index: int, alias: str) -> bytes:
-    """As MarkBuffer."""
+    """As MarkDevice."""
     body = _LINK.pack(0, 0, index, 0, 0) + _attribute(_IFALIAS, alias.encode())
     return message(_SETLINK, 0, body)
 
 
 def quiet(index: int) -> bytes:
-    """As QuietBuffer."""
+    """As QuietDevice."""
     mode = _attribute(_ADDR_GEN_MODE, b"\1")
     family = _attribute(_socket.AF_INET6 | _NESTED, mode)
     body = _LINK.pack(0, 0, index, 0, 0) + _attribute(_AF_SPEC | _NESTED, family)
@@ -179,8 +205,14 @@ def quiet(index: int) -> bytes:
 
 
 def raise_(index: int) -> bytes:
-    """As RaiseBuffer."""
+    """As RaiseDevice."""
     return message(_NEWLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))
+
+
+def add_blackhole(index: int) -> bytes:
+    """As AddBlackhole."""
+    where = _TC.pack(0, index, 0, _ROOT, 0)
+    return message(_NEWQDISC, _CREATE_EXCL, where + _text(_KIND, "blackhole"))
 
 
 def add_plug(index: int, limit: int) -> bytes:

@@ -10,7 +10,17 @@ import _socket  # as in remusnet.kernel.quick
 import time
 from struct import Struct
 
-from remusnet.kernel.quick import GaveUp, Kernel, fingerprint, message, open_plug
+from remusnet.kernel.quick import (
+    BUFFER,
+    SINK,
+    GaveUp,
+    Kernel,
+    buffer_alias,
+    fingerprint,
+    message,
+    open_plug,
+    sink_alias,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,11 +46,10 @@ _POLL_SECONDS = 0.0002
 _EMPTY_LOOKS = 2
 
 
-def end(alias: str, made: Sequence[tuple[str, int, int]]) -> None:
-    """Ends it: what is held leaves, then the vifs are as before and the buffer device is gone.
+def end(made: Sequence[tuple[str, int, str]]) -> None:
+    """Ends it: what is held leaves, then the vifs are as before and the devices of ours are gone.
 
-    ``alias``: the buffer device's. ``made``: name, device number and `fingerprint` of the buffer
-    device (0) and of each vif, as they were made. Raises GaveUp.
+    ``made``: as `remusnet.kernel.quick.protect` has given it. Raises GaveUp.
     """
     try:
         kernel = Kernel()
@@ -50,10 +59,18 @@ def end(alias: str, made: Sequence[tuple[str, int, int]]) -> None:
         for name, number, _ in made:
             if _socket.if_nametoindex(name) != number:
                 raise GaveUp
-        (_, index, _), *vifs = made
-        if _alias(kernel, index) != alias or _waiting(kernel, index) is None:
+        vifs = [each for each in made if each[2] not in (BUFFER, SINK)]
+        (index,) = [number for _, number, what in made if what == BUFFER]
+        sinks = [number for _, number, what in made if what == SINK]
+        names = [name for name, _, _ in vifs]
+        if _alias(kernel, index) != buffer_alias(names) or _waiting(kernel, index) is None:
             raise GaveUp
-        if any(fingerprint(kernel, number) != print_ for _, number, print_ in vifs):
+        for sink in sinks:
+            if _alias(kernel, sink) != sink_alias(names):
+                raise GaveUp
+            if _root(kernel, sink, b"blackhole\0") is None:
+                raise GaveUp
+        if any(str(fingerprint(kernel, number)) != print_ for _, number, print_ in vifs):
             raise GaveUp
         # Opened while frames still come through it: none that comes later overtakes a held one.
         kernel.do(open_plug(index))
@@ -65,7 +82,8 @@ def end(alias: str, made: Sequence[tuple[str, int, int]]) -> None:
         _drain(kernel, index)
         plug = _TC.pack(0, index, 0, _ROOT, 0) + _text(_KIND, "plug")
         kernel.do(message(_DELQDISC, 0, plug))
-        kernel.do(message(_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0)))
+        for number in (*sinks, index):
+            kernel.do(message(_DELLINK, 0, _LINK.pack(0, 0, number, 0, 0)))
     except OSError as error:
         raise GaveUp from error
     finally:
@@ -86,13 +104,21 @@ def _drain(kernel: Kernel, index: int) -> None:
 
 def _waiting(kernel: Kernel, index: int) -> int | None:
     """Packets in the plug at the root of a device; None where its root is no plug."""
+    found = _root(kernel, index, b"plug\0")
+    if found is None:
+        return None
+    stats = _attributes(found.get(_STATS2, b""), 0)
+    packets: int = _UINT.unpack_from(stats.get(_QUEUE, b"\0\0\0\0"))[0]
+    return packets
+
+
+def _root(kernel: Kernel, index: int, kind: bytes) -> dict[int, bytes] | None:
+    """The attributes of the root qdisc of a device; None where it is of another kind."""
     for body in kernel.dump(_GETQDISC, _TC.pack(0, index, 0, _ROOT, 0)):
         _, where, _, parent, _ = _TC.unpack_from(body)
         found = _attributes(body, _TC.size)
-        if (where, parent, found.get(_KIND)) == (index, _ROOT, b"plug\0"):
-            stats = _attributes(found.get(_STATS2, b""), 0)
-            packets: int = _UINT.unpack_from(stats.get(_QUEUE, b"\0\0\0\0"))[0]
-            return packets
+        if (where, parent, found.get(_KIND)) == (index, _ROOT, kind):
+            return found
     return None
 
 

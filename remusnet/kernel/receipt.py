@@ -47,7 +47,8 @@ class Receipt:
 
     ``policy``: the whole policy, as TOML. ``limit``: bytes; ``rate``: bits a second;
     ``interval_ns``: the checkpoint interval. ``shared``: the vifs that had an ingress or clsact
-    qdisc before us, which stays. ``version``: the remusnet that wrote it.
+    qdisc before us, which stays. ``sink``: what held frames are mirrored to, empty for none.
+    ``version``: the remusnet that wrote it.
     """
 
     phase: Phase
@@ -60,11 +61,12 @@ class Receipt:
     limit: int
     rate: int
     interval_ns: int
+    sink: str = ""
     version: str = remusnet.__version__
 
     def plan(self) -> Plan:
         """The plan that was applied. Raises InvalidInput where this version can't make it."""
-        protection = Protection(self.buffer, self.vifs)
+        protection = Protection(self.buffer, self.vifs, self.sink)
         return Plan(_classification(self.policy, self.classifier), (protection,), self.limit)
 
     def to_json(self) -> dict[str, object]:
@@ -90,6 +92,7 @@ def receipts_of(
             limit=plan.limit,
             rate=rate,
             interval_ns=interval_ns,
+            sink=each.sink,
         )
         for each in plan.protections
     )
@@ -161,6 +164,8 @@ def _read(path: Path) -> Receipt:
             raise ValueError("written by another version of remusnet")
         data |= {name: tuple(map(check_device_name, data[name])) for name in ("vifs", "shared")}
         receipt = Receipt(**(data | {"phase": Phase(data["phase"])}))
+        if receipt.sink:
+            check_device_name(receipt.sink)
         if path.name != f"{check_device_name(receipt.buffer)}{_SUFFIX}":
             raise ValueError("not of the buffer device that it is named after")
         receipt.plan()

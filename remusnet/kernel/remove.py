@@ -19,28 +19,32 @@ from remusnet.kernel.ownership import (
     BANKS,
     GUARD_PREF,
     check_root,
+    check_sink,
     foreign_filters,
+    is_begun,
     is_shared,
     no_such_vif,
     own_filters,
+    sinks_for,
     vifs_of,
 )
 from remusnet.kernel.plug_record import forget_record
 from remusnet.kernel.receipt import Phase, Receipts
 from remusnet.kernel.rights import require_rights
 from remusnet.kernel.state import Seen
+from remusnet.plan.names import sink_name
 from remusnet.plan.operations import (
-    OWNER,
-    DeleteBuffer,
+    DeleteDevice,
     DeleteFilters,
     DeleteIngress,
     DeletePlug,
     DrainPlug,
-    MarkBuffer,
+    MarkDevice,
     Operation,
     ReleasePlug,
 )
 from remusnet.plan.outcome import Removed
+from remusnet.plan.plan import buffer_alias, sink_alias
 
 _HOLD_EVERY_FRAME = (GUARD_PREF, *(LAST_PREF + bank for bank in BANKS))
 
@@ -125,6 +129,9 @@ def _operations(ending: _Ending, seen: Seen, *, drop: bool) -> Iterator[Operatio
     ours = _is_ours(ending.found, seen)
     if ours:
         check_root(buffer, seen)
+    sinks = _sinks(ending.found, seen)
+    for each in sinks:
+        check_sink(each, seen)
     filters = [op for vif in ending.vifs for op in _filters(vif, ending.found, seen)]
     if ending.rest:
         if drop:
@@ -133,13 +140,16 @@ def _operations(ending: _Ending, seen: Seen, *, drop: bool) -> Iterator[Operatio
             )
         yield from filters
         if ours:
-            yield MarkBuffer(buffer, f"{OWNER}:{','.join(ending.rest)}")
+            yield MarkDevice(buffer, buffer_alias(ending.rest))
+        for each in sinks:
+            yield MarkDevice(each, sink_alias(ending.rest))
         return
     has_plug = ours and seen.root(buffer) is not None
     if drop:
         # The device and all that it holds first: until the end, the filters drop what they held.
         if ours:
-            yield DeleteBuffer(buffer)
+            yield DeleteDevice(buffer)
+        yield from map(DeleteDevice, sinks)
         yield from filters
         return
     if has_plug:
@@ -152,8 +162,9 @@ def _operations(ending: _Ending, seen: Seen, *, drop: bool) -> Iterator[Operatio
         yield ReleasePlug(buffer)
         yield DrainPlug(buffer)
         yield DeletePlug(buffer)
+    yield from map(DeleteDevice, sinks)
     if ours:
-        yield DeleteBuffer(buffer)
+        yield DeleteDevice(buffer)
 
 
 def _is_ours(found: Found, seen: Seen) -> bool:
@@ -161,10 +172,16 @@ def _is_ours(found: Found, seen: Seen) -> bool:
     device = seen.devices.get(found.buffer)
     if device is None:
         return False
-    if vifs_of(device) is not None:
-        return True
-    begun = found.receipt is not None and found.receipt.phase is not Phase.APPLIED
-    return begun and device.kind == "ifb" and not device.alias
+    return vifs_of(device) is not None or is_begun(device, found.receipt)
+
+
+def _sinks(found: Found, seen: Seen) -> tuple[str, ...]:
+    """Those that are there, and ours by their marks or by an intent to make one."""
+    names = [each.name for each in sinks_for(found.vifs, seen)]
+    begun = seen.devices.get(sink_name(found.buffer)) if found.buffer else None
+    if begun is not None and is_begun(begun, found.receipt):
+        names.append(begun.name)
+    return tuple(names)
 
 
 def _filters(vif: str, found: Found, seen: Seen) -> Iterator[Operation]:

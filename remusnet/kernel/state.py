@@ -51,7 +51,8 @@ class SeenFilter:
 
     ``match`` and ``verdict`` are None where no filter of ours looks like that; then ``kind`` is all
     that is known. ``target``: the device number that a hold redirects to, 0 where that device is
-    gone. ``cookie``: its action's, empty for none.
+    gone. ``cookie``: its action's, empty for none. ``sink``: the device number that it is mirrored
+    to before, likewise, None for nowhere; ``uncopied``: how many frames could not be.
     """
 
     kind: str
@@ -61,7 +62,9 @@ class SeenFilter:
     verdict: Verdict | None = None
     target: int = 0
     cookie: bytes = b""
+    sink: int | None = None
     counters: Counters = field(default_factory=Counters, compare=False)
+    uncopied: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         """As an error message names it: ``flower filter (protocol ip, pref 5)``."""

@@ -45,12 +45,14 @@ def status(
 def _status(found: Found, seen: Seen, run_dir: Path) -> Status:
     root = seen.root(found.buffer)
     plug = root.counters if root is not None and root.kind == "plug" else None
-    refused = sum(
-        each.counters.overlimits
+    holds = [
+        each
         for vif in found.vifs
         for each in own_filters(seen.filters_of(vif))
         if each.verdict is Verdict.HOLD
-    )
+    ]
+    refused = sum(each.counters.overlimits for each in holds)
+    copying = {each.index for each in seen.devices.values() if each.up}
     held = None if plug is None else plug.packets + plug.qlen + plug.drops
     waiting = plug or Counters()
     return Status(
@@ -61,6 +63,8 @@ def _status(found: Found, seen: Seen, run_dir: Path) -> Status:
         waiting=waiting.qlen,
         overflowed=waiting.drops,
         refused=refused,
+        decouple=bool(holds) and all(each.sink in copying for each in holds),
+        uncopied=sum(each.uncopied for each in holds),
         plug=record_of(run_dir, found.buffer, seen).state.value if found.buffer else "unknown",
         driver=driver_of(run_dir, found.buffer) if found.buffer else "",
         warnings=tuple(_warnings(found, seen, waiting)),

@@ -14,33 +14,38 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from remusnet.classify.filters import ETH_P_ALL, EVERY_FRAME, LAST_PREF, Filter
-from remusnet.kernel.ownership import BANKS, GUARD_PREF
-from remusnet.kernel.state import SeenFilter
-from remusnet.kernel.wanted import Wanted, in_bank
+from remusnet.kernel.ownership import BANKS, GUARD_PREF, own_filters
+from remusnet.kernel.state import Seen, SeenFilter
+from remusnet.kernel.wanted import Wanted, in_bank, targets_of
 from remusnet.plan.operations import AddFilter, DeleteFilters, Operation
+from remusnet.plan.plan import Protection
 from remusnet.policy.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The way of one vif's filters to ``wanted``, which redirect to ``buffer``.
+    """The way of the filters of ours that ``vif`` has to ``wanted``, as part of ``protection``.
 
-    ``own``: the filters of ours that are there; ``target``: the number of the buffer device, -1
-    for one that is yet to come.
+    ``shared``: its qdisc was there before us.
     """
 
     wanted: Wanted
     vif: str
-    buffer: str
-    own: Sequence[SeenFilter]
-    target: int
+    protection: Protection
+    seen: Seen
     shared: bool
+
+    @property
+    def own(self) -> tuple[SeenFilter, ...]:
+        """The filters of ours that are there."""
+        return own_filters(self.seen.filters_of(self.vif))
 
     def operations(self) -> Iterator[Operation]:
         """The operations, none where the filters are there."""
         first, second = (in_bank(self.own, bank) for bank in BANKS)
         guard = [each for each in self.own if each.pref == GUARD_PREF]
-        complete = self.wanted.complete(self.own, self.target, shared=self.shared)
+        targets = targets_of(self.protection, self.seen)
+        complete = self.wanted.complete(self.own, targets, shared=self.shared)
         if complete is not None:
             yield from self.delete(first if complete else second)
             yield from self.delete(guard)
@@ -66,19 +71,23 @@ class Transition:
         yield from self.delete(guard)
 
     def _add(self, filters: Iterable[Filter]) -> Iterator[Operation]:
+        buffer, sink = self.protection.buffer, self.protection.sink
         for each in filters:
-            yield AddFilter(self.vif, self.buffer, each, self.shared)
+            yield AddFilter(self.vif, buffer, each, self.shared, sink)
 
     def delete(self, filters: Iterable[SeenFilter]) -> Iterator[Operation]:
         """Deletes ``filters``, which are all of their preferences, in reverse order of asking."""
+        # Of a sink that is gone there is nothing to bring back; without it they hold all the same.
+        sinks = {each.index: each.name for each in self.seen.devices.values()}
         ordered = sorted(filters, key=lambda each: -each.pref)
         for (pref, protocol), group in groupby(ordered, key=lambda f: (f.pref, f.protocol)):
             again = tuple(
                 AddFilter(
                     self.vif,
-                    self.buffer,
+                    self.protection.buffer,
                     Filter(pref, protocol, each.match, each.verdict, ""),
                     self.shared,
+                    sinks.get(each.sink or 0, ""),
                 )
                 for each in group
                 if each.match is not None and each.verdict is not None

@@ -7,10 +7,22 @@ from collections.abc import Sequence
 from remusnet.classify.filters import Filter
 from remusnet.kernel.matches import canonical, kind_of
 from remusnet.kernel.ownership import BANKS
-from remusnet.kernel.state import SeenFilter
+from remusnet.kernel.state import Seen, SeenFilter
 from remusnet.plan.operations import COOKIE, SHARED_COOKIE
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.verdict import Verdict
+
+Targets = tuple[int, int | None]
+"""The numbers of a buffer device and of its sink; -1 for one that is yet to come, None for none."""
+
+
+def targets_of(protection: Protection, seen: Seen) -> Targets:
+    """Where the filters of ``protection`` should send what they hold."""
+    buffer, sink = (seen.devices.get(each) for each in (protection.buffer, protection.sink))
+    number = buffer.index if buffer else -1
+    if not protection.sink:
+        return number, None
+    return number, sink.index if sink else -1
 
 
 class Wanted:
@@ -32,7 +44,7 @@ class Wanted:
         return tuple(sorted(self.added(bank), key=lambda each: each.pref))
 
     def shown(self, bank: int, *, shared: bool) -> tuple[SeenFilter, ...]:
-        """As the kernel should show them, but for the device that they redirect to."""
+        """As the kernel should show them, but for the devices that they send to."""
         key = (bank, shared)
         if key not in self._shown:
             cookie = bytes.fromhex(SHARED_COOKIE if shared else COOKIE)
@@ -49,8 +61,8 @@ class Wanted:
             )
         return self._shown[key]
 
-    def complete(self, own: Sequence[SeenFilter], target: int, *, shared: bool) -> int | None:
-        """The bank in which ``own`` is all of the plan, redirecting to device ``target``, if any.
+    def complete(self, own: Sequence[SeenFilter], targets: Targets, *, shared: bool) -> int | None:
+        """The bank in which ``own`` is all of the plan, sending to ``targets``, if any.
 
         Filters in other banks are not looked at.
         """
@@ -58,7 +70,8 @@ class Wanted:
             wanted = self.shown(bank, shared=shared)
             there = in_bank(own, bank)
             if len(there) == len(wanted) and all(map(_same, there, wanted)):
-                if all(each.target == target for each in there if each.verdict is Verdict.HOLD):
+                holds = [each for each in there if each.verdict is Verdict.HOLD]
+                if all((each.target, each.sink) == targets for each in holds):
                     return bank
         return None
 

@@ -34,12 +34,14 @@ def build_plan(
     rate: int,
     interval_ns: int,
     limit: int | None = None,
+    decouple: bool = True,
 ) -> Plan:
     """The plan that holds what ``policy`` holds of what the guests behind ``vifs`` send.
 
     ``vifs``: those in a tuple are one network card, and share a buffer device. ``rate``: bits a
     second of the link, ``interval_ns``: the checkpoint interval; from them the plug's limit in
-    bytes, unless ``limit`` gives it. Raises InvalidInput.
+    bytes, unless ``limit`` gives it. ``decouple``: held frames don't keep the guest's pages (see
+    `remusnet.plan.plan.protections`). Raises InvalidInput.
     """
     if classifier not in CLASSIFIERS:
         raise InvalidInput(
@@ -56,7 +58,7 @@ def build_plan(
         )
     return Plan(
         CLASSIFIERS[classifier](policy),
-        protections(vifs, buffer),
+        protections(vifs, buffer, decouple=decouple),
         limit,
         tuple(_warnings(policy)),
         rate=None if given else rate,

@@ -22,7 +22,7 @@ from remusnet.units import parse_duration, parse_rate, parse_size
 
 MOST_DOMAINS = 1000
 
-_TERMS_KEYS = ("policy", "classifier", "interval", "rate", "limit")
+_TERMS_KEYS = ("policy", "classifier", "interval", "rate", "limit", "decouple")
 _DOMAIN_KEYS = ("name", "uuid", "vif")
 _HIGHEST_VIF = 2**16 - 1
 _T = TypeVar("_T")
@@ -38,6 +38,7 @@ class Terms:
 
     ``policy``: the name of a shipped one, or a file's path. ``interval_ns``: between checkpoints;
     ``rate``: bits a second of the link; ``limit``: bytes, None for what follows from these two.
+    ``decouple``: whether held frames are copied, so that they keep nothing of the guest's.
     """
 
     policy: str = DEFAULT_POLICY.name
@@ -45,6 +46,7 @@ class Terms:
     interval_ns: int = 200_000_000
     rate: int = 10**9
     limit: int | None = None
+    decouple: bool = True
 
     @property
     def plug_limit(self) -> int:
@@ -195,6 +197,7 @@ class _Reader:
             interval_ns=self._read(table, "interval", path, _interval, default.interval_ns),
             rate=self._read(table, "rate", path, _rate, default.rate),
             limit=self._read(table, "limit", path, _limit, default.limit),
+            decouple=self._read(table, "decouple", path, _decouple, default.decouple),
         )
 
     def _policy(self, value: object) -> str:
@@ -281,3 +284,9 @@ def _rate(value: object) -> int:
 def _limit(value: object) -> int | None:
     expected = f'a size such as "50MB", at least {LARGEST_FRAME} bytes (one GSO frame)'
     return _quantity(value, "size", expected, parse_size, LARGEST_FRAME, LARGEST_LIMIT)
+
+
+def _decouple(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Unfit(f"invalid decouple: {shown(value)}", "true or false")

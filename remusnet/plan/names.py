@@ -1,4 +1,4 @@
-"""Device names: which the kernel and a shell can take, and what a buffer device is called."""
+"""Device names: which the kernel and a shell can take, and what devices of ours are called."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ LONGEST_NAME = 15
 # Narrower than dev_valid_name() of net/core/dev.c: no option, no path, nothing a shell looks at.
 _DEVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
 _XEN_VIF = re.compile(r"vif([0-9].*)", re.ASCII)
-_DIGEST_LENGTH = LONGEST_NAME - len("ifb_")
+_USUAL_BUFFER = "ifb-"
+EMULATED = "-emu"
+"""What libxl appends to a vif's name for the tap of a fully virtualised guest's emulated card."""
 
 
 def check_device_name(name: str) -> str:
@@ -47,7 +49,27 @@ def buffer_name(vif: str) -> str:
     numbered = _XEN_VIF.fullmatch(vif)
     # "vif1.0" and "1.0" must not share a buffer; "vifa" keeps its prefix, so it has none of "a".
     taken = numbered is None and vif[:1].isdigit()
-    name = f"ifb-{numbered[1] if numbered else vif}"
-    if taken or len(name) > LONGEST_NAME:
-        name = f"ifb_{hashlib.sha256(vif.encode()).hexdigest()[:_DIGEST_LENGTH]}"
+    name = f"{_USUAL_BUFFER}{numbered[1] if numbered else vif}"
+    return _hashed("ifb_", vif) if taken or len(name) > LONGEST_NAME else name
+
+
+def sink_name(buffer: str) -> str:
+    """The sink of ``buffer``: ``sink-1.0`` for ``ifb-1.0``, else a hash behind ``sink_``.
+
+    >>> sink_name("ifb-1.0")
+    'sink-1.0'
+    """
+    name = f"sink-{buffer.removeprefix(_USUAL_BUFFER)}"
+    if not buffer.startswith(_USUAL_BUFFER) or len(name) > LONGEST_NAME:
+        name = _hashed("sink_", buffer)
     return name
+
+
+def is_emulated(vif: str) -> bool:
+    """Whether ``vif`` is the tap of an emulated card, by its name: QEMU serves it, not netback."""
+    return vif.endswith(EMULATED)
+
+
+def _hashed(prefix: str, name: str) -> str:
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return f"{prefix}{digest[: LONGEST_NAME - len(prefix)]}"

@@ -89,7 +89,7 @@ class CreateBuffer(_OnDevice):
 
     @property
     def undo(self) -> tuple[Operation, ...]:
-        return (DeleteBuffer(self.device),)
+        return (DeleteDevice(self.device),)
 
     @property
     def why(self) -> str:
@@ -97,7 +97,18 @@ class CreateBuffer(_OnDevice):
 
 
 @dataclass(frozen=True, slots=True)
-class MarkBuffer(_OnDevice):
+class CreateSink(CreateBuffer):
+    """Adds the IFB that drops what is mirrored to it: see docs/explanation/decoupling.md."""
+
+    kind: ClassVar[str] = "create-sink"
+
+    @property
+    def why(self) -> str:
+        return "The sink. A held frame is mirrored to it, so that the kernel copies its pages."
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDevice(_OnDevice):
     """Names the owner in the device's alias, which survives and can be read back.
 
     ``before``: the alias that it takes the place of, where the device was ours already.
@@ -105,7 +116,7 @@ class MarkBuffer(_OnDevice):
 
     alias: str
     before: str | None = None
-    kind: ClassVar[str] = "mark-buffer"
+    kind: ClassVar[str] = "mark-device"
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -117,14 +128,14 @@ class MarkBuffer(_OnDevice):
 
     @property
     def undo(self) -> tuple[Operation, ...]:
-        return () if self.before is None else (MarkBuffer(self.device, self.before),)
+        return () if self.before is None else (MarkDevice(self.device, self.before),)
 
 
 @dataclass(frozen=True, slots=True)
-class QuietBuffer(_OnDevice):
-    """Keeps the device's own IPv6 router solicitations out of the plug."""
+class QuietDevice(_OnDevice):
+    """Keeps the device's own IPv6 router solicitations out of its queue."""
 
-    kind: ClassVar[str] = "quiet-buffer"
+    kind: ClassVar[str] = "quiet-device"
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -133,14 +144,16 @@ class QuietBuffer(_OnDevice):
 
     @property
     def why(self) -> str:
-        return "No IPv6 solicitations of its own in the plug."
+        return "No IPv6 solicitations of its own."
 
 
 @dataclass(frozen=True, slots=True)
-class RaiseBuffer(_OnDevice):
-    """Brings the device up: redirection to a device that is down drops."""
+class RaiseDevice(_OnDevice):
+    """Brings the device up: what is redirected to one that is down is dropped, and what is mirrored
+    to it is not copied.
+    """
 
-    kind: ClassVar[str] = "raise-buffer"
+    kind: ClassVar[str] = "raise-device"
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -148,14 +161,56 @@ class RaiseBuffer(_OnDevice):
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteBuffer(_OnDevice):
-    """Deletes the buffer device, and with it its plug and what that still holds."""
+class DeleteDevice(_OnDevice):
+    """Deletes a device of ours: with a buffer device goes its plug, and what that still holds."""
 
-    kind: ClassVar[str] = "delete-buffer"
+    kind: ClassVar[str] = "delete-device"
 
     @property
     def commands(self) -> tuple[Command, ...]:
         return (Command("ip", ("link", "delete", "dev", self.device)),)
+
+
+@dataclass(frozen=True, slots=True)
+class AddBlackhole(_OnDevice):
+    """Gives a sink the root qdisc that drops every frame.
+
+    The IFB's driver drops them too, but for those that something has redirected before: it sends
+    these back to where they came from, past the filters (drivers/net/ifb.c, ifb_xmit).
+    """
+
+    kind: ClassVar[str] = "add-blackhole"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return (Command("tc", ("qdisc", "add", "dev", self.device, "root", "blackhole")),)
+
+    @property
+    def why(self) -> str:
+        return "It drops all that it gets: its driver would send back what was redirected before."
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSink(DeleteDevice):
+    """Deletes a sink that no filter mirrors to any more; ``alias`` was its mark."""
+
+    alias: str
+    kind: ClassVar[str] = "delete-sink"
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        return sink_operations(self.device, self.alias)
+
+
+def sink_operations(device: str, alias: str) -> tuple[Operation, ...]:
+    """What makes ``device`` a sink. It drops what it gets before anything is mirrored to it."""
+    return (
+        CreateSink(device),
+        MarkDevice(device, alias),
+        AddBlackhole(device),
+        QuietDevice(device),
+        RaiseDevice(device),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,11 +360,14 @@ class AddFilter(_OnDevice):
 
     A bypass has no action: a filter that matches and does nothing lets pass, and needs no act_gact.
     ``shared``: the qdisc was there before us (a clsact, or an ingress qdisc without filters).
+    ``sink``: what a hold is mirrored to before, empty for none. Whatever becomes of the mirroring,
+    the frame is held: only a redirection can drop it, and none lets it pass (act_mirred.c).
     """
 
     buffer: str
     filter: Filter
     shared: bool = False
+    sink: str = ""
     kind: ClassVar[str] = "add-filter"
 
     @property
@@ -323,7 +381,9 @@ class AddFilter(_OnDevice):
         what = f"{protocol_name(self.filter.protocol)} pref {self.filter.pref}"
         selector = selector_words(self.filter.match)
         if self.filter.verdict is Verdict.HOLD:
-            then = f"action mirred egress redirect dev {self.buffer} cookie {self.cookie}"
+            mirror = f"action mirred egress mirror dev {self.sink} pipe " if self.sink else ""
+            redirect = f"action mirred egress redirect dev {self.buffer} cookie {self.cookie}"
+            then = mirror + redirect
         else:
             then = "flowid ffff:1"
         return (Command("tc", (*f"{where} {what}".split(), *selector, *then.split())),)
@@ -333,6 +393,7 @@ class AddFilter(_OnDevice):
         return {
             "device": self.device,
             "buffer": self.buffer,
+            "sink": self.sink or None,
             "pref": self.filter.pref,
             "protocol": protocol_name(self.filter.protocol),
             **selector_json(self.filter.match),

@@ -13,7 +13,8 @@ class Terms:
     """What a receipt says of a protection; the kernel can't be asked for the limit.
 
     ``limit``: bytes; ``rate``: bits a second; ``interval_ns``: the checkpoint interval; ``phase``:
-    ``applied``, or what was cut short; ``version``: the remusnet that applied it.
+    ``applied``, or what was cut short; ``version``: the remusnet that applied it; ``decouple``:
+    whether held frames were to be copied.
     """
 
     policy: str
@@ -23,6 +24,7 @@ class Terms:
     interval_ns: int
     phase: str
     version: str
+    decouple: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Status:
     ``held`` and ``bypassed`` count packets since the buffer device and the ingress qdisc were made;
     None where the kernel does not tell. ``backlog``: bytes that wait, in ``waiting`` packets.
     ``overflowed`` packets found the plug full; ``refused`` the buffer device down or gone.
+    ``decouple``: whether what is held is copied; ``uncopied`` packets could not be, and are held
+    nevertheless.
     ``plug``: the word of who drove it last: ``open``, ``buffering``, ``waiting``, ``unknown``.
     ``driver``: as in " by process 4711", empty for none that is known.
     """
@@ -91,6 +95,8 @@ class Status:
     waiting: int
     overflowed: int
     refused: int
+    decouple: bool
+    uncopied: int
     plug: str
     driver: str
     warnings: tuple[str, ...]
@@ -105,6 +111,8 @@ class Status:
             "backlog_packets": self.waiting,
             "overflowed_packets": self.overflowed,
             "refused_packets": self.refused,
+            "decouple": self.decouple,
+            "uncopied_packets": self.uncopied,
             "plug": self.plug,
             "driven": bool(self.driver),
             "warnings": list(self.warnings),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from remusnet.classify.filters import LAST_PREF, Classification, Filter
 from remusnet.errors import InvalidInput
 from remusnet.plan.limits import explain_limit
-from remusnet.plan.names import buffer_name, check_device_name
+from remusnet.plan.names import buffer_name, check_device_name, is_emulated, sink_name
 from remusnet.plan.operations import (
     OWNER,
     AddFilter,
@@ -16,24 +16,31 @@ from remusnet.plan.operations import (
     AddPlug,
     CreateBuffer,
     Json,
-    MarkBuffer,
+    MarkDevice,
     OpenPlug,
     Operation,
-    QuietBuffer,
-    RaiseBuffer,
+    QuietDevice,
+    RaiseDevice,
+    sink_operations,
 )
 from remusnet.plan.undo import undo_of
 
+BUFFER_MARK, SINK_MARK = f"{OWNER}:", f"{OWNER}/sink:"
+"""What the aliases of our devices begin with."""
 LONGEST_ALIAS = 255
 """IFALIASZ less the terminating zero (linux/if.h)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """One buffer device and the vifs whose held frames go to it."""
+    """One buffer device and the vifs whose held frames go to it.
+
+    ``sink``: what they are mirrored to, so that the kernel copies their pages; empty for none.
+    """
 
     buffer: str
     vifs: tuple[str, ...]
+    sink: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +96,17 @@ class Plan:
     def _protect(self, protection: Protection, filters: Sequence[Filter]) -> Iterator[Operation]:
         buffer = protection.buffer
         yield CreateBuffer(buffer)
-        yield MarkBuffer(buffer, alias_of(protection))
-        yield QuietBuffer(buffer)
-        yield RaiseBuffer(buffer)
+        yield MarkDevice(buffer, buffer_alias(protection.vifs))
+        yield QuietDevice(buffer)
+        yield RaiseDevice(buffer)
         yield AddPlug(buffer, self.limit)
         yield OpenPlug(buffer)
+        if protection.sink:
+            yield from sink_operations(protection.sink, sink_alias(protection.vifs))
         for vif in protection.vifs:
             yield AddIngress(vif)
             for each in filters:
-                yield AddFilter(vif, buffer, each)
+                yield AddFilter(vif, buffer, each, sink=protection.sink)
 
     def to_json(self) -> Json:
         """The form of ``remusnet plan --format json``."""
@@ -111,23 +120,32 @@ class Plan:
             "rate": self.rate,
             "interval_ns": self.interval_ns,
             "protections": [
-                {"buffer": each.buffer, "vifs": list(each.vifs)} for each in self.protections
+                {"buffer": each.buffer, "sink": each.sink or None, "vifs": list(each.vifs)}
+                for each in self.protections
             ],
             "operations": [each.to_json() for each in self.operations],
         }
 
 
-def alias_of(protection: Protection) -> str:
-    """The mark of ownership on a buffer device: ``remusnet:vif1.0,vif1.0-emu``."""
-    return f"{OWNER}:{','.join(protection.vifs)}"
+def buffer_alias(vifs: Iterable[str]) -> str:
+    """The mark of ownership on the buffer device of ``vifs``: ``remusnet:vif1.0,vif1.0-emu``."""
+    return f"{BUFFER_MARK}{','.join(vifs)}"
+
+
+def sink_alias(vifs: Iterable[str]) -> str:
+    """The mark of ownership on their sink: ``remusnet/sink:vif1.0,vif1.0-emu``."""
+    return f"{SINK_MARK}{','.join(vifs)}"
 
 
 def protections(
-    vifs: Sequence[str | tuple[str, ...]], buffer: str | None = None
+    vifs: Sequence[str | tuple[str, ...]], buffer: str | None = None, *, decouple: bool = True
 ) -> tuple[Protection, ...]:
     """A buffer device for each of ``vifs``, or ``buffer`` for all of them together.
 
     Those in a tuple are one network card of a guest: they share the device of the first.
+    ``decouple``: with a sink for each buffer device, but where all its vifs are emulated cards:
+    netback does not serve these, and what QEMU sends has been copied already.
+
     Raises InvalidInput for names that no device can have, for a name given twice, and for more
     vifs than the mark of one buffer device can name.
     """
@@ -138,15 +156,22 @@ def protections(
     if len(set(names)) != len(names):
         raise InvalidInput(f"a vif is named twice: {' '.join(names)}")
     if buffer is None:
-        found = tuple(Protection(buffer_name(group[0]), group) for group in groups)
+        found = tuple(_protection(buffer_name(group[0]), group, decouple) for group in groups)
     else:
-        found = (Protection(buffer, names),)
+        found = (_protection(buffer, names, decouple),)
     for each in found:
         if each.buffer in names:
             raise InvalidInput(f"{each.buffer} can not be a vif and a buffer device")
-        if len(alias_of(each)) > LONGEST_ALIAS:
+        if each.sink in names:
+            raise InvalidInput(f"{each.sink} can not be a vif and the sink of {each.buffer}")
+        if len(sink_alias(each.vifs)) > LONGEST_ALIAS:
             raise InvalidInput(
                 f"too many vifs for one buffer device: their names have more than the "
                 f"{LONGEST_ALIAS} characters that its alias can have"
             )
     return found
+
+
+def _protection(buffer: str, vifs: tuple[str, ...], decouple: bool) -> Protection:
+    sink = sink_name(buffer) if decouple and not all(map(is_emulated, vifs)) else ""
+    return Protection(buffer, vifs, sink)

@@ -103,6 +103,7 @@ def _rows(each: Status) -> Iterator[tuple[str, str]]:
     yield "held", _packets(each.held)
     yield "bypassed", _packets(each.bypassed)
     yield "backlog", f"{format_size(each.backlog)} in {_packets(each.waiting)}"
+    yield "decoupled", decoupled(each)
     yield "dropped", f"{each.overflowed} by a full plug, {each.refused} by a device down or gone"
     if each.driver:
         yield "plug", f"driven{each.driver}"
@@ -110,6 +111,14 @@ def _rows(each: Status) -> Iterator[tuple[str, str]]:
         yield "plug", f"{each.plug}, by the word of who drove it last ({_UNVERIFIED})"
     for warning in each.warnings:
         yield "warning", warning
+
+
+def decoupled(each: Status) -> str:
+    """Whether held frames are copied."""
+    if not each.decouple:
+        return "no: held frames keep the guest's pages"
+    failed = f" ({_packets(each.uncopied)} could not be)" if each.uncopied else ""
+    return f"held frames are copied{failed}"
 
 
 def _packets(count: int | None) -> str:

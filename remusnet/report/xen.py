@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from remusnet.plan.xen_outcome import Installed, Recovered, RemusVif
+from remusnet.report.kernel import decoupled
 from remusnet.units import format_size
 
 
@@ -57,6 +58,7 @@ def _vif(each: RemusVif) -> Iterator[str]:
             limit = format_size(terms.limit)
             yield f"  policy     {terms.policy}, classifier {terms.classifier}, limit {limit}\n"
         yield f"  backlog    {format_size(status.backlog)} in {_packets(status.waiting)}\n"
+        yield f"  decoupled  {decoupled(status)}\n"
         yield f"  dropped    {status.overflowed} by a full plug, "
         yield f"{status.refused} by a device down\n"
         yield from (f"  warning    {warning}\n" for warning in status.warnings)

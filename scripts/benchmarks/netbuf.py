@@ -23,12 +23,12 @@ from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.places import Places
 from remusnet.kernel.messages import encode
 from remusnet.kernel.netlink import Netlink
-from remusnet.plan.operations import DeleteBuffer, DeleteIngress, DeletePlug
+from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug
 from scripts.benchmarks.ratio import Ratio
 
 STOCK = Path(__file__).with_name("netbuf-stock.sh")
 STAND_IN = Path(__file__).parents[2] / "tests/kernel/stand-ins/xenstore"
-VIF, OURS, THEIRS = "vif1.0", "ifb-1.0", "ifb0"
+VIF, OURS, SINK, THEIRS = "vif1.0", "ifb-1.0", "sink-1.0", "ifb0"
 PATH = "/libxl/1/remus/netbuf/0"
 
 
@@ -91,7 +91,7 @@ class _Dom0:
         for action in actions:
             self._run([str(self._script), action])
         if "teardown" not in actions:
-            _undo([DeleteIngress(VIF), DeletePlug(OURS), DeleteBuffer(OURS)])
+            _undo([DeleteIngress(VIF), DeletePlug(OURS), DeleteDevice(SINK), DeleteDevice(OURS)])
             for name in (f"{OURS}.json", f"{OURS}.xen"):
                 (self._folder / "run" / name).unlink()
             self._forget()
@@ -112,7 +112,7 @@ class _Dom0:
         shutil.rmtree(self._folder / f"store{PATH}")
 
 
-def _undo(operations: list[DeleteIngress | DeletePlug | DeleteBuffer]) -> None:
+def _undo(operations: list[DeleteIngress | DeletePlug | DeleteDevice]) -> None:
     """What a teardown does, by messages, which take no time beside a process."""
     with Netlink() as netlink:
         netlink.ask([encode(each, socket.if_nametoindex) for each in operations])

@@ -25,6 +25,7 @@ from tests.kernel.lab.xenhost import (
     open_xen_host,
     ready,
     set_up,
+    site,
 )
 
 pytestmark = pytest.mark.uml(timeout=300)
@@ -46,25 +47,27 @@ def test_a_policy_follows_name_uuid_and_environment(either: XenHost) -> None:
     either.config.write_text(
         f'[[domain]]\nname = "{NAME}"\nvif = 1\npolicy = "hold-all"\n'
         f'[[domain]]\nuuid = "{UUID}"\npolicy = "real-time"\nlimit = "1MB"\n'
+        "decouple = false\n"
     )
     ip_batch("link add vif1.1 type veth peer name peer1\n", either.bed.dom0.name)
     if Path(either.places.ready).is_file():
         assert make_ready(either.places)
-    assert receipt(either, VIF, 0) == ("real-time", 1_000_000)
-    assert receipt(either, "vif1.1", 1) == ("hold-all", 50_000_000)
-    done = either.run("setup", REMUSNET_POLICY="stock-remus")
+    assert receipt(either, VIF, 0) == ("real-time", 1_000_000, "")
+    assert receipt(either, "vif1.1", 1) == ("hold-all", 50_000_000, "sink-1.1")
+    done = either.run("setup", REMUSNET_POLICY="stock-remus", REMUSNET_DECOUPLE="yes")
     assert (done.status, done.stderr) == (0, "")
-    assert terms(either, BUFFER) == ("stock-remus", 1_000_000)
+    assert terms(either, BUFFER) == ("stock-remus", 1_000_000, "sink-1.0")
+    assert all(each.agrees for each in site(either).verify())
 
 
-def receipt(host: XenHost, vif: str, devid: int) -> tuple[str, int]:
+def receipt(host: XenHost, vif: str, devid: int) -> tuple[str, int, str]:
     set_up(host, vif, DOMAIN, devid)
     return terms(host, f"ifb-1.{devid}")
 
 
-def terms(host: XenHost, buffer: str) -> tuple[str, int]:
+def terms(host: XenHost, buffer: str) -> tuple[str, int, str]:
     found = json.loads((host.folder / f"run/{buffer}.json").read_text())
-    return found["policy_name"], found["limit"]
+    return found["policy_name"], found["limit"], found["sink"]
 
 
 def test_what_was_ready_does_not_outlive_the_files_it_was_made_from(host: XenHost) -> None:

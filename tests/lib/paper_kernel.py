@@ -7,21 +7,23 @@ from dataclasses import dataclass, field, replace
 from remusnet.kernel.matches import canonical, kind_of
 from remusnet.kernel.state import Counters, Device, Qdisc, Seen, SeenFilter
 from remusnet.plan.operations import (
+    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
     CreateBuffer,
-    DeleteBuffer,
+    DeleteDevice,
     DeleteFilters,
     DeleteIngress,
     DeletePlug,
-    MarkBuffer,
+    MarkDevice,
     Operation,
-    RaiseBuffer,
+    RaiseDevice,
     SetLimit,
 )
 from remusnet.policy.verdict import Verdict
 
+BLACKHOLE = Qdisc("blackhole", 0x8002 << 16, Counters())
 PLUG, INGRESS = Qdisc("plug", 0x8001 << 16, Counters()), Qdisc("ingress", 0xFFFF0000, Counters())
 
 
@@ -46,20 +48,18 @@ class PaperKernel:
             case CreateBuffer(name):
                 assert name not in self.devices
                 self._add(name, "ifb", up=False)
-            case MarkBuffer(name, alias):
+            case MarkDevice(name, alias):
                 self.devices[name] = replace(self.devices[name], alias=alias)
-            case RaiseBuffer(name):
+            case RaiseDevice(name):
                 self.devices[name] = replace(self.devices[name], up=True)
-            case AddPlug(name, limit):
-                assert self._index(name) not in self.roots
-                self.roots[self._index(name)] = PLUG
-                self.limits[name] = limit
+            case AddPlug() | AddBlackhole():
+                self._add_root(operation)
             case SetLimit(name, limit):
                 assert self.roots[self._index(name)] is PLUG
                 self.limits[name] = limit
             case DeletePlug(name):
                 del self.roots[self._index(name)]
-            case DeleteBuffer(name):
+            case DeleteDevice(name):
                 self._delete(self.devices.pop(name))
             case AddIngress(name):
                 assert self._index(name) not in self.ingress
@@ -83,6 +83,14 @@ class PaperKernel:
         }
         return Seen(dict(self.devices), dict(self.roots), dict(self.ingress), filters)
 
+    def _add_root(self, operation: AddPlug | AddBlackhole) -> None:
+        index = self._index(operation.device)
+        assert index not in self.roots
+        self.roots[index] = BLACKHOLE
+        if isinstance(operation, AddPlug):
+            self.roots[index] = PLUG
+            self.limits[operation.device] = operation.limit
+
     def _add_filter(self, operation: AddFilter) -> None:
         what = operation.filter
         assert self._index(operation.device) in self.ingress
@@ -95,10 +103,15 @@ class PaperKernel:
             what.verdict,
             self._index(operation.buffer) if hold else 0,
             bytes.fromhex(operation.cookie) if hold else b"",
+            self._sink(operation.sink) if hold and operation.sink else None,
         )
         there = self.filters.setdefault(operation.device, [])
         there.append(seen)
         there.sort(key=lambda each: each.pref)
+
+    def _sink(self, name: str) -> int:
+        assert self.roots[self._index(name)] is BLACKHOLE
+        return self._index(name)
 
     def _add(self, name: str, kind: str, *, up: bool) -> None:
         index = 1 + max((device.index for device in self.devices.values()), default=0)
@@ -108,7 +121,12 @@ class PaperKernel:
         self.roots.pop(device.index, None)
         for filters in self.filters.values():
             filters[:] = [
-                replace(each, target=0) if each.target == device.index else each for each in filters
+                replace(
+                    each,
+                    target=0 if each.target == device.index else each.target,
+                    sink=0 if each.sink == device.index else each.sink,
+                )
+                for each in filters
             ]
 
     def _index(self, name: str) -> int:

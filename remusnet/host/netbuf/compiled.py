@@ -14,7 +14,7 @@ from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.places import Places
 from remusnet.host.netbuf.terms import domain_file
 from remusnet.kernel.encoder import Encoder
-from remusnet.kernel.quick import BUFFER, VIF
+from remusnet.kernel.quick import BUFFER, SINK, VIF
 from remusnet.kernel.receipt import receipts_of
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.domains import Domain
@@ -23,10 +23,10 @@ from remusnet.plan.plan import Plan, Protection
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.presets import is_policy_path
 
-# Numbers of devices that share no byte with each other or with the other pair, so that their places
+# Numbers of devices that share no byte with each other or with the others, so that their places
 # in a message stand out.
-_ONE = {VIF: 0x01010101, BUFFER: 0x02020202}
-_OTHER = {VIF: 0x03030303, BUFFER: 0x04040404}
+_ONE = {VIF: 0x01010101, BUFFER: 0x02020202, SINK: 0x05050505}
+_OTHER = {VIF: 0x03030303, BUFFER: 0x04040404, SINK: 0x06060606}
 _NUMBER = 4
 
 
@@ -66,31 +66,33 @@ def _lines(places: Places) -> Iterator[str]:
     yield ready.head()
     for path, found in sources.items():
         yield f"source {_hex(path)} {ready.NOTHING if found is None else found.hex()}"
-    numbers: dict[tuple[str, str], int] = {}
-    classifiers = dict.fromkeys(each.classifier for each in domains.all_terms)
+    numbers: dict[tuple[str, str, bool], int] = {}
+    ways = dict.fromkeys((each.classifier, each.decouple) for each in domains.all_terms)
     for policy in {**PRESETS, **file.policies}:
-        for classifier in classifiers:
+        for classifier, decouple in ways:
             try:
-                lines = tuple(_filters(policy, file.policies.get(policy), classifier))
+                lines = tuple(_filters(policy, file.policies.get(policy), classifier, decouple))
             except RemusnetError:
                 # Not all policies suit all classifiers; one that somebody asks for fails below.
                 continue
-            numbers[policy, classifier] = len(numbers)
+            numbers[policy, classifier, decouple] = len(numbers)
             yield from lines
     for terms in domains.all_terms:
-        if (terms.policy, terms.classifier) not in numbers:
+        asked_for = (terms.policy, terms.classifier, terms.decouple)
+        if asked_for not in numbers:
             raise ValueError(f"{terms.classifier} can not do {terms.policy}")
-        which = numbers[terms.policy, terms.classifier]
+        which = numbers[asked_for]
         yield f"terms {which} {terms.plug_limit} {terms.rate} {terms.interval_ns}"
     for number, domain in enumerate(domains.domains):
         yield f"domain {_domain(domain)} {number}"
     yield f"default {len(domains.domains)}"
 
 
-def _filters(word: str, policy: Policy | None, classifier: str) -> Iterator[str]:
+def _filters(word: str, policy: Policy | None, classifier: str, decouple: bool) -> Iterator[str]:
     classification = CLASSIFIERS[classifier](policy or PRESETS[word])
-    yield f"filters {_hex(word)} {classifier} {_hex(_receipt(classification))}"
-    plan = Plan(classification, (Protection(BUFFER, (VIF,)),), 0)
+    sink, way = (SINK, ready.YES) if decouple else ("", ready.NO)
+    yield f"filters {_hex(word)} {classifier} {way} {_hex(_receipt(classification))}"
+    plan = Plan(classification, (Protection(BUFFER, (VIF,), sink),), 0)
     operations = [op for op in plan.operations if isinstance(op, AddIngress | AddFilter)]
     one, other = Encoder(_ONE), Encoder(_OTHER)
     for operation in operations:
@@ -116,7 +118,7 @@ def _receipt(classification: Classification) -> str:
     """What a receipt says of the filters, as members of a JSON object."""
     plan = Plan(classification, (Protection(BUFFER, (VIF,)),), 0)
     (receipt,) = receipts_of(plan, rate=0, interval_ns=0, shared={})
-    theirs = ("phase", "buffer", "vifs", "shared", "limit", "rate", "interval_ns")
+    theirs = ("phase", "buffer", "sink", "vifs", "shared", "limit", "rate", "interval_ns")
     members = {name: value for name, value in receipt.to_json().items() if name not in theirs}
     return json.dumps(members)[1:-1]
 

@@ -39,7 +39,8 @@ def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) ->
     buffer = buffer_name(call.vif)
     vifs = tuple(each for each in call.devices if exists(each)) or (call.vif,)
     terms = chosen.terms
-    plan = Plan(chosen.classification, protections(vifs, buffer), terms.plug_limit)
+    protected = protections(vifs, buffer, decouple=terms.decouple)
+    plan = Plan(chosen.classification, protected, terms.plug_limit)
     with Netlink() as netlink:
         # Something may still drive it: then this is a second xl remus for the domain, and refused.
         _remove(call, places, netlink, buffer, force=False)
@@ -55,7 +56,7 @@ def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) ->
             forget_owner(places, buffer)  # there is nothing of ours any more
             raise
     write_owner(places, buffer, call)
-    if not chosen.warning and not places.policy:
+    if not chosen.warning and not places.policy and not places.decouple:
         _prepare_next_time(places)
     return SetUp(buffer, chosen.warning)
 

@@ -22,16 +22,18 @@ _DEFAULTS = {
 class Places:
     """``config``: the file of domains; ``run_dir``: receipts, locks and who owns a buffer device;
     ``state_dir``: what is ready; ``lock_dir``: the locks of Xen's scripts; ``policy``: the policy
-    that $REMUSNET_POLICY names for this run of xl, empty for none.
+    that $REMUSNET_POLICY names for this run of xl, empty for none; ``decouple``: likewise, ``yes``
+    or ``no`` of $REMUSNET_DECOUPLE.
     """
 
-    __slots__ = ("config", "lock_dir", "policy", "run_dir", "state_dir")
+    __slots__ = ("config", "decouple", "lock_dir", "policy", "run_dir", "state_dir")
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.config, self.run_dir, self.state_dir, self.lock_dir = (
             environment.get(name) or default for name, default in _DEFAULTS.items()
         )
         self.policy = environment.get("REMUSNET_POLICY", "")
+        self.decouple = environment.get("REMUSNET_DECOUPLE", "")
 
     @property
     def ready(self) -> str:
@@ -55,6 +57,12 @@ def usual_buffer(vif: str) -> str | None:
     usual = vif.startswith("vif") and dot and f"{domid}{devid}".isdecimal() and vif.isascii()
     name = f"ifb-{domid}.{devid}"
     return name if usual and domid and devid and len(name) <= 15 else None
+
+
+def usual_sink(buffer: str) -> str | None:
+    """The sink of such a buffer device; None where `sink_name` has to say it."""
+    name = f"sink-{buffer.removeprefix('ifb-')}"
+    return name if len(name) <= 15 else None
 
 
 def read_owner(places: Places, buffer: str) -> tuple[str, str]:

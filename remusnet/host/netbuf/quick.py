@@ -9,14 +9,20 @@ from __future__ import annotations
 import os
 
 from remusnet.host.netbuf.locks import ChangeLock
-from remusnet.host.netbuf.places import forget_owner, read_owner, usual_buffer, write_owner
+from remusnet.host.netbuf.places import (
+    forget_owner,
+    read_owner,
+    usual_buffer,
+    usual_sink,
+    write_owner,
+)
 from remusnet.host.netbuf.ready import read_ready
 from remusnet.kernel.quick import GaveUp, exists, protect
 from remusnet.kernel.quick_end import end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from remusnet.host.netbuf.contract import Call
     from remusnet.host.netbuf.places import Places
@@ -31,11 +37,14 @@ def set_up_quickly(call: Call, places: Places, domain: Callable[[], tuple[str, s
     buffer = usual_buffer(call.vif)
     vifs = tuple(each for each in call.devices if exists(each))
     ready = read_ready(places.ready, places.config)
-    if buffer is None or not vifs or ready is None or exists(buffer):
+    if buffer is None or call.vif not in vifs or ready is None or exists(buffer):
         return None
     name, uuid = domain() if ready.asks_for_domain else ("", "")
-    terms = ready.choose(name, uuid, call.vif, call.devid, places.policy)
+    terms = ready.choose(name, uuid, call.vif, call.devid, places.policy, places.decouple)
     if terms is None:
+        return None
+    sink = usual_sink(buffer) if terms.filters.decouple else ""
+    if sink is None or (sink and exists(sink)):
         return None
     receipt = f"{places.run_dir}/{buffer}.json"
     try:
@@ -43,16 +52,16 @@ def set_up_quickly(call: Call, places: Places, domain: Callable[[], tuple[str, s
             if os.path.exists(receipt):
                 return None
             write_owner(places, buffer, call)
-            _write(receipt, _receipt(terms, buffer, vifs, "applying"))
+            _write(receipt, _receipt(terms, buffer, sink, vifs, "applying"))
             try:
-                made = protect(vifs, buffer, _alias(vifs), terms.limit, terms.filters.templates)
+                made = protect(vifs, buffer, sink, terms.limit, terms.filters.templates)
             except GaveUp:
                 if not exists(buffer):  # the first step: nothing has been done
                     os.unlink(receipt)
                     forget_owner(places, buffer)
                 return None
-            write_owner(places, buffer, call, _made(zip((buffer, *vifs), made, strict=True)))
-            _write(receipt, _receipt(terms, buffer, vifs, "applied"))
+            write_owner(places, buffer, call, _made(made))
+            _write(receipt, _receipt(terms, buffer, sink, vifs, "applied"))
     except (GaveUp, OSError):
         return None
     return buffer
@@ -73,7 +82,7 @@ def tear_down_quickly(call: Call, places: Places) -> bool:
             left = (f"driver-{buffer}.lock", f"plug-{buffer}.state")
             if any(os.path.exists(f"{places.run_dir}/{name}") for name in left):
                 return False
-            end(_alias([name for name, _, _ in made[1:]]), made)
+            end(made)
             os.unlink(f"{places.run_dir}/{buffer}.json")
             forget_owner(places, buffer)
     except (GaveUp, OSError, ValueError):
@@ -81,25 +90,22 @@ def tear_down_quickly(call: Call, places: Places) -> bool:
     return True
 
 
-def _alias(vifs: Sequence[str]) -> str:
-    return f"remusnet:{','.join(vifs)}"
-
-
-def _made(each: Iterable[tuple[str, tuple[int, int]]]) -> str:
+def _made(made: Sequence[tuple[str, int, str]]) -> str:
     """What a quick teardown has to find again, in one line."""
-    return " ".join(f"{name}:{number}:{print_}" for name, (number, print_) in each)
+    return " ".join(f"{name}:{number}:{what}" for name, number, what in made)
 
 
-def _read_made(word: str) -> tuple[str, int, int]:
-    name, number, print_ = word.split(":")
-    return name, int(number), int(print_)
+def _read_made(word: str) -> tuple[str, int, str]:
+    name, number, what = word.split(":")
+    return name, int(number), what
 
 
-def _receipt(terms: ReadyTerms, buffer: str, vifs: Sequence[str], phase: str) -> str:
+def _receipt(terms: ReadyTerms, buffer: str, sink: str, vifs: Sequence[str], phase: str) -> str:
     """As `remusnet.kernel.receipt` writes it; the names are plain, so they need no escapes."""
     names = ", ".join(f'"{each}"' for each in vifs)
     return (
-        f'{{"phase": "{phase}", "buffer": "{buffer}", "vifs": [{names}], "shared": [], '
+        f'{{"phase": "{phase}", "buffer": "{buffer}", "sink": "{sink}", "vifs": [{names}], '
+        f'"shared": [], '
         f'"limit": {terms.limit}, "rate": {terms.rate}, "interval_ns": {terms.interval_ns}, '
         f"{terms.filters.receipt}}}\n"
     )

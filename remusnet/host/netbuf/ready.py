@@ -6,8 +6,8 @@ slower and right.
 
     remusnet-ready FORMAT VERSION BYTE-ORDER
     source PATH CONTENT|-           a file that it was made from, or that was not there
-    filters POLICY CLASSIFIER RECEIPT
-    message BYTES|V|B ...           of the filters before; V, B: numbers of vif and buffer device
+    filters POLICY CLASSIFIER yes|no RECEIPT    decoupled or not
+    message BYTES|V|B|S ...         of the filters before; V, B, S: numbers of vif, buffer and sink
     terms FILTERS LIMIT RATE INTERVAL
     domain NAME|- UUID|- VIF|- NUMBER|- TERMS
     default TERMS
@@ -28,22 +28,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FORMAT = 1
+FORMAT = 2
 NOTHING = "-"
-_NUMBERS = ("V", "B")
+YES, NO = "yes", "no"
+_NUMBERS = ("V", "B", "S")
 _LARGEST = 16 << 20
 _LARGEST_SOURCE = 1 << 20
 _GROUP_OR_OTHERS_WRITE = 0o022
 
 
 class Filters:
-    """The filters of one policy: ``receipt`` is the part of a receipt that they decide, in JSON."""
+    """The filters of one policy. ``decouple``: whether they mirror what they hold; ``receipt``: the
+    part of a receipt that they decide, in JSON.
+    """
 
-    __slots__ = ("classifier", "policy", "receipt", "templates")
+    __slots__ = ("classifier", "decouple", "policy", "receipt", "templates")
 
-    def __init__(self, policy: str, classifier: str, receipt: str) -> None:
+    def __init__(self, policy: str, classifier: str, decouple: bool, receipt: str) -> None:
         self.policy = policy
         self.classifier = classifier
+        self.decouple = decouple
         self.receipt = receipt
         self.templates: list[tuple[bytes | str, ...]] = []
 
@@ -80,20 +84,29 @@ class Ready:
         """Whether anything depends on a domain's name or UUID."""
         return any(name is not None or uuid is not None for (name, uuid, _), _ in self._domains)
 
-    def choose(self, name: str, uuid: str, vif: str, number: int, policy: str) -> ReadyTerms | None:
-        """The terms of a vif; ``policy``: the word that takes the place of theirs, if not empty.
+    def choose(
+        self, name: str, uuid: str, vif: str, number: int, policy: str, decouple: str
+    ) -> ReadyTerms | None:
+        """The terms of a vif; ``policy`` and ``decouple`` (``yes`` or ``no``): the words that take
+        the place of theirs, if not empty.
 
-        None where that policy is not ready.
+        None where that is not ready.
         """
         terms = self._default
         for (name_, uuid_, vif_), each in self._domains:
             if name_ in (None, name) and uuid_ in (None, uuid) and vif_ in (None, vif, number):
                 terms = each
                 break
-        if not policy:
+        if not policy and not decouple:
             return terms
+        usual = terms.filters
+        wanted = (
+            policy or usual.policy,
+            usual.classifier,
+            decouple or (YES if usual.decouple else NO),
+        )
         for filters in self._filters:
-            if (filters.policy, filters.classifier) == (policy, terms.filters.classifier):
+            if (filters.policy, filters.classifier, YES if filters.decouple else NO) == wanted:
                 return ReadyTerms(filters, terms.limit, terms.rate, terms.interval_ns)
         return None
 
@@ -159,7 +172,7 @@ def _parse(body: str, config: str) -> Ready | None:
             if content(sources[-1]) != (None if words[1] == NOTHING else bytes.fromhex(words[1])):
                 return None
         elif kind == "filters":
-            filters.append(Filters(_text(words[0]), words[1], _text(words[2])))
+            filters.append(Filters(_text(words[0]), words[1], words[2] == YES, _text(words[3])))
         elif kind == "terms":
             which, limit, rate, interval_ns = map(int, words)
             terms.append(ReadyTerms(filters[which], limit, rate, interval_ns))

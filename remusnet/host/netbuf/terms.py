@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remusnet.classify.filters import Classification
-from remusnet.errors import RemusnetError
+from remusnet.errors import RemusnetError, quoted
 from remusnet.host.domain_files import DomainFile, load_domain_file
 from remusnet.host.netbuf.places import Places
+from remusnet.host.netbuf.ready import NO, YES
 from remusnet.host.policy_files import named_policy
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.domains import HOLD_EVERYTHING, DomainPolicies, Terms
@@ -52,9 +53,19 @@ def choose(places: Places, name: str, uuid: str, vif: str, number: int) -> Chose
         terms = file.domains.choose(name, uuid, vif, number)
         if places.policy:
             terms = replace(terms, policy=places.policy)
+        terms, warning = _decoupled(terms, places.decouple)
         policy = file.policies.get(terms.policy) or named_policy(terms.policy)
-        return Chosen(terms, CLASSIFIERS[terms.classifier](policy))
+        return Chosen(terms, CLASSIFIERS[terms.classifier](policy), warning)
     except RemusnetError as error:
         held = replace(terms, policy=HOLD_ALL.name, classifier=HOLD_EVERYTHING.classifier)
         warning = f"every frame of {vif} is held, for nobody can tell its policy: {error}"
         return Chosen(held, CLASSIFIERS[held.classifier](HOLD_ALL), warning)
+
+
+def _decoupled(terms: Terms, word: str) -> tuple[Terms, str]:
+    """``terms`` with what $REMUSNET_DECOUPLE says in the place of theirs, or why it is not done."""
+    if not word:
+        return terms, ""
+    if word not in (YES, NO):
+        return terms, f"REMUSNET_DECOUPLE is {quoted(word)}, which is neither {YES} nor {NO}"
+    return replace(terms, decouple=word == YES), ""

@@ -15,6 +15,19 @@ END
 tc -batch - <<'END'
 qdisc add dev ifb-1.0 root plug limit 50000000
 qdisc change dev ifb-1.0 root plug release_indefinite
+END
+ip -batch - <<'END'
+link add name sink-1.0 numtxqueues 1 numrxqueues 1 type ifb
+link set dev sink-1.0 alias remusnet/sink:vif1.0
+END
+tc -batch - <<'END'
+qdisc add dev sink-1.0 root blackhole
+END
+ip link set dev sink-1.0 addrgenmode none 2>/dev/null || : # a kernel without IPv6 refuses it
+ip -batch - <<'END'
+link set dev sink-1.0 up
+END
+tc -batch - <<'END'
 qdisc add dev vif1.0 ingress
-filter add dev vif1.0 parent ffff: protocol all pref 1000 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol all pref 1000 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 END

@@ -5,6 +5,7 @@
 set -eu
 tc qdisc delete dev vif1.0-emu ingress
 tc qdisc delete dev vif1.0 ingress
+ip link delete dev sink-1
 
 # What is held leaves, before the plug is deleted.
 tc qdisc change dev ifb-1 root plug release_indefinite

@@ -11,7 +11,7 @@ set -eu
 ip link add name ifb-1.0 numtxqueues 1 numrxqueues 1 type ifb
 ip link set dev ifb-1.0 alias remusnet:vif1.0
 
-# No IPv6 solicitations of its own in the plug.
+# No IPv6 solicitations of its own.
 ip link set dev ifb-1.0 addrgenmode none 2>/dev/null || : # a kernel without IPv6 refuses it
 ip link set dev ifb-1.0 up
 
@@ -21,8 +21,19 @@ tc qdisc add dev ifb-1.0 root plug limit 50000000
 # Open until the first checkpoint: an idle buffer must not stall the guest's TCP.
 tc qdisc change dev ifb-1.0 root plug release_indefinite
 
+# The sink. A held frame is mirrored to it, so that the kernel copies its pages.
+ip link add name sink-1.0 numtxqueues 1 numrxqueues 1 type ifb
+ip link set dev sink-1.0 alias remusnet/sink:vif1.0
+
+# It drops all that it gets: its driver would send back what was redirected before.
+tc qdisc add dev sink-1.0 root blackhole
+
+# No IPv6 solicitations of its own.
+ip link set dev sink-1.0 addrgenmode none 2>/dev/null || : # a kernel without IPv6 refuses it
+ip link set dev sink-1.0 up
+
 # What the guest sends enters Dom0 at vif1.0: classify it there.
 tc qdisc add dev vif1.0 ingress
 
 # ipv4: hold
-tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574

@@ -25,32 +25,45 @@ END
 tc -batch - <<'END'
 qdisc add dev ifb-1.0 root plug limit 50000000
 qdisc change dev ifb-1.0 root plug release_indefinite
+END
+ip -batch - <<'END'
+link add name sink-1.0 numtxqueues 1 numrxqueues 1 type ifb
+link set dev sink-1.0 alias remusnet/sink:vif1.0
+END
+tc -batch - <<'END'
+qdisc add dev sink-1.0 root blackhole
+END
+ip link set dev sink-1.0 addrgenmode none 2>/dev/null || : # a kernel without IPv6 refuses it
+ip -batch - <<'END'
+link set dev sink-1.0 up
+END
+tc -batch - <<'END'
 qdisc add dev vif1.0 ingress
-filter add dev vif1.0 parent ffff: protocol all pref 1000 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol all pref 1000 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
-filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00330000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00060000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00330000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00060000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 flowid ffff:1
 filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 match u32 0x00001100 0x0000ff00 at 4 flowid ffff:1
-filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000000 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00002b00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00002c00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00003300 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00003c00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000600 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000000 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00002b00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00002c00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00003300 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00003c00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000600 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 flowid ffff:1
 filter add dev vif1.0 parent ffff: protocol arp pref 30 u32 match u32 0x00000000 0x00000000 at -16 flowid ffff:1
 filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
-filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00330000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00060000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00330000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00060000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 flowid ffff:1
 filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 match u32 0x00001100 0x0000ff00 at 4 flowid ffff:1
-filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00000000 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00002b00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00002c00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00003300 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00003c00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00000600 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00000000 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00002b00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00002c00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00003300 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00003c00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00000600 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 flowid ffff:1
 filter add dev vif1.0 parent ffff: protocol 802.1Q pref 60 u32 match u32 0x00000806 0x0000ffff at -4 flowid ffff:1
 END

@@ -19,7 +19,7 @@ set -eu
 ip link add name ifb-1.0 numtxqueues 1 numrxqueues 1 type ifb
 ip link set dev ifb-1.0 alias remusnet:vif1.0
 
-# No IPv6 solicitations of its own in the plug.
+# No IPv6 solicitations of its own.
 ip link set dev ifb-1.0 addrgenmode none 2>/dev/null || : # a kernel without IPv6 refuses it
 ip link set dev ifb-1.0 up
 
@@ -29,20 +29,31 @@ tc qdisc add dev ifb-1.0 root plug limit 50000000
 # Open until the first checkpoint: an idle buffer must not stall the guest's TCP.
 tc qdisc change dev ifb-1.0 root plug release_indefinite
 
+# The sink. A held frame is mirrored to it, so that the kernel copies its pages.
+ip link add name sink-1.0 numtxqueues 1 numrxqueues 1 type ifb
+ip link set dev sink-1.0 alias remusnet/sink:vif1.0
+
+# It drops all that it gets: its driver would send back what was redirected before.
+tc qdisc add dev sink-1.0 root blackhole
+
+# No IPv6 solicitations of its own.
+ip link set dev sink-1.0 addrgenmode none 2>/dev/null || : # a kernel without IPv6 refuses it
+ip link set dev sink-1.0 up
+
 # What the guest sends enters Dom0 at vif1.0: classify it there.
 tc qdisc add dev vif1.0 ingress
 
 # hold every frame that no other filter lets pass
-tc filter add dev vif1.0 parent ffff: protocol all pref 1000 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol all pref 1000 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # IPv4: bypass UDP, no options, the whole header there (asked early)
 tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
 
 # IPv4: hold what is behind an authentication header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00330000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00330000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # IPv4: hold TCP (rule tcp)
-tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00060000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00060000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # IPv4: bypass all, no options, the whole header there (default)
 tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 flowid ffff:1
@@ -51,22 +62,22 @@ tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x450000
 tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 match u32 0x00001100 0x0000ff00 at 4 flowid ffff:1
 
 # IPv6: hold what is behind a hop-by-hop options header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000000 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000000 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # IPv6: hold what is behind a routing header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00002b00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00002b00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # IPv6: hold what is behind a fragment header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00002c00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00002c00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # IPv6: hold what is behind an authentication header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00003300 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00003300 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # IPv6: hold what is behind a destination options header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00003c00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00003c00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # IPv6: hold TCP (rule tcp)
-tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000600 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000600 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # IPv6: bypass all, the whole header there (default)
 tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 flowid ffff:1
@@ -78,10 +89,10 @@ tc filter add dev vif1.0 parent ffff: protocol arp pref 30 u32 match u32 0x00000
 tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
 
 # tagged IPv4: hold what is behind an authentication header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00330000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00330000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # tagged IPv4: hold TCP (rule tcp)
-tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00060000 0x00ff0000 at 8 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00060000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # tagged IPv4: bypass all, no options, the whole header there (default)
 tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 flowid ffff:1
@@ -90,22 +101,22 @@ tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00
 tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 match u32 0x00001100 0x0000ff00 at 4 flowid ffff:1
 
 # tagged IPv6: hold what is behind a hop-by-hop options header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00000000 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00000000 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # tagged IPv6: hold what is behind a routing header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00002b00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00002b00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # tagged IPv6: hold what is behind a fragment header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00002c00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00002c00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # tagged IPv6: hold what is behind an authentication header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00003300 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00003300 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # tagged IPv6: hold what is behind a destination options header: u32 can not look there
-tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00003c00 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00003c00 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # tagged IPv6: hold TCP (rule tcp)
-tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00000600 0x0000ff00 at 4 action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
+tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x00000600 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
 # tagged IPv6: bypass all, the whole header there (default)
 tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 50 u32 match u32 0x000086dd 0x0000ffff at -4 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 flowid ffff:1

@@ -4,6 +4,7 @@
 # This takes the protection back. What is held leaves first.
 set -eu
 tc qdisc delete dev vif1.0 ingress
+ip link delete dev sink-1.0
 
 # What is held leaves, before the plug is deleted.
 tc qdisc change dev ifb-1.0 root plug release_indefinite

@@ -49,6 +49,7 @@ class Site:
         vifs: Sequence[str] = (VIF,),
         buffer: str | None = None,
         limit: int = LIMIT,
+        decouple: bool = True,
     ) -> Plan:
         """A plan of a shipped policy."""
         return build_plan(
@@ -59,6 +60,7 @@ class Site:
             rate=RATE,
             interval_ns=INTERVAL_NS,
             limit=limit,
+            decouple=decouple,
         )
 
     def apply(self, plan: Plan, netlink: Netlink | None = None) -> Applied:

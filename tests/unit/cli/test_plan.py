@@ -65,17 +65,25 @@ def test_undo_takes_back_in_every_format(run: Run) -> None:
     _, out, _ = run("vif1.0", "--undo", "--format", "json")
     assert [each["kind"] for each in json.loads(out)["operations"]] == [
         "delete-ingress",
+        "delete-device",
         "release-plug",
         "drain-plug",
         "delete-plug",
-        "delete-buffer",
+        "delete-device",
     ]
 
 
 def test_one_buffer_for_several_vifs(run: Run) -> None:
     _, out, _ = run("vif1.0", "vif1.0-emu", "--buffer", "ifb-1")
-    assert out.count("ip link add") == 1
+    assert out.count("ip link add") == 2
     assert out.count("ingress\n") == 2
+
+
+def test_without_decoupling_nothing_is_mirrored(run: Run) -> None:
+    assert "mirror dev sink-1.0 pipe" in run("vif1.0")[1]
+    for arguments in (["vif1.0", "--no-decouple"], ["vif1.0-emu"]):
+        _, out, _ = run(*arguments)
+        assert not {"mirror", "sink", "blackhole"} & set(out.split())
 
 
 def test_a_policy_of_the_users_own(run: Run, tmp_path: Path) -> None:

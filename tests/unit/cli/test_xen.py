@@ -118,8 +118,8 @@ def test_a_domains_card_with_two_devices_gets_one_buffer(
     code, out, _ = run("apply", "--dry-run", "--json", *connect)
     assert code == 0
     assert json.loads(out)["protections"] == [
-        {"buffer": "ifb-7.0", "vifs": ["vif7.0", "vif7.0-emu"]},
-        {"buffer": "ifb-7.1", "vifs": ["vif7.1"]},
+        {"buffer": "ifb-7.0", "sink": "sink-7.0", "vifs": ["vif7.0", "vif7.0-emu"]},
+        {"buffer": "ifb-7.1", "sink": "sink-7.1", "vifs": ["vif7.1"]},
     ]
     code, out, _ = run("apply", "--dry-run", "--json", "--buffer", "ifb0", *connect)
     assert len(json.loads(out)["protections"]) == 1
@@ -138,7 +138,7 @@ def test_policy_check_takes_a_file_of_domains(run: Run, tmp_path: Path) -> None:
     assert "did you mean 'real-time'" in err
 
 
-TERMS = Terms("tcp-only", "u32", 50_000_000, 10**9, 200_000_000, "applied", "0.1.0")
+TERMS = Terms("tcp-only", "u32", 50_000_000, 10**9, 200_000_000, "applied", "0.1.0", True)
 STATUS = Status(
     protected=Protected("ifb-1.0", ("vif1.0",), TERMS),
     held=7,
@@ -147,6 +147,8 @@ STATUS = Status(
     waiting=1,
     overflowed=0,
     refused=0,
+    decouple=True,
+    uncopied=0,
     plug="buffering",
     driver="",
     warnings=("a warning",),
@@ -157,7 +159,7 @@ def test_status_names_domain_vif_policy_and_backlog() -> None:
     found = [RemusVif(1, "guest", 0, "ifb-1.0", True, "", STATUS)]
     text = under_remus_text(found)
     assert text.startswith("guest (domain 1): vif1.0\n")
-    for each in ("ifb-1.0", "tcp-only", "50.0 MB", "1500 B in 1 packet", "a warning"):
+    for each in ("ifb-1.0", "tcp-only", "50.0 MB", "1500 B in 1 packet", "are copied", "a warning"):
         assert each in text
     (vif,) = json.loads(under_remus_json(found))["vifs"]
     assert (vif["domain"], vif["domid"], vif["left_over"]) == ("guest", 1, None)

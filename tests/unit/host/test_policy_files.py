@@ -135,6 +135,7 @@ def test_every_mistake_is_named_at_once() -> None:
         ('[default]\npolicy="a\\nb/c"', "default.policy: invalid path"),
         ("[default]\nlimit='1TB'", "default.limit: invalid size"),
         ("[default]\ninterval='0'", "default.interval: invalid time: '0'"),
+        ("[default]\ndecouple='no'", "default.decouple: invalid decouple: 'no'"),
         ("[default]\nvif=true", "default.vif: unknown key"),
         ("[[domain]]\nvif=true", "domain[1].vif: invalid vif: true"),
         ("[[domain]]\nvif='a b'", "domain[1].vif: invalid vif: 'a b'"),

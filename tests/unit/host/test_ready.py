@@ -14,28 +14,32 @@ from hypothesis import strategies as st
 from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.contract import BadCall, Call, read_call
-from remusnet.host.netbuf.places import Places, usual_buffer
+from remusnet.host.netbuf.places import Places, usual_buffer, usual_sink
 from remusnet.host.netbuf.ready import Ready, read_ready
 from remusnet.kernel import quick
 from remusnet.kernel.encoder import Encoder
 from remusnet.kernel.messages import encode
 from remusnet.kernel.receipt import receipts_of
 from remusnet.plan.build import CLASSIFIERS, build_plan
-from remusnet.plan.names import buffer_name
+from remusnet.plan.names import buffer_name, sink_name
 from remusnet.plan.operations import (
+    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
     CreateBuffer,
-    MarkBuffer,
+    CreateSink,
+    MarkDevice,
     OpenPlug,
-    QuietBuffer,
-    RaiseBuffer,
+    QuietDevice,
+    RaiseDevice,
 )
+from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.policy import PRESETS
 
 VIF, BUFFER = "vif7.0", "ifb-7.0"
-NUMBERS = {VIF: 260, BUFFER: 0x01020304}
+SINK = "sink-7.0"
+NUMBERS = {VIF: 260, BUFFER: 0x01020304, SINK: 0x05060708}
 UUID = "f2b1c0de-0000-4000-8000-000000000001"
 
 
@@ -55,17 +59,30 @@ def made(places: Places, config: str | None = None) -> Ready:
     return found
 
 
+@pytest.mark.parametrize("decouple", [True, False])
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 @pytest.mark.parametrize("policy", PRESETS)
 def test_prepared_filters_are_the_messages_of_the_plan(
-    places: Places, policy: str, classifier: str
+    places: Places, policy: str, classifier: str, decouple: bool
 ) -> None:
     config = f'[default]\npolicy = "{policy}"\nclassifier = "{classifier}"\nlimit = "1MB"\n'
-    terms = made(places, config).choose("any", "", VIF, 0, "")
+    config += f"decouple = {str(decouple).lower()}\n"
+    terms = made(places, config).choose("any", "", VIF, 0, "", "")
     assert terms is not None
-    numbers = {quick.VIF: (260).to_bytes(4, "little"), quick.BUFFER: bytes([4, 3, 2, 1])}
+    assert terms.filters.decouple is decouple
+    numbers = {
+        quick.VIF: (260).to_bytes(4, "little"),
+        quick.BUFFER: bytes([4, 3, 2, 1]),
+        quick.SINK: bytes([8, 7, 6, 5]),
+    }
     plan = build_plan(
-        [VIF], PRESETS[policy], classifier=classifier, rate=10**9, interval_ns=1, limit=10**6
+        [VIF],
+        PRESETS[policy],
+        classifier=classifier,
+        rate=10**9,
+        interval_ns=1,
+        limit=10**6,
+        decouple=decouple,
     )
     encoder = Encoder(NUMBERS)
     assert [quick.fill(each, numbers) for each in terms.filters.templates] == [
@@ -75,13 +92,13 @@ def test_prepared_filters_are_the_messages_of_the_plan(
     members = json.loads(f"{{{terms.filters.receipt}}}")
     assert members == {key: expected.to_json()[key] for key in members}
     assert members.keys() | {
-        *("phase", "buffer", "vifs", "shared", "limit", "rate", "interval_ns")
+        *("phase", "buffer", "sink", "vifs", "shared", "limit", "rate", "interval_ns")
     } == {"format", *asdict(expected)}
     assert (terms.limit, terms.rate, terms.interval_ns) == (10**6, 10**9, 200_000_000)
 
 
 @given(st.integers(1, 2**31 - 1), st.integers(1, 2**32 - 1), st.text("ab1.-", min_size=1))
-def test_the_messages_for_the_buffer_device_are_the_long_ways(
+def test_the_messages_for_devices_of_ours_are_the_long_ways(
     number: int, limit: int, alias: str
 ) -> None:
     name = BUFFER
@@ -90,9 +107,11 @@ def test_the_messages_for_the_buffer_device_are_the_long_ways(
         return number
 
     assert quick.create(name) == encode(CreateBuffer(name), index)
-    assert quick.mark(number, alias) == encode(MarkBuffer(name, alias), index)
-    assert quick.quiet(number) == encode(QuietBuffer(name), index)
-    assert quick.raise_(number) == encode(RaiseBuffer(name), index)
+    assert quick.create(name) == encode(CreateSink(name), index)
+    assert quick.add_blackhole(number) == encode(AddBlackhole(name), index)
+    assert quick.mark(number, alias) == encode(MarkDevice(name, alias), index)
+    assert quick.quiet(number) == encode(QuietDevice(name), index)
+    assert quick.raise_(number) == encode(RaiseDevice(name), index)
     assert quick.add_plug(number, limit) == encode(AddPlug(name, limit), index)
     assert quick.open_plug(number) == encode(OpenPlug(name), index)
 
@@ -119,7 +138,7 @@ def test_the_terms_chosen_are_those_of_the_file(places: Places, tmp_path: Path) 
     assert found.asks_for_domain
 
     def policy(name: str, uuid: str, vif: str, number: int, instead: str = "") -> str | None:
-        terms = found.choose(name, uuid, vif, number, instead)
+        terms = found.choose(name, uuid, vif, number, instead, "")
         return None if terms is None else terms.filters.policy
 
     assert policy("a", "", "vif7.1", 1) == "hold-all"
@@ -128,14 +147,29 @@ def test_the_terms_chosen_are_those_of_the_file(places: Places, tmp_path: Path) 
     assert policy("b", "", "web0", 3) == "real-time"
     assert policy("b", "", "vif7.0", 0, "stock-remus") == "stock-remus"
     assert policy("b", "", "vif7.0", 0, "tpc-only") is None
-    terms = found.choose("b", "", "web0", 3, "hold-all")
+    terms = found.choose("b", "", "web0", 3, "hold-all", "")
     assert terms is not None
     assert (terms.limit, terms.filters.policy) == (10**6, "hold-all")
 
 
+def test_the_environment_can_ask_for_another_way_if_it_is_ready(places: Places) -> None:
+    both = '[[domain]]\nname = "a"\ndecouple = false\n[[domain]]\nname = "b"\n'
+    found = made(places, both)
+
+    def decouples(name: str, word: str, policy: str = "") -> bool | None:
+        terms = found.choose(name, "", VIF, 0, policy, word)
+        return None if terms is None else terms.filters.decouple
+
+    assert (decouples("a", ""), decouples("b", "")) == (False, True)
+    assert (decouples("a", "yes"), decouples("b", "no")) == (True, False)
+    assert decouples("b", "no", "hold-all") is False
+    assert decouples("b", "maybe") is None
+    assert made(places, "").choose("a", "", VIF, 0, "", "no") is None
+
+
 def test_no_file_of_domains_is_ready_too(places: Places) -> None:
     found = made(places)
-    terms = found.choose("any", "", VIF, 0, "")
+    terms = found.choose("any", "", VIF, 0, "", "")
     assert terms is not None
     assert (terms.filters.policy, found.asks_for_domain) == ("tcp-only", False)
 
@@ -199,7 +233,7 @@ def test_a_damaged_file_is_not_believed(places: Places, data: st.DataObject) -> 
 
 def test_another_version_is_not_believed(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     made(places)
-    monkeypatch.setattr(ready, "FORMAT", 2)
+    monkeypatch.setattr(ready, "FORMAT", 3)
     assert read_ready(places.ready, places.config) is None
 
 
@@ -208,6 +242,15 @@ def test_a_usual_name_of_a_buffer_device_is_the_one_of_the_long_way(vif: str) ->
     quick_name = usual_buffer(vif)
     assert quick_name is None or quick_name == buffer_name(vif)
     assert usual_buffer("vif1.0") == "ifb-1.0"
+    sink = None if quick_name is None else usual_sink(quick_name)
+    assert sink is None or sink == sink_name(buffer_name(vif))
+    assert usual_sink("ifb-1.0") == "sink-1.0"
+
+
+@given(st.lists(st.sampled_from(["vif1.0", "vif1.0-emu"]), min_size=1))
+def test_the_marks_are_those_of_the_long_way(vifs: list[str]) -> None:
+    assert quick.buffer_alias(vifs) == buffer_alias(vifs)
+    assert quick.sink_alias(vifs) == sink_alias(vifs)
 
 
 CALL = {"vifname": "vif1.0-emu", "XENBUS_PATH": "/libxl/3/remus/netbuf/2/"}

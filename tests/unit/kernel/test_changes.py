@@ -19,11 +19,15 @@ from remusnet.kernel.state import SeenFilter
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
     AddFilter,
+    AddPlug,
     CreateBuffer,
     DeleteFilters,
+    DeleteSink,
+    MarkDevice,
     OpenPlug,
     Operation,
     SetLimit,
+    sink_operations,
 )
 from remusnet.plan.plan import Plan
 from remusnet.plan.undo import undo_of
@@ -33,19 +37,28 @@ from tests.lib.paper_kernel import PaperKernel
 
 BUFFER = "ifb-1.0"
 LIMIT = 1_000_000
-PLANS = {
-    (policy, classifier): build_plan(
-        ["vif1.0"],
-        PRESETS[policy],
-        classifier=classifier,
-        rate=1,
-        interval_ns=1,
-        limit=LIMIT,
-    )
-    for policy in PRESETS
-    for classifier in CLASSIFIERS
-}
-plans = st.sampled_from(list(PLANS.values()))
+SINK = "sink-1.0"
+
+
+def plans_of(*, decouple: bool) -> dict[tuple[str, str], Plan]:
+    return {
+        (policy, classifier): build_plan(
+            ["vif1.0"],
+            PRESETS[policy],
+            classifier=classifier,
+            rate=1,
+            interval_ns=1,
+            limit=LIMIT,
+            decouple=decouple,
+        )
+        for policy in PRESETS
+        for classifier in CLASSIFIERS
+    }
+
+
+PLANS = plans_of(decouple=True)
+COUPLED = plans_of(decouple=False)
+plans = st.sampled_from([*PLANS.values(), *COUPLED.values()])
 
 
 def receipt(plan: Plan, phase: Phase = Phase.APPLIED) -> Receipt:
@@ -66,7 +79,9 @@ def settle(plan: Plan, kernel: PaperKernel, phase: Phase = Phase.APPLIED) -> Non
     assert needed(plan, kernel) == ()
 
 
-@pytest.mark.parametrize("plan", PLANS.values(), ids=map("-".join, PLANS))
+@pytest.mark.parametrize(
+    "plan", [*PLANS.values(), COUPLED["tcp-only", "u32"]], ids=[*map("-".join, PLANS), "coupled"]
+)
 def test_where_nothing_is_there_the_changes_are_the_plan(plan: Plan) -> None:
     assert tuple(changes(plan, PaperKernel().seen(), {}, {})) == plan.operations
 
@@ -131,7 +146,7 @@ def _is_sound(bank: list[SeenFilter], policy: list[SeenFilter]) -> bool:
 def _banks(kernel: PaperKernel) -> list[list[SeenFilter]]:
     return [
         [
-            replace(each, pref=each.pref - bank, target=0, cookie=b"")
+            replace(each, pref=each.pref - bank, target=0, sink=None, cookie=b"")
             for each in kernel.filters["vif1.0"]
             if bank < each.pref < bank + 2000
         ]
@@ -183,6 +198,104 @@ def test_a_deleted_buffer_device_is_made_again_before_frames_are_sent_there() ->
     assert isinstance(operations[0], CreateBuffer)
     assert any(isinstance(each, OpenPlug) for each in operations)
     settle(plan, kernel)
+
+
+def test_a_vif_becomes_decoupled_and_coupled_again_behind_the_same_filters() -> None:
+    """The sink comes before the first filter that mirrors to it, and goes after the last one."""
+    kernel = PaperKernel()
+    coupled, decoupled = COUPLED["tcp-only", "u32"], PLANS["tcp-only", "u32"]
+    settle(coupled, kernel)
+    assert SINK not in kernel.devices
+    operations = needed(decoupled, kernel)
+    assert [each.kind for each in operations[:5]] == [
+        "create-sink",
+        "mark-device",
+        "add-blackhole",
+        "quiet-device",
+        "raise-device",
+    ]
+    settle(decoupled, kernel)
+    assert all(
+        (each.sink is not None) is (each.verdict is Verdict.HOLD)
+        for each in kernel.filters["vif1.0"]
+    )
+    *_, last = needed(coupled, kernel)
+    assert last == DeleteSink(SINK, "remusnet/sink:vif1.0")
+    settle(coupled, kernel)
+    assert SINK not in kernel.devices
+
+
+def broken(change: str, kernel: PaperKernel) -> None:
+    device = kernel.devices[SINK]
+    if change == "gone":
+        kernel._delete(kernel.devices.pop(SINK))
+    elif change == "down":
+        kernel.devices[SINK] = replace(device, up=False)
+    elif change == "no blackhole":
+        del kernel.roots[device.index]
+    else:
+        kernel.filters["vif1.0"][:] = [
+            replace(each, sink=None) for each in kernel.filters["vif1.0"]
+        ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "repair"),
+    [
+        ("gone", "gone: what is held keeps the guest's pages", "create-sink"),
+        ("down", "down: what is held keeps the guest's pages", "raise-device"),
+        ("no blackhole", "leaves at once", "add-blackhole"),
+        ("mirrors", "mirror to nothing: what is held keeps", "add-filter"),
+    ],
+)
+def test_what_is_wrong_with_a_sink_is_named_and_repaired(
+    change: str, said: str, repair: str
+) -> None:
+    kernel = PaperKernel()
+    plan = PLANS["tcp-only", "u32"]
+    settle(plan, kernel)
+    broken(change, kernel)
+    assert any(said in each.current for each in drift(receipt(plan), kernel.seen()))
+    assert repair in {each.kind for each in needed(plan, kernel)}
+    settle(plan, kernel)
+
+
+def test_a_sink_of_ours_beside_a_coupled_plan_is_a_difference() -> None:
+    kernel = PaperKernel()
+    coupled = COUPLED["tcp-only", "u32"]
+    settle(coupled, kernel)
+    for each in sink_operations(SINK, "remusnet/sink:vif1.0"):
+        kernel.do(each)
+    (found,) = drift(receipt(coupled), kernel.seen())
+    assert str(found) == "sink-1.0: sink: desired none, current there"
+    settle(coupled, kernel)
+
+
+def test_a_device_with_the_name_of_our_sink_is_a_conflict() -> None:
+    kernel = PaperKernel()
+    plan = PLANS["tcp-only", "u32"]
+    kernel.do(CreateBuffer(SINK))
+    with pytest.raises(Conflict, match="sink-1.0 exists and is not remusnet's sink"):
+        check(plan, kernel.seen(), {})
+    kernel.do(MarkDevice(SINK, "remusnet/sink:vif2.0"))
+    with pytest.raises(Conflict, match=r"sink-1.0 is the sink of vif2\.0 already"):
+        check(plan, kernel.seen(), {})
+    kernel.do(MarkDevice(SINK, "remusnet/sink:vif1.0"))
+    check(plan, kernel.seen(), {})
+    kernel.do(AddPlug(SINK, LIMIT))
+    with pytest.raises(Conflict, match="root qdisc of sink-1.0 is no blackhole but plug"):
+        check(plan, kernel.seen(), {})
+
+
+def test_a_sink_is_nobodys_buffer_device() -> None:
+    kernel = PaperKernel()
+    settle(PLANS["tcp-only", "u32"], kernel)
+    plan = build_plan(
+        ["vif1.0"], PRESETS["tcp-only"], buffer=SINK, rate=1, interval_ns=1, limit=LIMIT
+    )
+    kernel.filters.clear()  # or these would be the first conflict
+    with pytest.raises(Conflict, match="sink-1.0 exists and is not remusnet's buffer device"):
+        check(plan, kernel.seen(), {})
 
 
 def test_an_unknown_limit_is_set_again() -> None:

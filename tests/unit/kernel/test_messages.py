@@ -33,7 +33,7 @@ from remusnet.policy.match import Fragment
 from remusnet.policy.verdict import Verdict
 
 HEADER = 16  # of a netlink message
-INDEXES = {"vif1.0": 0x0A0B0C0D, "ifb-1.0": 0x00010203}
+INDEXES = {"vif1.0": 0x0A0B0C0D, "ifb-1.0": 0x00010203, "sink-1.0": 0x0C0B0A09}
 
 keys = st.builds(
     lambda word, mask, value: U32Key(4 * word, mask, value & mask),
@@ -89,9 +89,17 @@ def test_a_flower_key_that_compares_nothing_is_none() -> None:
 
 def plans() -> list[Plan]:
     return [
-        build_plan(["vif1.0"], policy, classifier=name, rate=10**9, interval_ns=10**8)
+        build_plan(
+            ["vif1.0"],
+            policy,
+            classifier=name,
+            rate=10**9,
+            interval_ns=10**8,
+            decouple=decouple,
+        )
         for policy in PRESETS.values()
         for name in CLASSIFIERS
+        for decouple in (True, False)
     ]
 
 
@@ -107,6 +115,7 @@ def test_a_filter_message_is_read_back_as_the_filter(plan: Plan) -> None:
             assert (seen.match, seen.verdict) == (what.match, what.verdict)
             assert seen.cookie == (b"remusnet" if hold else b"")
             assert seen.target == (INDEXES["ifb-1.0"] if hold else 0)
+            assert seen.sink == (INDEXES["sink-1.0"] if hold and operation.sink else None)
 
 
 @pytest.mark.parametrize("plan", plans(), ids=lambda p: f"{p.classification.policy.name}")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from struct import pack
+from struct import pack, unpack_from
 
 import pytest
 
 from remusnet.kernel import quick_end
 from remusnet.kernel.messages import encode
 from remusnet.kernel.quick import GaveUp
-from remusnet.plan.operations import DeleteBuffer, DeleteIngress, DeletePlug, Operation, ReleasePlug
+from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug, Operation, ReleasePlug
 
-BUFFER, VIF = "ifb-1.0", "vif1.0"
-NUMBERS = {BUFFER: 7, VIF: 3}
-MADE = [(BUFFER, 7, 0), (VIF, 3, 42)]
-ALIAS = "remusnet:vif1.0"
+BUFFER, SINK, VIF = "ifb-1.0", "sink-1.0", "vif1.0"
+NUMBERS = {BUFFER: 7, SINK: 8, VIF: 3}
+COUPLED = [(BUFFER, 7, "B"), (VIF, 3, "42")]
+MADE = [COUPLED[0], (SINK, 8, "S"), COUPLED[1]]
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -28,7 +28,9 @@ class Kernel:
         self.told: list[bytes] = []
         self.held = 3
         self.kind = b"plug\0"
-        self.alias = ALIAS.encode()
+        self.sink_kind = b"blackhole\0"
+        self.alias = b"remusnet:vif1.0"
+        self.sink_alias = b"remusnet/sink:vif1.0"
 
     def do(self, message: bytes, _harmless: tuple[int, ...] = ()) -> None:
         self.told.append(message)
@@ -37,14 +39,17 @@ class Kernel:
 
     def dump(self, kind: int, _body: bytes) -> list[bytes]:
         assert kind == 38
-        head = pack("=BxxxiIII", 0, 7, 0x80010000, 0xFFFFFFFF, 0)
         queue = attribute(7, attribute(3, pack("=5I", self.held, 0, 0, 0, 0)))
-        return [head + attribute(1, self.kind) + queue]
+        return [
+            pack("=BxxxiIII", 0, index, 0x80010000, 0xFFFFFFFF, 0) + attribute(1, what) + queue
+            for index, what in ((8, self.sink_kind), (7, self.kind))
+        ]
 
-    def get(self, kind: int, _body: bytes) -> bytes:
+    def get(self, kind: int, body: bytes) -> bytes:
         assert kind == 18
+        alias = self.alias if unpack_from("=i", body, 4) == (7,) else self.sink_alias
         counters = attribute(23, pack("=7Q", 9, 9, 0, 0, 0, 0, 0))
-        return bytes(16) + attribute(20, self.alias) + counters
+        return bytes(16) + attribute(20, alias) + counters
 
     def close(self) -> None:
         return
@@ -59,36 +64,53 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     return made
 
 
-def test_what_is_held_leaves_before_frames_can_pass_it_by(kernel: Kernel) -> None:
-    quick_end.end(ALIAS, MADE)
+@pytest.mark.parametrize("made", [MADE, COUPLED])
+def test_what_is_held_leaves_before_frames_can_pass_it_by(
+    kernel: Kernel, made: list[tuple[str, int, str]]
+) -> None:
+    quick_end.end(made)
     operations: list[Operation] = [
         ReleasePlug(BUFFER),
         DeleteIngress(VIF),
         ReleasePlug(BUFFER),
         DeletePlug(BUFFER),
-        DeleteBuffer(BUFFER),
+        *([DeleteDevice(SINK)] if made is MADE else []),
+        DeleteDevice(BUFFER),
     ]
     assert kernel.told == [encode(each, NUMBERS.__getitem__) for each in operations]
 
 
 @pytest.mark.parametrize(
-    ("what", "value"), [("kind", b"pfifo\0"), ("alias", b"mine"), ("alias", b"")]
+    ("what", "value"),
+    [
+        ("kind", b"pfifo\0"),
+        ("alias", b"mine"),
+        ("alias", b""),
+        ("sink_kind", b"pfifo\0"),
+        ("sink_alias", b"remusnet:vif1.0"),
+    ],
 )
 def test_what_is_not_as_it_was_made_is_not_touched(kernel: Kernel, what: str, value: bytes) -> None:
     setattr(kernel, what, value)
     with pytest.raises(GaveUp):
-        quick_end.end(ALIAS, MADE)
+        quick_end.end(MADE)
     assert kernel.told == []
 
 
 @pytest.mark.parametrize(
-    "made", [[(BUFFER, 8, 0), MADE[1]], [MADE[0], (VIF, 4, 42)], [MADE[0], (VIF, 3, 43)]]
+    "made",
+    [
+        [(BUFFER, 9, "B"), *MADE[1:]],
+        [MADE[0], (SINK, 9, "S"), MADE[2]],
+        [*MADE[:2], (VIF, 4, "42")],
+        [*MADE[:2], (VIF, 3, "43")],
+    ],
 )
 def test_other_devices_of_the_same_names_and_other_filters_are_not_touched(
-    kernel: Kernel, made: list[tuple[str, int, int]]
+    kernel: Kernel, made: list[tuple[str, int, str]]
 ) -> None:
     with pytest.raises(GaveUp):
-        quick_end.end(ALIAS, made)
+        quick_end.end(made)
     assert kernel.told == []
 
 
@@ -97,5 +119,5 @@ def test_a_plug_that_does_not_empty_is_left_to_remove(
 ) -> None:
     monkeypatch.setattr(kernel, "do", kernel.told.append)
     with pytest.raises(GaveUp):
-        quick_end.end(ALIAS, MADE)
+        quick_end.end(MADE)
     assert kernel.told == [encode(ReleasePlug(BUFFER), NUMBERS.__getitem__)]

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from remusnet.errors import InvalidInput
-from remusnet.plan.names import LONGEST_NAME, buffer_name, check_device_name
-from remusnet.plan.plan import LONGEST_ALIAS, alias_of, protections
+from remusnet.plan.names import LONGEST_NAME, buffer_name, check_device_name, sink_name
+from remusnet.plan.plan import LONGEST_ALIAS, protections, sink_alias
 
 NAMES = st.from_regex(r"(vif|ifb-|eth|)[A-Za-z0-9_][A-Za-z0-9._-]{0,14}", fullmatch=True).filter(
     lambda name: len(name) <= LONGEST_NAME
@@ -43,6 +43,28 @@ def test_a_buffer_name_is_one_that_linux_takes(vif: str) -> None:
 @example("vif12345678.100", "vif12345678.101")
 def test_two_vifs_never_share_a_buffer_name(one: str, other: str) -> None:
     assert (buffer_name(one) == buffer_name(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "sink"),
+    [
+        ("ifb-1.0", "sink-1.0"),
+        ("ifb-1", "sink-1"),
+        ("ifb-1234567.10", "sink-1234567.10"),
+        ("ifb-12345678.10", "sink_176aa42b16"),
+        ("1.0", "sink_d0ff5974b6"),
+    ],
+)
+def test_a_sink_is_named_after_its_buffer_device(buffer: str, sink: str) -> None:
+    assert sink_name(buffer) == sink
+
+
+@given(NAMES, NAMES)
+@example("ifb-1.0", "1.0")
+@example("ifb-12345678.10", "ifb-12345678.11")
+def test_two_buffer_devices_never_share_a_sink(one: str, other: str) -> None:
+    assert check_device_name(sink_name(one)) == sink_name(one)
+    assert (sink_name(one) == sink_name(other)) == (one == other)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +107,33 @@ def test_a_device_can_not_be_vif_and_buffer(vifs: list[str], buffer: str | None)
         protections(vifs, buffer)
 
 
+def test_a_device_can_not_be_vif_and_sink() -> None:
+    with pytest.raises(InvalidInput, match=r"sink-1.0 can not be a vif and the sink of ifb-1\.0"):
+        protections(["vif1.0", "sink-1.0"])
+
+
+@pytest.mark.parametrize(
+    ("vifs", "sinks"),
+    [
+        (["vif1.0"], ["sink-1.0"]),
+        (["vif1.0-emu"], [""]),
+        ([("vif1.0", "vif1.0-emu"), "vif1.1-emu"], ["sink-1.0", ""]),
+        (["eth0"], ["sink-eth0"]),
+    ],
+)
+def test_every_card_has_a_sink_but_one_that_is_only_emulated(
+    vifs: list[str | tuple[str, ...]], sinks: list[str]
+) -> None:
+    """QEMU has copied what its taps send; what else netback serves, a name can't tell."""
+    assert [each.sink for each in protections(vifs)] == sinks
+    assert [each.sink for each in protections(vifs, decouple=False)] == ["" for _ in sinks]
+
+
 def test_one_buffer_has_no_more_vifs_than_its_alias_can_name() -> None:
     """The kernel refuses a longer alias, and the mark of ownership with it."""
     vifs = [f"vif{number:012}" for number in range(16)]
     with pytest.raises(InvalidInput, match="too many vifs for one buffer device"):
         protections(vifs, "ifb0")
     (fits,) = protections(vifs[:15], "ifb0")
-    assert len(alias_of(fits)) <= LONGEST_ALIAS
+    assert len(sink_alias(fits.vifs)) <= LONGEST_ALIAS
     assert len(protections(vifs)) == 16

@@ -11,19 +11,21 @@ from remusnet.errors import InvalidInput
 from remusnet.plan.build import LARGEST_FRAME, build_plan
 from remusnet.plan.limits import LARGEST_LIMIT, SMALLEST_LIMIT
 from remusnet.plan.operations import (
+    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
     CreateBuffer,
-    DeleteBuffer,
+    CreateSink,
+    DeleteDevice,
     DeleteIngress,
     DeletePlug,
     DrainPlug,
-    MarkBuffer,
+    MarkDevice,
     OpenPlug,
     Operation,
-    QuietBuffer,
-    RaiseBuffer,
+    QuietDevice,
+    RaiseDevice,
     ReleasePlug,
 )
 from remusnet.plan.plan import Plan
@@ -34,7 +36,11 @@ RATE, INTERVAL = 10**9, 200_000_000
 
 
 def plan(
-    *vifs: str, policy: str = "tcp-only", buffer: str | None = None, limit: int | None = None
+    *vifs: str,
+    policy: str = "tcp-only",
+    buffer: str | None = None,
+    limit: int | None = None,
+    decouple: bool = True,
 ) -> Plan:
     return build_plan(
         vifs or ("vif1.0",),
@@ -43,6 +49,7 @@ def plan(
         rate=RATE,
         interval_ns=INTERVAL,
         limit=limit,
+        decouple=decouple,
     )
 
 
@@ -50,6 +57,8 @@ CASES = [
     *(plan(policy=name) for name in PRESETS),
     plan("vif1.0", "vif2.0", "eth0"),
     plan("vif1.0", "vif1.0-emu", buffer="ifb-1"),
+    plan("vif1.0", decouple=False),
+    plan("vif1.0-emu"),
 ]
 every_plan = pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
 
@@ -72,12 +81,20 @@ class Kernel:
             case ReleasePlug(device):
                 assert self._users(device) == [], "something still redirects to it"
                 self.devices[device].add("released")
-            case MarkBuffer(device) | QuietBuffer(device) | RaiseBuffer(device) | OpenPlug(device):
+            case (
+                MarkDevice(device)
+                | AddBlackhole(device)
+                | QuietDevice(device)
+                | RaiseDevice(device)
+                | OpenPlug(device)
+            ):
                 self.devices[device].add(operation.kind)
             case AddIngress(device):
                 self.filters[device] = []
-            case AddFilter(device, buffer):
-                assert {"plug", "open-plug", "raise-buffer"} <= self.devices[buffer]
+            case AddFilter(device, buffer, _, _, sink):
+                assert {"plug", "open-plug", "raise-device"} <= self.devices[buffer]
+                if sink:
+                    assert {"add-blackhole", "raise-device"} <= self.devices[sink]
                 self.filters[device].append(operation)
             case DeleteIngress(device):
                 del self.filters[device]
@@ -87,14 +104,19 @@ class Kernel:
             case DeletePlug(device):
                 assert "drained" in self.devices[device], "what it holds would be lost"
                 self.devices[device].remove("plug")
-            case DeleteBuffer(device):
+            case DeleteDevice(device):
                 assert "plug" not in self.devices.pop(device)
                 assert self._users(device) == []
             case _:
                 raise AssertionError(operation)
 
-    def _users(self, buffer: str) -> list[str]:
-        return [vif for vif, found in self.filters.items() for f in found if f.buffer == buffer]
+    def _users(self, device: str) -> list[str]:
+        return [
+            vif
+            for vif, found in self.filters.items()
+            for each in found
+            if device in (each.buffer, each.sink)
+        ]
 
 
 @every_plan
@@ -132,7 +154,18 @@ def test_each_vif_has_its_own_buffer_and_shares_one_where_asked() -> None:
         for each in plan("vif1.0", "vif2.0", buffer="ifb-1").operations
         if isinstance(each, CreateBuffer)
     ]
-    assert created == [CreateBuffer("ifb-1")]
+    assert created == [CreateBuffer("ifb-1"), CreateSink("sink-1")]
+
+
+def test_what_is_held_is_mirrored_first_and_what_bypasses_never() -> None:
+    mirror = "action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev"
+    for each in plan(policy="real-time").operations:
+        if isinstance(each, AddFilter):
+            line = " ".join(each.commands[0].arguments)
+            assert (mirror in line) is (each.filter.verdict is Verdict.HOLD)
+            assert ("mirred" in line) is (each.filter.verdict is Verdict.HOLD)
+    for each in plan(policy="real-time", decouple=False).operations:
+        assert "mirror" not in str(each.commands)
 
 
 @pytest.mark.parametrize("limit", [LARGEST_FRAME, SMALLEST_LIMIT, LARGEST_LIMIT])

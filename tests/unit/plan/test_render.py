@@ -21,15 +21,23 @@ GOLDEN = Path(__file__).parents[2] / "golden/plan"
 SUFFIXES = {"sh": "sh", "batch": "batch.sh", "json": "json"}
 
 
-def plan(*vifs: str, policy: str = "hold-all", buffer: str | None = None) -> Plan:
+def plan(
+    *vifs: str, policy: str = "hold-all", buffer: str | None = None, decouple: bool = True
+) -> Plan:
     return build_plan(
-        vifs or ("vif1.0",), PRESETS[policy], buffer=buffer, rate=10**9, interval_ns=200_000_000
+        vifs or ("vif1.0",),
+        PRESETS[policy],
+        buffer=buffer,
+        rate=10**9,
+        interval_ns=200_000_000,
+        decouple=decouple,
     )
 
 
 CASES = {
     **{name: (plan(policy=name), False) for name in PRESETS},
     "undo": (plan(policy="tcp-only"), True),
+    "coupled": (plan(decouple=False), False),
     "two-vifs": (plan("vif1.0", "vif2.0"), False),
     "shared-buffer": (plan("vif1.0", "vif1.0-emu", buffer="ifb-1"), False),
     "shared-buffer-undo": (plan("vif1.0", "vif1.0-emu", buffer="ifb-1"), True),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+
+import pytest
 
 from remusnet.plan.build import build_plan
 from remusnet.plan.outcome import (
@@ -17,9 +20,9 @@ from remusnet.plan.outcome import (
 from remusnet.policy import PRESETS
 from remusnet.report import kernel
 
-TERMS = Terms("tcp-only", "u32", 50_000_000, 10**9, 200_000_000, "applied", "0.1.0")
+TERMS = Terms("tcp-only", "u32", 50_000_000, 10**9, 200_000_000, "applied", "0.1.0", True)
 THERE = Protected("ifb-1.0", ("vif1.0",), TERMS)
-STATUS = Status(THERE, 12, None, 48_000, 32, 1, 2, "unknown", "", ("a warning",))
+STATUS = Status(THERE, 12, None, 48_000, 32, 1, 2, True, 0, "unknown", "", ("a warning",))
 
 
 def test_a_status_says_what_is_known_and_whose_word_it_is() -> None:
@@ -31,12 +34,30 @@ def test_a_status_says_what_is_known_and_whose_word_it_is() -> None:
         "  held       12 packets",
         "  bypassed   not known: the kernel does not count it here",
         "  backlog    48 kB in 32 packets",
+        "  decoupled  held frames are copied",
         "  dropped    1 by a full plug, 2 by a device down or gone",
         "  warning    a warning",
     ]
     (document,) = json.loads(kernel.status_json([STATUS]))["protections"]
     assert (document["held_packets"], document["bypassed_packets"]) == (12, None)
     assert document["receipt"]["limit"] == 50_000_000
+    assert (document["decouple"], document["uncopied_packets"]) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("decouple", "uncopied", "line"),
+    [
+        (True, 1, "held frames are copied (1 packet could not be)"),
+        (False, 0, "no: held frames keep the guest's pages"),
+    ],
+)
+def test_a_status_says_whether_held_frames_are_copied(
+    decouple: bool, uncopied: int, line: str
+) -> None:
+    found = replace(STATUS, decouple=decouple, uncopied=uncopied)
+    assert f"  decoupled  {line}\n" in kernel.status_text([found])
+    (document,) = json.loads(kernel.status_json([found]))["protections"]
+    assert (document["decouple"], document["uncopied_packets"]) == (decouple, uncopied)
 
 
 def test_nothing_protected_is_said() -> None:
@@ -66,7 +87,7 @@ def test_an_apply_says_what_it_did_or_that_there_was_nothing_to_do() -> None:
     assert kernel.applied_text(done) == f"vif1.0: protected {terms}\n"
     assert kernel.applied_text(again) == f"vif1.0: nothing to change: protected {terms}\n"
     document = json.loads(kernel.applied_json(done))
-    assert (document["changed"], document["operations"]) == (True, 8)
+    assert (document["changed"], document["operations"]) == (True, 13)
 
 
 def test_a_removal_says_what_became_of_what_was_held() -> None:
