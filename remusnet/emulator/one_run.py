@@ -83,7 +83,6 @@ def under(run: Run, policy: Policy, holds: Sequence[bool]) -> Ran:
     ]
     for each in mixed:
         gathered.tally.add(each.tally)
-    [abs(1) for _ in gathered.streams for _ in gathered.streams]
     outcome = _outcome(run, policy, gathered, mixed)
     return Ran(outcome, _released(run, gathered, mixed) if run.release else None, gathered.path)
 
