@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
+from scripts.benchmarks import cost
 from scripts.benchmarks.ratio import Result, measure
 from tests.kernel.lab.netns import unshare_command
 
@@ -33,6 +34,7 @@ class Subject:
 SUBJECTS = {
     "captures": Subject("judging and replaying captures, against tshark"),
     "emulator": Subject("simulating calls, against SimPy; a replay, against a mere read"),
+    "cost": Subject("ten times the packets, calls and epochs at once, against ten runs"),
     "plug": Subject("operations on a plug, against bare netlink and tc", lab="UML"),
     "apply": Subject("apply for many vifs, against ip and tc", lab="UML"),
     "forwarding": Subject("frames through a vif, with filters and without", lab="namespaces"),
@@ -42,6 +44,10 @@ SUBJECTS = {
 
 def main() -> int:
     arguments = _arguments()
+    if arguments.figure:
+        for line in cost.draw(arguments.figure, arguments.rounds):
+            print(f"{line.growth.what}: {line.text}")
+        return 0
     results: list[Result] = []
     for name in arguments.subjects or SUBJECTS:
         lab = SUBJECTS[name].lab
@@ -68,12 +74,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="default: all")
     parser.add_argument("--rounds", type=int, default=3, help="best of how many (default: 3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--figure",
+        type=Path,
+        metavar="FILE.svg",
+        help="cost: draw time against packets, calls and epochs instead, with fitted lines",
+    )
     # Set where this runs inside its lab already.
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     unknown = set(arguments.subjects) - set(SUBJECTS)
     if unknown or arguments.rounds < 1:
         parser.error(f"unknown: {', '.join(sorted(unknown))}" if unknown else "rounds: at least 1")
+    if arguments.figure and arguments.subjects != ["cost"]:
+        parser.error("--figure is of cost")
     return arguments
 
 
