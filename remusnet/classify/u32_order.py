@@ -12,9 +12,12 @@ from remusnet.classify.u32_words import describe_keys
 from remusnet.policy.match import UDP
 from remusnet.policy.verdict import Verdict
 
+_WORTH = 3
+"""It compares three words itself: as long as two filters take that do not match (measured)."""
+
 
 def ask_for_udp_early(context: Context, filters: list[Filter]) -> None:
-    """Puts a filter that lets UDP bypass before those that have nothing to say of UDP.
+    """Puts a filter that lets UDP bypass before `_WORTH` or more that have nothing to say of UDP.
 
     No frame's verdict changes. One of the filters lets all UDP bypass that has a complete header
     (or is no later fragment, too); what stands between it and the new one lets bypass as well, or
@@ -30,7 +33,7 @@ def ask_for_udp_early(context: Context, filters: list[Filter]) -> None:
         first = last
         while first and not _may_hold(context, filters[first - 1], udp):
             first -= 1
-        if first < last:
+        if last - first >= _WORTH:
             words = describe_keys(context, udp)
             comment = f"{context.name}: bypass {words} (asked early)"
             early = Filter(

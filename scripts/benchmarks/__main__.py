@@ -72,7 +72,7 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="default: all")
-    parser.add_argument("--rounds", type=int, default=3, help="best of how many (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="how many (default: 3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--figure",
@@ -125,13 +125,15 @@ def _as_json(result: Result) -> dict[str, object]:
 
 def _print(results: list[Result]) -> None:
     print(
-        f"{'what':<34} {'against':<26} {'ours':>10} {'theirs':>10} {'ratio':>8} {'goal':>6}  where"
+        f"{'what':<36} {'against':<26} {'ours':>10} {'theirs':>10} {'ratio':>8} {'rounds':>11} "
+        f"{'goal':>6}  where"
     )
     for each in results:
         mark = "" if each.times_as_fast >= each.goal else "  below its goal"
         print(
-            f"{each.what:<34} {each.than:<26} {each.ours * 1000:>7.1f} ms "
-            f"{each.theirs * 1000:>7.1f} ms {each.times_as_fast:>8.2f} {each.goal:>6.4g}  "
+            f"{each.what:<36} {each.than:<26} {each.ours * 1000:>7.4g} ms "
+            f"{each.theirs * 1000:>7.4g} ms {each.times_as_fast:>8.2f} "
+            f"{f'{each.lowest:.2f}-{each.highest:.2f}':>11} {each.goal or '-':>6}  "
             f"{each.where}{mark}"
         )
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """``what`` is to be at least ``goal`` times as fast as ``than``.
+    """``what`` is to be at least ``goal`` times as fast as ``than`` (0: no goal).
 
-    ``reset``: takes back what either did, and is not timed.
+    ``turns``: how often a round runs both. With one, the best round of each counts. With more,
+    their medians: for what is short and whose ratio is near 1. ``reset``: takes back what either
+    did, and is not timed.
     """
 
     what: str
@@ -20,11 +23,15 @@ class Ratio:
     ours: Callable[[], object]
     theirs: Callable[[], object]
     reset: Callable[[], object] = lambda: None
+    turns: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The best times of both, in seconds; ``where``: the kernel they were taken on."""
+    """The times of both, in seconds; ``where``: the kernel they were taken on.
+
+    ``lowest``, ``highest``: `times_as_fast` of single rounds.
+    """
 
     what: str
     than: str
@@ -32,6 +39,8 @@ class Result:
     ours: float
     theirs: float
     where: str
+    lowest: float
+    highest: float
 
     @property
     def times_as_fast(self) -> float:
@@ -40,14 +49,30 @@ class Result:
 
 
 def measure(ratio: Ratio, rounds: int, where: str) -> Result:
-    """The best of ``rounds`` of each, taken in turns so that a noisy minute hits both."""
+    """``rounds`` of each, taken in turns so that a noisy minute hits both."""
+    found = [_round(ratio) for _ in range(rounds)]
+    typical: Callable[[Sequence[float]], float] = min if ratio.turns == 1 else median
+    ratios = [typical(theirs) / typical(ours) for ours, theirs in found]
+    return Result(
+        ratio.what,
+        ratio.than,
+        ratio.goal,
+        ours=typical([seconds for ours, _ in found for seconds in ours]),
+        theirs=typical([seconds for _, theirs in found for seconds in theirs]),
+        where=where,
+        lowest=min(ratios),
+        highest=max(ratios),
+    )
+
+
+def _round(ratio: Ratio) -> tuple[list[float], list[float]]:
     ours, theirs = [], []
-    for _ in range(rounds):
+    for _ in range(ratio.turns):
         ours.append(_seconds(ratio.ours))
         ratio.reset()
         theirs.append(_seconds(ratio.theirs))
         ratio.reset()
-    return Result(ratio.what, ratio.than, ratio.goal, min(ours), min(theirs), where)
+    return ours, theirs
 
 
 def _seconds(action: Callable[[], object]) -> float:

@@ -40,7 +40,6 @@ END
 tc -batch - <<'END'
 qdisc add dev vif1.0 ingress
 filter add dev vif1.0 parent ffff: protocol all pref 1000 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
-filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
 filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00330000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00060000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 flowid ffff:1
@@ -53,7 +52,6 @@ filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00003c0
 filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x00000600 0x0000ff00 at 4 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x60000000 0xf0000000 at 0 match u32 0x00000000 0x00000000 at 36 flowid ffff:1
 filter add dev vif1.0 parent ffff: protocol arp pref 30 u32 match u32 0x00000000 0x00000000 at -16 flowid ffff:1
-filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
 filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00330000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00060000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 flowid ffff:1

@@ -46,9 +46,6 @@ tc qdisc add dev vif1.0 ingress
 # hold every frame that no other filter lets pass
 tc filter add dev vif1.0 parent ffff: protocol all pref 1000 u32 match u32 0x00000000 0x00000000 at -16 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
-# IPv4: bypass UDP, no options, the whole header there (asked early)
-tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
-
 # IPv4: hold what is behind an authentication header: u32 can not look there
 tc filter add dev vif1.0 parent ffff: protocol ip pref 10 u32 match u32 0x00330000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574
 
@@ -84,9 +81,6 @@ tc filter add dev vif1.0 parent ffff: protocol ipv6 pref 20 u32 match u32 0x6000
 
 # ARP: bypass all (default)
 tc filter add dev vif1.0 parent ffff: protocol arp pref 30 u32 match u32 0x00000000 0x00000000 at -16 flowid ffff:1
-
-# tagged IPv4: bypass UDP, no options, the whole header there (asked early)
-tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x45000000 0xff000000 at 0 match u32 0x00000000 0x00000000 at 16 match u32 0x00110000 0x00ff0000 at 8 flowid ffff:1
 
 # tagged IPv4: hold what is behind an authentication header: u32 can not look there
 tc filter add dev vif1.0 parent ffff: protocol 802.1Q pref 40 u32 match u32 0x00000800 0x0000ffff at -4 match u32 0x00330000 0x00ff0000 at 8 action mirred egress mirror dev sink-1.0 pipe action mirred egress redirect dev ifb-1.0 cookie 72656d75736e6574

@@ -43,29 +43,39 @@ CONTROL = np.dtype(
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def send_all(made: socket.socket, frames: Sequence[bytes]) -> None:
-    """Send each frame; ``OSError`` for the first that the kernel refuses.
+class Batch:
+    """Up to `SLOTS` frames or datagrams, laid out once to be sent many times."""
 
-    ENOBUFS says that the receiving side's backlog (net.core.netdev_max_backlog, 1,000 frames) was
-    full and the frame dropped: it is sent again once the kernel has caught up.
-    """
-    deadline = time.monotonic() + 10
-    for first in range(0, len(frames), SLOTS):
-        chunk = frames[first : first + SLOTS]
-        data = np.frombuffer(b"".join(chunk), np.uint8)
-        lengths = np.fromiter(map(len, chunk), np.uint64, len(chunk))
-        iovecs = np.zeros(len(chunk), _IOVEC)
-        iovecs["base"] = data.ctypes.data + np.cumsum(lengths) - lengths
-        iovecs["len"] = lengths
-        headers = _headers(iovecs)
+    def __init__(self, frames: Sequence[bytes]) -> None:
+        lengths = np.fromiter(map(len, frames), np.uint64, len(frames))
+        self._data = np.frombuffer(b"".join(frames), np.uint8)
+        self._iovecs = np.zeros(len(frames), _IOVEC)
+        self._iovecs["base"] = self._data.ctypes.data + np.cumsum(lengths) - lengths
+        self._iovecs["len"] = lengths
+        self._headers = _headers(self._iovecs)
+
+    def send(self, made: socket.socket, deadline: float = 0) -> None:
+        """Send each; ``OSError`` for the first that the kernel refuses.
+
+        ENOBUFS says that the receiving side's backlog (net.core.netdev_max_backlog, 1,000 frames)
+        was full and the frame dropped: until ``deadline`` (`time.monotonic`) it is sent again once
+        the kernel has caught up.
+        """
         done = 0
-        while done < len(chunk):
+        while done < len(self._headers):
             try:
-                done += _call(_libc.sendmmsg, made, headers[done:], 0)
+                done += _call(_libc.sendmmsg, made, self._headers[done:], 0)
             except OSError as error:
                 if error.errno != errno.ENOBUFS or time.monotonic() > deadline:
                     raise
                 time.sleep(0.001)
+
+
+def send_all(made: socket.socket, frames: Sequence[bytes]) -> None:
+    """Send each frame, however many, as `Batch.send` does within 10 s."""
+    deadline = time.monotonic() + 10
+    for first in range(0, len(frames), SLOTS):
+        Batch(frames[first : first + SLOTS]).send(made, deadline)
 
 
 class Slots:
@@ -87,19 +97,23 @@ class Slots:
         """What waits: (frame cut to ``SNAPLEN``, length, packet type, ``CONTROL``) of each."""
         got = SLOTS
         while got == SLOTS:
-            # The kernel has overwritten these with the sizes that it used.
-            self._headers["controllen"] = CONTROL.itemsize
-            self._headers["namelen"] = _SOCKADDR_LL.itemsize
-            try:
-                flags = socket.MSG_DONTWAIT | socket.MSG_TRUNC
-                got = _call(_libc.recvmmsg, made, self._headers, flags, None)
-            except BlockingIOError:
-                return
+            got = self.fill(made)
             lengths = self._headers["len"][:got].tolist()
             kinds = self._addresses["pkttype"][:got].tolist()
             for index, (length, kind) in enumerate(zip(lengths, kinds, strict=True)):
                 frame = self._data[index, :length].tobytes()
                 yield frame, length, kind, self._control[index]
+
+    def fill(self, made: socket.socket) -> int:
+        """Receives what waits, at most `SLOTS`, and says how many: not what."""
+        # The kernel has overwritten these with the sizes that it used.
+        self._headers["controllen"] = CONTROL.itemsize
+        self._headers["namelen"] = _SOCKADDR_LL.itemsize
+        try:
+            flags = socket.MSG_DONTWAIT | socket.MSG_TRUNC
+            return _call(_libc.recvmmsg, made, self._headers, flags, None)
+        except BlockingIOError:
+            return 0
 
 
 def _headers(iovecs: npt.NDArray[np.void]) -> npt.NDArray[np.void]:

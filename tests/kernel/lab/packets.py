@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from tests.kernel.lab.mmsg import Slots, send_all
+from tests.kernel.lab.mmsg import Batch, Slots, send_all
 from tests.kernel.lab.namespace import Namespace
 from tests.kernel.lab.wait import wait_until
 
@@ -75,6 +75,10 @@ class Sender:
         batch = list(frames)
         send_all(self._socket, batch)
         return len(batch)
+
+    def send_batch(self, batch: Batch) -> None:
+        """Send what was laid out before; ``OSError`` as `Batch.send` says."""
+        batch.send(self._socket)
 
     def __enter__(self) -> Self:
         return self

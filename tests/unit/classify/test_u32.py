@@ -344,18 +344,19 @@ def test_no_preference_but_the_last_ends_in_a_hold(drawn: Policy) -> None:
 
 
 @pytest.mark.parametrize("link", LINKS)
-@pytest.mark.parametrize("version", ["ipv4", "ipv6"])
-def test_under_tcp_only_udp_is_what_its_preference_asks_for_first(link: str, version: str) -> None:
+def test_under_tcp_only_udp_is_what_is_asked_for_first_in_ipv6(link: str) -> None:
+    """In IPv4 only two filters would be left out, and it takes as long as two."""
     filters = compile_u32(TCP_ONLY).filters
-    packet = receive(build(Random(1), link, version, "udp").frame)
+    packet = receive(build(Random(1), link, "ipv6", "udp").frame)
     assert packet is not None
     decided = Machine(filters).decide(packet)
     assert decided is not None
     assert decided.verdict is BYPASS
     assert decided == next(each for each in filters if each.pref == decided.pref)
+    assert not any("IPv4" in each.comment and "early" in each.comment for each in filters)
 
 
-WEB = Match(protocol=frozenset({TCP}), port=(PortRange(80, 80),))
+WEB = Match(protocol=frozenset({TCP}), port=(PortRange(80, 80), PortRange(443, 443)))
 SIP = Match(protocol=frozenset({UDP}), port=(PortRange(5060, 5060),))
 FROM_TEN = Match(source=(ip_network("10.0.0.0/8"),))
 
