@@ -30,7 +30,7 @@ from remusnet.emulator.timeline import Timeline
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.outcome import Outcome, Stream
 from remusnet.metrics.output_commit import OutputCommit
-from remusnet.metrics.scene import NEVER, Counts, Passages, Scene
+from remusnet.metrics.scene import NEVER, Counts, FailureMarks, Passages, Scene
 from remusnet.metrics.tcp import hold_percentiles
 from remusnet.policy.policy import Policy
 
@@ -162,7 +162,7 @@ def _outcome(run: Run, policy: Policy, gathered: Gathered, mixed: Sequence[Mixed
         output_commit=OutputCommit(tally.held, tally.bypassed, tally.dropped, tally.violations),
         suspend_ns=happened.suspend_ns,
         commit_ns=happened.commit_ns,
-        passages=_passages(gathered),
+        passages=_passages(gathered, run.timeline.marks),
     )
     scene = Scene(
         resume_ns=happened.resume_ns,
@@ -201,10 +201,11 @@ def _counts(outcome: Outcome, gathered: Gathered, mixed: Sequence[Mixed]) -> Cou
     )
 
 
-def _passages(gathered: Gathered) -> Passages | None:
+def _passages(gathered: Gathered, marks: FailureMarks | None) -> Passages | None:
     """The guest's frames on their way through its host; None where some were not kept.
 
-    A frame that never left stands as dropped at the time of its sending. Captures are left out.
+    A frame that never left stands as dropped at the time of its sending. What the backup sends is
+    not held, whatever the policy. Captures are left out.
     """
     sent: list[Int64s] = []
     left: list[Int64s] = []
@@ -215,7 +216,11 @@ def _passages(gathered: Gathered) -> Passages | None:
                 return None
             sent.append(stream.series.sent_ns)
             left.append(stream.series.left_ns)
-            held.append(np.full(len(stream.series.sent_ns), hold))
+            guarded = np.full(len(stream.series.sent_ns), hold)
+            if marks is not None:
+                by_primary = stream.series.sent_ns < marks.resume_ns
+                guarded &= by_primary | (stream.series.left_ns == NEVER)
+            held.append(guarded)
     flights = [] if gathered.loop is None else gathered.loop.flights
     others = [each for each in flights if each.what is not None and each.from_guest]
     sent.append(np.array([each.sent_ns for each in others], np.int64))

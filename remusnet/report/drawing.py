@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from remusnet.metrics.jitter import Float64s
+
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = (
     "#0072b2",
@@ -92,6 +94,14 @@ def colours(policies: list[str]) -> dict[str, str]:
     """A colour for each policy; the shipped ones have the same in every figure."""
     others = iter(_OTHERS * len(policies))
     return {policy: _OF_POLICY.get(policy) or next(others) for policy in policies}
+
+
+def broken(time: Float64s, value: Float64s, at: float) -> tuple[Float64s, Float64s]:
+    """A series, ``time`` ascending, with a hole at ``at``: no line leads across it."""
+    import numpy as np
+
+    index = int(np.searchsorted(time, at))
+    return np.insert(time, index, at), np.insert(value, index, np.nan)
 
 
 def to_svg(figure: Figure) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remusnet.frames import Int64s
+from remusnet.metrics.jitter import Float64s
 from remusnet.metrics.outcome import Comparison, Outcome, Stream
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.scene import NEVER, Passages
@@ -20,6 +21,7 @@ from remusnet.report.drawing import (
     INK,
     LOST,
     OUTAGE,
+    broken,
     colours,
     figure,
 )
@@ -94,7 +96,11 @@ def jitter(comparison: Comparison) -> Figure | None:
     made, rows = figure(len(runs), 1.25 if len(runs) > 1 else 3.0, sharex=True, sharey=True)
     for axes, (outcome, stream, series) in zip(rows, runs, strict=True):
         time_s = (series.arrived_ns[series.arrival] - begin_ns) / _NS_PER_S
-        axes.plot(*_envelope(time_s, series.jitter_ms), color=colour[outcome.policy], linewidth=1)
+        curve = _envelope(time_s, series.jitter_ms)
+        failure = outcome.scene and outcome.scene.failure
+        if failure:
+            curve = broken(*curve, (failure.path_ns - begin_ns) / _NS_PER_S)
+        axes.plot(*curve, color=colour[outcome.policy], linewidth=1)
         _failure(axes, outcome, begin_ns, 1e9)
         axes.set_ylabel("jitter (ms)")
         seen = stream.rtp.jitter_ms
@@ -115,13 +121,14 @@ def delays(comparison: Comparison) -> Figure | None:
     made, (axes,) = figure(1, 3.0)
     share = np.linspace(0, 1, 401)
     # Policies whose packets took equally long share a line: one would hide the other.
-    alike: dict[bytes, list[str]] = {}
+    alike: dict[bytes, tuple[Float64s, list[str]]] = {}
     for outcome, took_ms in runs:
-        values = np.round(np.quantile(took_ms, share), 1)
-        alike.setdefault(values.tobytes(), []).append(outcome.policy)
-    for values_of, policies in alike.items():
+        values = np.quantile(took_ms, share)
+        _, policies = alike.setdefault(np.round(values, 1).tobytes(), (values, []))
+        policies.append(outcome.policy)
+    for values, policies in alike.values():
         axes.plot(
-            np.frombuffer(values_of),
+            values,
             share * 100,
             color=colour[policies[0]],
             linewidth=1.8,

@@ -16,7 +16,18 @@ from markupsafe import Markup
 
 from remusnet.metrics.outcome import Comparison, Outcome
 from remusnet.metrics.scene import HeldTo, PacketSeries
-from remusnet.report.drawing import BLUE, INK, LOST, OUTAGE, figure, inline, style, to_png, to_svg
+from remusnet.report.drawing import (
+    BLUE,
+    INK,
+    LOST,
+    OUTAGE,
+    broken,
+    figure,
+    inline,
+    style,
+    to_png,
+    to_svg,
+)
 from remusnet.report.templating import markup, render
 
 if TYPE_CHECKING:
@@ -165,7 +176,11 @@ def _figure(shown: Shown, outcome: Outcome) -> Figure:
     start, stop = shown.window_s
     time_s = series.arrived_ns[series.arrival] / _NS_PER_S
     seen = (time_s >= start) & (time_s <= stop)
-    axes.plot(time_s[seen], series.jitter_ms[seen], color=BLUE, marker=".", markersize=3)
+    curve = time_s[seen], series.jitter_ms[seen]
+    failure = outcome.scene and outcome.scene.failure
+    if failure:
+        curve = broken(*curve, failure.path_ns / _NS_PER_S)
+    axes.plot(*curve, color=BLUE, marker=".", markersize=3)
     _expected(axes, outcome.scene.held_to if outcome.scene else ())
     _outage(axes, outcome, series)
     axes.set_xlim(start, stop)

@@ -234,6 +234,16 @@ def test_a_rollback_of_300_ms_shows_85_ms_and_sends_15_packets_again() -> None:
     assert stream.origin.index_reuse == scene(found).counts.index_reuse == 15
 
 
+def test_after_a_failover_nothing_is_held() -> None:
+    """Nor drawn so: there is no replication any more."""
+    found = outcome(shipped("fig12-rolled-back"), "hold-all")
+    marks, passages = scene(found).failure, found.passages
+    assert marks is not None
+    assert passages is not None
+    assert not passages.held[passages.sent_ns >= marks.resume_ns].any()
+    assert passages.held.sum() == found.output_commit.held
+
+
 def test_without_pauses_before_it_the_same_outage_shows_62_and_81_ms() -> None:
     """Both are right: the numbers differ by what was there before the failure."""
     assert outage_peak(0, 1000) == 62.5

@@ -9,11 +9,13 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from remusnet.emulator.library import shipped
+from remusnet.emulator.scenario_run import run_scenario
 from remusnet.errors import MissingDependency
 from remusnet.metrics.outcome import Comparison
 from remusnet.metrics.scene import NEVER, FailureMarks
 from remusnet.policy import PRESETS
-from remusnet.report.drawing import colours, inline, style, to_png, to_svg
+from remusnet.report.drawing import broken, colours, inline, style, to_png, to_svg
 from remusnet.report.figures import (
     _MOST_POINTS,
     _envelope,
@@ -153,6 +155,25 @@ def test_a_failure_is_marked_and_is_what_the_timeline_shows() -> None:
     assert any(
         re.search(r"from [0-9.]+ s after the start", text) for text in texts(found["timeline"])
     )
+
+
+def test_no_line_leads_through_an_outage() -> None:
+    time_s, value = np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])
+    x, y = broken(time_s, value, 2.5)
+    assert x.tolist() == [1, 2, 2.5, 3]
+    assert y.tolist()[:2] == [4, 5]
+    assert np.isnan(y[2])
+    assert y[3] == 6
+
+
+def test_delays_are_drawn_as_fine_as_they_are() -> None:
+    """Rounding them to tell policies apart made steps of 0.1 ms where the network jitters."""
+    comparison = run_scenario(shipped("fig8"), [PRESETS["tcp-only"]]).comparison
+    with style():
+        made = delays(comparison)
+    assert made is not None
+    (line,) = made.axes[0].lines
+    assert len(set(np.asarray(line.get_xdata()).tolist())) > 300
 
 
 def test_curves_that_lie_on_each_other_share_a_name() -> None:
