@@ -96,7 +96,7 @@ def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
     filters = seen.filters_of(vif)
     own = own_filters(filters)
     plan = receipt.plan()
-    targets = targets_of(plan.protections[0], seen)
+    targets = targets_of(plan.protections[0], seen, missing=0)
     wanted, shared = Wanted(plan), is_shared(vif, seen, receipt)
     bank = wanted.complete(own, targets, shared=shared)
     if bank is None or len(in_bank(own, bank)) != len(own):

@@ -44,7 +44,7 @@ class Transition:
         """The operations, none where the filters are there."""
         first, second = (in_bank(self.own, bank) for bank in BANKS)
         guard = [each for each in self.own if each.pref == GUARD_PREF]
-        targets = targets_of(self.protection, self.seen)
+        targets = targets_of(self.protection, self.seen, missing=-1)
         complete = self.wanted.complete(self.own, targets, shared=self.shared)
         if complete is not None:
             yield from self.delete(first if complete else second)

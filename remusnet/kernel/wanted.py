@@ -13,16 +13,19 @@ from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.verdict import Verdict
 
 Targets = tuple[int, int | None]
-"""The numbers of a buffer device and of its sink; -1 for one that is yet to come, None for none."""
+"""The numbers of a buffer device and of its sink, None for none."""
 
 
-def targets_of(protection: Protection, seen: Seen) -> Targets:
-    """Where the filters of ``protection`` should send what they hold."""
+def targets_of(protection: Protection, seen: Seen, *, missing: int) -> Targets:
+    """Where the filters of ``protection`` should send what they hold.
+
+    ``missing``: the number of a device that is not there; filters whose device is gone show 0.
+    """
     buffer, sink = (seen.devices.get(each) for each in (protection.buffer, protection.sink))
-    number = buffer.index if buffer else -1
+    number = buffer.index if buffer else missing
     if not protection.sink:
         return number, None
-    return number, sink.index if sink else -1
+    return number, sink.index if sink else missing
 
 
 class Wanted:

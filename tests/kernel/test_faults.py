@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
@@ -27,39 +27,17 @@ from tests.kernel.lab.protection import (
     ARP_FRAME,
     BUFFER,
     EACH,
+    SINK,
     TCP_FRAME,
     FailingNetlink,
+    Killer,
     Site,
-    dies,
-    dying,
     failing,
-    killed,
     refusing,
-    stopping,
     watched,
 )
 
 pytestmark = pytest.mark.uml(timeout=240)
-
-
-class Killer:
-    """Kills something after each of the messages that it sends, one run for each."""
-
-    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._site = site
-        self._monkeypatch = monkeypatch
-
-    def __call__(self, run: Callable[[Netlink], object], *, really: bool = False) -> Iterator[int]:
-        """After each kill the number of the message (from 1). ``really``: a process of its own."""
-        for at in count(1):
-
-            def until_killed(at: int = at) -> None:
-                with failing(self._site, at, dying if really else stopping) as netlink:
-                    run(netlink)
-
-            if not (dies(until_killed) if really else killed(until_killed, self._monkeypatch)):
-                return
-            yield at
 
 
 @pytest.fixture
@@ -293,6 +271,9 @@ class TestInterference:
             ("ip link set {0} alias other", "other"),
             ("tc qdisc delete dev {0} root", "leaves at once"),
             ("tc qdisc delete dev {1} ingress", "every frame bypasses"),
+            ("ip link set {2} down", "down"),
+            ("ip link delete {2}", "gone"),
+            ("tc qdisc delete dev {2} root", "leaves at once"),
             ("tc filter delete dev {1} ingress pref 1000", "none"),
             ("tc filter delete dev {1} ingress pref 10", "none"),
             ("tc filter add dev {1} ingress pref 5 protocol ip matchall action ok", "matchall"),
@@ -300,7 +281,7 @@ class TestInterference:
     )
     def test_what_a_hand_has_changed_is_named(self, site: Site, command: str, what: str) -> None:
         site.apply(site.plan())
-        site.bed.dom0.run(*command.format(BUFFER, VIF).split())
+        site.bed.dom0.run(*command.format(BUFFER, VIF, SINK).split())
         (found,) = site.verify()
         assert any(what in each.current for each in found.differences)
         if "matchall" in command:

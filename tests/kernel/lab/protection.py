@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +28,7 @@ from remusnet.policy import PRESETS
 from tests.kernel.lab.bed import VIF, Bed, open_bed
 
 RATE, INTERVAL_NS = 10**9, 200_000_000
-BUFFER = "ifb-1.0"
+BUFFER, SINK = "ifb-1.0", "sink-1.0"
 LIMIT = 10_000_000
 
 EACH = [(policy, classifier) for policy in PRESETS for classifier in CLASSIFIERS]
@@ -103,7 +104,10 @@ class Site:
             "roots": {names[i]: q.kind for i, q in seen.roots.items() if q.handle},
             "ingress": {names[i]: q.kind for i, q in seen.ingress.items()},
             "filters": {
-                vif: [(replace(f, target=0), names.get(f.target)) for f in filters]
+                vif: [
+                    (replace(f, target=0, sink=None), names.get(f.target), names.get(f.sink or 0))
+                    for f in filters
+                ]
                 for vif, filters in seen.filters.items()
             },
         }
@@ -118,11 +122,13 @@ class Site:
             netlink.do(plug_message(socket.if_nametoindex(device), action), action.name)
 
     def shown(self) -> str:
-        """What ``ip`` and ``tc`` say of buffer device and vif, without numbers given by chance."""
+        """What ``ip`` and ``tc`` say of a decoupled vif, without numbers given by chance."""
         dom0 = self.bed.dom0
         texts = [
             dom0.ip(f"-d link show {BUFFER}"),
+            dom0.ip(f"-d link show {SINK}"),
             dom0.tc(f"qdisc show dev {BUFFER}"),
+            dom0.tc(f"qdisc show dev {SINK}"),
             dom0.tc(f"qdisc show dev {VIF}"),
             dom0.tc(f"filter show dev {VIF} parent ffff:"),
         ]
@@ -130,7 +136,7 @@ class Site:
         text = re.sub(r"(?m)^\d+: ", "", text)
         text = re.sub(r"link/ether \S+", "", text)
         text = re.sub(r"\tindex \d+ ref", "\tindex N ref", text)
-        return re.sub(r"qdisc plug \w+:", "qdisc plug N:", text)
+        return re.sub(r"qdisc (plug|blackhole) \w+:", r"qdisc \1 N:", text)
 
 
 class ReusedBed:
@@ -234,6 +240,26 @@ def killed(run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
         except Killed:
             return True
     return False
+
+
+class Killer:
+    """Kills something after each of the messages that it sends, one run for each."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._site = site
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, run: Callable[[Netlink], object], *, really: bool = False) -> Iterator[int]:
+        """After each kill the number of the message (from 1). ``really``: a process of its own."""
+        for at in count(1):
+
+            def until_killed(at: int = at) -> None:
+                with failing(self._site, at, dying if really else stopping) as netlink:
+                    run(netlink)
+
+            if not (dies(until_killed) if really else killed(until_killed, self._monkeypatch)):
+                return
+            yield at
 
 
 class WatchedNetlink(Netlink):

@@ -15,7 +15,7 @@ from tests.kernel.lab.wait import wait_until
 # Fewer than the backlog of a CPU takes (net.core.netdev_max_backlog is 1000 by default): a veth
 # drops what does not fit there.
 _AT_ONCE = 500
-_IFB = "ifb0"
+_IFB, _SINK = "ifb0", "ifb1"
 
 
 class Sorted(NamedTuple):
@@ -60,11 +60,13 @@ def sort_frames(bed: Bed, frames: Sequence[bytes], *, ifb: str) -> Sorted:
 def sort_by(bed: Bed, classification: Classification, frames: Sequence[bytes]) -> Sorted:
     """Sort ``frames`` by these filters, given to tc as remusnet's plans do, and an open IFB."""
     bed.add_ifb(_IFB)
+    bed.add_ifb(_SINK)
+    bed.dom0.tc(f"qdisc add dev {_SINK} root blackhole")
     bed.dom0.tc(f"qdisc add dev {VIF} ingress")
     lines = [
         shlex.join(command.arguments)
         for each in classification.filters
-        for command in AddFilter(VIF, _IFB, each).commands
+        for command in AddFilter(VIF, _IFB, each, sink=_SINK).commands
     ]
     bed.dom0.run("tc", "-batch", "-", input_text="\n".join([*lines, ""]))
     return sort_frames(bed, frames, ifb=_IFB)

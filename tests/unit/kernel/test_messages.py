@@ -22,8 +22,23 @@ from remusnet.classify.filters import (
 from remusnet.kernel.decode import filter_
 from remusnet.kernel.encoder import Encoder
 from remusnet.kernel.matches import KINDS, canonical, kind_of
-from remusnet.kernel.messages import encode
-from remusnet.kernel.netlink import attribute, attributes
+from remusnet.kernel.messages import (
+    MIRRED,
+    TC_ACT_PIPE,
+    TC_ACT_STOLEN,
+    TCA_ACT_COOKIE,
+    TCA_ACT_KIND,
+    TCA_ACT_OPTIONS,
+    TCA_EGRESS_MIRROR,
+    TCA_EGRESS_REDIR,
+    TCA_KIND,
+    TCA_MIRRED_PARMS,
+    TCA_OPTIONS,
+    encode,
+    filter_info,
+    traffic_control,
+)
+from remusnet.kernel.netlink import attribute, attributes, nested, text_attribute
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import AddFilter, DrainPlug
 from remusnet.plan.plan import Plan
@@ -116,6 +131,42 @@ def test_a_filter_message_is_read_back_as_the_filter(plan: Plan) -> None:
             assert seen.cookie == (b"remusnet" if hold else b"")
             assert seen.target == (INDEXES["ifb-1.0"] if hold else 0)
             assert seen.sink == (INDEXES["sink-1.0"] if hold and operation.sink else None)
+
+
+def mirred(after: int, what: int, more: bytes = b"") -> bytes:
+    parameters = MIRRED.pack(0, 0, after, 0, 0, what, 7)
+    options = nested(TCA_ACT_OPTIONS, attribute(TCA_MIRRED_PARMS, parameters))
+    return text_attribute(TCA_ACT_KIND, "mirred") + options + more
+
+
+MARK = attribute(TCA_ACT_COOKIE, b"remusnet")
+MIRROR, REDIRECT = (TC_ACT_PIPE, TCA_EGRESS_MIRROR), (TC_ACT_STOLEN, TCA_EGRESS_REDIR)
+
+
+@pytest.mark.parametrize(
+    ("actions", "is_ours"),
+    [
+        ([mirred(*REDIRECT, MARK)], True),
+        ([mirred(*MIRROR), mirred(*REDIRECT, MARK)], True),
+        ([mirred(*MIRROR)], False),
+        ([mirred(*MIRROR, MARK), mirred(*REDIRECT, MARK)], False),
+        ([mirred(TC_ACT_STOLEN, TCA_EGRESS_MIRROR), mirred(*REDIRECT, MARK)], False),
+        ([mirred(TC_ACT_PIPE, TCA_EGRESS_REDIR), mirred(*REDIRECT, MARK)], False),
+        ([mirred(*REDIRECT, MARK), mirred(*MIRROR)], False),
+        ([mirred(*MIRROR), mirred(*MIRROR), mirred(*REDIRECT, MARK)], False),
+        ([text_attribute(TCA_ACT_KIND, "gact"), mirred(*REDIRECT, MARK)], False),
+        ([mirred(TC_ACT_PIPE, TCA_EGRESS_REDIR, MARK)], False),
+    ],
+)
+def test_other_actions_than_ours_are_not_interpreted(actions: list[bytes], is_ours: bool) -> None:
+    match = U32Match((U32Key(0, 0xFF, 1),))
+    kind = kind_of(match)
+    then = nested(kind.action, *(nested(at, each) for at, each in enumerate(actions, start=1)))
+    body = traffic_control(1, handle=0x80000800, info=filter_info(10, ETH_P_IP))
+    body += text_attribute(TCA_KIND, "u32")
+    seen = filter_(body + nested(TCA_OPTIONS, then, kind.encode(match, ETH_P_IP)))
+    assert seen is not None
+    assert (seen.verdict, seen.match) == ((Verdict.HOLD, match) if is_ours else (None, None))
 
 
 @pytest.mark.parametrize("plan", plans(), ids=lambda p: f"{p.classification.policy.name}")
