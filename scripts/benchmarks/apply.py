@@ -26,7 +26,7 @@ RATE, INTERVAL_NS = 10**9, 200_000_000
 
 @contextmanager
 def ratios() -> Iterator[list[Ratio]]:
-    """tcp-only by u32: about 30 operations a vif."""
+    """tcp-only by u32: about 40 operations a vif."""
     many = [f"vif{number}.0" for number in range(1, MANY + 1)]
     _batch("ip", [f"link add {vif} type veth peer name g{vif}" for vif in many])
     # A kernel may load IPv6 with its first socket; until then addrgenmode is refused.
@@ -42,7 +42,8 @@ def ratios() -> Iterator[list[Ratio]]:
 
         def reset(what: Plan) -> None:
             _batch("tc", [f"qdisc delete dev {vif} ingress" for vif in what.vifs])
-            _batch("ip", [f"link delete dev {each.buffer}" for each in what.protections])
+            devices = [name for each in what.protections for name in (each.sink, each.buffer)]
+            _batch("ip", [f"link delete dev {each}" for each in devices])
             for receipt in Path(folder).rglob("*.json"):
                 receipt.unlink()
 
