@@ -116,7 +116,7 @@ def _rows(each: Status) -> Iterator[tuple[str, str]]:
 def decoupled(each: Status) -> str:
     """Whether held frames are copied."""
     if not each.decouple:
-        return "no: held frames keep the guest's pages"
+        return "no: held frames are not copied"
     failed = f" ({_packets(each.uncopied)} could not be)" if each.uncopied else ""
     return f"held frames are copied{failed}"
 

@@ -48,7 +48,7 @@ def test_a_status_says_what_is_known_and_whose_word_it_is() -> None:
     ("decouple", "uncopied", "line"),
     [
         (True, 1, "held frames are copied (1 packet could not be)"),
-        (False, 0, "no: held frames keep the guest's pages"),
+        (False, 0, "no: held frames are not copied"),
     ],
 )
 def test_a_status_says_whether_held_frames_are_copied(
