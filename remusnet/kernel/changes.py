@@ -13,7 +13,6 @@ from remusnet.kernel.state import Seen
 from remusnet.kernel.transition import Transition
 from remusnet.kernel.wanted import Wanted
 from remusnet.plan.operations import (
-    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
@@ -24,6 +23,7 @@ from remusnet.plan.operations import (
     Operation,
     QuietDevice,
     RaiseDevice,
+    SealSink,
     SetLimit,
     sink_operations,
 )
@@ -90,7 +90,7 @@ def _sink(protection: Protection, seen: Seen) -> Iterator[Operation]:
     if device.alias != alias:
         yield MarkDevice(name, alias, device.alias or None)
     if seen.root(name) is None:
-        yield AddBlackhole(name)
+        yield SealSink(name)
     if not device.up:
         yield QuietDevice(name)
         yield RaiseDevice(name)

@@ -20,6 +20,7 @@ from remusnet.kernel.ownership import (
 from remusnet.kernel.receipt import Phase, Receipt
 from remusnet.kernel.state import Seen, SeenFilter
 from remusnet.kernel.wanted import Targets, Wanted, in_bank, targets_of
+from remusnet.plan.operations import SEAL
 from remusnet.plan.outcome import Difference
 from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.plan.selectors import selector_words
@@ -81,9 +82,9 @@ def _sink(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
     root = seen.root(name)
     if root is None:
         current = "none: what was redirected before it came leaves at once"
-        yield Difference(name, "root qdisc", "blackhole", current)
-    elif root.kind != "blackhole":
-        yield Difference(name, "root qdisc", "blackhole", f"{root.kind}, which is not remusnet's")
+        yield Difference(name, "root qdisc", SEAL, current)
+    elif root.kind != "pfifo":
+        yield Difference(name, "root qdisc", SEAL, f"{root.kind}, which is not remusnet's")
 
 
 def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:

@@ -22,7 +22,6 @@ from remusnet.kernel.netlink import (
     text_attribute,
 )
 from remusnet.plan.operations import (
-    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
@@ -36,6 +35,7 @@ from remusnet.plan.operations import (
     Operation,
     QuietDevice,
     RaiseDevice,
+    SealSink,
     SetLimit,
 )
 from remusnet.policy.verdict import Verdict
@@ -140,9 +140,9 @@ def _(operation: DeleteDevice, index: Index) -> bytes:
 
 
 @encode.register
-def _(operation: AddBlackhole, index: Index) -> bytes:
+def _(operation: SealSink, index: Index) -> bytes:
     body = traffic_control(index(operation.device), parent=TC_H_ROOT)
-    body += text_attribute(TCA_KIND, "blackhole")
+    body += text_attribute(TCA_KIND, "pfifo") + attribute(TCA_OPTIONS, bytes(4))
     return message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, body)
 
 

@@ -178,7 +178,7 @@ def check_root(buffer: str, seen: Seen) -> None:
 
 def check_sink(sink: str, seen: Seen) -> None:
     """Raises Conflict where somebody has made another qdisc the root of a sink."""
-    _check_root(sink, "blackhole", seen)
+    _check_root(sink, "pfifo", seen)
 
 
 def _check_root(device: str, kind: str, seen: Seen) -> None:

@@ -146,7 +146,7 @@ def _make_sink(kernel: Kernel, sink: str, alias: str) -> int:
     kernel.do(create(sink))
     index = _socket.if_nametoindex(sink)
     kernel.do(mark(index, alias))
-    kernel.do(add_blackhole(index))
+    kernel.do(seal_sink(index))
     kernel.do(quiet(index), _NO_IPV6)
     kernel.do(raise_(index))
     return index
@@ -209,10 +209,12 @@ def raise_(index: int) -> bytes:
     return message(_NEWLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))
 
 
-def add_blackhole(index: int) -> bytes:
-    """As AddBlackhole."""
+def seal_sink(index: int) -> bytes:
+    """As SealSink."""
     where = _TC.pack(0, index, 0, _ROOT, 0)
-    return message(_NEWQDISC, _CREATE_EXCL, where + _text(_KIND, "blackhole"))
+    return message(
+        _NEWQDISC, _CREATE_EXCL, where + _text(_KIND, "pfifo") + _attribute(_OPTIONS, bytes(4))
+    )
 
 
 def add_plug(index: int, limit: int) -> bytes:

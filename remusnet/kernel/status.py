@@ -13,7 +13,7 @@ from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import no_such_vif, own_filters
 from remusnet.kernel.plug_record import record_of
 from remusnet.kernel.receipt import Receipts
-from remusnet.kernel.state import Counters, Seen
+from remusnet.kernel.state import Counters, Seen, SeenFilter
 from remusnet.plan.outcome import Status
 from remusnet.policy.verdict import Verdict
 
@@ -64,11 +64,19 @@ def _status(found: Found, seen: Seen, run_dir: Path) -> Status:
         overflowed=waiting.drops,
         refused=refused,
         decouple=bool(holds) and all(each.sink in copying for each in holds),
-        uncopied=sum(each.uncopied for each in holds),
+        uncopied=_uncopied(holds, seen),
         plug=record_of(run_dir, found.buffer, seen).state.value if found.buffer else "unknown",
         driver=driver_of(run_dir, found.buffer) if found.buffer else "",
         warnings=tuple(_warnings(found, seen, waiting)),
     )
+
+
+def _uncopied(holds: Sequence[SeenFilter], seen: Seen) -> int:
+    """What no sink took: what a sealed sink drops counts as failed too, to act_mirred."""
+    failed = sum(each.uncopied for each in holds)
+    sinks = {each.sink for each in holds}
+    roots = [seen.root(each.name) for each in seen.devices.values() if each.index in sinks]
+    return max(0, failed - sum(each.counters.drops for each in roots if each is not None))
 
 
 def _bypassed(found: Found, seen: Seen, held: int | None, refused: int) -> int | None:

@@ -14,6 +14,8 @@ from remusnet.plan.selectors import selector_json, selector_words
 from remusnet.policy.verdict import Verdict
 
 Json = dict[str, object]
+SEAL = "pfifo limit 0"
+"""The root qdisc of a sink, as tc has it."""
 OWNER = "remusnet"
 """What our marks begin with: the alias of a buffer device, the cookie of an action."""
 COOKIE = OWNER.encode("ascii").hex()
@@ -172,18 +174,19 @@ class DeleteDevice(_OnDevice):
 
 
 @dataclass(frozen=True, slots=True)
-class AddBlackhole(_OnDevice):
-    """Gives a sink the root qdisc that drops every frame.
+class SealSink(_OnDevice):
+    """Gives a sink the root qdisc that drops every frame: a queue for none.
 
     The IFB's driver drops them too, but for those that something has redirected before: it sends
-    these back to where they came from, past the filters (drivers/net/ifb.c, ifb_xmit).
+    these back to where they came from, past the filters (drivers/net/ifb.c, ifb_xmit). The qdisc
+    ``blackhole`` would do the same, but libnl aborts where it meets one, and xl with it.
     """
 
-    kind: ClassVar[str] = "add-blackhole"
+    kind: ClassVar[str] = "seal-sink"
 
     @property
     def commands(self) -> tuple[Command, ...]:
-        return (Command("tc", ("qdisc", "add", "dev", self.device, "root", "blackhole")),)
+        return (Command("tc", ("qdisc", "add", "dev", self.device, "root", *SEAL.split())),)
 
     @property
     def why(self) -> str:
@@ -207,7 +210,7 @@ def sink_operations(device: str, alias: str) -> tuple[Operation, ...]:
     return (
         CreateSink(device),
         MarkDevice(device, alias),
-        AddBlackhole(device),
+        SealSink(device),
         QuietDevice(device),
         RaiseDevice(device),
     )

@@ -199,9 +199,9 @@ def test_a_device_of_somebody_else_with_the_sinks_name_is_a_conflict(site: Site)
 
 def test_another_root_qdisc_of_the_sink_is_a_conflict(site: Site) -> None:
     site.apply(site.plan())
-    site.bed.dom0.tc(f"qdisc replace dev {SINK} root handle 7: pfifo")
+    site.bed.dom0.tc(f"qdisc replace dev {SINK} root handle 7: bfifo")
     for run in (lambda: site.apply(site.plan()), site.remove):
-        with pytest.raises(Conflict, match=r"no blackhole but pfifo \(handle 7:\)"):
+        with pytest.raises(Conflict, match=r"no pfifo but bfifo \(handle 7:\)"):
             run()
     site.bed.dom0.tc(f"qdisc delete dev {SINK} root")
     site.remove()

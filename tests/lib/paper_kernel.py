@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from remusnet.kernel.matches import canonical, kind_of
 from remusnet.kernel.state import Counters, Device, Qdisc, Seen, SeenFilter
 from remusnet.plan.operations import (
-    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
@@ -19,11 +18,12 @@ from remusnet.plan.operations import (
     MarkDevice,
     Operation,
     RaiseDevice,
+    SealSink,
     SetLimit,
 )
 from remusnet.policy.verdict import Verdict
 
-BLACKHOLE = Qdisc("blackhole", 0x8002 << 16, Counters())
+SEALED = Qdisc("pfifo", 0x8002 << 16, Counters())
 PLUG, INGRESS = Qdisc("plug", 0x8001 << 16, Counters()), Qdisc("ingress", 0xFFFF0000, Counters())
 
 
@@ -52,7 +52,7 @@ class PaperKernel:
                 self.devices[name] = replace(self.devices[name], alias=alias)
             case RaiseDevice(name):
                 self.devices[name] = replace(self.devices[name], up=True)
-            case AddPlug() | AddBlackhole():
+            case AddPlug() | SealSink():
                 self._add_root(operation)
             case SetLimit(name, limit):
                 assert self.roots[self._index(name)] is PLUG
@@ -83,10 +83,10 @@ class PaperKernel:
         }
         return Seen(dict(self.devices), dict(self.roots), dict(self.ingress), filters)
 
-    def _add_root(self, operation: AddPlug | AddBlackhole) -> None:
+    def _add_root(self, operation: AddPlug | SealSink) -> None:
         index = self._index(operation.device)
         assert index not in self.roots
-        self.roots[index] = BLACKHOLE
+        self.roots[index] = SEALED
         if isinstance(operation, AddPlug):
             self.roots[index] = PLUG
             self.limits[operation.device] = operation.limit
@@ -110,7 +110,7 @@ class PaperKernel:
         there.sort(key=lambda each: each.pref)
 
     def _sink(self, name: str) -> int:
-        assert self.roots[self._index(name)] is BLACKHOLE
+        assert self.roots[self._index(name)] is SEALED
         return self._index(name)
 
     def _add(self, name: str, kind: str, *, up: bool) -> None:

@@ -21,7 +21,7 @@ link add name sink-1.0 numtxqueues 1 numrxqueues 1 type ifb
 link set dev sink-1.0 alias remusnet/sink:vif1.0
 END
 tc -batch - <<'END'
-qdisc add dev sink-1.0 root blackhole
+qdisc add dev sink-1.0 root pfifo limit 0
 END
 ip link set dev sink-1.0 addrgenmode none 2>/dev/null || : # a kernel without IPv6 refuses it
 ip -batch - <<'END'

@@ -24,7 +24,7 @@ ip link add name sink-1.0 numtxqueues 1 numrxqueues 1 type ifb
 ip link set dev sink-1.0 alias remusnet/sink:vif1.0
 
 # It drops all that it gets: its driver would send back what was redirected before.
-tc qdisc add dev sink-1.0 root blackhole
+tc qdisc add dev sink-1.0 root pfifo limit 0
 
 # No IPv6 solicitations of its own.
 ip link set dev sink-1.0 addrgenmode none 2>/dev/null || : # a kernel without IPv6 refuses it
@@ -55,7 +55,7 @@ ip link add name sink-2.0 numtxqueues 1 numrxqueues 1 type ifb
 ip link set dev sink-2.0 alias remusnet/sink:vif2.0
 
 # It drops all that it gets: its driver would send back what was redirected before.
-tc qdisc add dev sink-2.0 root blackhole
+tc qdisc add dev sink-2.0 root pfifo limit 0
 
 # No IPv6 solicitations of its own.
 ip link set dev sink-2.0 addrgenmode none 2>/dev/null || : # a kernel without IPv6 refuses it

@@ -136,7 +136,7 @@ class Site:
         text = re.sub(r"(?m)^\d+: ", "", text)
         text = re.sub(r"link/ether \S+", "", text)
         text = re.sub(r"\tindex \d+ ref", "\tindex N ref", text)
-        return re.sub(r"qdisc (plug|blackhole) \w+:", r"qdisc \1 N:", text)
+        return re.sub(r"qdisc (plug|pfifo) \w+:", r"qdisc \1 N:", text)
 
 
 class ReusedBed:

@@ -61,7 +61,7 @@ def sort_by(bed: Bed, classification: Classification, frames: Sequence[bytes]) -
     """Sort ``frames`` by these filters, given to tc as remusnet's plans do, and an open IFB."""
     bed.add_ifb(_IFB)
     bed.add_ifb(_SINK)
-    bed.dom0.tc(f"qdisc add dev {_SINK} root blackhole")
+    bed.dom0.tc(f"qdisc add dev {_SINK} root pfifo limit 0")
     bed.dom0.tc(f"qdisc add dev {VIF} ingress")
     lines = [
         shlex.join(command.arguments)

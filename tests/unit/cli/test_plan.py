@@ -83,7 +83,7 @@ def test_without_decoupling_nothing_is_mirrored(run: Run) -> None:
     assert "mirror dev sink-1.0 pipe" in run("vif1.0")[1]
     for arguments in (["vif1.0", "--no-decouple"], ["vif1.0-emu"]):
         _, out, _ = run(*arguments)
-        assert not {"mirror", "sink", "blackhole"} & set(out.split())
+        assert not {"mirror", "sink", "pfifo"} & set(out.split())
 
 
 def test_a_policy_of_the_users_own(run: Run, tmp_path: Path) -> None:

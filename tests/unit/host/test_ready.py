@@ -23,7 +23,6 @@ from remusnet.kernel.receipt import receipts_of
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.names import buffer_name, sink_name
 from remusnet.plan.operations import (
-    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
@@ -33,6 +32,7 @@ from remusnet.plan.operations import (
     OpenPlug,
     QuietDevice,
     RaiseDevice,
+    SealSink,
 )
 from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.policy import PRESETS
@@ -108,7 +108,7 @@ def test_the_messages_for_devices_of_ours_are_the_long_ways(
 
     assert quick.create(name) == encode(CreateBuffer(name), index)
     assert quick.create(name) == encode(CreateSink(name), index)
-    assert quick.add_blackhole(number) == encode(AddBlackhole(name), index)
+    assert quick.seal_sink(number) == encode(SealSink(name), index)
     assert quick.mark(number, alias) == encode(MarkDevice(name, alias), index)
     assert quick.quiet(number) == encode(QuietDevice(name), index)
     assert quick.raise_(number) == encode(RaiseDevice(name), index)

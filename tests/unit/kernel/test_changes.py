@@ -210,7 +210,7 @@ def test_a_vif_becomes_decoupled_and_coupled_again_behind_the_same_filters() -> 
     assert [each.kind for each in operations[:5]] == [
         "create-sink",
         "mark-device",
-        "add-blackhole",
+        "seal-sink",
         "quiet-device",
         "raise-device",
     ]
@@ -231,7 +231,7 @@ def broken(change: str, kernel: PaperKernel) -> None:
         kernel._delete(kernel.devices.pop(SINK))
     elif change == "down":
         kernel.devices[SINK] = replace(device, up=False)
-    elif change == "no blackhole":
+    elif change == "not sealed":
         del kernel.roots[device.index]
     else:
         kernel.filters["vif1.0"][:] = [
@@ -244,7 +244,7 @@ def broken(change: str, kernel: PaperKernel) -> None:
     [
         ("gone", "gone: what is held keeps the guest's pages", "create-sink"),
         ("down", "down: what is held keeps the guest's pages", "raise-device"),
-        ("no blackhole", "leaves at once", "add-blackhole"),
+        ("not sealed", "leaves at once", "seal-sink"),
         ("mirrors", "mirror to nothing: what is held keeps", "add-filter"),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_device_with_the_name_of_our_sink_is_a_conflict() -> None:
     kernel.do(MarkDevice(SINK, "remusnet/sink:vif1.0"))
     check(plan, kernel.seen(), {})
     kernel.do(AddPlug(SINK, LIMIT))
-    with pytest.raises(Conflict, match="root qdisc of sink-1.0 is no blackhole but plug"):
+    with pytest.raises(Conflict, match="root qdisc of sink-1.0 is no pfifo but plug"):
         check(plan, kernel.seen(), {})
 
 

@@ -28,7 +28,7 @@ class Kernel:
         self.told: list[bytes] = []
         self.held = 3
         self.kind = b"plug\0"
-        self.sink_kind = b"blackhole\0"
+        self.sink_kind = b"pfifo\0"
         self.alias = b"remusnet:vif1.0"
         self.sink_alias = b"remusnet/sink:vif1.0"
 
@@ -86,7 +86,7 @@ def test_what_is_held_leaves_before_frames_can_pass_it_by(
         ("kind", b"pfifo\0"),
         ("alias", b"mine"),
         ("alias", b""),
-        ("sink_kind", b"pfifo\0"),
+        ("sink_kind", b"bfifo\0"),
         ("sink_alias", b"remusnet:vif1.0"),
     ],
 )

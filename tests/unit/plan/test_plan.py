@@ -11,7 +11,6 @@ from remusnet.errors import InvalidInput
 from remusnet.plan.build import LARGEST_FRAME, build_plan
 from remusnet.plan.limits import LARGEST_LIMIT, SMALLEST_LIMIT
 from remusnet.plan.operations import (
-    AddBlackhole,
     AddFilter,
     AddIngress,
     AddPlug,
@@ -27,6 +26,7 @@ from remusnet.plan.operations import (
     QuietDevice,
     RaiseDevice,
     ReleasePlug,
+    SealSink,
 )
 from remusnet.plan.plan import Plan
 from remusnet.policy.presets import PRESETS, TCP_ONLY
@@ -83,7 +83,7 @@ class Kernel:
                 self.devices[device].add("released")
             case (
                 MarkDevice(device)
-                | AddBlackhole(device)
+                | SealSink(device)
                 | QuietDevice(device)
                 | RaiseDevice(device)
                 | OpenPlug(device)
@@ -94,7 +94,7 @@ class Kernel:
             case AddFilter(device, buffer, _, _, sink):
                 assert {"plug", "open-plug", "raise-device"} <= self.devices[buffer]
                 if sink:
-                    assert {"add-blackhole", "raise-device"} <= self.devices[sink]
+                    assert {"seal-sink", "raise-device"} <= self.devices[sink]
                 self.filters[device].append(operation)
             case DeleteIngress(device):
                 del self.filters[device]
