@@ -1,0 +1,90 @@
+# shellcheck shell=bash
+# What the jobs in Dom0 share. Sourced by /lab/job/run; writes to /lab/out.
+set -u
+OUT=/lab/out
+GUEST=guest
+PATH=$PATH:/opt/remusnet/bin
+
+# The captures are whole even if the job fails.
+trap stop_recording EXIT
+
+now() { date +%s.%N; }
+
+# mark NAME begin|end: a window of time, on the clock of the captures.
+mark() { echo "$1 $2 $(now)" >>$OUT/windows; }
+
+# prepare: remusnet as docs/how-to/xl-remus.md installs it, with a policy file that fits the lab.
+prepare() {
+    ln -sf /opt/remusnet/bin/remusnet /usr/local/sbin/
+    mkdir -p /etc/remusnet
+    [ -e /lab/job/remusnet.toml ] && cp /lab/job/remusnet.toml /etc/remusnet/
+    modprobe ifb numifbs=2
+    ip link set ifb0 down
+    remusnet xen install || return
+    xl unpause $GUEST
+}
+
+# record: what arrives on the bridge, and every netlink message; not the bulk flows.
+record() {
+    modprobe nlmon
+    ip link add nlmon0 type nlmon
+    ip link set nlmon0 up
+    tcpdump -q -i xenbr0 --nano -s 0 -B 16384 -w $OUT/bridge.pcap 'src host 10.0.0.2 or src host fd00::2 or (vlan 5 and (src host 10.0.5.2 or src host fd05::2))' \
+        2>/dev/null &
+    RECORDERS=$!
+    tcpdump -q -i nlmon0 --nano -B 4096 -w $OUT/netlink.pcap 2>/dev/null &
+    RECORDERS="$RECORDERS $!"
+    sleep 1
+}
+
+stop_recording() {
+    sleep 1
+    [ -n "${RECORDERS-}" ] || return 0
+    # shellcheck disable=SC2086 # two numbers
+    kill $RECORDERS
+    # shellcheck disable=SC2086
+    wait $RECORDERS 2>/dev/null
+    RECORDERS=
+    ip link delete nlmon0
+}
+
+checkpoints() { grep -c 'Checkpointed save' "$OUT/xl-$1.log"; }
+
+# start_remus NAME SCRIPT: in the background; returns when the first checkpoint has committed.
+start_remus() {
+    local name=$1 script=$2
+    stdbuf -oL xl -vvv remus -F -b -e -i 1000 -N "$script" $GUEST localhost >"$OUT/xl-$name.log" 2>&1 &
+    XL=$!
+    for _ in $(seq 240); do
+        [ "$(checkpoints "$name")" -ge 2 ] && return
+        kill -0 $XL 2>/dev/null || break
+        sleep 0.25
+    done
+    echo "no checkpoint under $name:" && tail -n 20 "$OUT/xl-$name.log"
+    return 1
+}
+
+# stop_remus SIGNAL: as an administrator who ends it the hard way.
+stop_remus() {
+    local helpers
+    helpers=$(pgrep -P $XL | tr '\n' ' ')
+    kill "-$1" $XL
+    wait $XL 2>/dev/null
+    # shellcheck disable=SC2086 # numbers
+    kill $helpers 2>/dev/null
+    sleep 0.5
+    xl unpause $GUEST 2>/dev/null
+    return 0
+}
+
+recover() { remusnet xen recover >>$OUT/recover.log 2>&1; }
+
+# The stock script leaves what it made when xl is killed.
+recover_stock() {
+    local vif
+    vif=$(basename /sys/class/net/vif*.0)
+    vifname=$vif XENBUS_PATH=/libxl/1/remus/netbuf/0 REMUS_IFB=${1:-ifb0} \
+        /etc/xen/scripts/remus-netbuf-setup teardown >>$OUT/recover.log 2>&1 </dev/null
+    xenstore-rm /libxl/1/remus/netbuf/0 2>/dev/null
+    return 0
+}

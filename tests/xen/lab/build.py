@@ -1,0 +1,249 @@
+"""Builds the lab into the cache: each part once, and again only when what it is made of changed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.xen.lab import images, packages
+from tests.xen.lab.errors import LabDied, LabUnavailable
+from tests.xen.lab.machine import Machine
+from tests.xen.lab.places import CACHE, JOB_DISK, OUT_DISK, PROVISION, TOP, digest_of
+
+LAB = Path(__file__).resolve().parent
+_BOOT_S = 600
+"""For Dom0 and the guest to be up; a minute on an idle machine of 2 cores."""
+
+
+class Lab:
+    """A built lab, ready to be restored: its images, Dom0's root, and the snapshot."""
+
+    def __init__(self, directory: Path, root: Path) -> None:
+        self.images = directory
+        self.root = root
+        self.state = directory / "state.zst"
+
+
+def build(say: Callable[[str], None]) -> Lab:
+    """The lab, from the cache or made; ``say`` gets a line before each step that takes time.
+
+    Raises LabUnavailable and LabDied.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _locked(CACHE / "lock"):
+        fetched = packages.Packages(CACHE / "apt")
+        versions = _versions(fetched)
+        root = _kept("root", digest_of([LAB / "packages.py"], *versions), say, _root(fetched))
+        of_xen = [name for name in versions if name.startswith(("xen-", "libxen"))]
+        xenlight = _kept(
+            "libxenlight",
+            digest_of([TOP / "scripts" / "build-libxenlight"], *of_xen),
+            say,
+            _xenlight,
+        )
+        venv = _kept("venv", digest_of([TOP / "setup.cfg"], sys.version), say, _venv)
+        made_of = [LAB / "dom0-init", LAB / "images.py", LAB / "machine.py", PROVISION]
+        parts = [each.name for each in (root, xenlight, venv)]
+        image = _kept(
+            "image",
+            digest_of(made_of, *parts),
+            say,
+            lambda into: _image(into, root, xenlight, venv),
+        )
+        lab = Lab(image, venv)
+        if not lab.state.exists():
+            say("booting Xen, Dom0 and the guest, for a snapshot")
+            _boot(lab, say)
+        return lab
+
+
+def _versions(fetched: packages.Packages) -> list[str]:
+    """What apt would fetch today; where it can't be asked, what it fetched last."""
+    known = CACHE / "versions"
+    try:
+        names = fetched.versions()
+    except (LabUnavailable, FileNotFoundError):
+        if not known.exists():
+            raise
+        return known.read_text("utf-8").split()
+    known.write_text("\n".join(names), "utf-8")
+    return names
+
+
+def _kept(name: str, key: str, say: Callable[[str], None], make: Callable[[Path], None]) -> Path:
+    """``CACHE/name-key``, made where it isn't there; others of that name go."""
+    target = CACHE / f"{name}-{key}"
+    if target.exists():
+        return target
+    say(f"making {name} (in {CACHE})")
+    start = time.monotonic()
+    for old in CACHE.glob(f"{name}-*"):
+        shutil.rmtree(old)
+    partial = CACHE / f".{name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        make(partial)
+    except subprocess.CalledProcessError as error:
+        raise LabUnavailable(f"could not make {name}: {error}") from error
+    except FileNotFoundError as error:
+        raise LabUnavailable(
+            f"could not make {name}: {error.filename} is not there; "
+            "scripts/xen-lab says which packages it needs"
+        ) from error
+    partial.rename(target)
+    say(f"  {time.monotonic() - start:.0f} s")
+    return target
+
+
+def _root(fetched: packages.Packages) -> Callable[[Path], None]:
+    return lambda into: packages.unpack(fetched.fetch(), into)
+
+
+def _xenlight(into: Path) -> None:
+    """The rebuilt library, and from the same source Xen's own script."""
+    work = into / "work"
+    script = str(TOP / "scripts" / "build-libxenlight")
+    command = [script, "--output", str(into), "--work", str(work)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabUnavailable(done.stderr.strip().splitlines()[-1])
+    shutil.copy2(work / "xen/tools/hotplug/Linux/remus-netbuf-setup", into)
+    shutil.rmtree(work)
+
+
+def _venv(into: Path) -> None:
+    """A virtual environment as Dom0's /opt/remusnet, with what remusnet needs."""
+    place = into / "opt" / "remusnet"
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", place], check=True)
+    requirements = subprocess.run(
+        ["/usr/bin/python3", "-c", _REQUIREMENTS, TOP / "setup.cfg"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    _pip(place, *requirements)
+
+
+_REQUIREMENTS = """
+import configparser, sys
+parser = configparser.ConfigParser()
+parser.read(sys.argv[1])
+print(parser["options"]["install_requires"])
+"""
+
+
+def _pip(place: Path, *arguments: str | Path) -> None:
+    command = [str(TOP / ".venv/bin/python"), "-m", "pip", "--python", str(place / "bin/python3")]
+    command += ["install", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+
+def install_remusnet(lab: Lab) -> None:
+    """remusnet as it is in this checkout, as a user installs it, into the lab's environment."""
+    place = lab.root / "opt" / "remusnet"
+    stamp = lab.root / "remusnet.digest"
+    digest = digest_of([TOP / "remusnet", TOP / "tc_templates", TOP / "setup.cfg"])
+    with _locked(CACHE / "lock"):
+        if stamp.exists() and stamp.read_text("ascii") == digest:
+            return
+        _pip(place, "--no-deps", "--force-reinstall", TOP)
+        # pip writes the place where it installed; in Dom0 that is /opt.
+        command = place / "bin" / "remusnet"
+        _, rest = command.read_text("utf-8").split("\n", 1)
+        command.write_text(f"#!/opt/remusnet/bin/python3\n{rest}", "utf-8")
+        stamp.write_text(digest, "ascii")
+
+
+def _image(into: Path, root: Path, xenlight: Path, venv: Path) -> None:
+    version = images.kernel(root, into / "vmlinux")
+    images.hypervisor(root, into / "xen")
+    dom0 = into / "dom0"
+    images.slim(root, dom0)
+    images.copy_modules(root, version, dom0, images.MODULES)
+    guest = into / "guest"
+    _guest(guest, dom0, version)
+    place = dom0 / "srv" / "guest"
+    place.mkdir(parents=True, exist_ok=True)
+    images.archive(guest, place / "initrd")
+    os.link(into / "vmlinux", place / "vmlinux")
+    shutil.copy2(PROVISION / "guest" / "guest.cfg", place)
+    shutil.copytree(PROVISION / "provision", dom0 / "srv" / "provision")
+    shutil.copy2(guest / "bin" / "traffic", _folder(dom0 / "usr/local/bin"))
+    libraries = dom0 / "usr/lib/x86_64-linux-gnu"
+    for each in xenlight.glob("libxenlight.so.*"):
+        shutil.copy2(each, libraries)
+    shutil.copy2(xenlight / "remus-netbuf-setup", dom0 / "etc/xen/scripts")
+    (dom0 / "etc/xen/scripts/remus-netbuf-setup").chmod(0o755)
+    # Where libnl's tools look for the modules that Debian puts beside it.
+    (libraries / "libnl").symlink_to("libnl-3")
+    shutil.copytree(venv / "opt", dom0 / "opt", symlinks=True, dirs_exist_ok=True)
+    for each in (dom0 / "opt/remusnet").glob("lib/python3*/site-packages/remusnet*"):
+        shutil.rmtree(each)  # that comes with each job
+    shutil.copy2(LAB / "dom0-init", dom0 / "init")
+    (dom0 / "init").chmod(0o755)
+    images.archive(dom0, into / "initrd")
+    shutil.rmtree(dom0)
+    shutil.rmtree(guest)
+
+
+def _guest(guest: Path, dom0: Path, version: str) -> None:
+    for name in ("bin", "proc", "sys", "dev", "modules"):
+        (guest / name).mkdir(parents=True)
+    shutil.copy2(dom0 / "usr/bin/busybox", guest / "bin")
+    source = PROVISION / "guest" / "traffic.c"
+    subprocess.run(["gcc", "-O2", "-static", "-o", guest / "bin" / "traffic", source], check=True)
+    shutil.copy2(PROVISION / "guest" / "init", guest)
+    modules = dom0 / "lib/modules" / version
+    listed = (modules / "modules.dep").read_text("ascii").splitlines()
+    needs = {Path(line.split(":")[0]).stem: line.replace(":", " ").split() for line in listed}
+    for name in images.GUEST_MODULES:
+        # insmod takes them in the order of their names: what others need comes first.
+        for depth, path in enumerate(reversed(needs[name])):
+            shutil.copy2(modules / path, guest / "modules" / f"{depth}-{Path(path).name}")
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _boot(lab: Lab, say: Callable[[str], None]) -> None:
+    log = CACHE / "boot.log"
+    log.unlink(missing_ok=True)
+    with disks() as made, Machine(lab.images, made, log) as machine:
+        for step in ("kernel", "xen", "guest", "ready"):
+            say(f"  {step} after {machine.wait(f'LAB {step}', _BOOT_S)} s")
+        if "ESTAB" in log.read_text("utf-8", "replace"):
+            raise LabDied(f"the guest sends no traffic; see {log}")
+        time.sleep(1)  # what the pause left on its way
+        machine.save(lab.state)
+    say(f"  saved, {lab.state.stat().st_size >> 20} MB")
+
+
+@contextmanager
+def disks() -> Iterator[tuple[Path, Path]]:
+    """Two empty raw disks of the sizes that the snapshot knows."""
+    made = CACHE / f"disks-{os.getpid()}"
+    made.mkdir(exist_ok=True)
+    try:
+        for name, size in (("job", JOB_DISK), ("out", OUT_DISK)):
+            with (made / name).open("wb") as disk:
+                disk.truncate(size)
+        yield made / "job", made / "out"
+    finally:
+        shutil.rmtree(made)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
