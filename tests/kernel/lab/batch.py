@@ -51,6 +51,10 @@ class Batch:
         self._reached = False
         self._heard = 0.0
 
+    def start(self) -> None:
+        """Boot; ``reports`` will find what has been done until then."""
+        self._boot()
+
     def reports(self, nodeid: str) -> Sequence[pytest.TestReport]:
         """The reports of one test, as soon as it's over.
 

@@ -2,14 +2,20 @@
 
 Outside, such a test sets up nothing: its reports come from the pytest inside. Without the lab it is
 skipped, on CI it fails.
+
+The labs run at the same time, and while the tests without one run here. Of UML there is a kernel
+for each processor; the running kernel is there once, so its tests stay one after the other.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from random import Random
+from typing import TypeVar
 
 import pytest
 
@@ -23,10 +29,12 @@ from tests.kernel.lab.visible import inside
 
 LABS: Mapping[str, Callable[[], Lab]] = {"uml": Uml, "netns": Netns}
 MARKERS = (
-    "uml(timeout=120): runs as root in a UML kernel, all such tests of a session in one boot",
+    "uml(timeout=120): runs as root in a UML kernel, which many tests share",
     "netns(timeout=120): runs as root in fresh namespaces of the running kernel",
 )
 _TIMEOUT_SECONDS = 120
+# A boot and the start of a pytest take as long as so many tests.
+_FEWEST = 20
 
 
 class LabPlugin:
@@ -34,7 +42,7 @@ class LabPlugin:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._batches: dict[str, Batch] = {}
+        self._batches: dict[str, Batch] = {}  # by node id
         self._unavailable: dict[str, str] = {}
         self._scratch: list[tempfile.TemporaryDirectory[str]] = []
 
@@ -45,8 +53,20 @@ class LabPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put lab tests first: no fixture of other tests is alive while theirs are reported."""
-        items.sort(key=lambda item: _lab_of(item) is None)
+        """Put lab tests last: the labs have begun by then."""
+        items.sort(key=lambda item: _lab_of(item) is not None)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Start the labs. A worker of xdist doesn't know yet which tests will be its own."""
+        if hasattr(self._config, "workerinput") or self._config.option.collectonly:
+            return
+        for name in LABS:
+            items = [item for item in session.items if _lab_of(item) == name]
+            shares = 1 if name == "netns" else len(os.sched_getaffinity(0))
+            for share in shared_out(items, min(shares, 1 + len(items) // _FEWEST)):
+                with suppress(LabUnavailable):  # as each test will say
+                    self._new_batch(name, share).start()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> object:
@@ -62,7 +82,7 @@ class LabPlugin:
 
     def pytest_sessionfinish(self) -> None:
         """End the labs, also after ``-x`` or Ctrl-C."""
-        for batch in self._batches.values():
+        for batch in dict.fromkeys(self._batches.values()):
             batch.close()
         for scratch in self._scratch:
             scratch.cleanup()
@@ -79,26 +99,41 @@ class LabPlugin:
             return _made_up(item, "failed", str(error))
 
     def _batch(self, name: str, item: pytest.Item) -> Batch:
+        if item.nodeid not in self._batches:
+            self._new_batch(name, [item])
+        return self._batches[item.nodeid]
+
+    def _new_batch(self, name: str, items: Sequence[pytest.Item]) -> Batch:
         if name in self._unavailable:
             raise LabUnavailable(self._unavailable[name])
-        # xdist hands out tests one by one, so no worker knows which others will be its own.
-        key = item.nodeid if hasattr(self._config, "workerinput") else name
-        if key not in self._batches:
-            items = [item] if key == item.nodeid else item.session.items
-            try:
-                self._batches[key] = self._new_batch(name, items)
-            except LabUnavailable as error:
-                self._unavailable[name] = str(error)
-                raise
-        return self._batches[key]
+        try:
+            batch = self._make_batch(name, items)
+        except LabUnavailable as error:
+            self._unavailable[name] = str(error)
+            raise
+        self._batches.update((item.nodeid, batch) for item in items)
+        return batch
 
-    def _new_batch(self, name: str, items: list[pytest.Item]) -> Batch:
+    def _make_batch(self, name: str, items: Sequence[pytest.Item]) -> Batch:
         lab = LABS[name]()
         scratch = tempfile.TemporaryDirectory(prefix="remusnet-inside-")
         self._scratch.append(scratch)
         place = inside(self._config.rootpath, lab.account, Path(scratch.name))
-        timeouts = {item.nodeid: _timeout(item) for item in items if _lab_of(item) == name}
+        timeouts = {item.nodeid: _timeout(item) for item in items}
         return Batch(lab, place, self._config, timeouts)
+
+
+_T = TypeVar("_T")
+
+
+def shared_out(things: Sequence[_T], shares: int) -> list[list[_T]]:
+    """Deal ``things`` out evenly, each share in its old order, the same way each time.
+
+    By lot: in turns, one share would get each test with the same parameter.
+    """
+    lots = Random(1).sample(range(len(things)), len(things))
+    dealt = [sorted(lots[share::shares]) for share in range(shares)]
+    return [[things[index] for index in share] for share in dealt if share]
 
 
 def _lab_of(item: pytest.Item) -> str | None:
