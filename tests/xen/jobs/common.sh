@@ -29,10 +29,10 @@ record() {
     modprobe nlmon
     ip link add nlmon0 type nlmon
     ip link set nlmon0 up
-    tcpdump -q -i xenbr0 --nano -s 0 -B 16384 -w $OUT/bridge.pcap 'src host 10.0.0.2 or src host fd00::2 or (vlan 5 and (src host 10.0.5.2 or src host fd05::2))' \
-        2>/dev/null &
+    tcpdump -Z root -q -i xenbr0 --nano -s 0 -B 16384 -w $OUT/bridge.pcap 'src host 10.0.0.2 or src host fd00::2 or (vlan 5 and (src host 10.0.5.2 or src host fd05::2))' \
+        2>>$OUT/tcpdump.log &
     RECORDERS=$!
-    tcpdump -q -i nlmon0 --nano -B 4096 -w $OUT/netlink.pcap 2>/dev/null &
+    tcpdump -Z root -q -i nlmon0 --nano -B 4096 -w $OUT/netlink.pcap 2>>$OUT/tcpdump.log &
     RECORDERS="$RECORDERS $!"
     sleep 1
 }

@@ -49,7 +49,13 @@ def build(say: Callable[[str], None]) -> Lab:
             _xenlight,
         )
         venv = _kept("venv", digest_of([TOP / "setup.cfg"], sys.version), say, _venv)
-        made_of = [LAB / "dom0-init", LAB / "images.py", LAB / "machine.py", PROVISION]
+        made_of = [
+            LAB / "build.py",
+            LAB / "dom0-init",
+            LAB / "images.py",
+            LAB / "machine.py",
+            PROVISION,
+        ]
         parts = [each.name for each in (root, xenlight, venv)]
         image = _kept(
             "image",

@@ -1,0 +1,49 @@
+"""What tests in the Xen lab share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.xen.lab import job
+from tests.xen.lab.build import Lab, build
+from tests.xen.lab.errors import LabUnavailable
+from tests.xen.lab.job import Done
+
+JOBS = Path(__file__).parent / "jobs"
+DOMAINS = b"""\
+[default]
+policy = "tcp-only"
+interval = "1s"
+rate = "200mbit"
+"""
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The lab, built where it isn't; without what it needs its tests are skipped."""
+    try:
+        return build(_say)
+    except LabUnavailable as error:
+        pytest.skip(f"no Xen lab: {error}")
+
+
+@pytest.fixture
+def in_dom0(lab: Lab, tmp_path: Path) -> Callable[..., Done]:
+    """``in_dom0("compare", POLICIES="tcp-only")``: run a job of ``jobs/``, told by variables."""
+
+    def run(name: str, **variables: str) -> Done:
+        files = {each.name: each.read_bytes() for each in JOBS.iterdir()}
+        told = "".join(f"export {key}={value!r}\n" for key, value in variables.items())
+        files["run"] = told.encode() + (JOBS / f"{name}.sh").read_bytes()
+        files["remusnet.toml"] = DOMAINS
+        return job.run(lab, name, files, tmp_path / "out", say=_say)
+
+    return run
