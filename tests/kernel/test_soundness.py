@@ -13,7 +13,7 @@ import pytest
 
 from remusnet.classify.columns import columns
 from remusnet.classify.filters import Beyond, Classification
-from remusnet.classify.judging import judge_frames
+from remusnet.classify.judging import Judgement, judge_frames
 from remusnet.frames import Frames
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.policy.policy import Policy
@@ -37,6 +37,15 @@ def _frames() -> list[bytes]:
     return [sample.frame for sample in samples]
 
 
+@cache
+def _judgements() -> dict[str, Judgement]:
+    """What the reference classifier says of them, for all presets in one go."""
+    many = Frames.of(_frames())
+    policies = list(PRESETS.values())
+    judged = judge_frames(policies, many, columns(many))
+    return {policy.name: each for policy, each in zip(policies, judged, strict=True)}
+
+
 @pytest.mark.parametrize("policy", PRESETS.values(), ids=PRESETS)
 @pytest.mark.parametrize(
     "classifier",
@@ -51,8 +60,7 @@ def test_no_frame_leaks_and_what_is_held_beyond_the_policy_is_named(
 ) -> None:
     frames = _frames()
     classification = CLASSIFIERS[classifier](policy)
-    many = Frames.of(frames)
-    (judgement,) = judge_frames([policy], many, columns(many))
+    judgement = _judgements()[policy.name]
     found = sort_by(bed, classification, frames)
 
     leaked = [index for index in found.passed if judgement.hold[index]]

@@ -38,6 +38,7 @@ def sort_frames(bed: Bed, frames: Sequence[bytes], *, ifb: str) -> Sorted:
     sure = [not too_short(frame) for frame in frames]
     held: list[int] = []
     arrived: list[int] = []
+    came = 0
     with bed.from_guest() as guest, bed.leaving(ifb) as buffer, bed.at_client() as client:
         for first in range(0, len(frames), _AT_ONCE):
             batch = range(first, min(first + _AT_ONCE, len(frames)))
@@ -45,8 +46,11 @@ def sort_frames(bed: Bed, frames: Sequence[bytes], *, ifb: str) -> Sorted:
             guest.send(stamped(frames[index], index) for index in batch)
 
             def all_arrived(expected: int = expected) -> bool:
-                arrived.extend(client.stamps())
-                return sum(sure[index] for index in arrived) >= expected
+                nonlocal came
+                new = client.stamps()
+                arrived.extend(new)
+                came += sum(sure[index] for index in new)
+                return came >= expected
 
             wait_until(all_arrived, f"{expected} frames at the client")
             held += buffer.stamps()
