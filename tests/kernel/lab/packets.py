@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -119,19 +119,12 @@ class Capture:
 
         Raises ``AssertionError`` if the socket's buffer ran over: then nothing may be concluded.
         """
-        frames = [
-            _captured(frame, length, control)
-            for frame, length, kind, control in self._slots.receive(self._socket)
-            if not self._outgoing or kind == _PACKET_OUTGOING
-        ]
-        statistics = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
-        lost = struct.unpack("=II", statistics)[1]
-        assert not lost, f"the capture lost {lost} frames: drain it more often"
-        return frames
+        return [_captured(*each) for each in self._received()]
 
     def stamps(self) -> list[int]:
         """The numbers of the stamped frames that have come since the last call, in their order."""
-        numbers = (stamp_of(captured.frame) for captured in self.drain())
+        # Before any tag: the stamp is there whether the kernel has moved the tag or not.
+        numbers = [stamp_of(frame) for frame, _, _ in self._received()]
         return [number for number in numbers if number is not None]
 
     def expect(self, count: int, timeout: float = 10) -> list[int]:
@@ -147,6 +140,18 @@ class Capture:
 
         wait_until(enough, f"{count} frames", timeout)
         return numbers
+
+    def _received(self) -> Iterator[tuple[bytes, int, np.void]]:
+        """Frame, length and control message of each; raises as `drain` does, at the end.
+
+        The control message is there until the next one is asked for.
+        """
+        for frame, length, kind, control in self._slots.receive(self._socket):
+            if not self._outgoing or kind == _PACKET_OUTGOING:
+                yield frame, length, control
+        statistics = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        lost = struct.unpack("=II", statistics)[1]
+        assert not lost, f"the capture lost {lost} frames: drain it more often"
 
     def __enter__(self) -> Self:
         return self
