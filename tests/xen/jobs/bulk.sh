@@ -1,5 +1,6 @@
 #!/bin/bash
 # How much bulk TCP gets through while what is held does, or does not, keep the guest's pages.
+# shellcheck source=tests/xen/jobs/common.sh
 . /lab/job/common.sh
 SECONDS_A_WINDOW=${SECONDS_A_WINDOW:-20}
 
@@ -41,5 +42,5 @@ if [ -n "${STOCK-yes}" ]; then
     start_remus stock /etc/xen/scripts/remus-netbuf-setup || exit 1
     measure stock
     stop_remus KILL
-    recover_stock
+    recover_stock ifb0
 fi

@@ -67,9 +67,9 @@ start_remus() {
 # stop_remus SIGNAL: as an administrator who ends it the hard way.
 stop_remus() {
     local helpers
-    helpers=$(pgrep -P $XL | tr '\n' ' ')
-    kill "-$1" $XL
-    wait $XL 2>/dev/null
+    helpers=$(pgrep -P "$XL" | tr '\n' ' ')
+    kill "-$1" "$XL"
+    wait "$XL" 2>/dev/null
     # shellcheck disable=SC2086 # numbers
     kill $helpers 2>/dev/null
     sleep 0.5
@@ -79,11 +79,11 @@ stop_remus() {
 
 recover() { remusnet xen recover >>$OUT/recover.log 2>&1; }
 
-# The stock script leaves what it made when xl is killed.
+# recover_stock IFB: Xen's own script leaves what it made when xl is killed.
 recover_stock() {
     local vif
     vif=$(basename /sys/class/net/vif*.0)
-    vifname=$vif XENBUS_PATH=/libxl/1/remus/netbuf/0 REMUS_IFB=${1:-ifb0} \
+    vifname=$vif XENBUS_PATH=/libxl/1/remus/netbuf/0 REMUS_IFB=$1 \
         /etc/xen/scripts/remus-netbuf-setup teardown >>$OUT/recover.log 2>&1 </dev/null
     xenstore-rm /libxl/1/remus/netbuf/0 2>/dev/null
     return 0

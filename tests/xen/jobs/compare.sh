@@ -1,5 +1,6 @@
 #!/bin/bash
 # One window without Remus, then one under each way to buffer: what arrives, and when.
+# shellcheck source=tests/xen/jobs/common.sh
 . /lab/job/common.sh
 SECONDS_A_WINDOW=${SECONDS_A_WINDOW:-15}
 
@@ -30,5 +31,5 @@ if [ -n "${STOCK-yes}" ]; then
     sleep "$SECONDS_A_WINDOW"
     mark stock end
     stop_remus KILL
-    recover_stock
+    recover_stock ifb0
 fi
