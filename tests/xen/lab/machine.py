@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,6 +49,7 @@ class Machine:
         self._log = log
         self._say = say
         self._unread = b""
+        self._open = ExitStack()
         self._sockets = tempfile.TemporaryDirectory(prefix="remusnet-xen-")
         console, monitor = (Path(self._sockets.name) / name for name in ("console", "monitor"))
         command = _QEMU.split()
@@ -71,9 +72,9 @@ class Machine:
                 "QEMU is not installed; run: apt-get install qemu-system-x86"
             ) from None
         try:
-            self._console = self._connected(console)
-            self._monitor = self._connected(monitor)
-            self._replies = self._monitor.makefile("rb")
+            self._console = self._open.enter_context(self._connected(console))
+            self._monitor = self._open.enter_context(self._connected(monitor))
+            self._replies = self._open.enter_context(self._monitor.makefile("rb"))
             self._replies.readline()
             self.ask("qmp_capabilities")
             if state is not None:
@@ -98,6 +99,7 @@ class Machine:
         """End the machine at once; nothing of it is worth keeping."""
         self._process.kill()
         self._process.wait()
+        self._open.close()
         self._sockets.cleanup()
 
     def ask(self, command: str, **arguments: object) -> Any:

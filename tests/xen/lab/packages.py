@@ -6,6 +6,7 @@ namespaces. Dom0's init (``dom0-init``) does what little of them matters there.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,8 +20,8 @@ def _words(text: str) -> list[str]:
 
 _BESIDES = _words(
     # What is essential in Debian, and nobody depends on.
-    "base-files bash bsdutils coreutils dash debianutils findutils grep gzip hostname libc-bin "
-    "sed tar util-linux "
+    "base-files base-passwd bash bsdutils coreutils dash debianutils findutils grep gzip hostname "
+    "libc-bin sed tar util-linux "
     "busybox-static gawk kmod linux-image-amd64 mount procps "
     "xen-hypervisor-4.17-amd64 xen-utils-4.17"
 )
@@ -90,5 +91,7 @@ def unpack(packages: list[Path], root: Path) -> None:
             )
         if reading.returncode:
             raise LabUnavailable(f"a damaged package: {package}; delete it and try again")
-    # What a maintainer script would have chosen among alternatives.
+    # What maintainer scripts would have done: chosen among alternatives, and named the users.
     (root / "usr" / "bin" / "awk").symlink_to("gawk")
+    for name in ("passwd", "group"):
+        shutil.copyfile(root / f"usr/share/base-passwd/{name}.master", root / "etc" / name)
