@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.xen.lab import job
 from tests.xen.lab.build import Lab, build
 from tests.xen.lab.errors import LabUnavailable
 from tests.xen.lab.job import Done
+from tests.xen.lab.places import CACHE
 
 JOBS = Path(__file__).parent / "jobs"
 DOMAINS = b"""\
@@ -36,14 +38,19 @@ def lab() -> Lab:
 
 
 @pytest.fixture
-def in_dom0(lab: Lab, tmp_path: Path) -> Callable[..., Done]:
-    """``in_dom0("compare", POLICIES="tcp-only")``: run a job of ``jobs/``, told by variables."""
+def in_dom0(lab: Lab, request: pytest.FixtureRequest) -> Callable[..., Done]:
+    """``in_dom0("compare", POLICIES="tcp-only")``: run a job of ``jobs/``, told by variables.
+
+    What it recorded is kept in the lab's cache, below out/, until the test runs again.
+    """
 
     def run(name: str, **variables: str) -> Done:
+        out = CACHE / "out" / request.node.name
+        shutil.rmtree(out, ignore_errors=True)
         files = {each.name: each.read_bytes() for each in JOBS.iterdir()}
         told = "".join(f"export {key}={value!r}\n" for key, value in variables.items())
         files["run"] = told.encode() + (JOBS / f"{name}.sh").read_bytes()
         files["remusnet.toml"] = DOMAINS
-        return job.run(lab, name, files, tmp_path / "out", say=_say)
+        return job.run(lab, name, files, out, say=_say)
 
     return run

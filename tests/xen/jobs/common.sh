@@ -24,17 +24,31 @@ prepare() {
     xl unpause $GUEST
 }
 
-# record: what arrives on the bridge, and every netlink message; not the bulk flows.
+# The guest's frames, but for the bulk flows.
+FROM_GUEST='src host 10.0.0.2 or src host fd00::2 or (vlan 5 and (src host 10.0.5.2 or src host fd05::2))'
+
+# capture DEVICE NAME [FILTER...]: into NAME.pcap, until stop_recording.
+capture() {
+    local device=$1 name=$2
+    shift 2
+    tcpdump -Z root -q -i "$device" --nano -s 256 -B 8192 -w "$OUT/$name.pcap" "$@" 2>>$OUT/tcpdump.log &
+    RECORDERS="${RECORDERS-} $!"
+}
+
+# record: what arrives on the bridge, and every netlink message.
 record() {
     modprobe nlmon
     ip link add nlmon0 type nlmon
     ip link set nlmon0 up
-    tcpdump -Z root -q -i xenbr0 --nano -s 0 -B 16384 -w $OUT/bridge.pcap 'src host 10.0.0.2 or src host fd00::2 or (vlan 5 and (src host 10.0.5.2 or src host fd05::2))' \
-        2>>$OUT/tcpdump.log &
-    RECORDERS=$!
-    tcpdump -Z root -q -i nlmon0 --nano -B 4096 -w $OUT/netlink.pcap 2>>$OUT/tcpdump.log &
-    RECORDERS="$RECORDERS $!"
+    capture xenbr0 bridge "not port 7100 and ($FROM_GUEST)"
+    capture nlmon0 netlink
     sleep 1
+}
+
+# record_vif: what enters Domain 0, before tc. A packet socket there makes the kernel copy each frame: not
+# for jobs that look at throughput.
+record_vif() {
+    capture "$(basename /sys/class/net/vif*.0)" vif "$FROM_GUEST"
 }
 
 stop_recording() {
@@ -50,10 +64,12 @@ stop_recording() {
 
 checkpoints() { grep -c 'Checkpointed save' "$OUT/xl-$1.log"; }
 
-# start_remus NAME SCRIPT: in the background; returns when the first checkpoint has committed.
+# start_remus NAME SCRIPT: in the background; returns when the first checkpoint has committed. What
+# the script takes goes to script-times.
 start_remus() {
     local name=$1 script=$2
-    stdbuf -oL xl -vvv remus -F -b -e -i 1000 -N "$script" $GUEST localhost >"$OUT/xl-$name.log" 2>&1 &
+    WINDOW=$name NETBUF=$script \
+        stdbuf -oL xl -vvv remus -F -b -e -i 1000 -N /lab/job/timed-netbuf.sh $GUEST localhost >"$OUT/xl-$name.log" 2>&1 &
     XL=$!
     for _ in $(seq 240); do
         [ "$(checkpoints "$name")" -ge 2 ] && return

@@ -4,32 +4,55 @@
 . /lab/job/common.sh
 SECONDS_A_WINDOW=${SECONDS_A_WINDOW:-15}
 
+# watch NAME: a window of the recording.
+watch() {
+    mark "$1" begin
+    sleep "$SECONDS_A_WINDOW"
+    mark "$1" end
+}
+
+# dropped IFB NAME: what its plug had no room for.
+dropped() {
+    tc -s qdisc show dev "$1" root | sed -n 's/.*(dropped \([0-9]*\),.*/\1/p' >"$OUT/dropped-$2"
+}
+
+# give POLICY: to the guest, by its name; to every other domain something else.
+give() {
+    cat >/etc/remusnet/remusnet.toml <<EOF
+[default]
+policy = "$([ "$1" = hold-all ] && echo tcp-only || echo hold-all)"
+interval = "1s"
+rate = "200mbit"
+
+[[domain]]
+name = "$GUEST"
+policy = "$1"
+EOF
+    remusnet policy check /etc/remusnet/remusnet.toml && remusnet xen install
+}
+
 prepare || exit 1
 record
+record_vif
 sleep 3
-mark none begin
-sleep "$SECONDS_A_WINDOW"
-mark none end
+watch none
 for policy in ${POLICIES:-tcp-only}; do
     echo "== $policy"
-    export REMUSNET_POLICY=$policy
+    give "$policy" >>$OUT/install.log 2>&1 || exit 1
     start_remus "$policy" remusnet-netbuf || exit 1
     remusnet xen status >"$OUT/status-$policy" 2>&1
-    mark "$policy" begin
-    sleep "$SECONDS_A_WINDOW"
-    mark "$policy" end
+    watch "$policy"
+    dropped ifb-1.0 "$policy"
     stop_remus KILL
     recover || exit 1
     remusnet xen status >"$OUT/after-$policy" 2>&1
     sleep 2
 done
-unset REMUSNET_POLICY
 if [ -n "${STOCK-yes}" ]; then
     echo "== stock"
     start_remus stock /etc/xen/scripts/remus-netbuf-setup || exit 1
-    mark stock begin
-    sleep "$SECONDS_A_WINDOW"
-    mark stock end
+    watch stock
+    dropped ifb0 stock
     stop_remus KILL
     recover_stock ifb0
 fi

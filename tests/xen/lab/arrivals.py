@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from remusnet.frames import Int64s
-from remusnet.metrics.jitter import interarrival_jitter
+from remusnet.metrics.jitter import Float64s, interarrival_jitter
 
 RTP, RTP6, RTP_TAGGED, PLAIN_UDP = 1, 2, 3, 4
 TCP, TCP6, TCP_TAGGED, TCP6_TAGGED = 11, 12, 13, 14
@@ -41,32 +42,66 @@ def _frames(path: Path) -> list[tuple[int, bytes]]:
 
 @dataclass(frozen=True)
 class Stream:
-    """Records of one stream: int64[n] each, in order of arrival, none twice."""
+    """Records of one stream: int64[n] each, in order of arrival, none twice.
+
+    ``sent_ns`` is on the guest's clock, which runs away from Domain 0's under emulation; the other
+    two are on Domain 0's: at the vif, before tc, and on the bridge, behind it.
+    """
 
     number: Int64s
     sent_ns: Int64s
+    entered_ns: Int64s
     arrived_ns: Int64s
 
     def within(self, begin_ns: int, end_ns: int) -> Stream:
-        """Those that were sent in a window of the arrivals' clock (``sent_ns`` is the guest's)."""
+        """Those that arrived in a window."""
         chosen = (self.arrived_ns >= begin_ns) & (self.arrived_ns < end_ns)
-        return Stream(self.number[chosen], self.sent_ns[chosen], self.arrived_ns[chosen])
+        return Stream(
+            self.number[chosen],
+            self.sent_ns[chosen],
+            self.entered_ns[chosen],
+            self.arrived_ns[chosen],
+        )
 
-    def delay_ms(self, offset_ns: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Arrival less sending; ``offset_ns``: Dom0's clock less the guest's."""
-        made: np.ndarray[tuple[int], np.dtype[np.float64]] = (
-            self.arrived_ns - self.sent_ns - offset_ns
-        ) / 1e6
-        return made
+    def hold_ms(self) -> Float64s:
+        """How long each was in Domain 0 before it came to the bridge."""
+        return (self.arrived_ns - self.entered_ns) / 1e6
 
     def jitter_ms(self) -> tuple[float, float]:
         """RFC 3550: mean and largest, against the packets' 20 ms."""
         series = interarrival_jitter(self.arrived_ns, self.number * 160, 8000)
         return float(series.mean()), float(series.max())
 
+    def lost(self) -> int:
+        """How many numbers between the first and the last did not arrive."""
+        if not len(self.number):
+            return 0
+        return int(self.number.max() - self.number.min()) + 1 - len(self.number)
 
-def streams(path: Path) -> dict[int, Stream]:
-    """What arrived on the bridge, by stream; what TCP sent twice counts at its first arrival."""
+
+def streams(arrived: Path, entered: Path | None = None) -> dict[int, Stream]:
+    """What arrived on the bridge, by stream; what TCP sent twice counts at its first arrival.
+
+    ``entered``: the capture on the vif; without it ``entered_ns`` is that of the bridge.
+    """
+    at_vif = _records(arrived if entered is None else entered)
+    made = {}
+    for stream, records in _records(arrived).items():
+        came = at_vif.get(stream, {})
+        rows = sorted(
+            (time_ns, sent_ns, came[number][1], number)
+            for number, (sent_ns, time_ns) in records.items()
+            # A packet socket that was too busy misses some; so does one that began later.
+            if number in came
+        )
+        if rows:
+            arrived_ns, sent_ns, entered_ns, number = np.array(rows, dtype=np.int64).T
+            made[stream] = Stream(number, sent_ns, entered_ns, arrived_ns)
+    return made
+
+
+def _records(path: Path) -> dict[int, dict[int, tuple[int, int]]]:
+    """(sent, seen) of each record, by stream and number: when it was seen first."""
     seen: dict[int, dict[int, tuple[int, int]]] = {}
     for time_ns, frame in _frames(path):
         at = frame.find(b"RNET")
@@ -74,12 +109,7 @@ def streams(path: Path) -> dict[int, Stream]:
             _, stream, number, sent_ns = _RECORD.unpack_from(frame, at)
             seen.setdefault(stream, {}).setdefault(number, (sent_ns, time_ns))
             at = frame.find(b"RNET", at + _RECORD.size)
-    made = {}
-    for stream, records in seen.items():
-        rows = sorted((arrived, sent, number) for number, (sent, arrived) in records.items())
-        arrived, sent, number = np.array(rows, dtype=np.int64).T
-        made[stream] = Stream(number, sent, arrived)
-    return made
+    return seen
 
 
 @dataclass(frozen=True)
@@ -134,30 +164,21 @@ def windows(path: Path) -> dict[str, tuple[int, int]]:
     return {name: (each["begin"], each["end"]) for name, each in made.items()}
 
 
-def clock_offset(every: dict[int, Stream], window: tuple[int, int]) -> int:
-    """Dom0's clock less the guest's, by the fastest datagram of a window without Remus."""
-    quiet = [every[stream].within(*window) for stream in (RTP, RTP6, PLAIN_UDP)]
-    return int(min((each.arrived_ns - each.sent_ns).min() for each in quiet))
-
-
-def early(stream: Stream, orders_: Sequence[Order], offset_ns: int) -> Int64s:
+def early(stream: Stream, orders_: Sequence[Order]) -> Int64s:
     """Those records (their numbers) that arrived before the commit of the epoch that sent them.
 
-    An epoch ends with BUFFER, and its commit is the first RELEASE_ONE after that. Where the last
-    order before was RELEASE_INDEFINITE, the plug was open: nothing was to be held.
+    An epoch ends with BUFFER, and its commit is the first RELEASE_ONE after that. Both are noted
+    before the kernel obeys them: so none is called early that was not, but for one that comes
+    to the vif within the microseconds between; and then the guest is suspended.
     """
+    begins = [each.time_ns for each in orders_ if each.action == BUFFER]
+    opens = [o.time_ns for o in orders_ if o.action in (RELEASE_ONE, RELEASE_INDEFINITE)]
     found = []
-    for number, sent, arrived in zip(
-        stream.number, stream.sent_ns + offset_ns, stream.arrived_ns, strict=True
+    for number, entered, arrived in zip(
+        stream.number, stream.entered_ns, stream.arrived_ns, strict=True
     ):
-        ends = next(
-            (i for i, o in enumerate(orders_) if o.action == BUFFER and o.time_ns >= sent), None
-        )
-        if ends is None:
-            continue
-        opened = next(
-            (o for o in orders_[ends:] if o.action in (RELEASE_ONE, RELEASE_INDEFINITE)), None
-        )
-        if opened is None or arrived < opened.time_ns:
+        at = bisect_left(begins, entered)
+        commit = bisect_left(opens, begins[at]) if at < len(begins) else len(opens)
+        if commit == len(opens) or arrived < opens[commit]:
             found.append(number)
     return np.array(found, dtype=np.int64)
