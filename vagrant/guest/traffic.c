@@ -83,11 +83,9 @@ static char zeros[1 << 20];
 static int connected(const char *to, int port, int kind)
 {
     struct sockaddr_in6 peer = address(to, port);
-    int fd = socket(AF_INET6, kind | SOCK_NONBLOCK, 0), yes = 1, size = 4 << 20;
-    if (kind == SOCK_STREAM) {
+    int fd = socket(AF_INET6, kind | SOCK_NONBLOCK, 0), yes = 1;
+    if (kind == SOCK_STREAM)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    }
     if (connect(fd, (struct sockaddr *)&peer, sizeof peer) < 0 && errno != EINPROGRESS) {
         close(fd);
         return -1;
@@ -149,7 +147,7 @@ static void send_bulk(void)
 static void obey(int fd)
 {
     char text[64] = { 0 };
-    int count;
+    int count, size;
     double rate;
     while (recv(fd, text, sizeof text - 1, MSG_DONTWAIT) > 0) {
         if (sscanf(text, "bulk %d %lf", &count, &rate) != 2 || count < 0 || count > MOST_FLOWS)
@@ -157,8 +155,13 @@ static void obey(int fd)
         while (flow_count)
             close(flows[--flow_count]);
         bytes_a_tick = rate * TICK_MS / 1000;
-        while (flow_count < count)
-            flows[flow_count++] = connected("::ffff:10.0.0.1", BULK_PORT, SOCK_STREAM);
+        /* Room for some epochs of what is offered: a flow that waits for each commit must not end there. */
+        size = 16 * 1000 * 1000 / (count > 4 ? count : 4);
+        while (flow_count < count) {
+            int fd = connected("::ffff:10.0.0.1", BULK_PORT, SOCK_STREAM);
+            setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+            flows[flow_count++] = fd;
+        }
     }
 }
 

@@ -24,6 +24,24 @@ prepare() {
     xl unpause $GUEST
 }
 
+# give POLICY [DECOUPLE]: to the guest, by its name; to every other domain another policy.
+give() {
+    cat >/etc/remusnet/remusnet.toml <<EOF
+[default]
+policy = "$([ "$1" = hold-all ] && echo tcp-only || echo hold-all)"
+interval = "1s"
+rate = "200mbit"
+decouple = ${2:-true}
+
+[[domain]]
+name = "$GUEST"
+policy = "$1"
+EOF
+    {
+        remusnet policy check /etc/remusnet/remusnet.toml && remusnet xen install
+    } >>$OUT/install.log 2>&1
+}
+
 # The guest's frames, but for the bulk flows.
 FROM_GUEST='src host 10.0.0.2 or src host fd00::2 or (vlan 5 and (src host 10.0.5.2 or src host fd05::2))'
 

@@ -16,21 +16,6 @@ dropped() {
     tc -s qdisc show dev "$1" root | sed -n 's/.*(dropped \([0-9]*\),.*/\1/p' >"$OUT/dropped-$2"
 }
 
-# give POLICY: to the guest, by its name; to every other domain something else.
-give() {
-    cat >/etc/remusnet/remusnet.toml <<EOF
-[default]
-policy = "$([ "$1" = hold-all ] && echo tcp-only || echo hold-all)"
-interval = "1s"
-rate = "200mbit"
-
-[[domain]]
-name = "$GUEST"
-policy = "$1"
-EOF
-    remusnet policy check /etc/remusnet/remusnet.toml && remusnet xen install
-}
-
 prepare || exit 1
 record
 record_vif
@@ -38,7 +23,7 @@ sleep 3
 watch none
 for policy in ${POLICIES:-tcp-only}; do
     echo "== $policy"
-    give "$policy" >>$OUT/install.log 2>&1 || exit 1
+    give "$policy" || exit 1
     start_remus "$policy" remusnet-netbuf || exit 1
     remusnet xen status >"$OUT/status-$policy" 2>&1
     watch "$policy"
