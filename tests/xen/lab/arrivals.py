@@ -24,7 +24,7 @@ _RECORD = struct.Struct(">4sIQQ")
 _NEW_QDISC = 36
 _REQUEST = 1
 _KIND, _OPTIONS = 1, 2
-_PACKET_TICK_NS = 20_000_000
+_AROUND_NS = 1_000_000_000
 
 
 def _frames(path: Path) -> list[tuple[int, bytes]]:
@@ -162,6 +162,28 @@ def windows(path: Path) -> dict[str, tuple[int, int]]:
         seconds, nanoseconds = time.split(".")
         made.setdefault(name, {})[edge] = int(seconds) * 1_000_000_000 + int(nanoseconds)
     return {name: (each["begin"], each["end"]) for name, each in made.items()}
+
+
+def gaps_ms(stream: Stream) -> Float64s:
+    """The times between arrivals."""
+    return np.diff(stream.arrived_ns) / 1e6
+
+
+def late_ms(stream: Stream, fastest: Sequence[Stream]) -> Float64s:
+    """How much later than the fastest around it each came, by the guest's clock.
+
+    For jobs that may not look at the vif. That clock runs away from Domain 0's, by some
+    milliseconds in ten seconds under emulation: hence those of ``fastest`` that came within a
+    second are asked.
+    """
+    arrived = np.concatenate([each.arrived_ns for each in fastest])
+    delay = np.concatenate([each.arrived_ns - each.sent_ns for each in fastest])
+    order = np.argsort(arrived)
+    arrived, delay = arrived[order], delay[order]
+    begin = np.searchsorted(arrived, stream.arrived_ns - _AROUND_NS)
+    end = np.searchsorted(arrived, stream.arrived_ns + _AROUND_NS, side="right")
+    floor = np.array([delay[a:b].min() for a, b in zip(begin, end, strict=True)], dtype=np.int64)
+    return (stream.arrived_ns - stream.sent_ns - floor) / 1e6
 
 
 def early(stream: Stream, orders_: Sequence[Order]) -> Int64s:

@@ -1,0 +1,114 @@
+"""The judges of the Xen lab, on recordings made by hand: they find what is wrong in them."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.xen.lab import arrivals
+from tests.xen.lab.arrivals import BUFFER, RELEASE_INDEFINITE, RELEASE_ONE, Order, Stream
+
+MS = 1_000_000
+
+
+def pcap(path: Path, frames: list[tuple[int, bytes]]) -> Path:
+    """A nanosecond capture."""
+    data = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)
+    for time_ns, frame in frames:
+        data += struct.pack("<4I", *divmod(time_ns, 10**9), len(frame), len(frame)) + frame
+    path.write_bytes(data)
+    return path
+
+
+def record(stream: int, number: int, sent_ns: int) -> bytes:
+    return struct.pack(">4sIQQ", b"RNET", stream, number, sent_ns).ljust(64, b".")
+
+
+def order(action: int, *, kind: bytes = b"plug\0\0\0\0", flags: int = 1) -> bytes:
+    """RTM_NEWQDISC as an nlmon device records it, for the device of index 7."""
+    options = struct.pack("<HHiI", 12, 2, action, 0)
+    body = struct.pack("<BxHiIII", 0, 0, 7, 0, 0xFFFFFFFF, 0)
+    body += struct.pack("<HH", 4 + len(kind), 1) + kind + options
+    return bytes(16) + struct.pack("<IHHII", 16 + len(body), 36, flags, 1, 0) + body
+
+
+def stream(*times: tuple[int, int]) -> Stream:
+    """Records that entered and arrived at these milliseconds."""
+    entered, arrived = np.array(times, dtype=np.int64).T * MS
+    return Stream(np.arange(len(times)), entered, entered, arrived)
+
+
+ORDERS = [
+    Order(100 * MS, BUFFER, 7),
+    Order(105 * MS, RELEASE_ONE, 7),
+    Order(200 * MS, BUFFER, 7),
+    Order(205 * MS, RELEASE_ONE, 7),
+]
+
+
+def test_what_leaves_after_its_commit_is_not_early() -> None:
+    assert not len(arrivals.early(stream((90, 106), (99, 105), (101, 205), (150, 300)), ORDERS))
+
+
+def test_what_leaves_with_the_epoch_before_is_early() -> None:
+    judged = arrivals.early(stream((90, 104), (101, 106), (150, 204), (150, 206)), ORDERS)
+    assert list(judged) == [0, 1, 2]
+
+
+def test_what_leaves_before_its_epoch_ends_is_early() -> None:
+    assert list(arrivals.early(stream((210, 211)), ORDERS)) == [0]
+
+
+def test_a_plug_that_is_opened_for_good_commits_what_it_holds() -> None:
+    ends = [*ORDERS[:3], Order(205 * MS, RELEASE_INDEFINITE, 7)]
+    assert list(arrivals.early(stream((150, 206), (150, 204)), ends)) == [1]
+
+
+def test_records_are_found_in_frames_by_their_first_sight(tmp_path: Path) -> None:
+    both = record(11, 1, 5) + record(11, 2, 6)
+    vif = pcap(tmp_path / "vif", [(10, b"x" * 54 + both), (20, b"x" * 54 + record(11, 3, 7))])
+    bridge = pcap(
+        tmp_path / "bridge",
+        [(30, b"x" * 54 + both), (40, b"x" * 58 + both), (50, record(12, 1, 9))],
+    )
+    # The third never arrived; the one of stream 12 was not seen at the vif.
+    (found,) = arrivals.streams(bridge, vif).items()
+    assert found[0] == 11
+    assert found[1].number.tolist() == [1, 2]
+    assert found[1].sent_ns.tolist() == [5, 6]
+    assert found[1].entered_ns.tolist() == [10, 10]
+    assert found[1].arrived_ns.tolist() == [30, 30]
+    assert arrivals.streams(bridge)[12].hold_ms().tolist() == [0]
+
+
+def test_orders_are_requests_to_plugs(tmp_path: Path) -> None:
+    capture = pcap(
+        tmp_path / "netlink",
+        [
+            (1, order(BUFFER)),
+            (2, order(BUFFER, flags=0)),  # the kernel's notice of it
+            (3, order(RELEASE_ONE)),
+            (4, order(RELEASE_ONE, kind=b"pfifo\0\0\0")),
+        ],
+    )
+    assert arrivals.orders(capture) == [Order(1, BUFFER, 7), Order(3, RELEASE_ONE, 7)]
+
+
+def test_what_is_no_capture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match="nanosecond"):
+        arrivals.streams(tmp_path / "text")
+
+
+def test_lost_and_late_records_are_counted() -> None:
+    found = stream((0, 1), (20, 21), (40, 141), (60, 161))
+    found = Stream(np.array([5, 6, 7, 10]), found.sent_ns, found.entered_ns, found.arrived_ns)
+    assert found.lost() == 2
+    assert found.hold_ms().tolist() == [1, 1, 101, 101]
+    assert arrivals.gaps_ms(found).tolist() == [20, 120, 20]
+    # A clock that runs away: what counts is how late each is beside the fastest around it.
+    drifting = Stream(found.number, found.sent_ns - 7 * MS, found.entered_ns, found.arrived_ns)
+    assert arrivals.late_ms(drifting, [drifting]).tolist() == [0, 0, 100, 100]
