@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from remusnet.checks import Check, Kind, State
-from remusnet.errors import RemusnetError
+from remusnet.errors import RemusnetError, quoted
 from remusnet.host.domain_files import load_domain_file
 from remusnet.host.install import MARK, Layout
 from remusnet.host.netbuf.places import Places, places_below
 from remusnet.host.netbuf.ready import read_ready
 from remusnet.host.xl_conf import default_script
 from remusnet.kernel.modules import built
+from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.observe import devices_with
 
 _LIBRARIES = (
     "usr/lib/*/libxenlight.so.*.*",
@@ -185,6 +187,29 @@ def _netback(root: Path) -> Iterator[Check]:
     )
 
 
+def _qdiscs(root: Path) -> Iterator[Check]:
+    """A Dom0 that is mounted elsewhere has no kernel to ask."""
+    if root != Path("/"):
+        return
+    with Netlink() as netlink:
+        yield without_blackhole(devices_with(netlink, "blackhole"))
+
+
+def without_blackhole(devices: Sequence[str]) -> Check:
+    """``devices``: those with a blackhole qdisc, which libnl 3.7 can't list: libxl aborts then."""
+    named = ", ".join(map(quoted, devices))
+    return Check(
+        what="no blackhole qdisc",
+        kind=Kind.KERNEL,
+        state=State.MISSING if devices else State.OK,
+        found=f"one on {named}: libnl, and xl with it, aborts where it lists one"
+        if devices
+        else "yes",
+        why="xl remus with a netbuf script",
+        mend="put another qdisc in its place, such as pfifo limit 0" if devices else "",
+    )
+
+
 def _places(root: Path) -> Places:
     return places_below(str(root), os.environ)
 
@@ -217,4 +242,4 @@ def _text(path: Path) -> str:
         return ""
 
 
-CHECKS: tuple[Look, ...] = (_xen, _netback, _libxenlight, _script, _domains)
+CHECKS: tuple[Look, ...] = (_xen, _netback, _libxenlight, _script, _domains, _qdiscs)

@@ -60,6 +60,14 @@ def root_qdisc(netlink: Netlink, index: int) -> Qdisc | None:
     return None
 
 
+def devices_with(netlink: Netlink, kind: str) -> tuple[str, ...]:
+    """The devices that have a qdisc of ``kind``, anywhere below them: their names, sorted."""
+    names = {each.index: each.name for each in _devices(netlink)}
+    request = message(RTM_GETQDISC, NLM_F_DUMP, traffic_control(0))
+    every = (decode.qdisc(body) for _, body in netlink.dump(request))
+    return tuple(sorted({names[at] for at, _, each in every if each.kind == kind and at in names}))
+
+
 def in_flight(netlink: Netlink, index: int) -> int:
     """Frames that have left the plug of the IFB ``index``, and that it has not passed on yet.
 

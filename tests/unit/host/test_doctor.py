@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from remusnet.checks import Check, State
-from remusnet.host.doctor import check_xen, is_xen_host
+from remusnet.host.doctor import check_xen, is_xen_host, without_blackhole
 from remusnet.host.install import script_text
 
 DEBIANS = b"\x7fELF...Remus: No support for network buffering\0"
@@ -111,3 +111,11 @@ def test_each_fault_is_found_with_its_mend(
 def test_xens_own_script_is_a_default_too(dom0: Path) -> None:
     put(dom0, "etc/xen/scripts/remus-netbuf-setup", "#!/bin/bash\n")
     assert "xl remus's default script" not in wrong(dom0)
+
+
+def test_a_blackhole_qdisc_is_named_with_its_device_and_what_it_does() -> None:
+    assert without_blackhole(()).state is State.OK
+    check = without_blackhole(("dummy0", "ifb\x1b7"))
+    assert check.state is State.MISSING
+    assert "'dummy0', 'ifb\\x1b7'" in check.found
+    assert "pfifo" in check.mend
