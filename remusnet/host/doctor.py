@@ -18,7 +18,7 @@ from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import devices_with
 
 _LIBRARIES = (
-    "usr/lib/*/libxenlight.so.*.*",
+    "usr/lib/*-linux-*/libxenlight.so.*.*",  # not Debian's, kept in usr/lib/remusnet
     "usr/lib/libxenlight.so.*.*",
     "usr/lib64/libxenlight.so.*.*",
     "usr/local/lib/libxenlight.so.*.*",

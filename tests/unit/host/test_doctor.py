@@ -65,6 +65,7 @@ def test_a_fresh_debian_lacks_the_library_and_both_scripts(dom0: Path) -> None:
 
 def mend(root: Path) -> None:
     put(root, LIBRARY, REBUILT)
+    put(root, "usr/lib/remusnet/libxenlight.so.4.17.0.debian", DEBIANS)
     put(root, "usr/lib/remusnet/libxenlight.version", "4.17.5-1\n")
     put(root, "etc/xen/scripts/remusnet-netbuf", script_text("/opt/r/bin/python"), 0o755)
     put(root, "opt/r/bin/python", "", 0o755)
