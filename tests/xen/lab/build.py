@@ -44,7 +44,13 @@ def build(say: Callable[[str], None]) -> Lab:
         of_xen = [name for name in versions if name.startswith(("xen-", "libxen"))]
         xenlight = _kept(
             "libxenlight",
-            digest_of([TOP / "scripts" / "build-libxenlight"], *of_xen),
+            digest_of(
+                [
+                    TOP / "scripts" / "build-libxenlight",
+                    PROVISION / "provision" / "libxenlight.sh",
+                ],
+                *of_xen,
+            ),
             say,
             _xenlight,
         )
@@ -54,7 +60,8 @@ def build(say: Callable[[str], None]) -> Lab:
             LAB / "dom0-init",
             LAB / "images.py",
             LAB / "machine.py",
-            PROVISION,
+            PROVISION / "guest",
+            PROVISION / "provision",
         ]
         parts = [each.name for each in (root, xenlight, venv)]
         image = _kept(
@@ -115,14 +122,15 @@ def _root(fetched: packages.Packages) -> Callable[[Path], None]:
 
 def _xenlight(into: Path) -> None:
     """The rebuilt library, and from the same source Xen's own script."""
-    work = into / "work"
-    script = str(TOP / "scripts" / "build-libxenlight")
-    command = [script, "--output", str(into), "--work", str(work)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    _run(PROVISION / "provision" / "libxenlight.sh", into)
+
+
+def _run(script: Path, *arguments: str | Path) -> None:
+    """A script that the test bed's hosts use too; its last line says why it failed."""
+    done = subprocess.run([script, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LabUnavailable(done.stderr.strip().splitlines()[-1])
-    shutil.copy2(work / "xen/tools/hotplug/Linux/remus-netbuf-setup", into)
-    shutil.rmtree(work)
+        said = done.stderr.strip().splitlines()
+        raise LabUnavailable(said[-1] if said else f"{script.name} exits with {done.returncode}")
 
 
 def _venv(into: Path) -> None:
@@ -169,20 +177,15 @@ def install_remusnet(lab: Lab) -> None:
 
 
 def _image(into: Path, root: Path, xenlight: Path, venv: Path) -> None:
-    version = images.kernel(root, into / "vmlinux")
+    version = images.kernel(root)
     images.hypervisor(root, into / "xen")
     dom0 = into / "dom0"
     images.slim(root, dom0)
     images.copy_modules(root, version, dom0, images.MODULES)
-    guest = into / "guest"
-    _guest(guest, dom0, version)
     place = dom0 / "srv" / "guest"
-    place.mkdir(parents=True, exist_ok=True)
-    images.archive(guest, place / "initrd")
-    os.link(into / "vmlinux", place / "vmlinux")
-    shutil.copy2(PROVISION / "guest" / "guest.cfg", place)
+    _run(PROVISION / "guest" / "build.sh", "--root", root, place)
+    os.link(place / "vmlinux", into / "vmlinux")  # Dom0's, too
     shutil.copytree(PROVISION / "provision", dom0 / "srv" / "provision")
-    shutil.copy2(guest / "bin" / "traffic", _folder(dom0 / "usr/local/bin"))
     libraries = dom0 / "usr/lib/x86_64-linux-gnu"
     for each in xenlight.glob("libxenlight.so.*"):
         shutil.copy2(each, libraries)
@@ -197,28 +200,6 @@ def _image(into: Path, root: Path, xenlight: Path, venv: Path) -> None:
     (dom0 / "init").chmod(0o755)
     images.archive(dom0, into / "initrd")
     shutil.rmtree(dom0)
-    shutil.rmtree(guest)
-
-
-def _guest(guest: Path, dom0: Path, version: str) -> None:
-    for name in ("bin", "proc", "sys", "dev", "modules"):
-        (guest / name).mkdir(parents=True)
-    shutil.copy2(dom0 / "usr/bin/busybox", guest / "bin")
-    source = PROVISION / "guest" / "traffic.c"
-    subprocess.run(["gcc", "-O2", "-static", "-o", guest / "bin" / "traffic", source], check=True)
-    shutil.copy2(PROVISION / "guest" / "init", guest)
-    modules = dom0 / "lib/modules" / version
-    listed = (modules / "modules.dep").read_text("ascii").splitlines()
-    needs = {Path(line.split(":")[0]).stem: line.replace(":", " ").split() for line in listed}
-    for name in images.GUEST_MODULES:
-        # insmod takes them in the order of their names: what others need comes first.
-        for depth, path in enumerate(reversed(needs[name])):
-            shutil.copy2(modules / path, guest / "modules" / f"{depth}-{Path(path).name}")
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _boot(lab: Lab, say: Callable[[str], None]) -> None:

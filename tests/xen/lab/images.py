@@ -1,9 +1,8 @@
-"""What QEMU boots: the hypervisor, the kernel, and initramfs archives."""
+"""What QEMU boots: the hypervisor, and Dom0's root as an initramfs archive."""
 
 from __future__ import annotations
 
 import gzip
-import lzma
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,11 +17,9 @@ def _words(text: str) -> list[str]:
 MODULES = _words(
     "xen-netback xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs ata_piix sd_mod bridge "
     "8021q ifb nlmon dummy sch_plug sch_ingress act_mirred act_gact act_bpf cls_u32 "
-    "cls_flower cls_bpf cls_matchall veth af_packet xen-netfront"
+    "cls_flower cls_bpf cls_matchall veth af_packet"
 )
-"""Those of Dom0, and the guest's xen-netfront."""
-
-GUEST_MODULES = ["xen-netfront", "8021q"]
+"""Those of Dom0."""
 
 _LEFT_OUT = _words(
     "usr/share/doc usr/share/man usr/share/locale usr/share/perl usr/share/perl5 "
@@ -47,16 +44,11 @@ def hypervisor(root: Path, target: Path) -> None:
     target.write_bytes(gzip.decompress(found[-1].read_bytes()))
 
 
-def kernel(root: Path, target: Path) -> str:
-    """The kernel unpacked (which saves Dom0 minutes under emulation); its version."""
+def kernel(root: Path) -> str:
+    """The version of the kernel."""
     found = sorted((root / "boot").glob("vmlinuz-*"))
     if not found:
         raise LabUnavailable("the package of the kernel has no boot/vmlinuz-*")
-    packed = found[-1].read_bytes()
-    start = packed.find(b"\xfd7zXZ\0")
-    if start < 0:
-        raise LabUnavailable(f"{found[-1].name} is not packed with xz")
-    target.write_bytes(lzma.LZMADecompressor().decompress(packed[start:]))
     return found[-1].name.removeprefix("vmlinuz-")
 
 
