@@ -11,7 +11,7 @@ from remusnet.host.doctor import check_xen, is_xen_host, without_blackhole
 from remusnet.host.install import script_text
 
 DEBIANS = b"\x7fELF...Remus: No support for network buffering\0"
-REBUILT = b"\x7fELF...libnl-route-3.so.200\0libxl_netbuffer.c"
+REBUILT = DEBIANS + b"libnl-route-3.so.200\0libxl_netbuffer.c"
 LIBRARY = "usr/lib/x86_64-linux-gnu/libxenlight.so.4.17.0"
 STATUS = "Package: libc6\nVersion: 2\n\nPackage: libxenmisc4.17\nStatus: x\nVersion: 4.17.5-1\n"
 
