@@ -24,7 +24,8 @@ _LIBRARIES = (
     "usr/local/lib/libxenlight.so.*.*",
     "usr/local/lib64/libxenlight.so.*.*",
 )
-# What only libxl_netbuffer.c needs; libxl_nonetbuffer.c takes its place where libnl was missing at the build.
+# What only libxl_netbuffer.c needs; libxl_nonetbuffer.c takes its place where libnl was missing
+# when it was built.
 # ("No support for network buffering" is in both: libxl_remus.c says it.)
 _NETBUF = b"libnl-route-3.so"
 _REBUILD = "on Debian: scripts/build-libxenlight, as root (docs/how-to/debian-libxenlight.md)"

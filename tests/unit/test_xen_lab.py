@@ -10,6 +10,7 @@ import pytest
 
 from tests.xen.lab import arrivals
 from tests.xen.lab.arrivals import BUFFER, RELEASE_INDEFINITE, RELEASE_ONE, Order, Stream
+from tests.xen.lab.document import Command, File, alike, steps
 
 MS = 1_000_000
 
@@ -112,3 +113,58 @@ def test_lost_and_late_records_are_counted() -> None:
     # A clock that runs away: what counts is how late each is beside the fastest around it.
     drifting = Stream(found.number, found.sent_ns - 7 * MS, found.entered_ns, found.arrived_ns)
     assert arrivals.late_ms(drifting, [drifting]).tolist() == [0, 0, 100, 100]
+
+
+DOCUMENT = """\
+Not this:
+
+    # reboot
+
+<!-- lab -->
+
+    # one
+    said
+
+      more
+
+    # two
+
+<!-- lab: until ready -->
+
+    # three
+
+<!-- lab: file /etc/some -->
+
+```toml
+key = 1
+```
+"""
+
+
+def test_a_documents_steps_are_its_marked_blocks() -> None:
+    assert list(steps(DOCUMENT)) == [
+        Command("one", ("said", "", "  more")),
+        Command("two"),
+        Command("three", (), "until ready"),
+        File("/etc/some", "key = 1\n"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown", "is_alike"),
+    [
+        (["held 12 kB in 3 packets"], ["held 999 B in 12 packets"], True),
+        (["a   1"], ["a 22"], True),
+        (["held 12 kB"], ["holds 12 kB"], False),
+        (["first", "any", "last"], ["first", "...", "last"], True),
+        (["first", "last"], ["first", "...", "last"], False),
+        (["first", "last", "more"], ["first", "last"], False),
+        ([], [], True),
+        (["error: no"], [], False),
+        (["(a+b) [c]"], ["(a+b) [c]"], True),
+    ],
+)
+def test_output_is_what_is_shown_but_for_numbers(
+    printed: list[str], shown: list[str], *, is_alike: bool
+) -> None:
+    assert alike(printed, tuple(shown)) is is_alike

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,16 +41,19 @@ def lab() -> Lab:
 def in_dom0(lab: Lab, request: pytest.FixtureRequest) -> Callable[..., Done]:
     """``in_dom0("compare", POLICIES="tcp-only")``: run a job of ``jobs/``, told by variables.
 
+    ``brings``: more files, beside those of ``jobs/``.
+
     What it recorded is kept in the lab's cache, below out/, until the test runs again.
     """
 
-    def run(name: str, **variables: str) -> Done:
+    def run(name: str, brings: Mapping[str, bytes] = {}, **variables: str) -> Done:
         out = CACHE / "out" / request.node.name
         shutil.rmtree(out, ignore_errors=True)
-        files = {each.name: each.read_bytes() for each in JOBS.iterdir()}
+        files = {each.name: each.read_bytes() for each in JOBS.iterdir() if each.is_file()}
         told = "".join(f"export {key}={value!r}\n" for key, value in variables.items())
         files["run"] = told.encode() + (JOBS / f"{name}.sh").read_bytes()
         files["remusnet.toml"] = DOMAINS
+        files.update(brings)
         return job.run(lab, name, files, out, say=_say)
 
     return run
