@@ -94,3 +94,5 @@ def unpack(packages: list[Path], root: Path) -> None:
     (root / "usr" / "bin" / "awk").symlink_to("gawk")
     for name in ("passwd", "group"):
         shutil.copyfile(root / f"usr/share/base-passwd/{name}.master", root / "etc" / name)
+    with (root / "etc" / "passwd").open("a") as users:
+        users.write("tcpdump:*:101:65534::/nonexistent:/usr/sbin/nologin\n")
