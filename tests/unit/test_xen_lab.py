@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 
 from tests.xen.lab import arrivals
-from tests.xen.lab.arrivals import BUFFER, RELEASE_INDEFINITE, RELEASE_ONE, Order, Stream
+from tests.xen.lab.arrivals import (
+    BUFFER,
+    RELEASE_INDEFINITE,
+    RELEASE_ONE,
+    Order,
+    Record,
+    Stream,
+)
 from tests.xen.lab.document import Command, File, alike, steps
+from tests.xen.lab.takeover import Takeover
 
 MS = 1_000_000
 
@@ -168,3 +176,49 @@ def test_output_is_what_is_shown_but_for_numbers(
     printed: list[str], shown: list[str], *, is_alike: bool
 ) -> None:
     assert alike(printed, tuple(shown)) is is_alike
+
+
+def gratuitous(sender: bytes, target: bytes) -> bytes:
+    ethernet = b"\xff" * 6 + b"\0\x16\x3e\0\0\1" + b"\x08\x06"
+    return ethernet + struct.pack(">HHBBH6s4s6s4s", 1, 0x800, 6, 4, 1, b"", sender, b"", target)
+
+
+def test_an_address_that_asks_for_itself_is_an_announcement(tmp_path: Path) -> None:
+    ours, other = b"\x0a\0\0\2", b"\x0a\0\0\1"
+    frames = [(MS, gratuitous(ours, other)), (2 * MS, gratuitous(ours, ours))]
+    assert arrivals.announcements(pcap(tmp_path / "arp.pcap", frames)) == [2 * MS]
+
+
+def takeover(*arrived: tuple[int, Record]) -> Takeover:
+    """Fenced at 100 ms; 1 is of the checkpoint, 2 and 3 the primary sent after it."""
+    primary = {Record(11, 1, 10), Record(11, 2, 20), Record(11, 3, 30)}
+    backup = {Record(11, 1, 10), Record(11, 2, 200), Record(11, 3, 210), Record(11, 4, 220)}
+    seen = [(time_ms * MS, record) for time_ms, record in arrived]
+    return Takeover(100 * MS, frozenset(primary), frozenset(backup), seen, [])
+
+
+def test_what_the_backup_sends_in_the_place_of_what_was_held_is_not_late() -> None:
+    seen = takeover(
+        (50, Record(11, 1, 10)),
+        (150, Record(11, 1, 10)),  # TCP, that did not hear of its arrival
+        (151, Record(11, 2, 200)),
+        (152, Record(11, 3, 210)),
+        (153, Record(11, 4, 220)),
+    )
+    assert seen.undone(11) == {2, 3}
+    assert not seen.late()
+    assert not seen.twice(11)
+    assert seen.missing(11) == 0
+    assert seen.silence_s(11) == 0.1
+
+
+def test_what_the_fenced_primary_held_is_late_when_it_leaves() -> None:
+    seen = takeover((50, Record(11, 1, 10)), (120, Record(11, 2, 20)), (150, Record(11, 2, 200)))
+    assert seen.late() == {Record(11, 2, 20)}
+    assert seen.twice(11) == {2}
+
+
+def test_what_left_before_the_fence_and_was_undone_is_twice() -> None:
+    seen = takeover((90, Record(11, 3, 30)), (150, Record(11, 4, 220)), (151, Record(11, 3, 210)))
+    assert seen.twice(11) == {3}
+    assert not seen.late()

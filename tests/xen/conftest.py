@@ -16,6 +16,8 @@ from tests.xen.lab.job import Done
 from tests.xen.lab.places import CACHE
 
 JOBS = Path(__file__).parent / "jobs"
+LONGEST_S = 1200
+"""A failover took 4 to 9 minutes on a machine that had other work to do."""
 DOMAINS = b"""\
 [default]
 policy = "tcp-only"
@@ -54,6 +56,6 @@ def in_dom0(lab: Lab, request: pytest.FixtureRequest) -> Callable[..., Done]:
         files["run"] = told.encode() + (JOBS / f"{name}.sh").read_bytes()
         files["remusnet.toml"] = DOMAINS
         files.update(brings)
-        return job.run(lab, name, files, out, say=_say)
+        return job.run(lab, name, files, out, timeout=LONGEST_S, say=_say)
 
     return run

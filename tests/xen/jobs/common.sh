@@ -45,11 +45,11 @@ EOF
 # The guest's frames, but for the bulk flows.
 FROM_GUEST='src host 10.0.0.2 or src host fd00::2 or (vlan 5 and (src host 10.0.5.2 or src host fd05::2))'
 
-# capture DEVICE NAME [FILTER...]: into NAME.pcap, until stop_recording.
+# capture DEVICE NAME [FILTER...]: into NAME.pcap, until stop_recording; SNAPLEN bytes a frame.
 capture() {
     local device=$1 name=$2
     shift 2
-    tcpdump -Z root -q -i "$device" --nano -s 256 -B 8192 -w "$OUT/$name.pcap" "$@" 2>>$OUT/tcpdump.log &
+    tcpdump -Z root -q -i "$device" --nano -s "${SNAPLEN:-256}" -B 8192 -w "$OUT/$name.pcap" "$@" 2>>$OUT/tcpdump.log &
     RECORDERS="${RECORDERS-} $!"
 }
 

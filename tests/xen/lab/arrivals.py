@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -103,13 +104,37 @@ def streams(arrived: Path, entered: Path | None = None) -> dict[int, Stream]:
 def _records(path: Path) -> dict[int, dict[int, tuple[int, int]]]:
     """(sent, seen) of each record, by stream and number: when it was seen first."""
     seen: dict[int, dict[int, tuple[int, int]]] = {}
+    for time_ns, record in sightings(path):
+        seen.setdefault(record.stream, {}).setdefault(record.number, (record.sent_ns, time_ns))
+    return seen
+
+
+class Record(NamedTuple):
+    """What the guest wrote into one: a guest that was rolled back writes a number twice."""
+
+    stream: int
+    number: int
+    sent_ns: int
+
+
+def sightings(path: Path) -> list[tuple[int, Record]]:
+    """(time in ns, record): every record of every frame, as often as it was seen."""
+    found = []
     for time_ns, frame in _frames(path):
         at = frame.find(b"RNET")
         while at >= 0 and at + _RECORD.size <= len(frame):
-            _, stream, number, sent_ns = _RECORD.unpack_from(frame, at)
-            seen.setdefault(stream, {}).setdefault(number, (sent_ns, time_ns))
+            found.append((time_ns, Record(*_RECORD.unpack_from(frame, at)[1:])))
             at = frame.find(b"RNET", at + _RECORD.size)
-    return seen
+    return found
+
+
+def announcements(path: Path) -> list[int]:
+    """The times (ns) of gratuitous ARP: an address that asks for itself."""
+    return [
+        time_ns
+        for time_ns, frame in _frames(path)
+        if frame[12:14] == b"\x08\x06" and frame[28:32] == frame[38:42]
+    ]
 
 
 @dataclass(frozen=True)
