@@ -55,6 +55,9 @@ def recover(
 ) -> tuple[Recovered, ...]:
     """Ends what a killed xl has left: what is held leaves (``drop``: is dropped), all is removed.
 
+    Of a domain that is gone it is dropped: who destroys a domain under Remus lets the backup take
+    over, which has not seen what the guest did in that epoch.
+
     ``domains``: names or numbers, empty for all. What an xl still drives is kept, and so is what
     something else drives, unless ``force``. Raises InvalidInput for a domain that has nothing, and
     as `under_remus` does.
@@ -87,6 +90,7 @@ def _recover(
 ) -> Recovered:
     vifs = vif.status.protected.vifs if vif.status else ()
     held = vif.status.waiting if vif.status else 0
+    drop = drop or not vif.name
     who = vif.name or f"domain {vif.domid}"
     kept = "" if vif.left_over or force else f"xl remus still runs for {who}"
     if not kept and not dry_run:

@@ -52,7 +52,6 @@ def _status(found: Found, seen: Seen, run_dir: Path) -> Status:
         if each.verdict is Verdict.HOLD
     ]
     refused = sum(each.counters.overlimits for each in holds)
-    copying = {each.index for each in seen.devices.values() if each.up}
     held = None if plug is None else plug.packets + plug.qlen + plug.drops
     waiting = plug or Counters()
     return Status(
@@ -63,12 +62,20 @@ def _status(found: Found, seen: Seen, run_dir: Path) -> Status:
         waiting=waiting.qlen,
         overflowed=waiting.drops,
         refused=refused,
-        decouple=bool(holds) and all(each.sink in copying for each in holds),
+        decouple=_is_copied(found, holds, seen),
         uncopied=_uncopied(holds, seen),
         plug=record_of(run_dir, found.buffer, seen).state.value if found.buffer else "unknown",
         driver=driver_of(run_dir, found.buffer) if found.buffer else "",
         warnings=tuple(_warnings(found, seen, waiting)),
     )
+
+
+def _is_copied(found: Found, holds: Sequence[SeenFilter], seen: Seen) -> bool:
+    """By the filters; where they went with the vifs, by the receipt: it was copied then."""
+    if not any(vif in seen.devices for vif in found.vifs):
+        return found.receipt is not None and bool(found.receipt.sink)
+    copying = {each.index for each in seen.devices.values() if each.up}
+    return bool(holds) and all(each.sink in copying for each in holds)
 
 
 def _uncopied(holds: Sequence[SeenFilter], seen: Seen) -> int:
@@ -106,7 +113,9 @@ def _warnings(found: Found, seen: Seen, plug: Counters) -> list[str]:
             warnings.append(
                 f"{found.buffer} is {share} % full: what does not fit any more is dropped"
             )
-        if drift(found.receipt, seen):
+        if gone := [vif for vif in found.vifs if vif not in seen.devices]:
+            warnings.append(f"{', '.join(gone)} is gone: what it has sent can't leave any more")
+        elif drift(found.receipt, seen):
             warnings.append('not as it was applied: see "remusnet verify"')
     if plug.drops:
         warnings.append(f"{plug.drops} packets were dropped: the plug's limit is too small")
