@@ -61,8 +61,9 @@ def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) ->
     return SetUp(buffer, chosen.warning)
 
 
-def tear_down(call: Call, places: Places) -> bool:
-    """Releases and removes what was made for ``call``; nothing where that is gone already.
+def tear_down(call: Call, places: Places, *, drop: bool = False) -> bool:
+    """Releases (``drop``: drops) and removes what was made for ``call``; nothing where that is
+    gone already.
 
     False where the buffer device is another call's by now: a vif's name can come back.
     Raises RemusnetError or OSError.
@@ -72,18 +73,20 @@ def tear_down(call: Call, places: Places) -> bool:
         return False
     with Netlink() as netlink:
         # libxl has stopped driving it, or is gone.
-        _remove(call, places, netlink, buffer, force=True)
+        _remove(call, places, netlink, buffer, force=True, drop=drop)
     forget_owner(places, buffer)
     return True
 
 
-def _remove(call: Call, places: Places, netlink: Netlink, buffer: str, *, force: bool) -> None:
+def _remove(
+    call: Call, places: Places, netlink: Netlink, buffer: str, *, force: bool, drop: bool = False
+) -> None:
     run_dir = Path(places.run_dir)
     there = inventory(observe(netlink), Receipts(run_dir).read()[0])
     ours = [each for each in there if each.buffer == buffer or set(each.vifs) & set(call.devices)]
     vifs = tuple(dict.fromkeys(vif for each in ours for vif in each.vifs))
     if vifs:
-        remove(vifs, run_dir=run_dir, force=force, netlink=netlink)
+        remove(vifs, run_dir=run_dir, force=force, drop=drop, netlink=netlink)
 
 
 def _prepare_next_time(places: Places) -> None:
