@@ -25,6 +25,7 @@ _IFLA_STATS64 = 23
 # rtnl_link_stats64 (linux/if_link.h): rx_packets, tx_packets, 4 more, rx_dropped.
 _STATS64 = Struct("=7Q")
 _UINT = Struct("=I")
+_EVERY_QDISC = message(RTM_GETQDISC, NLM_F_DUMP, traffic_control(0))
 
 
 def observe(netlink: Netlink, vifs: Iterable[str] | None = None) -> Seen:
@@ -33,13 +34,12 @@ def observe(netlink: Netlink, vifs: Iterable[str] | None = None) -> Seen:
     Raises KernelRefused or NotPermitted.
     """
     devices = {each.name: each for each in _devices(netlink)}
-    roots: dict[int, Qdisc] = {}
+    tops: dict[int, Qdisc] = {}
     ingress: dict[int, Qdisc] = {}
-    request = message(RTM_GETQDISC, NLM_F_DUMP, traffic_control(0))
-    for _, body in netlink.dump(request):
+    for _, body in netlink.dump(_EVERY_QDISC):
         index, parent, qdisc = decode.qdisc(body)
         if parent == TC_H_ROOT:
-            roots[index] = qdisc
+            tops[index] = qdisc
         elif parent == TC_H_INGRESS:
             ingress[index] = qdisc
     filters = {
@@ -47,7 +47,13 @@ def observe(netlink: Netlink, vifs: Iterable[str] | None = None) -> Seen:
         for name in (devices if vifs is None else vifs)
         if name in devices and devices[name].index in ingress
     }
-    return Seen(devices, roots, ingress, filters)
+    return Seen(devices, tops, ingress, filters)
+
+
+def roots(netlink: Netlink) -> dict[int, Qdisc]:
+    """The root qdiscs of all devices now, by device number."""
+    every = (decode.qdisc(body) for _, body in netlink.dump(_EVERY_QDISC))
+    return {index: qdisc for index, parent, qdisc in every if parent == TC_H_ROOT}
 
 
 def root_qdisc(netlink: Netlink, index: int) -> Qdisc | None:
@@ -63,8 +69,7 @@ def root_qdisc(netlink: Netlink, index: int) -> Qdisc | None:
 def devices_with(netlink: Netlink, kind: str) -> tuple[str, ...]:
     """The devices that have a qdisc of ``kind``, anywhere below them: their names, sorted."""
     names = {each.index: each.name for each in _devices(netlink)}
-    request = message(RTM_GETQDISC, NLM_F_DUMP, traffic_control(0))
-    every = (decode.qdisc(body) for _, body in netlink.dump(request))
+    every = (decode.qdisc(body) for _, body in netlink.dump(_EVERY_QDISC))
     return tuple(sorted({names[at] for at, _, each in every if each.kind == kind and at in names}))
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from remusnet.kernel.drift import drift
 from remusnet.kernel.inventory import Found, inventory
 from remusnet.kernel.locks import driver_of
 from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.observe import observe
+from remusnet.kernel.observe import observe, roots
 from remusnet.kernel.ownership import no_such_vif, own_filters
 from remusnet.kernel.plug_record import record_of
 from remusnet.kernel.receipt import Receipts
-from remusnet.kernel.state import Counters, Seen, SeenFilter
+from remusnet.kernel.state import Counters, Qdisc, Seen, SeenFilter
 from remusnet.plan.outcome import Status
 from remusnet.policy.verdict import Verdict
 
@@ -39,10 +39,12 @@ def status(
         if vif not in known and vif not in seen.devices:
             raise no_such_vif(vif, seen)
     chosen = [each for each in there if not vifs or set(each.vifs) & set(vifs)]
-    return tuple(_status(each, seen, run_dir) for each in chosen), notes
+    # Once more, behind the filters: what came between would count as failed, but not as taken.
+    later = roots(netlink)
+    return tuple(_status(each, seen, later, run_dir) for each in chosen), notes
 
 
-def _status(found: Found, seen: Seen, run_dir: Path) -> Status:
+def _status(found: Found, seen: Seen, later: Mapping[int, Qdisc], run_dir: Path) -> Status:
     root = seen.root(found.buffer)
     plug = root.counters if root is not None and root.kind == "plug" else None
     holds = [
@@ -63,7 +65,7 @@ def _status(found: Found, seen: Seen, run_dir: Path) -> Status:
         overflowed=waiting.drops,
         refused=refused,
         decouple=_is_copied(found, holds, seen),
-        uncopied=_uncopied(holds, seen),
+        uncopied=_uncopied(holds, later),
         plug=record_of(run_dir, found.buffer, seen).state.value if found.buffer else "unknown",
         driver=driver_of(run_dir, found.buffer) if found.buffer else "",
         warnings=tuple(_warnings(found, seen, waiting)),
@@ -78,12 +80,11 @@ def _is_copied(found: Found, holds: Sequence[SeenFilter], seen: Seen) -> bool:
     return bool(holds) and all(each.sink in copying for each in holds)
 
 
-def _uncopied(holds: Sequence[SeenFilter], seen: Seen) -> int:
+def _uncopied(holds: Sequence[SeenFilter], later: Mapping[int, Qdisc]) -> int:
     """What no sink took: what a sealed sink drops counts as failed too, to act_mirred."""
     failed = sum(each.uncopied for each in holds)
-    sinks = {each.sink for each in holds}
-    roots = [seen.root(each.name) for each in seen.devices.values() if each.index in sinks]
-    return max(0, failed - sum(each.counters.drops for each in roots if each is not None))
+    sinks = {each.sink for each in holds if each.sink is not None}
+    return max(0, failed - sum(later[at].counters.drops for at in sinks if at in later))
 
 
 def _bypassed(found: Found, seen: Seen, held: int | None, refused: int) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +20,7 @@ import pytest
 from remusnet.errors import Conflict, RemusnetError
 from remusnet.kernel.changes import changes
 from remusnet.kernel.interrupts import Interrupted
-from remusnet.kernel.messages import PlugAction
+from remusnet.kernel.messages import RTM_GETTFILTER, PlugAction
 from remusnet.kernel.netlink import Answer, Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.receipt import Receipts
@@ -107,6 +108,37 @@ def test_what_is_held_goes_to_the_sink_which_drops_it_and_what_bypasses_does_not
         assert (found.decouple, found.uncopied, found.held) == (True, 0, 5)
         site.remove()
         assert client.expect(5) == list(range(5)), "once, and nothing twice"
+
+
+class Interrupting(Netlink):
+    """Calls ``between`` ahead of a dump of filters: between that of the qdiscs and that one."""
+
+    def __init__(self, between: Callable[[], None]) -> None:
+        super().__init__()
+        self._between = between
+
+    def dump(self, request: bytes) -> list[tuple[int, bytes]]:
+        """The same."""
+        if int.from_bytes(request[4:6], sys.byteorder) == RTM_GETTFILTER:
+            self._between()
+        return super().dump(request)
+
+
+def test_what_comes_while_status_looks_does_not_count_as_uncopied(site: Site) -> None:
+    site.apply(site.plan())
+    site.plug(PlugAction.BUFFER)
+    with site.bed.from_guest() as guest:
+
+        def between() -> None:
+            guest.send([stamped(TCP_FRAME, number) for number in range(5)])
+            site.bed.wait_for_held(BUFFER, 5)
+
+        with site.bed.dom0.entered():
+            netlink = Interrupting(between)
+        with netlink:
+            ((found,), _) = status([VIF], run_dir=site.run_dir, netlink=netlink)
+    assert found.uncopied == 0
+    site.remove()
 
 
 @contextmanager

@@ -170,6 +170,8 @@ def test_a_documents_steps_are_its_marked_blocks() -> None:
         ([], [], True),
         (["error: no"], [], False),
         (["(a+b) [c]"], ["(a+b) [c]"], True),
+        (["pbx 2 r----- 0.1"], ["pbx 1 -b---- 7.0"], True),
+        (["pbx 2 --p--- 0.1"], ["pbx 1 -b---- 7.0"], False),
     ],
 )
 def test_output_is_what_is_shown_but_for_numbers(

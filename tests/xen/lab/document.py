@@ -75,10 +75,16 @@ def alike(printed: list[str], shown: tuple[str, ...]) -> bool:
 
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?: ?(?:B|kB|MB)\b)?| +")
+_STATE = re.compile(r"(?<= )[r-][b-][p-][s-][c-][d-](?= )")
+"""Of a domain, as xl list shows it: whether one that runs has something to do is chance."""
 
 
 def _pattern(line: str) -> str:
     """A regular expression for a line, with any numbers, sizes and widths of columns."""
+    state = _STATE.search(line)
+    if state:
+        runs = r"[r-][b-]" + re.escape(state[0][2:])
+        return _pattern(line[: state.start()]) + runs + _pattern(line[state.end() :])
     made, end = "", 0
     for found in _NUMBER.finditer(line):
         made += re.escape(line[end : found.start()])
