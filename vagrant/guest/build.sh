@@ -8,6 +8,7 @@
 # what is the same is not written again. Used by hosts (provision/host.sh) and by the Xen lab.
 set -euo pipefail
 umask 022
+PATH=$PATH:/usr/sbin:/sbin # modprobe, for an ordinary user
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 MODULES=(xen-netfront 8021q)
 

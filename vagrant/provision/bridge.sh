@@ -27,7 +27,7 @@ if [ $# = 2 ]; then
     fi
     # What it had is the bridge's now.
     ip address flush dev "$uplink"
-    ip link set "$uplink" addrgenmode none master xenbr0 up
+    ip link set "$uplink" master xenbr0 up
     ip address replace "$2" dev xenbr0
 fi
 ip link set lo up

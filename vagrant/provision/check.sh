@@ -28,19 +28,27 @@ nests() {
     return 1
 }
 
+# doctor's exit code is that of `remusnet apply`, which needs no Xen.
+ready() {
+    local said
+    said=$(remusnet doctor) && ! grep -qE "^(MISSING|missing (Xen|xen|libxenlight|remusnet|xl))" <<<"$said" && return
+    echo "$said"
+    return 1
+}
+
 on_the_bridge() { ip -brief address show dev xenbr0 | grep -w 10.0.0; }
 
 check "this is Dom0 of Xen" runs_xen
 check "Xen can run PVH guests with nested paging" nests
 check "the bridge has this host's address" on_the_bridge
-check "remusnet finds all that it needs" remusnet doctor
+check "remusnet finds all that it needs, also for xl remus" ready
 check "the guest is there" ls /srv/guest/{vmlinux,initrd,guest.cfg,traffic}
-for other in $(awk '!/^#/ && NF { print $1 }' "$(dirname "${BASH_SOURCE[0]}")/hosts"); do
+while read -r other _; do
     [ "$other" = "$(hostname)" ] && continue
-    if ping -c 1 -W 2 "$other" >/dev/null 2>&1; then
-        check "root can go to $other" ssh -o BatchMode=yes "$other" true
+    if timeout 3 bash -c ": </dev/tcp/$other/22" 2>/dev/null; then
+        check "root can go to $other" ssh -n -o BatchMode=yes "$other" true
     else
         echo "-       $other does not answer (yet)"
     fi
-done
+done < <(grep -v -e '^#' -e '^$' "$(dirname "${BASH_SOURCE[0]}")/hosts")
 exit $failed
