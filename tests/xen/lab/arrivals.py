@@ -65,7 +65,10 @@ class Stream:
         )
 
     def hold_ms(self) -> Float64s:
-        """How long each was in Domain 0 before it came to the bridge."""
+        """How long each was in Domain 0 before it came to the bridge.
+
+        0 where nothing queued it: such a frame keeps the stamp that the vif gave it.
+        """
         return (self.arrived_ns - self.entered_ns) / 1e6
 
     def jitter_ms(self) -> tuple[float, float]:
