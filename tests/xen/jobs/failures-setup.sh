@@ -5,46 +5,46 @@
 # shellcheck source=tests/xen/jobs/modes.sh
 . /lab/job/modes.sh
 
-# went_wrong NAME: what is there of it, then its mending and the next xl remus.
-went_wrong() {
-    arrives "$1"
-    mended "$1"
-    works "again-$1" || exit 1
-    lose_backup
-}
-
 prepare || exit 1
 VIF=$(basename /sys/class/net/vif*.0)
 BUFFER=ifb-${VIF#vif}
 
-module_goes net/sched/sch_plug.ko
-refused no-sch-plug remusnet-netbuf
-module_comes net/sched/sch_plug.ko
-went_wrong no-sch-plug
-
-tc qdisc add dev "$VIF" ingress
-tc filter add dev "$VIF" parent ffff: protocol ip prio 10 u32 match u32 0 0 action pass
-refused foreign-filter remusnet-netbuf
-tc qdisc delete dev "$VIF" ingress
-went_wrong foreign-filter
-
-# All is set up, and yet libxl hears nothing.
-refused too-slow "$(script too-slow "remusnet-netbuf \"\$@\" || exit; [ \"\$1\" = teardown ] || exec sleep 600")"
-went_wrong too-slow
-
-# Somebody else replaces the plug before libxl looks at it.
-refused no-plug "$(script no-plug "remusnet-netbuf \"\$@\" || exit; [ \"\$1\" = teardown ] || tc qdisc replace dev $BUFFER root pfifo")"
-remusnet xen status >$OUT/left-no-plug 2>&1
-remusnet xen recover >$OUT/refused-no-plug 2>&1
-echo "refused-no-plug $?" >>$OUT/statuses
-tc qdisc delete dev "$BUFFER" root
-went_wrong no-plug
-
-cp /etc/remusnet/remusnet.toml /tmp/
-echo 'policy = ' >>/etc/remusnet/remusnet.toml
-works bad-file || exit 1
-remusnet xen status >$OUT/left-bad-file 2>&1
-cp /tmp/remusnet.toml /etc/remusnet/
-between_checkpoints bad-file
-stop_remus KILL
-went_wrong bad-file
+for mode in ${MODES:-no-sch-plug foreign-filter too-slow no-plug bad-file}; do
+    case $mode in
+    no-sch-plug)
+        module_goes net/sched/sch_plug.ko
+        refused "$mode" remusnet-netbuf
+        module_comes net/sched/sch_plug.ko
+        ;;
+    foreign-filter)
+        tc qdisc add dev "$VIF" ingress
+        tc filter add dev "$VIF" parent ffff: protocol ip prio 10 u32 match u32 0 0 action pass
+        refused "$mode" remusnet-netbuf
+        tc qdisc delete dev "$VIF" ingress
+        ;;
+    too-slow)
+        # All is set up, and yet libxl hears nothing.
+        refused "$mode" "$(script "$mode" "remusnet-netbuf \"\$@\" || exit; [ \"\$1\" = teardown ] || exec sleep 600")" 1
+        ;;
+    no-plug)
+        # Somebody else replaces the plug before libxl looks at it.
+        refused "$mode" "$(script "$mode" "remusnet-netbuf \"\$@\" || exit; [ \"\$1\" = teardown ] || tc qdisc replace dev $BUFFER root pfifo")"
+        remusnet xen recover >$OUT/refused-no-plug 2>&1
+        echo "refused-no-plug $?" >>$OUT/statuses
+        tc qdisc delete dev "$BUFFER" root
+        ;;
+    bad-file)
+        cp /etc/remusnet/remusnet.toml /tmp/
+        echo 'policy = ' >>/etc/remusnet/remusnet.toml
+        works "$mode" || exit 1
+        remusnet xen status >$OUT/left-bad-file 2>&1
+        cp /tmp/remusnet.toml /etc/remusnet/
+        xl_gets KILL
+        ;;
+    esac
+    mended "$mode"
+    arrives "$mode"
+    works "again-$mode" || exit 1
+    lose_backup
+    ended "again-$mode"
+done

@@ -9,8 +9,7 @@ prepare || exit 1
 
 for signal in KILL TERM; do
     works $signal || exit 1
-    between_checkpoints $signal
-    stop_remus $signal
+    xl_gets $signal
     remusnet xen status >$OUT/left-$signal 2>&1
     arrives held-$signal
     mended $signal
@@ -35,7 +34,6 @@ new_guest || exit 1
 
 # Nobody mends it: libxl does, a minute later.
 works destroyed || exit 1
-between_checkpoints destroyed
 xl destroy $GUEST >$OUT/destroy-destroyed 2>&1
 xl list >$OUT/list-destroyed
 remusnet xen status >$OUT/left-destroyed 2>&1

@@ -13,13 +13,14 @@ arrives() {
     return 0
 }
 
-# refused NAME SCRIPT: xl remus where the setup fails. Without -v: what a user sees. A busy machine may be slower
-# than libxl's 40 seconds: then it is tried again.
+# refused NAME SCRIPT [TIMES]: xl remus where the setup fails. Without -v: what a user sees. A busy machine may be slower
+# than libxl's 40 seconds: then it is tried again, up to TIMES.
 refused() {
-    for _ in 1 2 3; do
+    for _ in $(seq "${3-4}"); do
         step "refused $1"
         xl remus -F -b -e -i 1000 -N "$2" "$GUEST" localhost >"$OUT/xl-$1.log" 2>&1
         echo "$1 $?" >>"$OUT/statuses"
+        cat "$OUT/xl-$1.log"
         grep -q 'because of timeout' "$OUT/xl-$1.log" || return 0
     done
 }
@@ -30,6 +31,7 @@ mended() {
     remusnet xen recover >"$OUT/recover-$1" 2>&1
     echo "recover-$1 $?" >>"$OUT/statuses"
     remusnet xen status >"$OUT/after-$1" 2>&1
+    cat "$OUT/recover-$1" "$OUT/after-$1"
 }
 
 # works NAME: the next xl remus reaches its checkpoints. One that a busy machine was too slow for is tried again; how
@@ -57,19 +59,53 @@ until_committed() {
     return 1
 }
 
-# between_checkpoints NAME: returns when the guest runs, and has just begun to.
+# between_checkpoints: stops xl where the guest runs and is not asked to suspend. xl_gets lets it go on.
 between_checkpoints() {
-    local before
-    before=$(checkpoints "$1")
-    until [ "$(checkpoints "$1")" -gt "$before" ]; do sleep 0.05; done
-    sleep 0.4
-    while xl list "$GUEST" | grep -q -- '--s'; do sleep 0.1; done
+    while kill -STOP "$XL" 2>/dev/null; do
+        if [ -z "$(xenstore-read "/local/domain/$(xl domid "$GUEST")/control/shutdown")" ] &&
+            ! xl list "$GUEST" | grep -q -- '--s'; then
+            return 0
+        fi
+        kill -CONT "$XL"
+        sleep 0.3
+    done
+    return 1
 }
 
-# lose_backup: the process that sends the memory ends, as where the backup is gone. libxl tears down.
+# xl_gets SIGNAL: between two checkpoints; within one, the guest would stay suspended. Returns when xl has ended.
+xl_gets() {
+    local helper
+    step "xl gets SIG$1"
+    between_checkpoints || return
+    helper=$(pgrep -P "$XL")
+    kill "-$1" "$XL"
+    kill -CONT "$XL" 2>/dev/null
+    wait "$XL" 2>/dev/null
+    kill "$helper" 2>/dev/null
+    return 0
+}
+
+# lose_backup: the process that sends the memory ends, as where the backup is gone. libxl tears down, and xl ends.
 lose_backup() {
     step "the backup is lost"
+    between_checkpoints || return
     pkill -P "$XL"
+    kill -CONT "$XL"
+}
+
+# ended NAME: returns when xl has, or when it has hung for two minutes, which recover does not mind.
+ended() {
+    for _ in $(seq 120); do
+        kill -0 "$XL" 2>/dev/null || break
+        sleep 1
+    done
+    if kill -0 "$XL" 2>/dev/null; then
+        step "xl hangs"
+        tail -n 5 "$OUT/xl-$1.log"
+        kill -KILL "$XL"
+        wait "$XL" 2>/dev/null
+        recover
+    fi
     wait "$XL" 2>/dev/null
     return 0
 }
