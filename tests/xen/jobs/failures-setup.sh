@@ -45,6 +45,6 @@ for mode in ${MODES:-no-sch-plug foreign-filter too-slow no-plug bad-file}; do
     mended "$mode"
     arrives "$mode"
     works "again-$mode" || exit 1
-    lose_backup
-    ended "again-$mode"
+    xl_gets KILL
+    recover
 done

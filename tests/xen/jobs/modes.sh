@@ -85,31 +85,6 @@ xl_gets() {
     return 0
 }
 
-# lose_backup: the process that sends the memory ends, as where the backup is gone. libxl tears down, and xl ends.
-lose_backup() {
-    step "the backup is lost"
-    between_checkpoints || return
-    pkill -P "$XL"
-    kill -CONT "$XL"
-}
-
-# ended NAME: returns when xl has, or when it has hung for two minutes, which recover does not mind.
-ended() {
-    for _ in $(seq 120); do
-        kill -0 "$XL" 2>/dev/null || break
-        sleep 1
-    done
-    if kill -0 "$XL" 2>/dev/null; then
-        step "xl hangs"
-        tail -n 5 "$OUT/xl-$1.log"
-        kill -KILL "$XL"
-        wait "$XL" 2>/dev/null
-        recover
-    fi
-    wait "$XL" 2>/dev/null
-    return 0
-}
-
 # teardown DOMID DEVID: the script, as libxl starts it.
 teardown() {
     vifname=vif$1.$2 XENBUS_PATH=/libxl/$1/remus/netbuf/$2 REMUS_IFB=ifb-$1.$2 remusnet-netbuf teardown
