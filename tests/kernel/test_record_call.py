@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.kernel.lab.wait import wait_until
 
 RECORD_CALL = Path(__file__).parents[2] / "scripts" / "record-call"
 
@@ -51,10 +52,7 @@ def processes_of(temporary: Path) -> list[bytes]:
 
 
 def wait_until_gone(temporary: Path) -> None:
-    deadline = time.monotonic() + LONGEST
-    while processes_of(temporary) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert processes_of(temporary) == []
+    wait_until(lambda: not processes_of(temporary), f"no process of {temporary}", LONGEST)
 
 
 def test_a_call_is_recorded_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -89,8 +87,10 @@ def test_a_call_that_is_ended_early_leaves_nothing_running(
     run = start(30, out, temporary)
     assert run.stderr is not None
     assert run.stderr.readline() == "the call takes 30 seconds\n"
-    time.sleep(1)  # the call is under way
-    assert any(b"sipp" in line for line in processes_of(temporary))
+    # The second sipp, which calls the first.
+    wait_until(
+        lambda: any(b"client.xml" in line for line in processes_of(temporary)), "a call", LONGEST
+    )
     run.send_signal(by)
     assert run.wait(timeout=LONGEST) == code
     run.stderr.close()
