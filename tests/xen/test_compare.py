@@ -14,6 +14,8 @@ from tests.xen.lab.table import Recorded
 EVERY_TCP = (arrivals.TCP, arrivals.TCP6, arrivals.TCP_TAGGED, arrivals.TCP6_TAGGED)
 EVERY_RTP = (arrivals.RTP, arrivals.RTP6, arrivals.RTP_TAGGED)
 EVERY_RECORD = (*EVERY_TCP, *EVERY_RTP, arrivals.PLAIN_UDP)
+FEWEST = 20
+"""Records for a median. In a window come 250, fewer where Xen's own script has stalled TCP."""
 HELD = 4
 """A held record waits for half an epoch of a second or more. What passes, for a millisecond or some
 (on a busy emulated machine): a ratio of the medians tells them apart on any machine."""
@@ -36,11 +38,11 @@ def holds(seen: Recorded, policy: str, held: Sequence[int], passing: Sequence[in
     actions = {each.action for each in seen.orders}
     assert {BUFFER, RELEASE_ONE} <= actions
     for stream in held:
-        assert len(seen.of(stream, policy).number) >= 50
+        assert len(seen.of(stream, policy).number) >= FEWEST
         assert seen.early(stream, policy) == 0
         assert seen.hold_ms(stream, policy) > HELD * seen.hold_ms(arrivals.RTP, "none")
     for stream in passing:
-        assert len(seen.of(stream, policy).number) >= 50
+        assert len(seen.of(stream, policy).number) >= FEWEST
         # An early one is what the judge of output commit would find, were it held.
         assert seen.early(stream, policy) > 0
         if held:

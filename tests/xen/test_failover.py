@@ -11,6 +11,8 @@ from tests.xen.lab import arrivals
 from tests.xen.lab.job import Done
 from tests.xen.lab.takeover import Takeover
 
+pytestmark = [pytest.mark.xen, pytest.mark.slow]
+
 EVERY_TCP = (arrivals.TCP, arrivals.TCP6, arrivals.TCP_TAGGED, arrivals.TCP6_TAGGED)
 EVERY_RTP = (arrivals.RTP, arrivals.RTP6, arrivals.RTP_TAGGED)
 TABLE = (
@@ -82,7 +84,6 @@ def domains(done: Done, when: str) -> dict[str, str]:
     return {name: number for name, number in listed if number != "0"}
 
 
-@pytest.mark.xen
 def test_the_backup_takes_over_and_what_the_fenced_primary_held_never_leaves(
     in_dom0: Callable[..., Done],
 ) -> None:
@@ -104,8 +105,6 @@ def test_the_backup_takes_over_and_what_the_fenced_primary_held_never_leaves(
     it_is_protected_again(done)
 
 
-@pytest.mark.xen
-@pytest.mark.slow
 def test_a_primary_that_is_destroyed_leaves_nothing_behind_either(
     in_dom0: Callable[..., Done],
 ) -> None:
