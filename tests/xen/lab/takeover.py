@@ -29,12 +29,18 @@ class Takeover:
 
     @classmethod
     def read(cls, out: Path) -> Takeover:
-        """From the files that the job left."""
+        """From the files that the job left, up to the end of its last window.
+
+        The captures of vif and bridge end at different times: what comes last is in one of them.
+        """
+        windows = arrivals.windows(out / "windows")
+        end = max(edge for _, edge in windows.values())
+        arrived = arrivals.sightings(out / "bridge.pcap")
         return cls(
-            arrivals.windows(out / "windows")["fence"][1],
+            windows["fence"][1],
             frozenset(record for _, record in arrivals.sightings(out / "vif.pcap")),
             frozenset(record for _, record in arrivals.sightings(out / "vif-backup.pcap")),
-            arrivals.sightings(out / "bridge.pcap"),
+            [each for each in arrived if each[0] <= end],
             arrivals.announcements(out / "bridge.pcap"),
         )
 
