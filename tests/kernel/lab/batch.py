@@ -103,7 +103,9 @@ class Batch:
         ]
         script = f'export {VARIABLE}="$LAB_JOB"; exec "$@"'
         passed = {
-            name: os.environ[name] for name in ("CI", "HYPOTHESIS_PROFILE") if name in os.environ
+            name: os.environ[name]
+            for name in ("CI", "HYPOTHESIS_PROFILE", "REMUSNET_LONG")
+            if name in os.environ
         }
         env = {
             **self._place.environment,
