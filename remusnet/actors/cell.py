@@ -1,0 +1,533 @@
+"""Where an actor lives: its reference, its mailbox, its place in the tree.
+
+Instances come and go with restarts; the cell stays, and with it the reference and the mailbox.
+How cells start, restart and stop is `remusnet.actors.supervision`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from remusnet.actors import supervision
+from remusnet.actors.actor import Watched
+from remusnet.actors.events import Change
+from remusnet.actors.state import State
+from remusnet.actors.strategy import OnMessage, Window
+from remusnet.errors import InvalidInput, quoted
+
+if TYPE_CHECKING:
+    from remusnet.actors.actor import Actor
+    from remusnet.actors.spec import Spec
+    from remusnet.actors.system import System
+
+
+class AskFailed(Exception):
+    """An ask will get no answer: the actor failed on it, stopped, or its mailbox was full."""
+
+
+class Cell:
+    """One actor, as others see it (``tell``, ``ask``, ``path``) and as itself sees its place.
+
+    All of it belongs to the thread of the system's event loop.
+    """
+
+    __slots__ = (
+        "_again",
+        "_children",
+        "_current",
+        "_queued",
+        "_stash",
+        "_system",
+        "_timers",
+        "_watchers",
+        "born",
+        "escalated",
+        "failures",
+        "gated",
+        "held",
+        "incident",
+        "instance",
+        "life",
+        "name",
+        "parent",
+        "restarts",
+        "spec",
+        "state",
+        "stop_asked",
+        "task",
+    )
+
+    def __init__(self, system: System, parent: Cell | None, spec: Spec, name: str) -> None:
+        self._system = system
+        self.parent = parent
+        self.spec = spec
+        self.name = name
+        self.gated = spec.mailbox is not None  # whether `tell` has to look before it puts
+        self.state = State.STARTING
+        self.instance: Actor | None = None
+        self.task: asyncio.Future[None] | None = None
+        self.failures: deque[float] | None = None
+        self.restarts = 0
+        # Counts starts, restarts and the stop: what belonged to an earlier one is stale.
+        self.life = 0
+        self.born = system.now()
+        self.incident: int | None = None  # the failure that is being answered, or was last
+        self.escalated = False
+        self.held = False
+        self._queued = 0
+        self._stash: deque[object] | None = None  # what was taken from the queue too early
+        self._children: dict[str, Cell] | None = None
+        self._watchers: list[Cell] | None = None
+        self._timers: dict[object, Timer] | None = None
+        self._current: object = None
+        self._again: object = None
+        self.stop_asked = False
+
+    # For everyone.
+
+    def __repr__(self) -> str:
+        return f"<actor {self.path} {self.state.value}>"
+
+    @property
+    def path(self) -> str:
+        """Its place in the tree: ``transport/receiver``; ``/`` for the root."""
+        if self.parent is None:
+            return "/"
+        return self.name if self.parent.parent is None else f"{self.parent.path}/{self.name}"
+
+    @property
+    def kind(self) -> str:
+        """What its spec calls actors like it."""
+        return self.spec.kind or self.spec.name
+
+    @property
+    def alive(self) -> bool:
+        """Whether it will take messages, now or after a restart."""
+        return self.state is not State.STOPPED and self.state is not State.STOPPING
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait in its mailbox."""
+        return self._queued
+
+    def tell(self, message: object) -> bool:
+        """Put ``message`` into its mailbox; false where it became a dead letter instead."""
+        if self.gated and not self._admits(message):
+            return False
+        self._queued += 1
+        # As System.enqueue, whose call would be a fifth of all that a tell costs.
+        system = self._system
+        system.queue.append((self, message))
+        if not system.scheduled:
+            system.schedule()
+        return True
+
+    async def ask(self, message: object, timeout: float) -> Any:
+        """What its handler replies to ``message``.
+
+        Raises TimeoutError after ``timeout`` seconds, and AskFailed at once where it is sure that
+        there will be no answer.
+        """
+        answer: asyncio.Future[Any] = self._system.loop.create_future()
+        self.tell(_Asked(message, answer))
+        async with asyncio.timeout(timeout):
+            return await answer
+
+    def crash(self, error: Exception) -> None:
+        """Let it fail with ``error`` when it would take its next message: a fault, on purpose."""
+        self._order(_Crash(error))
+
+    def restart(self) -> None:
+        """Restart it between two messages without a failure: rejuvenation. No window counts it."""
+        self._order(_Rejuvenate(None))
+
+    def stop(self) -> None:
+        """Stop it and its children, after the message under way; what still waits is dead."""
+        if self._current is not None and self.state is State.RUNNING:
+            self.stop_asked = True
+        else:
+            supervision.stop(self)
+
+    # For the actor itself, as ``self.context``.
+
+    @property
+    def system(self) -> System:
+        """The system that it is part of."""
+        return self._system
+
+    @property
+    def children(self) -> Iterator[Cell]:
+        """Its children, in the order of their start."""
+        return iter(tuple(self._children.values()) if self._children else ())
+
+    def child(self, name: str) -> Cell | None:
+        """The child of that name."""
+        return self._children.get(name) if self._children else None
+
+    def spawn(self, spec: Spec, name: str = "") -> Cell:
+        """Start a child, as many of a spec as there are names (default: the spec's own).
+
+        Raises InvalidInput where one of that name lives.
+        """
+        name = name or spec.name
+        if self._children is None:
+            self._children = {}
+        elif name in self._children:
+            raise InvalidInput(f"{self.path} has a child {quoted(name)} already")
+        cell = self._children[name] = Cell(self._system, self, spec, name)
+        supervision.start(cell)
+        return cell
+
+    def watch(self, other: Cell) -> None:
+        """Be told, by `Watched`, when ``other`` is restarted, resumed or stopped."""
+        if other.state is State.STOPPED:
+            self.tell(Watched(other, Change.STOPPED))
+            return
+        if other._watchers is None:
+            other._watchers = []
+        if self not in other._watchers:
+            other._watchers.append(self)
+
+    def unwatch(self, other: Cell) -> None:
+        """Be told no more."""
+        if other._watchers and self in other._watchers:
+            other._watchers.remove(self)
+
+    def after(self, seconds: float, message: object, key: object = None) -> Timer:
+        """Tell itself ``message`` in ``seconds``.
+
+        A timer with a ``key`` takes the place of the one that has it. Whatever is cancelled, or was
+        set before a restart, is never delivered, even if it has fired already.
+        """
+        if self._timers is None:
+            self._timers = {}
+        timer = Timer(self, message, key)
+        if key is not None and (old := self._timers.get(key)) is not None:
+            old.cancel()
+        self._timers[timer.key] = timer
+        timer.handle = self._system.loop.call_later(seconds, timer.fire)
+        return timer
+
+    def cancel(self, key: object) -> None:
+        """Cancel the timer with that key, if there is one."""
+        if self._timers and (timer := self._timers.get(key)) is not None:
+            timer.cancel()
+
+    def replier(self) -> Reply:
+        """Whom to answer the message that is being handled, now or later."""
+        current = self._current
+        return Reply(current.answer if isinstance(current, _Asked) else None)
+
+    def reply(self, value: object) -> None:
+        """Answer the message that is being handled. Nobody may have asked: then nothing happens."""
+        self.replier().send(value)
+
+    # For the system and for supervision.
+
+    def deliver(self, envelope: object) -> None:
+        """Take the next message from the system's queue: handle it, or keep it for later."""
+        if self.state is _RUNNING and self._stash is None:
+            self._handle(envelope)
+        elif self.state is State.STOPPED:
+            self._bury(envelope, "the actor has stopped")
+        else:
+            if self._stash is None:
+                self._stash = deque()
+            self._stash.append(envelope)
+
+    def drain(self) -> None:
+        """Go on: take the first of what had to wait, and see to it that the rest follows."""
+        if self._stash and self.state is State.RUNNING:
+            envelope = self._stash.popleft()
+            if self._stash:
+                self._system.enqueue_drain(self)
+            else:
+                self._stash = None
+            self._handle(envelope)
+
+    def resume(self) -> None:
+        """Take messages again, as far as those above allow."""
+        self.state = State.SUSPENDED if self.held else State.RUNNING
+        if self._stash and not self.held:
+            self._system.enqueue_drain(self)
+
+    def hold(self) -> None:
+        """Take no message, and let none below take one, until `release`."""
+        for child in self.children:
+            child.hold()
+        self.held = True
+        if self.state is State.RUNNING:
+            self.state = State.SUSPENDED
+
+    def release(self) -> None:
+        """Undo `hold`."""
+        self.held = False
+        if self.state is State.SUSPENDED:
+            self.resume()
+        for child in self.children:
+            child.release()
+
+    def note_failure(self) -> int | None:
+        """How many failures its window has with this one; None where it is one too many."""
+        if self.failures is None:
+            self.failures = deque()
+        window = self.spec.strategy.window
+        over = (window or _UNLIMITED).count(self.failures, self._system.now())
+        return None if over else len(self.failures)
+
+    def in_window(self) -> int:
+        """How many failures its window has now."""
+        if not self.failures:
+            return 0
+        (self.spec.strategy.window or _UNLIMITED).forget(self.failures, self._system.now())
+        return len(self.failures)
+
+    def retry_or_bury(self, envelope: object, *, retry: bool) -> None:
+        """Decide about the message whose processing failed."""
+        if envelope is None or isinstance(envelope, _Crash):
+            return
+        if retry and envelope is not self._again:
+            self._again = envelope
+            if self._stash is None:
+                self._stash = deque()
+            self._stash.appendleft(envelope)
+            self._queued += 1
+            return
+        self._again = None
+        self._dead(envelope, "its processing failed twice" if retry else "its processing failed")
+
+    def bury_all(self, reason: str) -> None:
+        """All that waits is dead."""
+        while self._stash:
+            self._bury(self._stash.popleft(), reason)
+        self._stash = None
+
+    def cancel_timers(self) -> None:
+        """None of this instance's timers fires any more."""
+        while self._timers:
+            self._timers.popitem()[1].cancel()
+        self._timers = None
+
+    def notify(self, change: Change) -> None:
+        """Tell those who watch."""
+        for watcher in tuple(self._watchers or ()):
+            watcher.tell(Watched(self, change))
+        if change is Change.STOPPED:
+            self._watchers = None
+
+    def forget_child(self, name: str) -> None:
+        """Its child of that name has stopped."""
+        if self._children is not None:
+            self._children.pop(name, None)
+            if not self._children:
+                self._children = None
+
+    def _admits(self, message: object) -> bool:
+        reason = ""
+        if not self.alive:
+            reason = "the actor has stopped"
+        elif self.spec.mailbox is not None and self._queued >= self.spec.mailbox:
+            reason = "its mailbox is full"
+        if reason:
+            self._dead(message, reason)
+        return not reason
+
+    def _order(self, order: object) -> None:
+        if self.alive:
+            self._queued += 1
+            self._system.enqueue(self, order)
+
+    def _handle(self, envelope: object) -> None:
+        self._queued -= 1
+        message = envelope
+        self._current = envelope
+        try:
+            if isinstance(envelope, _Envelope):
+                message = envelope.open()
+                if message is _STALE:
+                    self._current = None
+                    return
+            if self._system.before is not None:
+                self._system.before(self, message)
+            assert self.instance is not None
+            awaited = self.instance.receive(message)
+        except _RejuvenationAsked:
+            self._current = None
+            supervision.rejuvenate(self)
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
+            self._current = None
+            supervision.failed(self, error, envelope)
+            return
+        if awaited is not None:
+            self._await(awaited, envelope)
+            return
+        self._current = None
+        self._again = None
+        if self.stop_asked:
+            supervision.stop(self)
+
+    def _await(self, awaited: Awaitable[None], envelope: object) -> None:
+        self.state = State.BUSY
+        life = self.life
+        self.task = task = asyncio.ensure_future(awaited, loop=self._system.loop)
+
+        def done(finished: asyncio.Future[None]) -> None:
+            self.task = None
+            self._current = None
+            error = None if finished.cancelled() else finished.exception()
+            if self.life != life:
+                # It is being stopped or restarted: what was not done is decided about, no more.
+                if finished.cancelled() or error is not None:
+                    retry = self.alive and self.spec.strategy.message is OnMessage.RETRY
+                    self.retry_or_bury(envelope, retry=retry)
+                return
+            if finished.cancelled() or error is not None:
+                # A strategy is for Exceptions; a cancelled handler is one to it.
+                failure = error if isinstance(error, Exception) else RuntimeError("cancelled")
+                supervision.failed(self, failure, envelope)
+                return
+            self._again = None
+            if self.stop_asked:
+                self.state = State.RUNNING
+                supervision.stop(self)
+            else:
+                self.resume()
+
+        task.add_done_callback(done)
+
+    def _bury(self, envelope: object, reason: str) -> None:
+        self._queued -= 1
+        self._dead(envelope, reason)
+
+    def _dead(self, envelope: object, reason: str) -> None:
+        message = envelope
+        if isinstance(envelope, _Envelope):
+            message = envelope.message
+            if isinstance(envelope, _Asked):
+                envelope.fail(AskFailed(f"{self.path}: {reason}"))
+            elif not isinstance(envelope, Timer):
+                return  # orders to the actor itself: nobody misses them
+        self._system.dead_letter(self, message, reason)
+
+
+class _Envelope:
+    """What stands in a mailbox and is more than a message."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: object) -> None:
+        self.message = message
+
+    def open(self) -> object:
+        """The message to handle."""
+        return self.message
+
+
+class _Asked(_Envelope):
+    __slots__ = ("answer",)
+
+    def __init__(self, message: object, answer: asyncio.Future[Any]) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+    def fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class _Crash(_Envelope):
+    """A fault on purpose: to open it is to fail."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(None)
+        self._error = error
+
+    def open(self) -> object:
+        raise self._error
+
+
+class _RejuvenationAsked(Exception):
+    """Not a failure."""
+
+
+class _Rejuvenate(_Envelope):
+    """The order to restart without one."""
+
+    __slots__ = ()
+
+    def open(self) -> object:
+        raise _RejuvenationAsked
+
+
+class Timer(_Envelope):
+    """A message to come; ``cancel`` takes it back, even where it stands in the mailbox already."""
+
+    __slots__ = ("_cell", "_off", "handle", "key")
+
+    def __init__(self, cell: Cell, message: object, key: object) -> None:
+        super().__init__(message)
+        self._cell = cell
+        self._off = False
+        self.key = self if key is None else key
+        self.handle: asyncio.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        """Never deliver it."""
+        self._off = True
+        if self.handle is not None:
+            self.handle.cancel()
+            self.handle = None
+        self._forget()
+
+    def fire(self) -> None:
+        """Its time has come."""
+        self.handle = None
+        self._cell._order(self)
+
+    def open(self) -> object:
+        """The message, unless it was cancelled on its way."""
+        if self._off:
+            return _STALE
+        self._forget()
+        return self.message
+
+    def _forget(self) -> None:
+        timers = self._cell._timers
+        if timers is not None and timers.get(self.key) is self:
+            del timers[self.key]
+
+
+class Reply:
+    """Whom to answer. Only the first answer counts."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: asyncio.Future[Any] | None) -> None:
+        self._answer = answer
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody still waits for it."""
+        return self._answer is not None and not self._answer.done()
+
+    def send(self, value: object) -> None:
+        """The answer."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(value)
+
+    def fail(self, error: Exception) -> None:
+        """No answer, for this reason."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+
+_STALE = object()
+_RUNNING = State.RUNNING
+# Without a limit, failures are counted for the back-off alone.
+_UNLIMITED = Window(most=2**63, seconds=60.0)

@@ -1,0 +1,43 @@
+"""The tree, declared: each actor's name, how an instance is made, and what its failures do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from remusnet.actors.strategy import Strategy
+from remusnet.errors import InvalidInput, quoted
+
+if TYPE_CHECKING:
+    from remusnet.actors.actor import Actor
+
+_DEFAULT = Strategy()
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How an actor is made, again and again.
+
+    ``make`` returns a new instance. ``kind``: what its events and its status call it (default: its
+    name). ``children`` are started in this order, before the actor's own ``started``, and stopped
+    in reverse. ``mailbox``: how many messages may wait, None for no bound. ``stop_within``: the
+    seconds that a handler under way has when the actor must stop or restart.
+    """
+
+    name: str
+    make: Callable[[], Actor]
+    kind: str = ""
+    strategy: Strategy = _DEFAULT
+    children: tuple[Spec, ...] = ()
+    mailbox: int | None = None
+    stop_within: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput for names that no path can have, or that stand twice."""
+        if not self.name or "/" in self.name:
+            raise InvalidInput(f"invalid actor name: {quoted(self.name)}")
+        names = [child.name for child in self.children]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInput(f"two children of {quoted(self.name)} are named {quoted(name)}")
