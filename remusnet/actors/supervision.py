@@ -168,6 +168,10 @@ def _begin(cell: Cell) -> None:
     """Let nothing of the old life happen any more, and nothing of the next one yet."""
     cell.life += 1
     cell.state = State.RESTARTING
+    if cell.escalated:
+        # Its parent has answered: its window begins anew.
+        cell.escalated = False
+        cell.failures = None
     cell.cancel_timers()
     _hold_children(cell)
 
@@ -197,6 +201,7 @@ def _revive(cell: Cell, *, first: bool) -> Steps:
     try:
         cell.instance = instance = cell.spec.make()
         instance.context = cell
+        cell.take = instance.receive
         yield from _complete_children(cell)
         awaited = instance.started()
         if awaited is not None:
@@ -242,9 +247,7 @@ def _complete_children(cell: Cell) -> Steps:
                 # The next one starts when this one has (OTP, supervisor: start order).
                 yield child.task
     for child in cell.children:
-        if child.escalated and child.state is State.FAILED:
-            child.escalated = False
-            child.failures = None
+        if child.escalated:
             yield from _restart(child, None)
 
 

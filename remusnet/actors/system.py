@@ -78,6 +78,7 @@ class System:
         self.on_dead_letter = on_dead_letter
         self.on_complaint = on_complaint
         self.before: Callable[[Cell, object], None] | None = None
+        self.active: Cell | None = None  # whose handler is under way, coroutines aside
         self.dead_letters = 0
         self.complaints = 0
         self.failure: Exception | None = None
@@ -161,10 +162,12 @@ class System:
         queue = self.queue
         for _ in range(min(len(queue), _TURN)):
             cell, envelope = queue.popleft()
+            self.active = cell
             if envelope is _DRAIN:
                 cell.drain()
             else:
                 cell.deliver(envelope)
+        self.active = None
         if queue:
             self.loop.call_soon(self._pump)
         else:
