@@ -1,0 +1,81 @@
+"""Header lines: their names, their values, and the lists in them.
+
+A header is kept as the line that came, with its folds. What others sent, and nobody here has to
+change, goes on byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# RFC 3261, 7.3.3 and 20, and the RFCs of the headers themselves.
+_COMPACT = {
+    b"a": b"accept-contact",
+    b"b": b"referred-by",
+    b"c": b"content-type",
+    b"d": b"request-disposition",
+    b"e": b"content-encoding",
+    b"f": b"from",
+    b"i": b"call-id",
+    b"j": b"reject-contact",
+    b"k": b"supported",
+    b"l": b"content-length",
+    b"m": b"contact",
+    b"o": b"event",
+    b"r": b"refer-to",
+    b"s": b"subject",
+    b"t": b"to",
+    b"u": b"allow-events",
+    b"v": b"via",
+    b"x": b"session-expires",
+    b"y": b"identity",
+}
+_TOKEN = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]+")  # RFC 3261, 25.1
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+# What may stand in an element of a list without ending it.
+_ELEMENT = re.compile(rb'(?:[^,"<]|"(?:[^"\\]|\\.)*"|<[^>]*>)+', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One header line. ``name`` is lower case and long; ``line`` is as it came, without its end."""
+
+    name: bytes
+    line: bytes
+
+    @property
+    def value(self) -> bytes:
+        """What stands behind the colon, unfolded (7.3.1), without blanks around it."""
+        value = self.line.partition(b":")[2]
+        if b"\n" in value:
+            value = _FOLD.sub(b" ", value)
+        return value.strip()
+
+
+def header(name: str, value: bytes) -> Header:
+    """A header of our own.
+
+    >>> header("Max-Forwards", b"70").line
+    b'Max-Forwards: 70'
+    """
+    return Header(name.lower().encode(), name.encode() + b": " + value)
+
+
+def canonical(name: bytes) -> bytes | None:
+    """The long name in lower case; None where it is no header name at all."""
+    name = name.rstrip(b" \t").lower()
+    if len(name) == 1:
+        name = _COMPACT.get(name, name)
+    return name if _TOKEN.fullmatch(name) else None
+
+
+def split_list(value: bytes) -> list[bytes]:
+    """The elements of a header that is a list, in which quotes and angle brackets hide commas.
+
+    >>> split_list(b'"a, b" <sip:x;y="1,2">, <sip:z,z>')
+    [b'"a, b" <sip:x;y="1,2">', b'<sip:z,z>']
+    """
+    if b"," not in value:
+        return [value]
+    return [found for element in _ELEMENT.findall(value) if (found := element.strip())]

@@ -1,0 +1,37 @@
+"""RFC 3261's timers (table 4), all in proportion to T1, in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """``t1``: an estimate of the round-trip time; whoever scales it scales the others with it."""
+
+    t1: float = 0.5
+
+    @property
+    def t2(self) -> float:
+        """The longest interval between retransmissions of non-INVITE requests and responses."""
+        return 8 * self.t1
+
+    @property
+    def t4(self) -> float:
+        """How long a message may stay in the network."""
+        return 10 * self.t1
+
+    @property
+    def transaction(self) -> float:
+        """64*T1: timers B, F, H, J, L and M."""
+        return 64 * self.t1
+
+    @property
+    def d(self) -> float:
+        """Timer D over an unreliable transport: more than 32 s, where T1 is 500 ms."""
+        return 65 * self.t1
+
+    @property
+    def c(self) -> float:
+        """Timer C of a proxy: more than 3 minutes, where T1 is 500 ms (16.6, 16.8)."""
+        return 362 * self.t1

@@ -1,0 +1,138 @@
+"""Server transactions: RFC 3261, 17.2, figures 7 and 8, with RFC 6026's Accepted."""
+
+from __future__ import annotations
+
+from remusnet.sip.message import Request, Response
+from remusnet.sip.message.build import respond
+from remusnet.sip.timers import Timers
+from remusnet.sip.transaction.machine import (
+    Arm,
+    Command,
+    Disarm,
+    Event,
+    Fired,
+    FromUser,
+    FromWire,
+    Machine,
+    ToUser,
+    ToWire,
+    Trouble,
+    Unreachable,
+)
+
+
+def _request(event: Event) -> Request | None:
+    if isinstance(event, FromWire) and isinstance(event.message, Request):
+        return event.message
+    return None
+
+
+class InviteServer(Machine):
+    """Proceeding, Completed, Confirmed, Accepted (RFC 6026, figure 7), Terminated."""
+
+    def __init__(self, request: Request, *, reliable: bool, timers: Timers) -> None:
+        super().__init__(request, reliable=reliable, timers=timers)
+        self._interval = timers.t1
+        self._last: Response = respond(request, 100)
+
+    def begin(self) -> list[Command]:
+        """Say 100 at once: a proxy's answer takes longer than 200 ms often enough (17.2.1)."""
+        self.state = self.proceeding
+        return [ToWire(self._last)]
+
+    def proceeding(self, event: Event) -> list[Command]:
+        """No final response yet; a repeated INVITE gets the last provisional one."""
+        if (request := _request(event)) is not None:
+            return [ToWire(self._last)] if request.method == b"INVITE" else []
+        if isinstance(event, Unreachable):
+            return self.end(ToUser(Trouble.TRANSPORT))
+        if not isinstance(event, FromUser):
+            return []
+        self._last = event.response
+        if event.response.status < 200:
+            return [ToWire(event.response)]
+        if event.response.status < 300:
+            self.state = self.accepted
+            return [ToWire(event.response), Arm("L", self.timers.transaction)]
+        self.state = self.completed
+        commands: list[Command] = [ToWire(event.response), Arm("H", self.timers.transaction)]
+        if not self.reliable:
+            commands.append(Arm("G", self._interval))
+        return commands
+
+    def accepted(self, event: Event) -> list[Command]:
+        """A 2xx was sent: others may follow, ACKs go up, repeated INVITEs are absorbed."""
+        if event == Fired("L"):
+            return self.end()
+        request = _request(event)
+        if request is not None and request.method == b"ACK":
+            return [ToUser(request)]
+        if isinstance(event, FromUser) and 200 <= event.response.status < 300:
+            return [ToWire(event.response)]
+        return []
+
+    def completed(self, event: Event) -> list[Command]:
+        """A final response that is no 2xx was sent: it is repeated until the ACK comes."""
+        request = _request(event)
+        if request is not None and request.method == b"ACK":
+            wait = self.wait(self.confirmed, "I", self.timers.t4)
+            return [Disarm("G"), Disarm("H"), wait]
+        if request is not None:
+            return [ToWire(self._last)]
+        if event == Fired("G"):
+            self._interval = min(2 * self._interval, self.timers.t2)
+            return [ToWire(self._last), Arm("G", self._interval)]
+        if event == Fired("H"):
+            return self.end(ToUser(Trouble.TIMEOUT))
+        if isinstance(event, Unreachable):
+            return self.end(ToUser(Trouble.TRANSPORT))
+        return []
+
+    def confirmed(self, event: Event) -> list[Command]:
+        """The ACK has come: repeated ones are absorbed."""
+        return self.end() if event == Fired("I") else []
+
+
+class NonInviteServer(Machine):
+    """Trying, Proceeding, Completed, Terminated."""
+
+    def __init__(self, request: Request, *, reliable: bool, timers: Timers) -> None:
+        super().__init__(request, reliable=reliable, timers=timers)
+        self._last: Response | None = None
+
+    def begin(self) -> list[Command]:
+        """Wait for the user's response: nobody sends a 100 to a non-INVITE (RFC 4320, 4.1)."""
+        self.state = self.trying
+        return []
+
+    def trying(self, event: Event) -> list[Command]:
+        """No response yet: a repeated request is absorbed."""
+        return self._either(event)
+
+    def proceeding(self, event: Event) -> list[Command]:
+        """A repeated request gets the last provisional response."""
+        if _request(event) is not None and self._last is not None:
+            return [ToWire(self._last)]
+        return self._either(event)
+
+    def _either(self, event: Event) -> list[Command]:
+        if isinstance(event, Unreachable):
+            return self.end(ToUser(Trouble.TRANSPORT))
+        if not isinstance(event, FromUser):
+            return []
+        self._last = event.response
+        if event.response.status < 200:
+            self.state = self.proceeding
+            return [ToWire(event.response)]
+        wait = self.wait(self.completed, "J", self.timers.transaction)
+        return [ToWire(event.response), wait]
+
+    def completed(self, event: Event) -> list[Command]:
+        """A repeated request gets the final response again."""
+        if event == Fired("J"):
+            return self.end()
+        if isinstance(event, Unreachable):
+            return self.end(ToUser(Trouble.TRANSPORT))
+        if _request(event) is not None and self._last is not None:
+            return [ToWire(self._last)]
+        return []
