@@ -9,7 +9,6 @@ from enum import Enum
 from remusnet.sip.message import Message, Request, Response
 from remusnet.sip.timers import Timers
 
-
 # Events.
 
 
