@@ -117,8 +117,8 @@ def _escalate(cell: Cell, error: Exception) -> None:
     cell.life += 1
     cell.escalated = True
     cell.cancel_timers()
-    if parent is None or parent.parent is None:
-        system.fail(cell, error)
+    if parent is None:
+        system.fail(error)
     elif parent.alive and parent.state is not State.FAILED:
         failed(parent, Escalated(cell.path, error), None)
     # A parent that has failed already will find it so; one that stops, stops it.

@@ -15,8 +15,10 @@ from remusnet.actors.cell import Cell
 from remusnet.actors.events import Change, Event, describe
 from remusnet.actors.spec import Spec
 from remusnet.actors.state import State
+from remusnet.actors.strategy import Directive, Strategy
 from remusnet.errors import InvalidInput, quoted
 
+_ENDS = Strategy(Directive.ESCALATE)
 # So many messages are handled before the loop looks at sockets and timers again.
 _TURN = 256
 
@@ -46,6 +48,9 @@ class Status:
 class System:
     """Actors that share a queue: one message is handled after the other, in the order of `tell`.
 
+    ``strategy``: what is done where a failure escalates beyond the top; the system is an actor too,
+    and ends by default.
+
     It must be made, and used, in the thread of the running asyncio loop. ``seed`` is for the
     jitter of back-offs; ``on_event`` is called with each `Event`, ``on_dead_letter`` with each
     `DeadLetter`. ``before`` is called before each message is handled: what it raises is a failure
@@ -70,6 +75,7 @@ class System:
         on_event: Callable[[Event], None] | None = None,
         on_dead_letter: Callable[[DeadLetter], None] | None = None,
         on_complaint: Callable[[Cell, Exception], None] | None = None,
+        strategy: Strategy = _ENDS,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
@@ -86,7 +92,8 @@ class System:
         self.queue: deque[tuple[Cell, object]] = deque()
         self.scheduled = False
         self._waiting: dict[Cell, asyncio.Future[None]] = {}
-        self._root = Cell(self, None, Spec("root", Actor), "root")
+        self._root = Cell(self, None, Spec("root", Actor, strategy=strategy), "root")
+        self._root.instance = Actor()
         self._root.state = State.RUNNING
         if on_event is not None:
             wall = datetime.now(UTC).isoformat()
@@ -190,9 +197,8 @@ class System:
         if self.on_event is None:
             return
         root = cell is self._root
-        if root:
-            change = Change.SERVER_STOPPED if change is Change.STOPPED else change
-            error = self.failure
+        if root and change is Change.STOPPED:
+            change, error = Change.SERVER_STOPPED, self.failure
         text = None if error is None else describe(error)
         # A start or an end that no failure caused has no failure's number.
         caused = change in (Change.FAILED, Change.RESTARTED, Change.RESUMED, Change.ESCALATED)
@@ -200,10 +206,10 @@ class System:
         kind = "" if root else cell.kind
         self.on_event(Event(self._time_ns(), cell.path, kind, incident, change, text))
 
-    def fail(self, cell: Cell, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """End: a failure has escalated beyond the top."""
         if self.failure is None:
-            self.failure = supervision.Escalated(cell.path, error)
+            self.failure = error
             self.loop.call_soon(supervision.stop, self._root)
 
     def next_incident(self) -> int:

@@ -7,7 +7,8 @@ change, goes on byte for byte.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 # RFC 3261, 7.3.3 and 20, and the RFCs of the headers themselves.
 _COMPACT = {
@@ -37,8 +38,7 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")
 _ELEMENT = re.compile(rb'(?:[^,"<]|"(?:[^"\\]|\\.)*"|<[^>]*>)+', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """One header line. ``name`` is lower case and long; ``line`` is as it came, without its end."""
 
     name: bytes
@@ -62,6 +62,7 @@ def header(name: str, value: bytes) -> Header:
     return Header(name.lower().encode(), name.encode() + b": " + value)
 
 
+@lru_cache(maxsize=1024)
 def canonical(name: bytes) -> bytes | None:
     """The long name in lower case; None where it is no header name at all."""
     name = name.rstrip(b" \t").lower()

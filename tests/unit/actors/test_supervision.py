@@ -234,6 +234,28 @@ async def test_escalation_beyond_the_top_ends_the_system_in_reverse_order() -> N
 
 
 @virtual
+async def test_the_system_itself_can_answer_what_escalates_beyond_the_top() -> None:
+    bench = Bench()
+    strategy = Strategy(children=KEEP, window=Window(1, 30))
+    bench.system = System(on_event=bench.events.append, strategy=strategy)
+    actor = bench.system.spawn(bench.spec("a", strategy=Strategy(Directive.ESCALATE)))
+    actor.tell(Fail())
+    actor.tell("after")
+    await settle()
+    assert bench.log[-1] == "a takes after"
+    assert bench.told() == [
+        "a failed 1",
+        "a escalated 1",
+        "/ failed 2",
+        "a restarted 1",
+        "/ restarted 2",
+    ]
+    actor.tell(Fail("again"))
+    with pytest.raises(Escalated, match="a: RuntimeError: again"):
+        await bench.system.ended()
+
+
+@virtual
 async def test_children_stop_with_a_restart_and_declared_ones_start_anew() -> None:
     bench = Bench()
     top = bench.system.spawn(bench.spec("top", bench.spec("declared")))

@@ -1,0 +1,3 @@
+"""Transport (Hlaváček 2014, Fig. 16): receiver, coder, transactions, sender, and their sockets."""
+
+from __future__ import annotations

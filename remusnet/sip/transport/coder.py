@@ -1,0 +1,76 @@
+"""The coder: bytes to messages and back. What nobody can act on, it answers itself."""
+
+from __future__ import annotations
+
+from remusnet.actors import Actor
+from remusnet.sip.flows import Flow
+from remusnet.sip.message import Malformed, Request, Response, parse
+from remusnet.sip.message.build import respond
+from remusnet.sip.message.via import came_from, top
+from remusnet.sip.signals import Decode, Encode, Received, Transmit
+from remusnet.sip.transport.table import response_target
+from remusnet.sip.wiring import Wiring, count
+
+
+class Coder(Actor):
+    """Parses and serialises. A message that is malformed is no failure of it."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    def started(self) -> None:
+        """Enter itself."""
+        self._wiring.coder = self.context
+
+    def receive(self, message: object) -> None:
+        """Bytes to parse, or a message to serialise."""
+        if isinstance(message, Decode):
+            try:
+                self._decode(message)
+            except Malformed as error:
+                self._wiring.counts.malformed += 1
+                self._answer(error, message.flow)
+        elif isinstance(message, Encode):
+            sent = message.message
+            if isinstance(sent, Response):
+                count(self._wiring.counts.responses, str(sent.status))
+            self._send(Transmit(sent.serialize(), message.target, message.sender))
+
+    def _decode(self, coming: Decode) -> None:
+        flow = coming.flow
+        message = parse(coming.data, stream=flow.transport.reliable)
+        if isinstance(message, Request):
+            count(self._wiring.counts.requests, message.method.decode("ascii", "replace"))
+            source = flow.remote
+            value = message.values("via")[0]
+            mended = came_from(value, source.host, source.port)
+            if mended is not value:
+                message.replace_top("Via", mended)
+        transactions = self._wiring.transactions
+        assert transactions is not None
+        transactions.tell(Received(message, flow))
+
+    def _answer(self, error: Malformed, flow: Flow) -> None:
+        """400, 505 and the like, without a transaction (8.2.7); silence where none is due."""
+        request = error.message
+        if not error.status or not isinstance(request, Request):
+            return
+        try:
+            via = top(request)
+        except Malformed:
+            return
+        response = respond(request, error.status, tag="malformed", reason=_reason(error))
+        count(self._wiring.counts.responses, str(error.status))
+        self._send(Transmit(response.serialize(), response_target(via, flow)))
+
+    def _send(self, transmit: Transmit) -> None:
+        sender = self._wiring.sender
+        assert sender is not None
+        sender.tell(transmit)
+
+
+def _reason(error: Malformed) -> str:
+    """A reason phrase that says what is wrong; only words of our own stand in it."""
+    if error.status == 505:
+        return ""
+    return f"Bad Request: {error.reason}" if error.status == 400 else ""

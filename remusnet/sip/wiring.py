@@ -1,0 +1,69 @@
+"""Who is who: each actor of the server finds the others here.
+
+An actor enters itself when it starts, so that after a restart by new references (Hlaváček 2014,
+5.3) nobody talks to one that is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from remusnet.actors import Cell
+from remusnet.sip.flows import Endpoint, Transport
+from remusnet.sip.timers import Timers
+from remusnet.sip.transport.sockets import Sockets
+from remusnet.sip.transport.table import Table
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the server has seen, by name; read by ``status`` and by metrics."""
+
+    requests: dict[str, int] = field(default_factory=dict)  # by method, as received
+    responses: dict[str, int] = field(default_factory=dict)  # by status, as sent
+    malformed: int = 0
+    stray: int = 0  # responses to nothing that this server has sent
+    overload: int = 0  # requests answered 503
+
+
+def count(counter: dict[str, int], name: str) -> None:
+    """One more of ``name``; a stranger can't invent more than a hundred names."""
+    if name not in counter and len(counter) >= 100:
+        name = "other"
+    counter[name] = counter.get(name, 0) + 1
+
+
+@dataclass(slots=True)
+class Wiring:
+    """The server's actors, and what outlives them. ``own``: addresses that are this server's."""
+
+    timers: Timers
+    domains: frozenset[str]
+    sockets: Sockets
+    table: Table
+    counts: Counts = field(default_factory=Counts)
+    max_transactions: int = 100_000
+    receiver: Cell | None = None
+    coder: Cell | None = None
+    sender: Cell | None = None
+    transactions: Cell | None = None
+    registrar: Cell | None = None
+    location: Cell | None = None
+    proxy: Cell | None = None
+
+    def own_endpoint(self, transport: Transport, remote: Endpoint | None = None) -> Endpoint:
+        """The address to put into Via and Record-Route, of the family of ``remote``."""
+        is_v6 = remote is not None and ":" in remote.host
+        bound = [listener for listener in self.sockets.bound if listener.transport is transport]
+        fitting = [found for found in bound if (":" in found.endpoint.host) == is_v6]
+        found = (fitting or bound or self.sockets.bound)[0]
+        return found.endpoint
+
+    def is_own(self, host: str, port: int, transport: Transport | None = None) -> bool:
+        """Whether ``host`` and ``port`` (0: none named) are one of the listeners' addresses."""
+        return any(
+            listener.endpoint.host == host
+            and listener.endpoint.port == (port or listener.transport.port)
+            and (transport is None or listener.transport is transport)
+            for listener in self.sockets.bound
+        )
