@@ -48,6 +48,9 @@ _MODULES = {
 }
 """Python modules by name: what uses them, and whether apply does."""
 
+_UML = Path("/usr/bin/linux.uml")
+_CPUINFO = Path("/proc/cpuinfo")
+
 Look = Callable[[Path], Iterable[Check]]
 
 
@@ -134,6 +137,29 @@ def _tools(_run_dir: Path) -> Iterator[Check]:
         yield Check(name, Kind.TOOL, state, path or "not installed", why, mend)
 
 
+def _uml(_run_dir: Path) -> Iterator[Check]:
+    """The kernel that remusnet's own tests run in, where it is installed."""
+    if not _UML.exists():
+        return
+    amx = "amx_tile" in _CPUINFO.read_text(encoding="ascii", errors="replace").split()
+    gcc = shutil.which("gcc")
+    if not amx:
+        found = str(_UML)
+    elif gcc:
+        found = f"{_UML}; this processor has AMX, so scripts/uml loads a shim before it"
+    else:
+        found = f"{_UML} needs a shim, for this processor has AMX, and gcc to compile it"
+    ok = gcc is not None or not amx
+    yield Check(
+        what="User-Mode Linux",
+        kind=Kind.TOOL,
+        state=State.OK if ok else State.MISSING,
+        found=found,
+        why="scripts/uml and remusnet's own tests; Linux before 6.13 can't hold AMX's registers",
+        mend="" if ok else "apt install gcc libc6-dev",
+    )
+
+
 def _python(_run_dir: Path) -> Iterator[Check]:
     for name, (why, needed) in _MODULES.items():
         there = find_spec(name) is not None
@@ -177,4 +203,4 @@ def _files(run_dir: Path) -> Iterator[Check]:
     )
 
 
-CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _python, _files)
+CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _uml, _python, _files)
