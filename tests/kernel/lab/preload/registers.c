@@ -4,10 +4,12 @@
  * Some processes, of some threads each (a UML kernel gives each process a process of the host, which
  * its threads take in turns), fill all vector registers and masks with what only they know, give the
  * processor away (sched_yield), and look again, some hundred times. Prints what the processor has
- * ("avx512", "avx" or "sse"); ends with 1 and the register's number if one has changed. With the
- * argument "amx" it executes one instruction of AMX instead, for which nobody has asked.
+ * ("avx512", "avx" or "sse"); ends with 1 and the register's number if one has changed. Instead, with
+ * the argument "amx" it executes one instruction of AMX, for which nobody has asked; with "area" it
+ * prints the bytes of the XSAVE area with all that the host's kernel has enabled (CPUID leaf 0xD).
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -107,6 +109,14 @@ int main(int count, char **arguments)
 	if (count > 1 && !strcmp(arguments[1], "amx")) {
 		__asm__ volatile(".byte 0xc4, 0xe2, 0x7b, 0x49, 0xc0"); /* tilezero tmm0 */
 		puts("executed");
+		return 0;
+	}
+	if (count > 1 && !strcmp(arguments[1], "area")) {
+		unsigned eax, ebx, ecx, edx;
+
+		if (!__get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx))
+			return 2;
+		printf("%u\n", ebx);
 		return 0;
 	}
 	kind = kinds + (__builtin_cpu_supports("avx512f") ? 0 : __builtin_cpu_supports("avx") ? 1 : 2);
