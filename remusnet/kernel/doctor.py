@@ -15,9 +15,12 @@ from pathlib import Path
 
 from remusnet.checks import Check, Kind, State
 from remusnet.errors import NotPermitted
+from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
 from remusnet.kernel.probe import Feature, available_classifiers, probe
+from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.rights import require_rights
+from remusnet.plan.domains import Terms
 
 _WHY = {
     "ifb": "the buffer device that held frames go to",
@@ -128,6 +131,17 @@ def _mend(feature: Feature) -> str:
     return f"boot a kernel that is built with {feature.option}=m (Debian's standard kernels are)"
 
 
+def _memory(run_dir: Path) -> Iterator[Check]:
+    """Of what is applied; where nothing is, of one plug with the limit that apply gives it."""
+    try:
+        limits = [each.limit for each in Receipts(run_dir).read()[0].values()]
+    except NotPermitted:
+        limits = []  # the check of the run directory says it
+    what = "memory for what is protected" if limits else "memory for one guest"
+    mend = "apply it with --memory 64MB, or a smaller --rate or --limit"
+    yield memory_look(what, limits or [Terms().plug_limit], mend)
+
+
 def _tools(_run_dir: Path) -> Iterator[Check]:
     for name, why in _TOOLS.items():
         # Debian's users have no sbin in their path.
@@ -203,4 +217,4 @@ def _files(run_dir: Path) -> Iterator[Check]:
     )
 
 
-CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _uml, _python, _files)
+CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _uml, _python, _files, _memory)
