@@ -135,6 +135,7 @@ def _voice_cells(voices: tuple[Voice, ...]) -> tuple[str, str, str]:
 def _caveats(measurements: Measurements) -> tuple[str, ...]:
     scenario = measurements.comparison.setting.scenario
     found = list(scenario.assumptions) if scenario else [OPEN_LOOP]
+    found += measurements.comparison.setting.notes
     for stream, _ in measurements.streams:
         found += [f"{stream.rtp.flow}: {note}" for note in stream.rtp.notes]
         for voice in measurements.voices(stream):

@@ -60,6 +60,8 @@ def print_simulation(console: Console, comparison: Comparison) -> None:
         console.print(Text(OPEN_LOOP))
     for sentence in comparison.setting.scenario.assumptions if comparison.setting.scenario else ():
         console.print(Text(f"Assumed: {plain(sentence)}"))
+    for sentence in comparison.setting.notes:
+        console.print(Text(f"Note: {plain(sentence)}"))
 
 
 def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
