@@ -115,8 +115,8 @@ def _stream_rows(measurements: Measurements) -> list[StreamRow]:
         cells = (
             str(rtp.packets),
             str(rtp.lost),
-            f"{rtp.jitter_ms.mean:.2f} ms",
-            f"{rtp.jitter_ms.max:.2f} ms",
+            f"{rtp.jitter_ms.mean:.2f} ms" if rtp.jitter_ms.known else "-",
+            f"{rtp.jitter_ms.max:.2f} ms" if rtp.jitter_ms.known else "-",
             *_voice_cells(voices),
         )
         rows.append((rtp.flow, rtp.ssrc, StreamRow(f"{rtp.flow} {rtp.ssrc_text}", policy, cells)))
