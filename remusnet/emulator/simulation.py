@@ -119,7 +119,7 @@ def measured_streams(
 ) -> tuple[Stream, ...]:
     """The RTP streams of what ``left``: the frames at ``order``, at the times when they did."""
     streams = []
-    for stream in rtp_streams(left, _rows(headers, order)):
+    for stream in rtp_streams(left, _rows(headers, order), frames.time_ns[order]):
         first = int(order[stream.frames].min())
         series = _series(stream, frames.time_ns[order[stream.frames]])
         streams.append((first, Stream(stream, bool(guest.sent[first]), series=series)))
@@ -150,6 +150,7 @@ def _series(stream: RtpStream, sent_ns: Int64s) -> PacketSeries:
         timestamp=stream.timestamps[order],
         arrival=place,
         jitter_ms=stream.jitter_series_ms,
+        event=None if stream.event is None else stream.event[order],
     )
 
 

@@ -26,7 +26,8 @@ class PacketSeries:
     ``sent_ns``, ``left_ns`` (the guest's host), ``arrived_ns`` (at the client): int64[n], the last
     two `NEVER` for packets that didn't. ``sequence`` (16 bits), ``timestamp`` (32 bits): int64[n].
     ``arrival``: int64[m], the packets that came, in the order of coming; ``jitter_ms``:
-    float64[m], the estimate after each of those.
+    float64[m], the estimate after each of those, NaN where the clock rate isn't known. ``event``:
+    bool[n], telephone events, which are no sound; None where there are none.
     """
 
     sent_ns: Int64s
@@ -36,6 +37,7 @@ class PacketSeries:
     timestamp: Int64s
     arrival: Int64s
     jitter_ms: Float64s
+    event: Bools | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
