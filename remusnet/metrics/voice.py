@@ -154,7 +154,7 @@ def voices(
     received = Received(
         series.sequence[came],
         series.timestamp[came],
-        series.sent_ns[came],
+        series.due_ns[came],  # who speaks in a pause is heard that much later
         series.arrived_ns[came],
     )
     encodings = [each.encoding for each in stream.rtp.payload_types]
