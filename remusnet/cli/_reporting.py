@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from remusnet.cli._terminal import width
 from remusnet.errors import CheckFailed, InvalidInput, quoted
 
 if TYPE_CHECKING:
@@ -101,17 +102,27 @@ def finish(wanted: Asked, simulation: Simulation) -> tuple[tuple[Checked, ...], 
 
 def tell(checked: tuple[Checked, ...]) -> None:
     """Print each assertion with what was seen."""
+    from remusnet.report.layout import wrapped_line
+
     if checked:
         click.echo()
     for each in checked:
-        word = click.style("ok    ", fg="green") if each.passed else click.style("FAILED", fg="red")
-        click.echo(f"{word} {each.assertion.text}: {each.seen}")
+        word = "ok    " if each.passed else "FAILED"
+        line = wrapped_line(f"{word} {each.assertion.text}: {each.seen}", width(), indent=7)
+        click.echo(click.style(word, fg="green" if each.passed else "red") + line[len(word) :])
 
 
-def fail(checked: tuple[Checked, ...]) -> None:
-    """Raises CheckFailed where an assertion didn't hold; it names one if it is the only one."""
+def fail(checked: tuple[Checked, ...], *, told: bool) -> None:
+    """Raises CheckFailed where an assertion didn't hold.
+
+    ``told``: `tell` has said what was seen, and nothing is said twice. Without it, as with JSON,
+    the error has what was seen of the only one that failed.
+    """
     failed = [each for each in checked if not each.passed]
-    if len(failed) == 1:
+    if not failed:
+        return
+    if len(failed) == 1 and not told:
         raise CheckFailed(f"{quoted(failed[0].assertion.text)} does not hold: {failed[0].seen}")
-    if failed:
-        raise CheckFailed(f"{len(failed)} of {len(checked)} assertions do not hold")
+    verb = "does" if len(failed) == 1 else "do"
+    noun = "assertion" if len(checked) == 1 else "assertions"
+    raise CheckFailed(f"{len(failed)} of {len(checked)} {noun} {verb} not hold")

@@ -16,6 +16,7 @@ from remusnet.cli._options import PolicyType
 from remusnet.cli._quantities import DURATION, RATE, SIZE
 from remusnet.cli._reporting import asked, fail, finish, report_options, tell
 from remusnet.cli._scenarios import beside, complete, load_scenario, policies_of
+from remusnet.cli._terminal import console
 from remusnet.errors import InvalidInput, quoted
 from remusnet.policy import PRESETS, Policy
 
@@ -180,7 +181,7 @@ def command(
         )
     checked, written = finish(wanted, done.simulation)
     _present(done, checked, written, as_json=as_json)
-    fail(checked)
+    fail(checked, told=not as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,11 +279,9 @@ def _present(
         }
         click.echo(simulation_json(comparison, speed, checked))
         return
-    from rich.console import Console
-
     from remusnet.report.simulation import print_simulation
 
-    print_simulation(Console(highlight=False), comparison)
+    print_simulation(console(), comparison)
     tell(checked)
     for file in done.files + written:
         click.echo(f"wrote {quoted(str(file))}")
