@@ -8,6 +8,7 @@ import click
 
 from remusnet.cli._capture import read_frames
 from remusnet.cli._options import policy_option
+from remusnet.cli._progress import Progress
 from remusnet.cli._terminal import console
 from remusnet.policy import Policy
 
@@ -31,7 +32,10 @@ def command(capture: str, policies: tuple[Policy, ...], packets: bool, as_json: 
     from remusnet.metrics.survey import survey
     from remusnet.report.classification import packet_lines, print_survey, survey_json
 
-    surveys, judgements = survey(read_frames(capture).frames, policies)
+    with Progress() as progress:
+        frames = read_frames(capture, progress).frames
+        progress.step(f"judging {len(frames)} frames")
+        surveys, judgements = survey(frames, policies)
     if packets:
         for line in packet_lines(judgements, as_json=as_json):
             click.echo(line)

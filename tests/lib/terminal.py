@@ -31,7 +31,12 @@ def seen(*args: str | Path, columns: int = 80, **environment: str) -> tuple[int,
     child = spawn(*args, columns=columns, **environment)
     child.expect(pexpect.EOF)
     child.close()
-    text = _ESCAPES.sub("", child.before or "").replace("\r\n", "\n")
+    text = plain(child.before or "")
     code = child.exitstatus
     assert code is not None, f"ended by signal {child.signalstatus}"
     return code, text
+
+
+def plain(text: str) -> str:
+    """What a terminal got, without colours and cursor movements."""
+    return _ESCAPES.sub("", text).replace("\r\n", "\n")
