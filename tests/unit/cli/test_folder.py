@@ -97,5 +97,8 @@ def test_an_interrupted_report_leaves_nothing(
         out, err = running.communicate(timeout=60)
     finally:
         running.kill()
-    assert (running.returncode, out, err) == (code, "", "")
+    # Python ends by the signal itself where it came within an exec, as in a dataclass's making: to
+    # a shell both are 128 + the signal.
+    assert running.returncode in (code, -number)
+    assert (out, err) == ("", "")
     assert list(tmp_path.iterdir()) == []
