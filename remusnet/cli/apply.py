@@ -9,6 +9,7 @@ import click
 
 from remusnet.cli._domains import domain_options, groups_of
 from remusnet.cli._protecting import json_option, run_dir_option, terms_options
+from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -97,4 +98,4 @@ def command(
     done = apply(plan, rate=rate, interval_ns=interval, run_dir=run_dir)
     for note in (*done.notes, *plan.warnings, *crowded):
         click.echo(f"remusnet: warning: {note}", err=True)
-    click.echo(applied_json(done) if as_json else applied_text(done), nl=False)
+    echo(applied_json(done) if as_json else applied_text(done), nl=False, wrap=not as_json)

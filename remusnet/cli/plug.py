@@ -11,6 +11,7 @@ import click
 
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._quantities import SIZE
+from remusnet.cli._terminal import echo
 from remusnet.units import format_size
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def command(
         raise click.UsageError("limit takes a SIZE, and nothing else does")
     if action == "status":
         found = plug_status(ifb, run_dir)
-        click.echo(_json(found) if as_json else _text(found))
+        echo(_json(found) if as_json else _text(found), wrap=not as_json)
         return
     ending = action == "release-all"
     with closing(Plug(ifb, force=force, run_dir=run_dir, ending=ending)) as plug:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from remusnet.cli._options import PolicyType
+from remusnet.cli._terminal import console
 from remusnet.errors import InvalidInput
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.mistakes import MistakenFile
@@ -36,14 +37,12 @@ def command() -> None:
 @_json_option
 def list_policies(as_json: bool) -> None:
     """List the policies that ship with remusnet."""
-    from rich.console import Console
-
-    from remusnet.report.policies import policy_summary, policy_table
+    from remusnet.report.policies import policy_summary, print_policies
 
     if as_json:
         _print_json([policy_summary(policy) for policy in PRESETS.values()])
     else:
-        Console(highlight=False).print(policy_table(PRESETS.values()))
+        print_policies(console(), PRESETS.values())
 
 
 @command.command("show")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from remusnet.cli._protecting import json_option, run_dir_option
+from remusnet.cli._terminal import echo
 
 
 @click.command("remove")
@@ -32,4 +33,4 @@ def command(vifs: tuple[str, ...], force: bool, drop: bool, run_dir: Path, as_js
     done = remove(vifs, run_dir=run_dir, force=force, drop=drop)
     for problem in done.problems:
         click.echo(f"remusnet: warning: {problem}", err=True)
-    click.echo(removed_json(done) if as_json else removed_text(done), nl=False)
+    echo(removed_json(done) if as_json else removed_text(done), nl=False, wrap=not as_json)

@@ -7,6 +7,7 @@ import json
 import click
 
 from remusnet.cli._scenarios import complete, load_scenario
+from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
 from remusnet.policy.mistakes import MistakenFile, shown_origin
 
@@ -37,7 +38,7 @@ def list_scenarios(as_json: bool) -> None:
         return
     width = max(len(each.name) for each in found)
     for each in found:
-        click.echo(f"{each.name:{width}}  {each.description}")
+        echo(f"{each.name:{width}}  {each.description}")
 
 
 @command.command("show")
