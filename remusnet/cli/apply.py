@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import vifs
 from remusnet.cli._domains import domain_options, groups_of
-from remusnet.cli._protecting import json_option, run_dir_option, terms_options
+from remusnet.cli._protecting import AUTO, json_option, run_dir_option, terms_options
 from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
 
 if TYPE_CHECKING:
     from remusnet.policy import Policy
 
-AUTO = "auto"
-
 
 @click.command("apply")
-@click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@click.argument("vifs", metavar="[VIF...]", nargs=-1, shell_complete=vifs)
 @domain_options
 @terms_options
 @click.option("--dry-run", is_flag=True, help="Print the plan, touch nothing.")
@@ -46,7 +45,8 @@ def command(
     was done is looked at before the command ends. The same once more changes nothing;
     another policy or limit takes the place of the old one without a gap.
 
-    `--classifier auto` asks the kernel what it has, and takes an exact one if there is any.
+    \b
+    --classifier auto  asks the kernel what it has; takes an exact one if any is
 
     \b
     remusnet apply vif1.0
