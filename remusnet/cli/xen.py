@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from remusnet.cli._protecting import json_option, run_dir_option
+from remusnet.cli._terminal import echo
 
 if TYPE_CHECKING:
     from remusnet.host.netbuf.places import Places
@@ -86,7 +87,8 @@ def show_status(run_dir: Path, as_json: bool) -> None:
     found, notes = under_remus(_places(run_dir), Xenstore())
     for note in notes:
         click.echo(f"remusnet: warning: {note}", err=True)
-    click.echo(under_remus_json(found) if as_json else under_remus_text(found), nl=False)
+    text = under_remus_json(found) if as_json else under_remus_text(found)
+    echo(text, nl=False, wrap=not as_json)
 
 
 @command.command("recover")
@@ -121,7 +123,7 @@ def recover_domains(
 
     found = recover(domains, _places(run_dir), Xenstore(), drop=drop, force=force, dry_run=dry_run)
     text = recovered_json if as_json else recovered_text
-    click.echo(text(found, dry_run=dry_run), nl=False)
+    echo(text(found, dry_run=dry_run), nl=False, wrap=not as_json)
     if any(each.kept for each in found):
         context.exit(Conflict.exit_code)
 
@@ -143,4 +145,4 @@ def _present(done: Installed, as_json: bool) -> None:
 
     for note in done.notes:
         click.echo(f"remusnet: warning: {note}", err=True)
-    click.echo(installed_json(done) if as_json else installed_text(done), nl=False)
+    echo(installed_json(done) if as_json else installed_text(done), nl=False, wrap=not as_json)

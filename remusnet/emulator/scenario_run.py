@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from remusnet.emulator.conversations import conversations
+from remusnet.emulator.departures import departures
 from remusnet.emulator.one_run import Run, under
 from remusnet.emulator.scenario import Scenario
 from remusnet.emulator.simulation import Simulation
@@ -26,11 +28,13 @@ def run_scenario(
     *,
     recordings: Sequence[Frames] = (),
     release: bool = False,
+    on_run: Callable[[Policy], None] | None = None,
 ) -> Simulation:
     """Run ``scenario`` under each of ``policies``: equal scenarios give equal results.
 
     ``recordings``: the captures that the scenario names, in its order. With ``release`` there are,
-    for each outcome, the frames that arrived, in order, at their times; without, none.
+    for each outcome, the frames that arrived, in order, at their times; without, none. ``on_run``
+    is told each policy as its run begins.
 
     Raises InvalidInput: two policies of one name, or captures without guest traffic; ValueError for
     another number of captures than the scenario names.
@@ -50,12 +54,18 @@ def run_scenario(
         release,
     )
     verdicts = stream_verdicts(run.sources, scenario.host, policies)
-    ran = [under(run, policy, holds) for policy, holds in zip(policies, verdicts, strict=True)]
+    ran = []
+    for policy, holds in zip(policies, verdicts, strict=True):
+        if on_run is not None:
+            on_run(policy)
+        ran.append(under(run, policy, holds))
     outcomes = tuple(each.outcome for each in ran)
     # What the guest sends may depend on the policy: the first one's run is counted.
     commit = outcomes[0].output_commit
     paths = sorted({each.path for each in ran})
     setting = _setting(scenario, run.timeline, commit.held + commit.bypassed, "; ".join(paths))
+    transfers = [each for o in outcomes if o.scene is not None for each in o.scene.transfers]
+    setting = replace(setting, notes=departures(scenario, policies, transfers))
     released = tuple(each.released for each in ran if each.released is not None)
     return Simulation(Comparison(setting, outcomes), released)
 

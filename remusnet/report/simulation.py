@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import isnan
 from pathlib import PurePath
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
 from remusnet.report.assertions import Checked
+from remusnet.report.layout import (
+    Column,
+    Section,
+    print_compared,
+    print_named,
+    print_records,
+    print_sentence,
+)
 from remusnet.units import format_duration, format_size
 
 OPEN_LOOP = (
@@ -47,19 +56,18 @@ def simulation_json(
 
 def print_simulation(console: Console, comparison: Comparison) -> None:
     """What was simulated, the policies side by side, and each RTP stream."""
-    lines = list(setting_lines(comparison.setting))
-    width = max(len(name) for name, _ in lines) + 1
-    for name, value in lines:
-        console.print(Text.assemble((f"{name:{width}}", "bold"), value), soft_wrap=True)
+    print_named(console, setting_lines(comparison.setting))
     console.print()
-    console.print(_side_by_side(comparison.outcomes))
+    _print_side_by_side(console, comparison.outcomes)
     _print_streams(console, comparison.outcomes)
     _print_held_to(console, comparison.outcomes)
     console.print()
     if comparison.setting.scenario is None:
-        console.print(Text(OPEN_LOOP))
+        print_sentence(console, OPEN_LOOP)
     for sentence in comparison.setting.scenario.assumptions if comparison.setting.scenario else ():
-        console.print(Text(f"Assumed: {plain(sentence)}"))
+        print_sentence(console, f"Assumed: {plain(sentence)}")
+    for sentence in comparison.setting.notes:
+        print_sentence(console, f"Note: {plain(sentence)}")
 
 
 def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
@@ -118,17 +126,14 @@ def side_by_side(outcomes: tuple[Outcome, ...]) -> list[tuple[str, list[tuple[st
     ]
 
 
-def _side_by_side(outcomes: tuple[Outcome, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True)
-    for outcome in outcomes:
-        table.add_column(outcome.policy, justify="right", overflow="fold")
-    for title, rows in side_by_side(outcomes):
-        table.add_row(Text(title, "bold"))
-        for name, cells in rows:
-            table.add_row(f"  {name}", *(Text(cell) for cell in cells))
-    table.add_row("  violations of output commit", *map(_violations, outcomes))
-    return table
+def _print_side_by_side(console: Console, outcomes: tuple[Outcome, ...]) -> None:
+    sections = [
+        Section(title, [(name, [Text(cell) for cell in cells]) for name, cells in rows])
+        for title, rows in side_by_side(outcomes)
+    ]
+    violations = ("violations of output commit", [*map(_violations, outcomes)])
+    sections[-1] = replace(sections[-1], rows=[*sections[-1].rows, violations])
+    print_compared(console, [outcome.policy for outcome in outcomes], sections)
 
 
 def _violations(outcome: Outcome) -> Text:
@@ -147,31 +152,29 @@ def _print_streams(console: Console, outcomes: tuple[Outcome, ...]) -> None:
         stream = rows[0][1]
         direction = "from the guest" if stream.from_guest else "not from the guest"
         console.print()
-        console.print(
-            Text(f"RTP {stream.rtp.flow} {stream.rtp.ssrc_text}, {direction}", "bold"),
-            soft_wrap=True,
-        )
-        console.print(_stream_table(rows))
+        heading = f"RTP {stream.rtp.flow} {stream.rtp.ssrc_text}, {direction}"
+        print_sentence(console, heading, "bold", indent=4)
+        _print_stream(console, rows)
     if len(found) > MOST_STREAMS:
         console.print(Text(f"\nand {len(found) - MOST_STREAMS} streams more: --json has all"))
 
 
-def _stream_table(rows: list[tuple[str, Stream]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("  policy", min_width=18, overflow="fold")
-    for name in ("packets", "lost", "mean ms", "peak ms", "burst"):
-        table.add_column(name, justify="right", min_width=8, no_wrap=True)
-    for policy, stream in rows:
-        rtp = stream.rtp
-        table.add_row(
+def _print_stream(console: Console, rows: list[tuple[str, Stream]]) -> None:
+    numbers = ("packets", "lost", "mean ms", "peak ms", "burst")
+    columns = [Column("  policy", roomy=16)]
+    columns += [Column(name, right=True, roomy=8) for name in numbers]
+    cells = [
+        (
             f"  {policy}",
-            str(rtp.packets),
-            str(rtp.lost),
-            _ms(rtp.jitter_ms.mean),
-            _ms(rtp.jitter_ms.max),
-            _burst(rtp.bursts.median, rtp.bursts.max),
+            str(stream.rtp.packets),
+            str(stream.rtp.lost),
+            _ms(stream.rtp.jitter_ms.mean),
+            _ms(stream.rtp.jitter_ms.max),
+            _burst(stream.rtp.bursts.median, stream.rtp.bursts.max),
         )
-    return table
+        for policy, stream in rows
+    ]
+    print_records(console, columns, cells)
 
 
 def _burst(median: float, largest: int) -> str:
@@ -179,14 +182,15 @@ def _burst(median: float, largest: int) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.2f}"
+    return _NONE if value is None or isnan(value) else f"{value:.2f}"
 
 
 def _worst(measure: Callable[[Stream], float]) -> Cell:
     """The largest value over the guest's own streams: those are what Remus delays."""
 
     def cell(outcome: Outcome) -> str:
-        values = [measure(stream) for stream in outcome.streams if stream.from_guest]
+        own = [stream for stream in outcome.streams if stream.from_guest]
+        values = [value for value in map(measure, own) if not isnan(value)]
         return _ms(max(values)) if values else _NONE
 
     return cell

@@ -137,7 +137,7 @@ def test_the_console_says_what_a_figure_is_held_to_and_what_is_assumed(run: Run)
 
 
 BAD: dict[str, tuple[list[str], str]] = {
-    "neither": ([], "expected a scenario or --capture FILE, and not both"),
+    "neither": ([], "expected a scenario or a capture, and not both"),
     "both": (["fig11", "--capture", "x.pcap"], "and not both"),
     "an interval beside a scenario": (
         ["fig11", "--interval", "1s"],
