@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from remusnet.actors import Actor
+from remusnet.actors.actor import Handled
 from remusnet.sip.flows import Transport, back
 from remusnet.sip.message import Malformed
 from remusnet.sip.signals import Bytes, Decode, Transmit
@@ -15,9 +16,10 @@ class Receiver(Actor):
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
 
-    def started(self) -> None:
+    def started(self) -> Handled:
         """Enter itself."""
         self._wiring.receiver = self.context
+        return None
 
     def receive(self, message: object) -> None:
         """Bytes from a socket."""
