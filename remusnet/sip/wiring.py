@@ -6,6 +6,8 @@ An actor enters itself when it starts, so that after a restart by new references
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from remusnet.actors import Cell
@@ -42,6 +44,7 @@ class Wiring:
     sockets: Sockets
     table: Table
     counts: Counts = field(default_factory=Counts)
+    wall: Callable[[], float] = time.time  # the wall clock, s
     max_transactions: int = 100_000
     receiver: Cell | None = None
     coder: Cell | None = None

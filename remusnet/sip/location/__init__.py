@@ -1,0 +1,18 @@
+"""The location service (RFC 3261, 10.3): who can be reached where."""
+
+from __future__ import annotations
+
+from remusnet.sip.location.bindings import Binding, Contact, Update
+from remusnet.sip.location.service import Found, Location, Locations, Lookup, Register, Registered
+
+__all__ = [
+    "Binding",
+    "Contact",
+    "Found",
+    "Location",
+    "Locations",
+    "Lookup",
+    "Register",
+    "Registered",
+    "Update",
+]

@@ -1,0 +1,280 @@
+"""The location actor: bindings in memory, in the store before they are confirmed.
+
+What comes while a commit is under way is committed with the next one, so that a disk's slowness is
+shared. What the actor works on (`Locations`) outlives it under ``resilient``.
+
+While the store is away, look-ups go on from memory, as far as that has them, and registrations get
+503. That is no failure of this actor: it tries to reach the store again, each second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from remusnet.actors import Actor, Cell
+from remusnet.sip.location.bindings import Binding, OutOfOrder, TooMany, Update, alive, applied
+from remusnet.sip.store import Store, StoreUnavailable
+from remusnet.sip.wiring import Wiring
+
+_RETRY_S = 1.0
+_EXPIRE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where is ``aor``? The answer is `Found`, with ``key``."""
+
+    aor: bytes
+    asker: Cell
+    key: object
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Its bindings that have not expired; None: the store is away, and memory has nothing."""
+
+    key: object
+    bindings: tuple[Binding, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Change bindings; the answer is `Registered`, with ``key``, after its commit."""
+
+    update: Update
+    asker: Cell
+    key: object
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """``status`` 200 with all bindings of the address of record, or why not (10.3)."""
+
+    key: object
+    status: int
+    bindings: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """A batch has come to its end. ``error``: nobody knows what of it the store has."""
+
+    answers: list[tuple[Cell, Registered | Found]]
+    changed: dict[bytes, tuple[Binding, ...]]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The store was tried. ``error`` None: it is there."""
+
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """Time to try again, or to expire."""
+
+    what: str
+
+
+@dataclass(slots=True)
+class Locations:
+    """What the location actor works on.
+
+    ``remembered``: how many addresses of record stay in memory. ``most``: bindings that one may
+    have. ``wall``: the wall clock, in seconds.
+    """
+
+    store: Store
+    remembered: int = 100_000
+    most: int = 20
+    wall: Callable[[], float] = time.time
+    memory: OrderedDict[bytes, tuple[Binding, ...]] = field(default_factory=OrderedDict)
+    pending: list[Register | Lookup] = field(default_factory=list)
+    working: asyncio.Task[None] | None = None
+    opened: bool = False
+    trouble: str = ""  # why the store is away
+
+    def remember(self, aor: bytes, bindings: tuple[Binding, ...]) -> None:
+        """Keep them; the longest unused go where there are too many."""
+        self.memory[aor] = bindings
+        self.memory.move_to_end(aor)
+        while len(self.memory) > self.remembered:
+            self.memory.popitem(last=False)
+
+
+class Location(Actor):
+    """Reads and writes bindings, a batch at a time."""
+
+    def __init__(self, wiring: Wiring, locations: Locations) -> None:
+        self._wiring = wiring
+        self._own = locations
+
+    def started(self) -> None:
+        """Enter itself; reach the store, unless an earlier instance has."""
+        self._wiring.location = self.context
+        self.context.after(_EXPIRE_S, _Tick("expire"), key="expire")
+        if not self._own.opened:
+            self._open()
+
+    def restarting(self, error: Exception | None) -> None:
+        """Nothing: the store and what is under way stay."""
+
+    def stopped(self) -> None:
+        """End what is under way: who asked, is gone."""
+        if self._own.working is not None:
+            self._own.working.cancel()
+
+    def receive(self, message: object) -> None:
+        """A question, a change, or how a batch ended."""
+        if isinstance(message, Lookup):
+            self._look_up(message)
+        elif isinstance(message, Register):
+            if self._own.opened:
+                self._own.pending.append(message)
+                self._work()
+            else:
+                message.asker.tell(Registered(message.key, 503))
+        elif isinstance(message, _Committed):
+            self._settle(message)
+        elif isinstance(message, _Opened):
+            self._own.working = None
+            self._own.opened = message.error is None
+            self._own.trouble = message.error or ""
+            if message.error is not None:
+                self.context.after(_RETRY_S, _Tick("open"), key="open")
+            self._work()
+        elif isinstance(message, _Tick):
+            self._tick(message.what)
+
+    def _look_up(self, lookup: Lookup) -> None:
+        known = self._own.memory.get(lookup.aor)
+        if known is not None:
+            self._own.memory.move_to_end(lookup.aor)
+            lookup.asker.tell(Found(lookup.key, alive(known, self._own.wall())))
+        elif self._own.opened:
+            self._own.pending.append(lookup)
+            self._work()
+        else:
+            lookup.asker.tell(Found(lookup.key, None))
+
+    def _work(self) -> None:
+        own = self._own
+        if own.working is None and own.pending and own.opened:
+            batch, own.pending = own.pending, []
+            own.working = self._task(self._commit(batch, self.context))
+
+    def _task(self, work: asyncio.Future[None] | object) -> asyncio.Task[None]:
+        return self.context.system.loop.create_task(work)  # type: ignore[arg-type]
+
+    async def _commit(self, batch: list[Register | Lookup], cell: Cell) -> None:
+        """Read what memory lacks, work out all changes, write them in one transaction."""
+        own = self._own
+        answers: list[tuple[Cell, Registered | Found]] = []
+        changed: dict[bytes, tuple[Binding, ...]] = {}
+        try:
+            wanted = {each.update.aor if isinstance(each, Register) else each.aor for each in batch}
+            known = {aor: own.memory[aor] for aor in wanted if aor in own.memory}
+            read = await own.store.load([aor for aor in wanted if aor not in known])
+            known.update(read)
+            answers.extend((each.asker, _answer(each, known, changed, own)) for each in batch)
+            if changed:
+                await own.store.replace(changed)
+            cell.tell(_Committed(answers, {**read, **changed}, None))
+        except StoreUnavailable as error:
+            refused: list[tuple[Cell, Registered | Found]] = [
+                (each.asker, Registered(each.key, 503))
+                if isinstance(each, Register)
+                else (each.asker, Found(each.key, None))
+                for each in batch
+            ]
+            cell.tell(_Committed(refused, changed, str(error)))
+
+    def _settle(self, done: _Committed) -> None:
+        own = self._own
+        own.working = None
+        if done.error is None:
+            for aor, bindings in done.changed.items():
+                own.remember(aor, bindings)
+        else:
+            # The store may have it, or not: memory must not say more than the store will.
+            for aor in done.changed:
+                own.memory.pop(aor, None)
+            own.opened = False
+            own.trouble = done.error
+        for asker, answer in done.answers:
+            asker.tell(answer)
+        if not own.opened:
+            for each in own.pending:
+                refusal = Registered(each.key, 503) if isinstance(each, Register) else None
+                each.asker.tell(refusal or Found(each.key, None))
+            own.pending.clear()
+            self.context.after(_RETRY_S, _Tick("open"), key="open")
+        self._work()
+
+    def _open(self) -> None:
+        own = self._own
+        if own.working is None:
+            own.working = self._task(self._reach(self.context))
+
+    async def _reach(self, cell: Cell) -> None:
+        store = self._own.store
+        with suppress(Exception):
+            await store.close()
+        try:
+            await store.open()
+        except Exception as error:  # noqa: BLE001 - a file that is no store any more is away, too
+            cell.tell(_Opened(str(error)))
+        else:
+            cell.tell(_Opened(None))
+
+    def _tick(self, what: str) -> None:
+        own = self._own
+        if what == "open":
+            if not own.opened:
+                self._open()
+            return
+        self.context.after(_EXPIRE_S, _Tick("expire"), key="expire")
+        now = own.wall()
+        for aor, bindings in list(own.memory.items()):
+            if bindings and not alive(bindings, now):
+                own.memory[aor] = ()
+        if own.opened and own.working is None:
+            own.working = self._task(self._expire(now, self.context))
+
+    async def _expire(self, now: float, cell: Cell) -> None:
+        try:
+            await self._own.store.expire(now)
+        except StoreUnavailable as error:
+            cell.tell(_Committed([], {}, str(error)))
+        else:
+            cell.tell(_Committed([], {}, None))
+
+
+def _answer(
+    each: Register | Lookup,
+    known: dict[bytes, tuple[Binding, ...]],
+    changed: dict[bytes, tuple[Binding, ...]],
+    own: Locations,
+) -> Registered | Found:
+    now = own.wall()
+    if isinstance(each, Lookup):
+        return Found(each.key, alive(known[each.aor], now))
+    update = each.update
+    before = known[update.aor]
+    try:
+        after = applied(before, update, now, own.most)
+    except OutOfOrder:
+        # RFC 3261, 10.3: the request fails; 500 is what says that it came late (8.2.2, 12.2.2).
+        return Registered(each.key, 500)
+    except TooMany:
+        return Registered(each.key, 403)
+    if after != before:
+        known[update.aor] = changed[update.aor] = after
+    return Registered(each.key, 200, after)

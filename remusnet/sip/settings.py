@@ -1,0 +1,43 @@
+"""What the server's cores are told: the part of sip.toml that says what is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from remusnet.sip.flows import Endpoint, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Requests to ``domain`` go to ``remote`` over ``transport``, whatever DNS says."""
+
+    domain: str
+    transport: Transport
+    remote: Endpoint
+    name: str = ""  # whom a TLS certificate must be for
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``authenticate``: users have to prove who they are. ``allow_from``: else, who may do what
+    only users may. ``calls_from_outside``: whether strangers may call own users without it.
+    Times in seconds."""
+
+    domains: frozenset[str]
+    authenticate: bool = True
+    allow_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    calls_from_outside: bool = True
+    min_expires: int = 60
+    max_expires: int = 86_400
+    default_expires: int = 3_600
+    record_route: bool = True
+    routes: tuple[Route, ...] = ()
+    use_dns: bool = True
+    max_forks: int = 10
+    max_breadth: int = 60
+
+    def trusts(self, host: str) -> bool:
+        """Whether ``allow_from`` has the address ``host``."""
+        address = ip_address(host)
+        return any(address in network for network in self.allow_from)

@@ -1,0 +1,235 @@
+"""Bindings and users in a database that outlives the server.
+
+SQLite: one file, write-ahead log, ``synchronous=FULL``: what is committed survives a power cut.
+PostgreSQL: as its server promises by default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from remusnet.errors import InvalidInput, NotPermitted, quoted
+from remusnet.sip.location.bindings import Binding
+from remusnet.sip.store.tables import BINDINGS, METADATA, USERS
+
+_SECONDS = 10.0  # longer than any commit takes on a disk that works
+
+
+class StoreUnavailable(Exception):
+    """The database does not answer; what was asked for was not done, or nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who may authenticate: ``name`` in ``domain``, which is also the realm."""
+
+    name: str
+    domain: str
+    ha1_sha256: str
+    ha1_md5: str
+
+
+def store_url(text: str) -> sa.URL:
+    """``sqlite:FILE`` or ``postgresql://...`` as SQLAlchemy has it. Raises InvalidInput."""
+    if text.startswith("sqlite:"):
+        name = text.removeprefix("sqlite:")
+        if not name:
+            raise InvalidInput("invalid store: which file? for example sqlite:/var/lib/sip.db")
+        return sa.URL.create("sqlite+aiosqlite", database=name)
+    if urlsplit(text).scheme in ("postgresql", "postgres"):
+        try:
+            return sa.make_url(text).set(drivername="postgresql+asyncpg")
+        except (ValueError, SQLAlchemyError):
+            raise InvalidInput(f"invalid store: {quoted(text)} is no URL") from None
+    raise InvalidInput(
+        f"invalid store: {quoted(text)}; expected sqlite:FILE or postgresql://HOST/DATABASE"
+    )
+
+
+class Store:
+    """A database with the tables of remusnet."""
+
+    def __init__(self, url: str) -> None:
+        self._url = store_url(url)
+        self._engine: AsyncEngine | None = None
+
+    @property
+    def place(self) -> str:
+        """The database as messages name it, without a password."""
+        return self._url.render_as_string(hide_password=True)
+
+    async def open(self) -> None:
+        """Connect, and make the tables where they are not there.
+
+        Raises StoreUnavailable; InvalidInput or NotPermitted where a file can't be one.
+        """
+        if self._url.get_backend_name() == "sqlite":
+            _prepare_file(Path(self._url.database or ""))
+            engine = create_async_engine(self._url, poolclass=StaticPool)
+            sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
+        else:
+            engine = create_async_engine(self._url, pool_pre_ping=True, pool_size=4)
+        self._engine = engine
+        try:
+            async with self._connection() as connection:
+                await connection.run_sync(METADATA.create_all)
+        except StoreUnavailable:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Disconnect."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    async def load(self, aors: Sequence[bytes]) -> dict[bytes, tuple[Binding, ...]]:
+        """The bindings of each of ``aors``, expired ones included, in the order of q, falling."""
+        found: dict[bytes, list[Binding]] = {aor: [] for aor in aors}
+        async with self._connection() as connection:
+            for some in _portions(list(found)):
+                query = sa.select(BINDINGS).where(BINDINGS.c.aor.in_(some))
+                for row in await connection.execute(query.order_by(BINDINGS.c.q.desc())):
+                    found[bytes(row.aor)].append(_binding(row))
+        return {aor: tuple(bindings) for aor, bindings in found.items()}
+
+    async def replace(self, changed: dict[bytes, tuple[Binding, ...]]) -> None:
+        """Let each address of record have these bindings and no others: all, or none of it."""
+        rows = [_row(binding) for bindings in changed.values() for binding in bindings]
+        async with self._connection() as connection:
+            for some in _portions(list(changed)):
+                await connection.execute(sa.delete(BINDINGS).where(BINDINGS.c.aor.in_(some)))
+            if rows:
+                await connection.execute(sa.insert(BINDINGS), rows)
+
+    async def expire(self, before: float) -> int:
+        """Delete what expired before that time (s, wall clock); how many there were."""
+        async with self._connection() as connection:
+            deleted = await connection.execute(
+                sa.delete(BINDINGS).where(BINDINGS.c.expires <= before)
+            )
+            return int(deleted.rowcount)
+
+    async def count(self, now: float) -> int:
+        """How many bindings have not expired."""
+        query = sa.select(sa.func.count()).select_from(BINDINGS).where(BINDINGS.c.expires > now)
+        async with self._connection() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def user(self, name: str, domain: str) -> User | None:
+        """That user; None where there is none."""
+        query = sa.select(USERS).where(USERS.c.name == name, USERS.c.domain == domain)
+        async with self._connection() as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else User(*row)
+
+    async def users(self) -> list[User]:
+        """All users, by domain and name."""
+        query = sa.select(USERS).order_by(USERS.c.domain, USERS.c.name)
+        async with self._connection() as connection:
+            return [User(*row) for row in await connection.execute(query)]
+
+    async def put_user(self, user: User) -> bool:
+        """Add a user, or give a known one another password; false where it was known."""
+        async with self._connection() as connection:
+            same = sa.and_(USERS.c.name == user.name, USERS.c.domain == user.domain)
+            deleted = await connection.execute(sa.delete(USERS).where(same))
+            await connection.execute(
+                sa.insert(USERS).values(
+                    name=user.name,
+                    domain=user.domain,
+                    ha1_sha256=user.ha1_sha256,
+                    ha1_md5=user.ha1_md5,
+                )
+            )
+            return deleted.rowcount == 0
+
+    async def remove_user(self, name: str, domain: str) -> bool:
+        """Take a user out; false where there was none."""
+        same = sa.and_(USERS.c.name == name, USERS.c.domain == domain)
+        async with self._connection() as connection:
+            return (await connection.execute(sa.delete(USERS).where(same))).rowcount > 0
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, which is committed at the end."""
+        if self._engine is None:
+            raise StoreUnavailable(f"{self.place}: not open")
+        try:
+            async with asyncio.timeout(_SECONDS), self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            text = str(getattr(error, "orig", None) or error) or "no answer in time"
+            raise StoreUnavailable(f"{self.place}: {text.splitlines()[0]}") from error
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _prepare_file(path: Path) -> None:
+    """A new file is its owner's alone: it has what a password is good for."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+        except FileExistsError:
+            return
+        except PermissionError:
+            raise NotPermitted(f"store {quoted(str(path))}: permission denied") from None
+        except OSError as error:
+            raise InvalidInput(f"store {quoted(str(path))}: {error.strerror}") from None
+        return
+    except OSError as error:
+        raise InvalidInput(f"store {quoted(str(path))}: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise InvalidInput(f"store {quoted(str(path))} is not a regular file")
+
+
+def _portions(values: list[bytes], most: int = 500) -> Iterable[list[bytes]]:
+    """Lists that a statement can have as parameters."""
+    return (values[start : start + most] for start in range(0, len(values), most))
+
+
+def _binding(row: Any) -> Binding:
+    path = bytes(row.path)
+    return Binding(
+        aor=bytes(row.aor),
+        contact=bytes(row.contact),
+        expires=row.expires,
+        q=row.q,
+        call_id=bytes(row.call_id),
+        cseq=row.cseq,
+        path=tuple(path.split(b"\n")) if path else (),
+        source=row.source,
+    )
+
+
+def _row(binding: Binding) -> dict[str, object]:
+    return {
+        "aor": binding.aor,
+        "contact": binding.contact,
+        "expires": binding.expires,
+        "q": binding.q,
+        "call_id": binding.call_id,
+        "cseq": binding.cseq,
+        "path": b"\n".join(binding.path),
+        "source": binding.source,
+    }
