@@ -9,9 +9,9 @@ from email.utils import formatdate
 
 from remusnet.actors import Actor
 from remusnet.sip.auth import Nonces, Result, challenge, check, credentials
+from remusnet.sip.bindings import Binding
 from remusnet.sip.flows import Flow
 from remusnet.sip.location import Contact, Register, Registered, Update
-from remusnet.sip.location.bindings import Binding
 from remusnet.sip.message import Request, Response
 from remusnet.sip.message.build import respond
 from remusnet.sip.message.uri import Address, Uri, read_address, read_uri
@@ -89,7 +89,7 @@ class Registrar(Actor):
         table = self._wiring.table
         if table.is_merged(request, server_name(request, top(request))):
             raise Refused(respond(request, 482, tag=TAG))
-        domain = self._domain(request, incoming.flow)
+        domain = self._domain(request)
         _check_required(request)
         if not self._settings.authenticate:
             if self._settings.allow_from and not self._settings.trusts(incoming.flow.remote.host):
@@ -101,7 +101,7 @@ class Registrar(Actor):
             raise Refused(self._challenged(request, domain, stale=False))
         self._ask_for(incoming, given, domain)
 
-    def _domain(self, request: Request, flow: Flow) -> str:
+    def _domain(self, request: Request) -> str:
         """The domain that is registered with (10.3, steps 1 and 5)."""
         uri = read_uri(request.uri)
         if uri is None:
@@ -114,13 +114,11 @@ class Registrar(Actor):
         for found in (uri, to):
             if not self._is_ours(found):
                 raise Refused(respond(request, 404, tag=TAG))
-        del flow
-        return to.host
+        return self._wiring.domain_of(to)
 
     def _is_ours(self, uri: Uri) -> bool:
-        return uri.host in self._settings.domains or self._wiring.is_own(
-            uri.host.strip("[]"), uri.port
-        )
+        own = self._wiring.is_own(uri.host.strip("[]"), uri.port)
+        return own or uri.host in self._wiring.domains
 
     def _ask_for(self, incoming: Incoming, given: dict[str, str], domain: str) -> None:
         cell, store = self.context, self._own.store
@@ -158,7 +156,8 @@ class Registrar(Actor):
         return response
 
     def _update(self, incoming: Incoming) -> None:
-        update = read_update(incoming.request, incoming.flow, self._settings)
+        aor = self._wiring.aor(_to(incoming.request))
+        update = read_update(incoming.request, aor, incoming.flow, self._settings)
         location = self._wiring.location
         assert location is not None
         self._own.number += 1
@@ -191,9 +190,8 @@ class Registrar(Actor):
         return self._wiring.wall()
 
 
-def read_update(request: Request, flow: Flow, settings: Settings) -> Update:
+def read_update(request: Request, aor: bytes, flow: Flow, settings: Settings) -> Update:
     """What a REGISTER asks for. Raises Refused (10.3, steps 6 and 7)."""
-    to = _to(request)
     expires = _expires(request.get("expires"))
     number, _ = request.cseq
     values = request.values("contact")
@@ -209,7 +207,7 @@ def read_update(request: Request, flow: Flow, settings: Settings) -> Update:
         # RFC 3327, 5.3: nobody said that the phone can do with it.
         raise Refused(_with(respond(request, 420, tag=TAG), "Unsupported", b"path"))
     return Update(
-        aor=to.address_of_record,
+        aor=aor,
         contacts=contacts,
         call_id=request.call_id,
         cseq=number,

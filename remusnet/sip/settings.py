@@ -24,7 +24,6 @@ class Settings:
     only users may. ``calls_from_outside``: whether strangers may call own users without it.
     Times in seconds."""
 
-    domains: frozenset[str]
     authenticate: bool = True
     allow_from: tuple[IPv4Network | IPv6Network, ...] = ()
     calls_from_outside: bool = True

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from remusnet.actors import Cell
 from remusnet.sip.flows import Endpoint, Transport
+from remusnet.sip.message.uri import Uri
 from remusnet.sip.timers import Timers
 from remusnet.sip.transport.sockets import Sockets
 from remusnet.sip.transport.table import Table
@@ -40,7 +41,7 @@ class Wiring:
     """The server's actors, and what outlives them. ``own``: addresses that are this server's."""
 
     timers: Timers
-    domains: frozenset[str]
+    domains: tuple[str, ...]  # the first is also that of the server's own addresses
     sockets: Sockets
     table: Table
     counts: Counts = field(default_factory=Counts)
@@ -61,6 +62,14 @@ class Wiring:
         fitting = [found for found in bound if (":" in found.endpoint.host) == is_v6]
         found = (fitting or bound or self.sockets.bound)[0]
         return found.endpoint
+
+    def domain_of(self, uri: Uri) -> str:
+        """The domain that a URI of this server is in: its addresses are in the first."""
+        return uri.host if uri.host in self.domains else self.domains[0]
+
+    def aor(self, uri: Uri) -> bytes:
+        """The address of record of a URI of this server (10.3, step 5): ``user@domain``."""
+        return (uri.user or b"") + b"@" + self.domain_of(uri).encode()
 
     def is_own(self, host: str, port: int, transport: Transport | None = None) -> bool:
         """Whether ``host`` and ``port`` (0: none named) are one of the listeners' addresses."""

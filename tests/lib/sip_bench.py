@@ -51,6 +51,7 @@ class FakeSockets:
     unreachable: set[Endpoint] = field(default_factory=set)
     framers: dict[int, Framer] = field(default_factory=dict)
     ended: list[Flow] = field(default_factory=list)
+    flows: dict[tuple[Transport, Endpoint], Flow] = field(default_factory=dict)
 
     async def open(self, listeners: list[Listener]) -> None:
         """Bound already."""
@@ -60,6 +61,9 @@ class FakeSockets:
 
     def framer(self, flow: Flow) -> Framer | None:
         return self.framers.setdefault(flow.connection, Framer()) if flow.connection else None
+
+    def flow_to(self, transport: Transport, remote: Endpoint) -> Flow | None:
+        return self.flows.get((transport, remote))
 
     def end(self, flow: Flow) -> None:
         self.ended.append(flow)
@@ -103,7 +107,7 @@ class SipBench:
         )
         self.wiring = Wiring(
             timers=Timers(),
-            domains=frozenset(domains),
+            domains=domains,
             sockets=self.sockets,  # type: ignore[arg-type]  # the same methods, no network
             table=Table(),
         )

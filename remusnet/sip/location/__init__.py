@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remusnet.sip.location.bindings import Binding, Contact, Update
+from remusnet.sip.bindings import Binding, Contact, Update
 from remusnet.sip.location.service import Found, Location, Locations, Lookup, Register, Registered
 
 __all__ = [

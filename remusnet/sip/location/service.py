@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from remusnet.actors import Actor, Cell
-from remusnet.sip.location.bindings import Binding, OutOfOrder, TooMany, Update, alive, applied
+from remusnet.sip.bindings import Binding, OutOfOrder, TooMany, Update, alive, applied
 from remusnet.sip.store import Store, StoreUnavailable
 from remusnet.sip.wiring import Wiring
 

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import StaticPool
 
 from remusnet.errors import InvalidInput, NotPermitted, quoted
-from remusnet.sip.location.bindings import Binding
+from remusnet.sip.bindings import Binding
 from remusnet.sip.store.tables import BINDINGS, METADATA, USERS
 
 _SECONDS = 10.0  # longer than any commit takes on a disk that works
@@ -77,7 +77,8 @@ class Store:
         Raises StoreUnavailable; InvalidInput or NotPermitted where a file can't be one.
         """
         if self._url.get_backend_name() == "sqlite":
-            _prepare_file(Path(self._url.database or ""))
+            if self._url.database != ":memory:":
+                _prepare_file(Path(self._url.database or ""))
             engine = create_async_engine(self._url, poolclass=StaticPool)
             sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
         else:

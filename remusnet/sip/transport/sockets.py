@@ -86,6 +86,7 @@ class Sockets:
         self._datagrams: list[_Datagrams] = []
         self._servers: list[asyncio.Server] = []
         self._connections: dict[int, Connection] = {}
+        self._by_remote: dict[tuple[Transport, Endpoint], Flow] = {}
         self._outgoing: dict[tuple[Transport, Endpoint, str], Connection] = {}
         self._opening: dict[tuple[Transport, Endpoint, str], _Waiting] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,6 +129,10 @@ class Sockets:
         """What the stream of ``flow`` has brought so far; None where it is gone."""
         connection = self._connections.get(flow.connection)
         return connection.framer if connection is not None else None
+
+    def flow_to(self, transport: Transport, remote: Endpoint) -> Flow | None:
+        """The connection that came from ``remote``, if it is still there."""
+        return self._by_remote.get((transport, remote))
 
     def end(self, flow: Flow) -> None:
         """Close the connection of ``flow``, after what is being sent."""
@@ -256,8 +261,14 @@ class Sockets:
         self._connections[self._numbers] = connection
         return self._numbers
 
-    def drop(self, connection: Connection) -> None:
+    def met(self, flow: Flow) -> None:
+        """A connection is open: it can be found by whom it leads to."""
+        self._by_remote[flow.transport, flow.remote] = flow
+
+    def drop(self, connection: Connection, flow: Flow | None) -> None:
         """A connection has ended."""
+        if flow is not None and self._by_remote.get((flow.transport, flow.remote)) == flow:
+            del self._by_remote[flow.transport, flow.remote]
         self._connections.pop(connection.number, None)
         if connection.key is not None and self._outgoing.get(connection.key) is connection:
             del self._outgoing[connection.key]
@@ -288,6 +299,7 @@ class Connection(asyncio.Protocol):
         local = self._local or Endpoint(*transport.get_extra_info("sockname")[:2])
         remote = Endpoint(*transport.get_extra_info("peername")[:2])
         self._flow = Flow(self._kind, local, remote, self.number)
+        self._sockets.met(self._flow)
         self._look_after()
 
     def data_received(self, data: bytes) -> None:
@@ -300,7 +312,7 @@ class Connection(asyncio.Protocol):
         """It has ended."""
         if self._watch is not None:
             self._watch.cancel()
-        self._sockets.drop(self)
+        self._sockets.drop(self, self._flow)
         if self._flow is not None:
             self._sockets.on_bytes(b"", self._flow)
 

@@ -1,0 +1,201 @@
+"""What is done with a request before it is forwarded (RFC 3261, 16.3, 16.4 and 16.6): no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remusnet.sip.flows import Endpoint, Target, Transport, bracketed
+from remusnet.sip.message import Request, Response
+from remusnet.sip.message.build import respond
+from remusnet.sip.message.uri import Uri, read_address, read_uri
+from remusnet.sip.proxy import loops
+from remusnet.sip.wiring import Wiring
+
+TAG = "proxy"
+METHODS = b"INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, MESSAGE, INFO, UPDATE, PRACK, NOTIFY"
+_LONGEST_URI = 8192
+
+
+class Rejected(Exception):
+    """The request is answered with this, and not forwarded."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A request that may be forwarded.
+
+    ``request``: without our own Route; ``uri``: its request URI; ``print_``: its fingerprint;
+    ``forwards``: what Max-Forwards becomes; ``breadth``: how many branches it may have; ``leg``:
+    what our own Route says about the way that the dialog took through us (0: it says nothing).
+    """
+
+    request: Request
+    uri: Uri
+    print_: bytes
+    forwards: int
+    breadth: int
+    leg: int = 0
+
+
+def judge(request: Request, wiring: Wiring) -> Judged:
+    """Validate (16.3) and undo our own part of the route set (16.4). Raises Rejected."""
+    uri = read_uri(request.uri)
+    if uri is None:
+        raise Rejected(respond(request, 400, tag=TAG, reason="Bad Request: request URI"))
+    if len(request.uri) > _LONGEST_URI:
+        raise Rejected(respond(request, 414, tag=TAG))
+    if not uri.is_sip:
+        raise Rejected(respond(request, 416, tag=TAG))
+    forwards = _max_forwards(request)
+    required = request.values("proxy-require")
+    if required:
+        refusal = respond(request, 420, tag=TAG)
+        refusal.add("Unsupported", b", ".join(required))
+        raise Rejected(refusal)
+    breadth = loops.breadth(request)
+    if breadth == 0:
+        raise Rejected(respond(request, 440, tag=TAG))
+    print_ = loops.fingerprint(request)
+    if loops.has_looped(request, print_, own_sent_by(wiring)):
+        raise Rejected(respond(request, 482, tag=TAG))
+    if forwards == 0 and not (request.method == b"OPTIONS" and is_for_server(uri, wiring)):
+        raise Rejected(respond(request, 483, tag=TAG))
+    stripped = without_own_routes(request, wiring)
+    uri = read_uri(stripped.uri)
+    if uri is None or not uri.is_sip:
+        raise Rejected(respond(request, 416 if uri else 400, tag=TAG))
+    return Judged(stripped, uri, print_, forwards - 1, breadth, _leg(request, wiring))
+
+
+def _leg(request: Request, wiring: Wiring) -> int:
+    for value in [*request.values("route")[:1], b"<%b>" % request.uri]:
+        address = read_address(value)
+        if address is not None and _is_listener(address.uri, wiring):
+            text = address.uri.parameter(b"leg") or b""
+            return int(text) if text.isdigit() and len(text) < 6 else 0
+    return 0
+
+
+def _max_forwards(request: Request) -> int:
+    text = request.get("max-forwards")
+    if text is None:
+        return 70  # 16.6, step 3
+    if not text.isdigit() or len(text) > 9:
+        raise Rejected(respond(request, 400, tag=TAG, reason="Bad Request: Max-Forwards"))
+    return min(int(text), 255)
+
+
+def own_sent_by(wiring: Wiring) -> frozenset[bytes]:
+    """What our Vias have as sent-by, in the form of `Via.sent_by`."""
+    found = set()
+    for listener in wiring.sockets.bound:
+        host = bracketed(listener.endpoint.host).encode()
+        port = listener.endpoint.port
+        found.add(host if port == 5060 else b"%b:%d" % (host, port))
+    return frozenset(found)
+
+
+def is_own_uri(uri: Uri, wiring: Wiring) -> bool:
+    """Whether a URI's host is this server, or one of its domains."""
+    host = uri.host.strip("[]")
+    return uri.host in wiring.domains or wiring.is_own(host, uri.port)
+
+
+def is_for_server(uri: Uri, wiring: Wiring) -> bool:
+    """Whether a request URI means this server itself, and no user of it."""
+    return uri.user is None and is_own_uri(uri, wiring)
+
+
+def without_own_routes(request: Request, wiring: Wiring) -> Request:
+    """The request without the Route values that brought it here (16.4), strict routers included."""
+    changed = request.copy()
+    uri = read_uri(changed.uri)
+    if uri is not None and uri.parameter(b"lr") is not None and _is_listener(uri, wiring):
+        # A strict router has put our Record-Route into the request URI: the last Route is the URI.
+        routes = changed.values("route")
+        last = read_address(routes[-1]) if routes else None
+        if last is not None:
+            changed.remove("route")
+            for value in routes[:-1]:
+                changed.add("Route", value)
+            changed.uri = last.uri.text
+    # Two of ours, where the call goes from one transport to another (RFC 5658).
+    while (values := changed.values("route")) and (top := read_address(values[0])) is not None:
+        if not _is_listener(top.uri, wiring):
+            break
+        changed.pop("route")
+    return changed
+
+
+def _is_listener(uri: Uri, wiring: Wiring) -> bool:
+    return uri.user is None and (
+        wiring.is_own(uri.host.strip("[]"), uri.port) or uri.host in wiring.domains
+    )
+
+
+def prepared(
+    judged: Judged,
+    uri: bytes,
+    target: Target,
+    wiring: Wiring,
+    *,
+    unique: str,
+    routes: tuple[bytes, ...] = (),
+    record: Transport | None = None,
+    leg: int = 0,
+    breadth: int | None = None,
+) -> Request:
+    """The copy that goes to ``target`` (16.6, steps 1 to 8).
+
+    ``routes``: put above those that it has (Path). ``record``: the transport that it came by, where
+    we want to see what follows; then ``leg`` is what we shall know it by (Record-Route).
+    """
+    copy = judged.request.copy()
+    copy.uri = uri
+    copy.set("Max-Forwards", b"%d" % max(judged.forwards, 0))
+    if breadth is not None:
+        copy.set("Max-Breadth", b"%d" % breadth)
+    for value in reversed(routes):
+        copy.push("Route", value)
+    if record is not None:
+        _record_route(copy, record, target, wiring, leg)
+    via = wiring.own_endpoint(target.transport, target.remote)
+    value = b"SIP/2.0/%b %b;branch=%b" % (
+        target.transport.via,
+        _sent_by(via),
+        loops.branch(judged.print_, unique),
+    )
+    if target.transport is Transport.UDP:
+        value += b";rport"
+    copy.push("Via", value)
+    if copy.get("content-length") is None:
+        copy.set("Content-Length", b"%d" % len(copy.body))
+    return copy
+
+
+def _record_route(
+    copy: Request, came_by: Transport, target: Target, wiring: Wiring, leg: int
+) -> None:
+    """One value, or two where the transports differ, the one to the callee on top (RFC 5658)."""
+    transports = [came_by] if came_by is target.transport else [came_by, target.transport]
+    for transport in transports:
+        own = wiring.own_endpoint(transport, target.remote)
+        kind = b"" if transport is Transport.UDP else b";transport=%b" % transport.value.encode()
+        copy.push("Record-Route", b"<sip:%b%b;lr;leg=%d>" % (_sent_by(own), kind, leg))
+
+
+def _sent_by(endpoint: Endpoint) -> bytes:
+    return str(endpoint).encode()
+
+
+def about_server(request: Request) -> Response:
+    """The answer to an OPTIONS that means this server (11.2)."""
+    response = respond(request, 200, tag=TAG)
+    response.add("Allow", METHODS)
+    response.add("Accept", b"application/sdp")
+    response.add("Supported", b"path")
+    return response

@@ -1,0 +1,480 @@
+"""A session: the actor of one call, or of one request that belongs to none.
+
+It asks (who sends this, where is the callee), lets contexts decide, and does what they say. What it
+works on is its `Call`: an instance that takes over finds all in it, and arms its timers again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from remusnet.actors import Actor
+from remusnet.sip.auth import Result, challenge, check, credentials
+from remusnet.sip.flows import Endpoint, Target, Transport
+from remusnet.sip.location import Binding, Found, Lookup
+from remusnet.sip.message import Request, Response
+from remusnet.sip.message.build import respond, tag_of
+from remusnet.sip.message.uri import Uri, read_address
+from remusnet.sip.proxy.calls import Call, Calls, End, Way, Work
+from remusnet.sip.proxy.context import (
+    ArmC,
+    Branch,
+    Command,
+    DisarmC,
+    Forward,
+    NextGroup,
+    Over,
+    Reply,
+    SendCancel,
+)
+from remusnet.sip.proxy.loops import shares
+from remusnet.sip.proxy.request import TAG, about_server, is_for_server, is_own_uri, prepared
+from remusnet.sip.proxy.resolver import at_once, look_up, transport_of
+from remusnet.sip.signals import Answer, Begin, Cancel, Failure, Respond, SendStateless
+from remusnet.sip.store import StoreUnavailable, User
+from remusnet.sip.wiring import Wiring
+
+# A call whose BYE nobody has seen is forgotten after this, in seconds.
+LONGEST_CALL_S = 12 * 3600.0
+LINGER = 0  # stands for a branch; those are numbered from 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewWork:
+    """The router has a request of this call: it stands in ``call.works`` already."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _UserFound:
+    number: int
+    given: dict[str, str]
+    user: User | None
+    away: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    number: int
+    uri: bytes
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _TimerC:
+    number: int
+    branch: int
+
+
+@dataclass(frozen=True, slots=True)
+class _TooLong:
+    """The call is older than any is."""
+
+
+class Session(Actor):
+    """Works on the requests of one call."""
+
+    def __init__(self, wiring: Wiring, own: Calls, call: Call) -> None:
+        self._wiring = wiring
+        self._own = own
+        self._call = call
+        self._settings = own.settings
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def started(self) -> None:
+        """Take over what an earlier instance had."""
+        self._call.cell = self.context
+        now = self.context.system.now()
+        self.context.after(max(self._call.born + LONGEST_CALL_S - now, 0), _TooLong(), "long")
+        for work in self._call.works.values():
+            for branch, deadline in work.deadlines.items():
+                self._arm(work, branch, deadline - now)
+
+    def receive(self, message: object) -> None:
+        """Something about one of the call's requests."""
+        if isinstance(message, Answer | Failure):
+            self._of_branch(message)
+        elif isinstance(message, NewWork):
+            self._begin(self._call.works[message.number])
+        elif isinstance(message, Found):
+            self._located(message)
+        elif isinstance(message, _UserFound):
+            self._identified(message)
+        elif isinstance(message, _Resolved):
+            self._resolved(message)
+        elif isinstance(message, _TimerC):
+            self._timer_c(message)
+        elif isinstance(message, Cancel):
+            self._cancel(message)
+        elif isinstance(message, _TooLong):
+            for leg in self._call.legs.values():
+                leg.established = False
+            self._end_if_done()
+
+    # Who sends it, and may it?
+
+    def _begin(self, work: Work) -> None:
+        if work.in_dialog:
+            self._within_dialog(work)
+        elif work.request.method == b"ACK" or self._settings_allow(work):
+            self._route(work)
+
+    def _settings_allow(self, work: Work) -> bool:
+        """Whether it may go on now; it is challenged or refused else, or the store is asked."""
+        request, settings = work.request, self._settings
+        sender = read_address(request.get("from") or b"")
+        if sender is None:
+            self._refuse(work, 400, "Bad Request: From")
+            return False
+        ours = is_own_uri(sender.uri, self._wiring)
+        to_ours = is_own_uri(work.judged.uri, self._wiring)
+        if not settings.authenticate:
+            trusted = not settings.allow_from or settings.trusts(work.flow.remote.host)
+            if trusted or (to_ours and settings.calls_from_outside):
+                return True
+            self._refuse(work, 403)
+            return False
+        if not ours:
+            if to_ours and settings.calls_from_outside:
+                return True
+            # Strangers are served with own users only: this server relays to nobody else.
+            self._refuse(work, 403)
+            return False
+        if request.method == b"CANCEL":
+            return True
+        realm = self._wiring.domain_of(sender.uri)
+        given = credentials(request, realm, proxy=True)
+        if given is None:
+            self._challenge(work, realm, stale=False)
+        else:
+            self._ask_for_user(work, given, realm)
+        return False
+
+    def _ask_for_user(self, work: Work, given: dict[str, str], realm: str) -> None:
+        cell, store, number = self.context, self._own.store, work.number
+
+        async def ask() -> None:
+            user, away = None, False
+            try:
+                user = await store.user(given.get("username", ""), realm)
+            except StoreUnavailable:
+                away = True
+            cell.tell(_UserFound(number, given, user, away))
+
+        self._start(ask())
+
+    def _identified(self, found: _UserFound) -> None:
+        work = self._call.works.get(found.number)
+        if work is None:
+            return
+        if found.away:
+            self._refuse(work, 503)
+            return
+        method = work.request.method.decode("ascii", "replace")
+        result = check(found.given, found.user, method, self._own.nonces)
+        sender = read_address(work.request.get("from") or b"")
+        realm = found.given["realm"]
+        if result is not Result.GOOD or found.user is None or sender is None:
+            self._challenge(work, realm, stale=result is Result.STALE)
+        elif sender.uri.user != found.user.name.encode():
+            self._refuse(work, 403)
+        else:
+            # What was said to us is nobody else's (22.3).
+            work.judged.request.remove("proxy-authorization")
+            self._route(work)
+
+    def _challenge(self, work: Work, realm: str, *, stale: bool) -> None:
+        response = respond(work.request, 407, tag=TAG)
+        challenge(response, realm, self._own.nonces, proxy=True, stale=stale)
+        self._obey(work, work.context.give_up(response))
+
+    # Where does it go?
+
+    def _within_dialog(self, work: Work) -> None:
+        """To the other side: where its first request came from, or went to.
+
+        Contacts and Routes may say what they like.
+        """
+        end = work.leg.ends.get(tag_of(work.request.get("to") or b""))
+        if end is None:
+            self._refuse(work, 481)
+            return
+        uri = work.judged.uri
+        text = uri.text
+        if is_own_uri(uri, self._wiring) and end.contact is not None:
+            text = end.contact
+        self._forward(work, [[Way(text, (end.target,))]])
+
+    def _route(self, work: Work) -> None:
+        uri = work.judged.uri
+        routes = work.judged.request.values("route")
+        if routes:
+            self._by_route(work, routes[0])
+        elif is_for_server(uri, self._wiring):
+            if work.request.method == b"OPTIONS":
+                self._obey(work, work.context.give_up(about_server(work.request)))
+            else:
+                self._refuse(work, 404)
+        elif is_own_uri(uri, self._wiring):
+            location = self._wiring.location
+            assert location is not None
+            aor = self._wiring.aor(uri)
+            if not location.tell(Lookup(aor, self.context, work.number)):
+                self._refuse(work, 503)
+        else:
+            self._to_others(work, uri)
+
+    def _by_route(self, work: Work, value: bytes) -> None:
+        """A Route leads only where a configured one leads (no hostile Route makes us send)."""
+        address = read_address(value)
+        for route in self._settings.routes:
+            if address is not None and (
+                route.domain == address.uri.host
+                or str(route.remote.host) == address.uri.host.strip("[]")
+            ):
+                target = Target(route.transport, route.remote, name=route.name)
+                self._forward(work, [[Way(work.judged.uri.text, (target,))]])
+                return
+        self._refuse(work, 403)
+
+    def _to_others(self, work: Work, uri: Uri) -> None:
+        target = at_once(uri, self._settings)
+        if target is not None:
+            self._forward(work, [[Way(uri.text, (target,))]])
+            return
+        if not self._settings.use_dns:
+            self._refuse(work, 404)
+            return
+        cell, number = self.context, work.number
+
+        async def ask() -> None:
+            cell.tell(_Resolved(number, uri.text, await look_up(uri)))
+
+        self._start(ask())
+
+    def _resolved(self, found: _Resolved) -> None:
+        if (work := self._call.works.get(found.number)) is not None:
+            self._forward(work, [[Way(found.uri, found.targets)]] if found.targets else [])
+
+    def _located(self, found: Found) -> None:
+        work = self._call.works.get(found.key) if isinstance(found.key, int) else None
+        if work is None:
+            return
+        if found.bindings is None:
+            self._refuse(work, 503)
+            return
+        groups: dict[int, list[Way]] = {}
+        for binding in found.bindings[: self._settings.max_forks]:
+            if (way := self._way_to(binding)) is not None:
+                groups.setdefault(binding.q, []).append(way)
+        self._forward(work, [groups[q] for q in sorted(groups, reverse=True)])
+
+    def _way_to(self, binding: Binding) -> Way | None:
+        """To a contact: by its Path, else where its REGISTER came from, which may be a NAT."""
+        if binding.path:
+            first = read_address(binding.path[0])
+            target = at_once(first.uri, self._settings) if first is not None else None
+            return Way(binding.contact, (target,), binding.path) if target is not None else None
+        uri = binding.uri
+        if uri is None:
+            return None
+        kind, _, place = binding.source.partition(":")
+        host, _, port = place.rpartition(":")
+        if not host:
+            target = at_once(uri, self._settings)
+            return Way(binding.contact, (target,)) if target is not None else None
+        transport = transport_of(uri) or Transport(kind)
+        source = Endpoint(host.strip("[]"), int(port))
+        direct = Endpoint(uri.host.strip("[]"), uri.port or transport.port)
+        if transport.reliable and direct.host == source.host:
+            # A stream's source port is where nobody listens; its connection may still be there.
+            flow = self._wiring.sockets.flow_to(Transport(kind), source)
+            return Way(binding.contact, (Target(transport, direct, flow),))
+        if transport.reliable:
+            flow = self._wiring.sockets.flow_to(Transport(kind), source)
+            remote = None if flow is not None else source
+            return Way(binding.contact, (Target(transport, remote, flow),))
+        if Transport(kind) is not transport:
+            source = Endpoint(source.host, direct.port)
+        elif direct.host == source.host:
+            source = direct
+        return Way(binding.contact, (Target(transport, source),))
+
+    # Forwarding, and what comes of it.
+
+    def _forward(self, work: Work, groups: list[list[Way]]) -> None:
+        if work.request.method == b"ACK":
+            self._forward_ack(work, groups)
+            return
+        work.groups = groups
+        self._next_group(work)
+
+    def _next_group(self, work: Work) -> None:
+        if not work.groups:
+            self._obey(work, work.context.give_up(respond(work.request, 480, tag=TAG)))
+            return
+        group = work.groups.pop(0)
+        work.context.more = bool(work.groups)
+        breadth = shares(work.judged.breadth, len(group))
+        if len(breadth) < len(group):
+            if work.request.method != b"INVITE" or not breadth:
+                self._refuse(work, 440)
+                return
+            # Those that it has no breadth for now come after the others (RFC 5393, 5.3.3).
+            work.groups.insert(0, group[len(breadth) :])
+            work.context.more = True
+        branches = []
+        for way, share in zip(group, breadth, strict=False):
+            work.branches += 1
+            branches.append(self._branch(work, way, work.branches, share))
+        self._obey(work, work.context.begin(branches))
+
+    def _branch(self, work: Work, way: Way, number: int, share: int) -> Branch:
+        first, *others = way.targets
+        return Branch(number, self._copy(work, way, first, share), first, others)
+
+    def _copy(self, work: Work, way: Way, target: Target, share: int | None) -> Request:
+        dialog_begins = work.request.method in (b"INVITE", b"SUBSCRIBE", b"REFER")
+        record = work.flow.transport if dialog_begins and self._settings.record_route else None
+        return prepared(
+            work.judged,
+            way.uri,
+            target,
+            self._wiring,
+            unique=self._own.unique(),
+            routes=way.routes,
+            record=record,
+            leg=work.leg.number,
+            breadth=share,
+        )
+
+    def _forward_ack(self, work: Work, groups: list[list[Way]]) -> None:
+        """An ACK for a 2xx has no transaction (16.11 and 17)."""
+        if groups and groups[0]:
+            way = groups[0][0]
+            target = way.targets[0]
+            transactions = self._wiring.transactions
+            assert transactions is not None
+            transactions.tell(SendStateless(self._copy(work, way, target, None), target))
+        self._forget(work.number)
+
+    def _refuse(self, work: Work, status: int, reason: str = "") -> None:
+        response = respond(work.request, status, tag=TAG, reason=reason)
+        if status == 503:
+            response.add("Retry-After", b"5")
+        if work.transaction is None:
+            self._forget(work.number)
+            return
+        self._obey(work, work.context.give_up(response))
+
+    def _of_branch(self, message: Answer | Failure) -> None:
+        if not isinstance(message.key, tuple):
+            return  # of a CANCEL
+        number, branch = message.key
+        work = self._call.works.get(number)
+        if isinstance(message, Answer):
+            response = message.response.copy()
+            response.pop("via")
+            if work is None:
+                return
+            self._learn(work, branch, response)
+            self._obey(work, work.context.answer(branch, response))
+        elif work is not None:
+            self._obey(work, work.context.failure(branch, message.trouble))
+
+    def _learn(self, work: Work, number: int, response: Response) -> None:
+        """Where the sides of a dialog are, and whether the call is up."""
+        branch = work.context.branches.get(number)
+        if branch is None or response.status <= 100:
+            return
+        leg, method = work.leg, work.request.method
+        if method == b"INVITE" and response.status < 300:
+            contact = read_address((response.values("contact") or [b""])[0])
+            tag = tag_of(response.get("to") or b"")
+            uri = contact.uri.text if contact is not None else None
+            known = leg.ends.get(tag) if work.in_dialog else None
+            target = known.target if known is not None else branch.target
+            leg.remember(tag, End(target, uri or (known.contact if known is not None else None)))
+            if response.status >= 200:
+                leg.established = True
+        elif method == b"BYE" and response.status >= 200:
+            leg.established = False
+
+    def _cancel(self, cancel: Cancel) -> None:
+        for work in self._call.works.values():
+            if work.transaction is cancel.transaction:
+                self._obey(work, work.context.caller_cancels())
+                return
+
+    def _obey(self, work: Work, commands: list[Command]) -> None:
+        transactions = self._wiring.transactions
+        assert transactions is not None
+        for command in commands:
+            if isinstance(command, Forward):
+                branch = command.branch
+                key = (work.number, branch.number)
+                transactions.tell(Begin(branch.request, branch.target, self.context, key))
+            elif isinstance(command, SendCancel):
+                transactions.tell(Begin(command.request, command.target, self.context, None))
+            elif isinstance(command, Reply):
+                if work.transaction is not None:
+                    work.transaction.tell(Respond(command.response))
+            elif isinstance(command, ArmC):
+                timers = self._wiring.timers
+                seconds = timers.transaction if command.after_cancel else timers.c
+                work.deadlines[command.branch] = self.context.system.now() + seconds
+                self._arm(work, command.branch, seconds)
+            elif isinstance(command, DisarmC):
+                work.deadlines.pop(command.branch, None)
+                self.context.cancel(("c", work.number, command.branch))
+            elif isinstance(command, NextGroup):
+                self._next_group(work)
+            elif isinstance(command, Over):
+                self._over(work)
+
+    def _over(self, work: Work) -> None:
+        """No branch is pending. An INVITE's other 2xx may still come for 64*T1 (RFC 6026, 7.2)."""
+        if work.context.accepted:
+            seconds = self._wiring.timers.transaction
+            self._linger(work, seconds)
+        else:
+            self._forget(work.number)
+
+    def _timer_c(self, fired: _TimerC) -> None:
+        if (work := self._call.works.get(fired.number)) is None:
+            return
+        work.deadlines.pop(fired.branch, None)
+        if fired.branch == LINGER:
+            self._forget(work.number)
+        else:
+            self._obey(work, work.context.timer_c(fired.branch))
+
+    def _linger(self, work: Work, seconds: float) -> None:
+        work.deadlines[LINGER] = self.context.system.now() + seconds
+        self._arm(work, LINGER, seconds)
+
+    def _forget(self, number: int) -> None:
+        work = self._call.works.pop(number, None)
+        if work is not None and not work.leg.established:
+            used = any(each.leg is work.leg for each in self._call.works.values())
+            if not used:
+                self._call.legs.pop(work.leg.number, None)
+        self._end_if_done()
+
+    def _arm(self, work: Work, branch: int, seconds: float) -> None:
+        message = _TimerC(work.number, branch)
+        self.context.after(max(seconds, 0), message, ("c", work.number, branch))
+
+    def _end_if_done(self) -> None:
+        if not self._call.works and not self._call.established:
+            self._own.calls.pop(self._call.call_id, None)
+            self.context.stop()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.context.system.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,197 @@
+"""The whole server: its tree, what outlives the tree's actors, its start and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+from remusnet.actors import DeadLetter, Event, System
+from remusnet.errors import Conflict, InvalidInput, NotPermitted, RemusnetError, quoted
+from remusnet.sip.auth import Nonces
+from remusnet.sip.config import Config, Tls
+from remusnet.sip.flows import Flow
+from remusnet.sip.location import Location, Locations
+from remusnet.sip.message.build import respond
+from remusnet.sip.presets import Preset
+from remusnet.sip.proxy import Calls, Proxy
+from remusnet.sip.registrar import Registrar, Registrations
+from remusnet.sip.settings import Settings
+from remusnet.sip.signals import Bytes, Incoming, Respond
+from remusnet.sip.store import Store, StoreUnavailable
+from remusnet.sip.timers import Timers
+from remusnet.sip.transport.sockets import Sockets
+from remusnet.sip.transport.table import Table
+from remusnet.sip.tree import Cores, specs
+from remusnet.sip.wiring import Wiring
+
+DRAIN_S = 5.0
+
+
+@dataclass(slots=True)
+class Holdings:
+    """What the cores work on; under ``resilient`` it outlives them all."""
+
+    locations: Locations
+    registrations: Registrations
+    calls: Calls
+
+
+def holdings(settings: Settings, store: Store, now: Callable[[], float]) -> Holdings:
+    """Empty ones."""
+    nonces = Nonces(now)
+    prefix, numbers = secrets.token_hex(4), count(1)
+    calls = Calls(settings, store, nonces, unique=lambda: f"{prefix}{next(numbers)}")
+    return Holdings(Locations(store), Registrations(store, nonces), calls)
+
+
+def cores(wiring: Wiring, held: Holdings, preset: Preset) -> Cores:
+    """The actors above the transport."""
+    settings = held.calls.settings
+    return Cores(
+        registrar=lambda: Registrar(wiring, settings, held.registrations),
+        location=lambda: Location(wiring, held.locations),
+        proxy=lambda: Proxy(wiring, held.calls, preset.leaves, volatile=preset.volatile),
+    )
+
+
+class Server:
+    """A server that runs in this thread's asyncio loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_event: Callable[[Event], None] | None = None,
+        on_dead_letter: Callable[[DeadLetter], None] | None = None,
+    ) -> None:
+        self.config = config
+        self._on_dead_letter = on_dead_letter
+        self.draining = False
+        tls = config.tls
+        self.sockets = Sockets(
+            self._heard,
+            server_tls=None if tls is None else server_context(tls),
+            client_tls=client_context(tls),
+            limits=config.limits,
+        )
+        self.wiring = Wiring(
+            timers=Timers(config.t1),
+            domains=config.domains,
+            sockets=self.sockets,
+            table=Table(),
+            max_transactions=config.max_transactions,
+        )
+        self.store = Store(config.store)
+        self.held = holdings(config.settings, self.store, asyncio.get_running_loop().time)
+        self.held.locations.remembered = config.remembered
+        self.held.calls.most = config.max_calls
+        self.system = System(
+            on_event=on_event, on_dead_letter=self._dead, strategy=config.preset.top
+        )
+
+    async def start(self) -> None:
+        """Open the store and the sockets, then start the tree.
+
+        Raises RemusnetError where one of them can't be had; nothing is left open then.
+        """
+        try:
+            await self.store.open()
+        except StoreUnavailable as error:
+            raise Conflict(f"store {error}") from None
+        self.held.locations.opened = True
+        try:
+            await self.sockets.open(list(self.config.listeners))
+        except OSError as error:
+            await self.store.close()
+            raise _unbound(self.config, error) from None
+        preset = self.config.preset
+        listeners = list(self.sockets.bound)
+        for spec in specs(self.wiring, cores(self.wiring, self.held, preset), preset, listeners):
+            self.system.spawn(spec)
+        for order in self.config.rejuvenation:
+            self._rejuvenate(order.actor, order.every_s)
+
+    async def stop(self) -> None:
+        """End: no new calls, those transactions that are under way may end, for 5 s at most."""
+        self.draining = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DRAIN_S
+        while self._pending() and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        await self.system.stop()
+        self.sockets.close()
+        await self.store.close()
+
+    @property
+    def listening(self) -> str:
+        """``listening udp:127.0.0.1:5060 tcp:127.0.0.1:5060 domain example.org``."""
+        places = " ".join(str(listener) for listener in self.sockets.bound)
+        return f"listening {places} domain {' '.join(self.config.domains)}"
+
+    def _pending(self) -> bool:
+        """Whether somebody waits for an answer of ours."""
+        waiting = (
+            entry.machine.state_name in ("trying", "proceeding", "calling")
+            for table in (self.wiring.table.servers, self.wiring.table.clients)
+            for entry in table.values()
+        )
+        return any(waiting)
+
+    def _heard(self, data: bytes, flow: Flow) -> None:
+        receiver = self.wiring.receiver
+        if receiver is not None:
+            receiver.tell(Bytes(data, flow))
+
+    def _dead(self, letter: DeadLetter) -> None:
+        """A request that nobody could handle, in two tries, is answered 500, not with silence."""
+        message = letter.message
+        if isinstance(message, Incoming) and letter.reason.startswith("its processing failed"):
+            message.transaction.tell(Respond(respond(message.request, 500, tag="failed")))
+        if self._on_dead_letter is not None:
+            self._on_dead_letter(letter)
+
+    def _rejuvenate(self, actor: str, every_s: float) -> None:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            if self.system.failure is None and not self.draining:
+                self.system.find(actor).restart()
+                loop.call_later(every_s, again)
+
+        self.system.find(actor)
+        loop.call_later(every_s, again)
+
+
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """For those who connect to us. Raises InvalidInput for files that are no certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or str(error)
+        raise InvalidInput(
+            f"TLS certificate {quoted(tls.certificate)}, key {quoted(tls.key)}: {reason}"
+        ) from None
+    return context
+
+
+def client_context(tls: Tls | None) -> ssl.SSLContext:
+    """For those whom we connect to: their certificates are verified."""
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+    if tls is not None and tls.ca is not None:
+        try:
+            context.load_verify_locations(tls.ca)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidInput(f"TLS authority {quoted(tls.ca)}: {error}") from None
+    return context
+
+
+def _unbound(config: Config, error: OSError) -> RemusnetError:
+    wanted = " ".join(str(listener) for listener in config.listeners)
+    text = f"cannot listen on {wanted}: {error.strerror or error}"
+    return NotPermitted(text) if isinstance(error, PermissionError) else Conflict(text)

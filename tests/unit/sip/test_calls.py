@@ -1,0 +1,165 @@
+"""Registrations and calls through the whole server, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from remusnet.actors import Cell
+from remusnet.actors.virtual import run
+from remusnet.sip.flows import Flow
+from remusnet.sip.message import Request, Response
+from remusnet.sip.message.build import respond
+from remusnet.sip.presets import RESILIENT, Preset
+from remusnet.sip.server import Holdings, cores, holdings
+from remusnet.sip.settings import Settings
+from remusnet.sip.tree import Cores
+from remusnet.sip.wiring import Wiring
+from tests.lib.sip_bench import SipBench, phone, request
+from tests.lib.sip_store import MemoryStore
+
+ALICE = phone("192.0.2.1")
+BOB = phone("192.0.2.2", 5070)
+OPEN = Settings(authenticate=False, min_expires=1)
+
+
+class WholeBench(SipBench):
+    """All of the server, with a store in memory."""
+
+    def __init__(self, settings: Settings = OPEN, preset: Preset = RESILIENT) -> None:
+        self.store = MemoryStore()
+        self.held: Holdings
+
+        def make(wiring: Wiring) -> Cores:
+            self.held = holdings(settings, self.store, asyncio.get_running_loop().time)
+            self.held.locations.opened = True
+            return cores(wiring, self.held, preset)
+
+        super().__init__(make, preset=preset)
+
+    async def settle(self) -> None:
+        """Also let the store's thread do its work."""
+        for _ in range(3):
+            await super().settle()
+            while self.held.locations.working is not None or self.held.registrations.tasks:
+                await asyncio.sleep(0)
+            await super().settle()
+
+    async def register(self, name: str, flow: Flow, **headers: str) -> Response:
+        contact = f"<sip:{name}@{flow.remote}>"
+        fields = {"contact": contact, "to": f"<sip:{name}@example.org>", **headers}
+        await self.receive(request("REGISTER", "sip:example.org", flow, **fields), flow)
+        [response] = self.sent()
+        assert isinstance(response, Response)
+        return response
+
+
+def virtual(test: Callable[..., object]) -> Callable[..., None]:
+    def wrapped(*args: object, **kwargs: object) -> None:
+        async def main() -> None:
+            await test(*args, **kwargs)  # type: ignore[misc]
+
+        run(main())
+
+    wrapped.__name__ = test.__name__
+    return wrapped
+
+
+async def opened(bench: WholeBench) -> WholeBench:
+    await bench.store.open()
+    return bench
+
+
+@virtual
+async def test_a_registration_is_confirmed_with_its_bindings() -> None:
+    bench = await opened(WholeBench())
+    response = await bench.register("bob", BOB, expires="600")
+    assert response.status == 200
+    assert response.values("contact") == [b"<sip:bob@192.0.2.2:5070>;expires=600"]
+
+
+@virtual
+async def test_a_call_goes_through() -> None:
+    bench = await opened(WholeBench())
+    await bench.register("bob", BOB)
+    await call(bench)
+
+
+async def call(bench: WholeBench) -> None:
+    """INVITE, 180, 200, ACK, BYE from the caller; each message is looked at."""
+    invite = request("INVITE", "sip:bob@example.org", ALICE)
+    await bench.receive(invite, ALICE)
+    trying, forwarded = bench.sent()
+    assert isinstance(trying, Response)
+    assert trying.status == 100
+    assert isinstance(forwarded, Request)
+    assert forwarded.uri == b"sip:bob@192.0.2.2:5070"
+    assert forwarded.get("max-forwards") == b"69"
+    assert len(forwarded.values("via")) == 2
+    for status in (180, 200):
+        answer = respond(forwarded, status, tag="bob", contact=b"<sip:bob@192.0.2.2:5070>")
+        for value in forwarded.lines("record-route"):
+            answer.add("Record-Route", value)
+        await bench.receive(answer, BOB)
+        [back] = bench.sent()
+        assert isinstance(back, Response)
+        assert back.status == status
+        assert len(back.values("via")) == 1
+    assert bench.held.calls.established == 1
+    routes = back.values("record-route")[0].decode()
+    fields = {
+        "to": (back.get("to") or b"").decode(),
+        "from": (invite.get("from") or b"").decode(),
+        "call_id": invite.call_id.decode(),
+        "route": routes,
+    }
+    number = invite.cseq[0]
+    ack = request("ACK", "sip:bob@192.0.2.2:5070", ALICE, cseq=f"{number} ACK", **fields)
+    await bench.receive(ack, ALICE)
+    [acked] = bench.sent()
+    assert isinstance(acked, Request)
+    assert (acked.method, acked.values("route")) == (b"ACK", [])
+    bye = request("BYE", "sip:bob@192.0.2.2:5070", ALICE, cseq=f"{number + 1} BYE", **fields)
+    await bench.receive(bye, ALICE)
+    [ended] = bench.sent()
+    assert isinstance(ended, Request)
+    assert ended.method == b"BYE"
+    await bench.receive(respond(ended, 200), BOB)
+    assert bench.statuses() == [200]
+    assert bench.held.calls.established == 0
+    await asyncio.sleep(70)
+    assert len(bench.wiring.table) == 0
+    assert bench.held.calls.calls == {}
+    assert list(bench.system.find("proxy").children) == []
+
+
+KINDS = ["registrar", "location", "proxy", "session", "transaction", "receiver", "coder"]
+KINDS += ["transactions", "sender"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_under_resilient_a_fault_at_any_message_costs_neither_call_nor_binding(kind: str) -> None:
+    async def main(nth: int) -> bool:
+        bench = await opened(WholeBench())
+        seen = 0
+        struck = False
+
+        def strike(cell: Cell, _message: object) -> None:
+            nonlocal seen, struck
+            if cell.kind == kind and not struck:
+                seen += 1
+                if seen == nth:
+                    struck = True
+                    raise RuntimeError("struck")
+
+        bench.system.before = strike
+        await bench.register("bob", BOB)
+        await call(bench)
+        return struck
+
+    nth = 1
+    while run(main(nth)):
+        nth += 1
+    assert nth > 1, "no actor of this kind took a message"
