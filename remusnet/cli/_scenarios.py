@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from remusnet.errors import InvalidInput, quoted
 from remusnet.host.policy_files import named_policy, read_text
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.mistakes import shown_origin
 from remusnet.policy.presets import is_policy_path
+from remusnet.tables.mistakes import shown_origin
 
 if TYPE_CHECKING:
     from remusnet.emulator.scenario import Scenario

@@ -12,8 +12,8 @@ from remusnet.cli._options import PolicyType
 from remusnet.cli._terminal import console
 from remusnet.errors import InvalidInput
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.mistakes import MistakenFile
 from remusnet.policy.render import to_toml
+from remusnet.tables.mistakes import MistakenFile
 
 if TYPE_CHECKING:
     from remusnet.plan.domains import DomainPolicies

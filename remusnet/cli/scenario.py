@@ -10,7 +10,7 @@ from remusnet.cli._completing import scenarios, scenarios_or_files
 from remusnet.cli._scenarios import load_scenario
 from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
-from remusnet.policy.mistakes import MistakenFile, shown_origin
+from remusnet.tables.mistakes import MistakenFile, shown_origin
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from remusnet.emulator.fields import Fields
 from remusnet.emulator.quantity import NS_PER_S, Constant
+from remusnet.emulator.quantity_file import read_quantity
 from remusnet.emulator.scenario import (
     BufferKind,
     Checkpointing,
@@ -25,11 +25,12 @@ from remusnet.emulator.sources import largest_frame, most_packets
 from remusnet.emulator.traffic_file import read_traffic
 from remusnet.errors import suggestion
 from remusnet.plan.limits import LARGEST_LIMIT, plug_limit
-from remusnet.policy.documents import parse
-from remusnet.policy.mistakes import Mistake, MistakenFile, shown
 from remusnet.policy.policy import NAME
 from remusnet.policy.presets import PRESETS
 from remusnet.schedule import ScheduleKind
+from remusnet.tables.documents import parse
+from remusnet.tables.fields import Fields
+from remusnet.tables.mistakes import Mistake, MistakenFile, shown
 from remusnet.units import format_duration
 
 MS = 1_000_000
@@ -104,9 +105,9 @@ def _checkpointing(fields: Fields | None) -> Checkpointing | None:
     if fields is None:
         return None
     kind = fields.word("schedule", ScheduleKind.XL, ScheduleKind)
-    pause = fields.quantity("pause", 50 * MS)
-    transfer = fields.quantity("transfer", 0)
-    delay = fields.quantity("commit-delay", 5 * MS)
+    pause = read_quantity(fields, "pause", 50 * MS)
+    transfer = read_quantity(fields, "transfer", 0)
+    delay = read_quantity(fields, "commit-delay", 5 * MS)
     first_ns = fields.duration("first", 0) if fields.has("first") else None
     if fields.has("period") and fields.has("interval"):
         fields.mistake("period", "beside an interval", "one of the two")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from remusnet.emulator.codecs import CODECS
-from remusnet.emulator.fields import Fields
 from remusnet.emulator.quantity import NS_PER_S
 from remusnet.emulator.scenario import (
     Calls,
@@ -23,7 +22,8 @@ from remusnet.emulator.scenario import (
     Transport,
     Tunnel,
 )
-from remusnet.policy.mistakes import shown
+from remusnet.tables.fields import Fields
+from remusnet.tables.mistakes import shown
 from remusnet.units import format_duration
 
 MS = 1_000_000

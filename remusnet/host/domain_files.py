@@ -9,7 +9,8 @@ from pathlib import Path
 from remusnet.host.policy_files import load_policy_file, named_policy, read_text
 from remusnet.plan.domains import DomainFileError, DomainPolicies, load_domains, names_domains
 from remusnet.policy import Policy
-from remusnet.policy.mistakes import Mistake, MistakenFile, PolicyFileError
+from remusnet.policy.toml import PolicyFileError
+from remusnet.tables.mistakes import Mistake, MistakenFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from remusnet.policy import Policy, preset
-from remusnet.policy.mistakes import Mistake, PolicyFileError
 from remusnet.policy.presets import is_policy_path
-from remusnet.policy.toml import load
+from remusnet.policy.toml import PolicyFileError, load
+from remusnet.tables.mistakes import Mistake
 
 LARGEST_POLICY_FILE = 1 << 20
 

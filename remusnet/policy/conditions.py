@@ -13,7 +13,6 @@ from enum import StrEnum
 from ipaddress import IPv6Network, ip_network
 from typing import Any
 
-from remusnet.errors import suggestion
 from remusnet.policy.match import (
     DSCPS,
     ETHERTYPES,
@@ -26,7 +25,8 @@ from remusnet.policy.match import (
     PortRange,
     Tunnel,
 )
-from remusnet.policy.mistakes import shown
+from remusnet.tables.mistakes import shown
+from remusnet.tables.words import Unfit, close_to, read_word
 
 _VLAN_ETHERTYPES = frozenset({0x8100, 0x88A8, 0x9100})
 # Hop-by-hop, routing, fragment, AH, destination options: a frame's protocol is what follows them.
@@ -38,15 +38,6 @@ _PORTS = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _PREFIX_EXPECTED = 'an address or a prefix, such as "192.0.2.0/24" or "2001:db8::/32"'
 _PORTS_EXPECTED = '0-65535, or a range such as "10000-20000"'
-
-
-class Unfit(Exception):
-    """A value that a key does not take: the ``problem``, and what is ``expected``."""
-
-    def __init__(self, problem: str, expected: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.expected = expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +60,6 @@ class Condition:
         if value is None:
             return None
         return list(value) if isinstance(value, tuple) else sorted(value)
-
-
-def words(known: Iterable[str]) -> str:
-    """``"hold" or "bypass"``, ``one of "a", "b", "c"``: a closed vocabulary, for a message."""
-    in_quotes = [f'"{word}"' for word in known]
-    return " or ".join(in_quotes) if len(in_quotes) < 3 else f"one of {', '.join(in_quotes)}"
-
-
-def read_word(value: object, known: Iterable[str], what: str) -> str:
-    """``value``, if it is one of the ``known`` words; ``what`` they are is for the message.
-
-    Raises Unfit.
-    """
-    known = [str(word) for word in known]  # an enum's own repr is not for users
-    if not isinstance(value, str):
-        raise Unfit(f"invalid {what}: {shown(value)}", words(known))
-    if value not in known:
-        raise Unfit(f"unknown {what}: {shown(value)}{close_to(value, known)}", words(known))
-    return value
-
-
-def close_to(word: str, known: Iterable[str]) -> str:
-    """`suggestion` for a word of a file, whatever its case and with ``_`` for ``-``."""
-    return suggestion(word.lower().replace("_", "-"), known)
 
 
 def _word_reader(vocabulary: type[StrEnum], what: str) -> Callable[[object], StrEnum]:

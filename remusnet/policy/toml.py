@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from remusnet.policy.conditions import CONDITIONS, Condition, Unfit, read_word, words
-from remusnet.policy.documents import key_path, parse, unknown_keys
+from remusnet.policy.conditions import CONDITIONS, Condition
 from remusnet.policy.match import Match
-from remusnet.policy.mistakes import Mistake, PolicyFileError, shown
 from remusnet.policy.policy import NAME, RESERVED_NAMES, Policy, Rule
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
+from remusnet.tables.documents import key_path, parse, unknown_keys
+from remusnet.tables.mistakes import Mistake, MistakenFile, shown
+from remusnet.tables.words import Unfit, read_word, words
 
 MOST_RULES = 1000
 LONGEST_DESCRIPTION = 500
@@ -33,6 +34,10 @@ _REMEDIES = {
     "addresses and": "addresses of one IP version, and its ethertype or none",
     "ethertype is": 'ethertype = "ipv4", "ipv6" or both, or no ethertype',
 }
+
+
+class PolicyFileError(MistakenFile):
+    """A policy file with mistakes."""
 
 
 def load(text: str, origin: str) -> Policy:

@@ -11,10 +11,10 @@ from rich.console import Console
 from remusnet.plan.domains import DomainPolicies
 from remusnet.policy import Policy, Verdict
 from remusnet.policy.conditions import CONDITIONS
-from remusnet.policy.mistakes import MistakenFile, shown_origin
 from remusnet.policy.toml import unreachable
 from remusnet.policy.words import describe_verdict
 from remusnet.report.layout import Column, print_records
+from remusnet.tables.mistakes import MistakenFile, shown_origin
 
 
 def print_policies(console: Console, policies: Iterable[Policy]) -> None:

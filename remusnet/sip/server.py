@@ -103,6 +103,7 @@ class Server:
         except StoreUnavailable as error:
             raise Conflict(f"store {error}") from None
         self.held.locations.opened = True
+        self.held.locations.total = await self.store.count(self.wiring.wall())
         try:
             await self.sockets.open(list(self.config.listeners))
         except OSError as error:
@@ -125,6 +126,11 @@ class Server:
         await self.system.stop()
         self.sockets.close()
         await self.store.close()
+
+    @property
+    def bindings(self) -> int:
+        """How many bindings the store has; those that expired in the last minute may count."""
+        return self.held.locations.total
 
     @property
     def listening(self) -> str:

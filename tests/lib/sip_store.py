@@ -47,6 +47,10 @@ class MemoryStore(Store):
         self.bindings = kept
         return gone
 
+    async def count(self, now: float) -> int:
+        self._reach()
+        return sum(1 for all_ in self.bindings.values() for each in all_ if each.expires > now)
+
     async def user(self, name: str, domain: str) -> User | None:
         self._reach()
         return self.known.get((name, domain))

@@ -67,6 +67,7 @@ class _Committed:
     answers: list[tuple[Cell, Registered | Found]]
     changed: dict[bytes, tuple[Binding, ...]]
     error: str | None
+    more: int = 0  # by so many the bindings have grown
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Locations:
     working: asyncio.Task[None] | None = None
     opened: bool = False
     trouble: str = ""  # why the store is away
+    total: int = 0  # bindings in the store, as far as this server knows
 
     def remember(self, aor: bytes, bindings: tuple[Binding, ...]) -> None:
         """Keep them; the longest unused go where there are too many."""
@@ -183,10 +185,12 @@ class Location(Actor):
             known = {aor: own.memory[aor] for aor in wanted if aor in own.memory}
             read = await own.store.load([aor for aor in wanted if aor not in known])
             known.update(read)
+            before = dict(known)
             answers.extend((each.asker, _answer(each, known, changed, own)) for each in batch)
             if changed:
                 await own.store.replace(changed)
-            cell.tell(_Committed(answers, {**read, **changed}, None))
+            more = sum(len(after) - len(before[aor]) for aor, after in changed.items())
+            cell.tell(_Committed(answers, {**read, **changed}, None, more))
         except StoreUnavailable as error:
             refused: list[tuple[Cell, Registered | Found]] = [
                 (each.asker, Registered(each.key, 503))
@@ -200,6 +204,7 @@ class Location(Actor):
         own = self._own
         own.working = None
         if done.error is None:
+            own.total += done.more
             for aor, bindings in done.changed.items():
                 own.remember(aor, bindings)
         else:
@@ -251,10 +256,12 @@ class Location(Actor):
     async def _expire(self, now: float, cell: Cell) -> None:
         try:
             await self._own.store.expire(now)
+            total = await self._own.store.count(now)
         except StoreUnavailable as error:
             cell.tell(_Committed([], {}, str(error)))
         else:
-            cell.tell(_Committed([], {}, None))
+            # Other servers may write to the same store: this is when theirs are counted too.
+            cell.tell(_Committed([], {}, None, total - self._own.total))
 
 
 def _answer(

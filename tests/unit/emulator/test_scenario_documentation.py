@@ -8,8 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from remusnet.emulator import fields
 from remusnet.emulator.scenario_file import load
+from remusnet.tables import fields
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "scenario-file.md"
 EVERY_TABLE = """

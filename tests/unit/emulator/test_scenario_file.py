@@ -6,7 +6,7 @@ from remusnet.emulator.library import names, shipped, text
 from remusnet.emulator.quantity import Constant, Exponential, Growing, Normal, Uniform
 from remusnet.emulator.scenario_file import ScenarioFileError, load, overridden
 from remusnet.errors import InvalidInput
-from remusnet.policy.mistakes import Mistake
+from remusnet.tables.mistakes import Mistake
 from tests.unit.emulator.scenes import MS, S, scenario
 
 

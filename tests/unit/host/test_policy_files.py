@@ -19,7 +19,8 @@ from remusnet.plan.domains import (
     names_domains,
 )
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.mistakes import MistakenFile, PolicyFileError
+from remusnet.policy.toml import PolicyFileError
+from remusnet.tables.mistakes import MistakenFile
 
 UUID = "f2b1c0de-0000-4000-8000-000000000001"
 PHONES = 'name = "phones"\ndefault = "hold"\n'

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from remusnet.policy import PRESETS
 from remusnet.policy.conditions import CONDITIONS
-from remusnet.policy.mistakes import Mistake, PolicyFileError
 from remusnet.policy.render import to_toml
-from remusnet.policy.toml import load
+from remusnet.policy.toml import PolicyFileError, load
+from remusnet.tables.mistakes import Mistake
 
 
 def outcome(text: str) -> tuple[Mistake, ...]:

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from remusnet.errors import InvalidInput
-from remusnet.policy.mistakes import Mistake, PolicyFileError
-from remusnet.policy.toml import MOST_RULES, load
+from remusnet.policy.toml import MOST_RULES, PolicyFileError, load
+from remusnet.tables.mistakes import Mistake
 
 HEAD = 'name = "p"\ndefault = "hold"\n'
 RULE = HEAD + '[[rule]]\nverdict = "hold"\n'

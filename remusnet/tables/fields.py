@@ -1,4 +1,4 @@
-"""One table of a scenario file: each key read once, each mistake noted, unknown keys at the end."""
+"""One table of a file: each key read once, each mistake noted, unknown keys at the end."""
 
 from __future__ import annotations
 
@@ -6,27 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from remusnet.emulator.quantity import (
-    Constant,
-    Exponential,
-    Growing,
-    Normal,
-    Quantity,
-    Uniform,
-)
 from remusnet.errors import InvalidInput
-from remusnet.policy.conditions import Unfit, read_word, words
-from remusnet.policy.documents import key_path, unknown_keys
-from remusnet.policy.mistakes import Mistake, shown
 from remusnet.schedule import LONGEST_NS
+from remusnet.tables.documents import key_path, unknown_keys
+from remusnet.tables.mistakes import Mistake, shown
+from remusnet.tables.words import Unfit, read_word, words
 from remusnet.units import format_duration, parse_duration, parse_rate, parse_size
 
 Word = TypeVar("Word", bound=StrEnum)
 Value = TypeVar("Value")
 
 MOST_TABLES = 1000
-DEFAULT_WORKING_SET = 1 << 40
-"""Bytes; more than any guest has, so no limit unless the file names one."""
 
 
 class Fields:
@@ -170,17 +160,6 @@ class Fields:
 
         return self._read(key, (), (), read, expected)
 
-    def quantity(self, key: str, default: int) -> Quantity:
-        """A time, or a table that says how it varies; see docs/reference/scenario-file.md."""
-        value = self.table.get(key)
-        if not isinstance(value, dict):
-            return Constant(self.duration(key, default))
-        self._known.append(key)
-        inner = Fields(value, key_path(self.path, key), self.mistakes)
-        found = _varying(inner)
-        inner.finish()
-        return found
-
     def inner(self, key: str) -> Fields | None:
         """The table ``[key]``; None where there is none."""
         self._known.append(key)
@@ -226,40 +205,6 @@ class Fields:
         except Unfit as error:
             self.mistake(key, error.problem, error.expected)
             return fallback if default is None else default
-
-
-_DISTRIBUTIONS = ("uniform", "normal", "exponential")
-
-
-def _varying(fields: Fields) -> Quantity:
-    """A quantity from its table: ``distribution`` by chance, ``dirty-rate`` with the load."""
-    if fields.has("dirty-rate"):
-        return Growing(
-            fields.duration("base", 0),
-            fields.rate("dirty-rate", None),
-            fields.rate("through", None),
-            fields.size("working-set", DEFAULT_WORKING_SET, least=1, most=DEFAULT_WORKING_SET),
-        )
-    if not fields.has("distribution"):
-        problem = "neither a distribution nor a dirty-rate"
-        fields.mistake(
-            "", problem, 'a time, { distribution = "normal", ... } or { dirty-rate, ... }'
-        )
-    match fields.one_of("distribution", _DISTRIBUTIONS[0], _DISTRIBUTIONS):
-        case "uniform":
-            low = fields.duration("low", 0)
-            high = fields.duration("high", None)
-            if high < low:
-                fields.mistake("high", "less than low", "a time no shorter than low")
-                high = low
-            return Uniform(low, high)
-        case "normal":
-            return Normal(fields.duration("mean", None), fields.duration("deviation", None))
-        case _:
-            mean, least = fields.duration("mean", None), fields.duration("least", 0)
-            if mean < least:
-                fields.mistake("mean", "less than least", "a time no shorter than least")
-            return Exponential(max(mean, least), least)
 
 
 def _text_quantity(value: object, parse: Callable[[str], int], what: str, expected: str) -> int:

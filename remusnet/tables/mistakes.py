@@ -35,10 +35,6 @@ class MistakenFile(InvalidInput):
         super().__init__(f"{shown_origin(origin)}: {count}{mistakes[0]}")
 
 
-class PolicyFileError(MistakenFile):
-    """A policy file with mistakes."""
-
-
 def shown_origin(origin: str) -> str:
     """A file's name as it is, or in quotes where it could disturb a terminal or a log."""
     return origin if origin.isprintable() else quoted(origin)

@@ -7,8 +7,8 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
-from remusnet.policy.conditions import close_to
-from remusnet.policy.mistakes import Mistake, shown
+from remusnet.tables.mistakes import Mistake, shown
+from remusnet.tables.words import close_to
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 _TOML_PLACE = re.compile(r"(.*) \(at (?:(line \d+), (column \d+)|(end of document))\)", re.DOTALL)
