@@ -54,7 +54,8 @@ class System:
     It must be made, and used, in the thread of the running asyncio loop. ``seed`` is for the
     jitter of back-offs; ``on_event`` is called with each `Event`, ``on_dead_letter`` with each
     `DeadLetter`. ``before`` is called before each message is handled: what it raises is a failure
-    of that actor (tests inject faults with it).
+    of that actor (tests inject faults with it). ``clock_ns``: the time of events, where the loop's
+    is too coarse (uvloop's has milliseconds).
 
     >>> class Greeter(Actor):
     ...     def receive(self, message):
@@ -76,9 +77,11 @@ class System:
         on_dead_letter: Callable[[DeadLetter], None] | None = None,
         on_complaint: Callable[[Cell, Exception], None] | None = None,
         strategy: Strategy = _ENDS,
+        clock_ns: Callable[[], int] | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
+        self._time_ns = clock_ns or self._from_loop
         self.random = Random(seed)
         self.on_event = on_event
         self.on_dead_letter = on_dead_letter
@@ -212,6 +215,11 @@ class System:
             self.failure = error
             self.loop.call_soon(supervision.stop, self._root)
 
+    @property
+    def failures(self) -> int:
+        """How many failures there were, of all actors."""
+        return self._incidents
+
     def next_incident(self) -> int:
         """A number for a failure."""
         self._incidents += 1
@@ -229,8 +237,8 @@ class System:
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
 
-    def _time_ns(self) -> int:
-        return int(self.now() * 1e9)
+    def _from_loop(self) -> int:
+        return round(self.now() * 1e9)
 
 
 _DRAIN = object()

@@ -25,6 +25,7 @@ from remusnet.errors import InvalidInput, NotPermitted, RemusnetError
 _TRY = "See what Remus does to calls (neither root nor Xen)"
 _BY_HAND = "Protect a guest by hand"
 _XEN = "Protect a guest under xl remus"
+_SIP = "Serve SIP without replication"
 
 # The order is that of --help; without a section a command stands with the last ones.
 COMMANDS = {
@@ -60,6 +61,9 @@ COMMANDS = {
     ),
     "checkpoint": LazyCommand("remusnet.cli.checkpoint", "Drive a plug as Remus would", _BY_HAND),
     "xen": LazyCommand("remusnet.cli.xen", "Let xl remus use remusnet, and see what it does", _XEN),
+    "sip": LazyCommand(
+        "remusnet.cli.sip", "Run a SIP server of supervised actors, and look at it", _SIP
+    ),
     "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
 }

@@ -38,7 +38,7 @@ def status(server: Server) -> dict[str, Any]:
     return {
         "actors": actors,
         "transactions": len(server.wiring.table),
-        "calls": server.held.calls.established,
+        "calls": server.calls,
         "bindings": server.bindings,
         "requests": dict(counts.requests),
         "responses": dict(counts.responses),

@@ -117,7 +117,11 @@ class Registrar(Actor):
         return self._wiring.domain_of(to)
 
     def _is_ours(self, uri: Uri) -> bool:
-        own = self._wiring.is_own(uri.host.strip("[]"), uri.port)
+        host = uri.host.strip("[]")
+        # Who registers at an address without a port means the server that it reached (sipsak).
+        own = self._wiring.is_own(host, uri.port) or (
+            not uri.port and self._wiring.listens_at(host)
+        )
         return own or uri.host in self._wiring.domains
 
     def _ask_for(self, incoming: Incoming, given: dict[str, str], domain: str) -> None:

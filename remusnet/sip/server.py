@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from remusnet.actors import DeadLetter, Event, System
@@ -50,9 +51,8 @@ def holdings(settings: Settings, store: Store, now: Callable[[], float]) -> Hold
 
 def cores(wiring: Wiring, held: Holdings, preset: Preset) -> Cores:
     """The actors above the transport."""
-    settings = held.calls.settings
     return Cores(
-        registrar=lambda: Registrar(wiring, settings, held.registrations),
+        registrar=lambda: Registrar(wiring, held.calls.settings, held.registrations),
         location=lambda: Location(wiring, held.locations),
         proxy=lambda: Proxy(wiring, held.calls, preset.leaves, volatile=preset.volatile),
     )
@@ -90,7 +90,10 @@ class Server:
         self.held.locations.remembered = config.remembered
         self.held.calls.most = config.max_calls
         self.system = System(
-            on_event=on_event, on_dead_letter=self._dead, strategy=config.preset.top
+            on_event=on_event,
+            on_dead_letter=self._dead,
+            strategy=config.preset.top,
+            clock_ns=time.monotonic_ns,
         )
 
     async def start(self) -> None:
@@ -126,6 +129,35 @@ class Server:
         await self.system.stop()
         self.sockets.close()
         await self.store.close()
+
+    @property
+    def calls(self) -> int:
+        """How many calls are up."""
+        return self.held.calls.established
+
+    async def reload(self, config: Config) -> str:
+        """Take over what changes without a restart; what was changed, in words.
+
+        Addresses: new ones are bound before old ones are closed (5.4.3.3); connections and calls
+        stay. Domains, routes and rules count for requests to come. Raises RemusnetError.
+        """
+        fixed = ("store", "tls", "preset", "t1", "limits", "metrics", "control", "events")
+        left = [name for name in fixed if getattr(config, name) != getattr(self.config, name)]
+        wanted = list(config.listeners)
+        try:
+            await self.sockets.rebind(wanted)
+        except OSError as error:
+            raise _unbound(config, error) from None
+        self.wiring.domains = config.domains
+        self.held.calls.settings = config.settings
+        self.system.find("registrar").restart()
+        self.config = replace(
+            self.config,
+            listeners=config.listeners,
+            domains=config.domains,
+            settings=config.settings,
+        )
+        return "taken over" + (f" (but for {', '.join(left)}: restart for that)" if left else "")
 
     @property
     def bindings(self) -> int:

@@ -71,6 +71,10 @@ class Wiring:
         """The address of record of a URI of this server (10.3, step 5): ``user@domain``."""
         return (uri.user or b"") + b"@" + self.domain_of(uri).encode()
 
+    def listens_at(self, host: str) -> bool:
+        """Whether a listener has the address ``host``."""
+        return any(listener.endpoint.host == host for listener in self.sockets.bound)
+
     def is_own(self, host: str, port: int, transport: Transport | None = None) -> bool:
         """Whether ``host`` and ``port`` (0: none named) are one of the listeners' addresses."""
         return any(

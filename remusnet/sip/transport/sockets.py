@@ -84,7 +84,7 @@ class Sockets:
         self._client_tls = client_tls
         self._loop = asyncio.get_running_loop()
         self._datagrams: list[_Datagrams] = []
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[Listener, asyncio.Server] = {}
         self._connections: dict[int, Connection] = {}
         self._by_remote: dict[tuple[Transport, Endpoint], Flow] = {}
         self._outgoing: dict[tuple[Transport, Endpoint, str], Connection] = {}
@@ -104,12 +104,49 @@ class Sockets:
             self.close()
             raise
 
+    async def rebind(self, listeners: list[Listener]) -> None:
+        """Listen on these, and no longer on others; connections stay. Raises OSError.
+
+        A listener with port 0 is as good as any that is bound at its address.
+        """
+        kept: list[Listener] = []
+        missing: list[Listener] = []
+        for wanted in listeners:
+            same = next((each for each in self.bound if _fits(each, wanted)), None)
+            if same is None:
+                missing.append(wanted)
+            else:
+                kept.append(same)
+        old = [each for each in self.bound if each not in kept]
+        count = len(self.bound)
+        try:
+            for listener in missing:
+                if listener.transport is Transport.UDP:
+                    self._bind_udp(listener)
+                else:
+                    await self._bind_stream(listener)
+        except BaseException:
+            self._unbind(self.bound[count:])
+            raise
+        self._unbind(old)
+
+    def _unbind(self, listeners: list[Listener]) -> None:
+        for listener in list(listeners):
+            self.bound.remove(listener)
+            for datagrams in list(self._datagrams):
+                if listener == Listener(Transport.UDP, datagrams.local):
+                    self._loop.remove_reader(datagrams.socket)
+                    datagrams.socket.close()
+                    self._datagrams.remove(datagrams)
+            if (server := self._servers.pop(listener, None)) is not None:
+                server.close()
+
     def close(self) -> None:
         """Close all, also what is being opened."""
         for datagrams in self._datagrams:
             self._loop.remove_reader(datagrams.socket)
             datagrams.socket.close()
-        for server in self._servers:
+        for server in self._servers.values():
             server.close()
         for task in tuple(self._tasks):
             task.cancel()
@@ -207,8 +244,9 @@ class Sockets:
             backlog=1024,
             ssl=self._server_tls if tls else None,
         )
-        self._servers.append(server)
-        self.bound.append(Listener(listener.transport, local))
+        bound_listener = Listener(listener.transport, local)
+        self._servers[bound_listener] = server
+        self.bound.append(bound_listener)
 
     def _send_stream(self, data: bytes, target: Target, on_unsent: OnUnsent | None) -> None:
         flow = target.flow
@@ -351,6 +389,12 @@ class Connection(asyncio.Protocol):
         limits = self._sockets.limits
         rest = max(limits.idle_s - limits.partial_s, 0)
         self._watch = asyncio.get_running_loop().call_later(rest, self.close)
+
+
+def _fits(bound: Listener, wanted: Listener) -> bool:
+    same_host = bound.endpoint.host == wanted.endpoint.host
+    same_port = wanted.endpoint.port in (0, bound.endpoint.port)
+    return bound.transport is wanted.transport and same_host and same_port
 
 
 def _bound_socket(listener: Listener, kind: socket.SocketKind) -> socket.socket:

@@ -1,0 +1,111 @@
+"""A server as a process: signals, its first line, events, control, metrics, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TextIO
+
+from remusnet.actors import Event, JsonLines
+from remusnet.errors import CheckFailed, InvalidInput, RemusnetError, quoted
+from remusnet.sip.config import Config
+from remusnet.sip.control import Control
+from remusnet.sip.metrics import serve_metrics
+from remusnet.sip.orders import obey
+from remusnet.sip.server import Server
+
+
+def serve(config: Config, control: Path, reload: Callable[[], Config] | None) -> None:
+    """Run until SIGTERM or SIGINT; then return.
+
+    Raises RemusnetError where it can't start, and CheckFailed where it ended by a failure that
+    escalated beyond the top.
+    """
+    with ExitStack() as stack:
+        events = _events(config, stack)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(config, control, reload, events))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's loop where it is installed."""
+    with suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
+
+
+def _events(config: Config, stack: ExitStack) -> Callable[[Event], None] | None:
+    if config.events is None:
+        return None
+    try:
+        # Appended to: the failures before a crash of the process are what somebody looks for.
+        fd = os.open(config.events, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise InvalidInput(f"events file {quoted(config.events)}: {error.strerror}") from None
+    return JsonLines(stack.enter_context(os.fdopen(fd, "w", encoding="utf-8")))
+
+
+async def _serve(
+    config: Config,
+    path: Path,
+    reload: Callable[[], Config] | None,
+    events: Callable[[Event], None] | None,
+) -> None:
+    server = Server(config, on_event=events)
+    control = Control(path, lambda order: obey(server, order))
+    await server.start()
+    try:
+        await control.open()
+        stop_metrics = serve_metrics(config.metrics, server) if config.metrics else None
+    except RemusnetError:
+        await server.stop()
+        raise
+    loop = asyncio.get_running_loop()
+    wanted = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, wanted.set)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def reread() -> None:
+        task = loop.create_task(_reload(server, reload))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reread)
+    _say(server.listening)
+    ending = asyncio.ensure_future(server.system.ended())
+    stopping = asyncio.ensure_future(wanted.wait())
+    await asyncio.wait([ending, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    control.close()
+    if stop_metrics is not None:
+        stop_metrics()
+    await server.stop()
+    with suppress(Exception):
+        await ending
+    if server.system.failure is not None:
+        raise CheckFailed(f"the server ended: {server.system.failure}")
+
+
+async def _reload(server: Server, reload: Callable[[], Config] | None) -> None:
+    """Take over what a running server can; a file with mistakes changes nothing."""
+    if reload is None:
+        _say("SIGHUP: nothing to read again, this server was started without a file")
+        return
+    try:
+        changed = await server.reload(reload())
+    except RemusnetError as error:
+        _say(f"SIGHUP: nothing is changed: {error}")
+    else:
+        _say(f"SIGHUP: {changed}; {server.listening}")
+
+
+def _say(text: str, file: TextIO | None = None) -> None:
+    print(text, file=file or sys.stderr, flush=True)
