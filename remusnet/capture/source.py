@@ -53,8 +53,8 @@ def load(source: str | Path, magics: tuple[bytes, ...]) -> Content:
                 _fill(data, stream.read, source, (*magics, _GZIP_MAGIC))
     except OSError as error:
         raise InvalidInput(f"cannot read {label(source)}: {error.strerror}") from None
-    except ValueError as error:  # a path that no file can have, such as one with a null byte
-        raise InvalidInput(f"cannot read {label(source)}: {error}") from None
+    except ValueError:  # a null byte, say; Python's own words for it differ between versions
+        raise InvalidInput(f"cannot read {label(source)}: no file can have this name") from None
     return _inflate(data, source, magics) if data.startswith(_GZIP_MAGIC) else Content(data, "")
 
 

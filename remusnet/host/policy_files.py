@@ -36,8 +36,8 @@ def read_text(path: str) -> str:
             content = file.read(LARGEST_POLICY_FILE + 1)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error), "a file to read") from None
-    except ValueError as error:  # a NUL in the name
-        raise _unreadable(path, str(error), "a file's name") from None
+    except ValueError:  # a null byte, say; Python's own words for it differ between versions
+        raise _unreadable(path, "no file can have this name", "a file's name") from None
     if len(content) > LARGEST_POLICY_FILE:
         raise _unreadable(path, "too large", f"at most {LARGEST_POLICY_FILE >> 20} MiB")
     try:
