@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import vifs
 from remusnet.cli._domains import domain_options, groups_of
-from remusnet.cli._protecting import json_option, run_dir_option, terms_options
+from remusnet.cli._protecting import AUTO, json_option, run_dir_option, terms_options
 from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
 
 if TYPE_CHECKING:
     from remusnet.policy import Policy
 
-AUTO = "auto"
-
 
 @click.command("apply")
-@click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@click.argument("vifs", metavar="[VIF...]", nargs=-1, shell_complete=vifs)
 @domain_options
 @terms_options
 @click.option("--force", is_flag=True, help="Even where it can cost half of the memory.")
@@ -52,7 +51,8 @@ def command(
     Where a flood of small frames could cost more than half of this host's memory, it is
     refused: --memory bounds it, --force goes on all the same.
 
-    `--classifier auto` asks the kernel what it has, and takes an exact one if there is any.
+    \b
+    --classifier auto  asks the kernel what it has; takes an exact one if any is
 
     \b
     remusnet apply vif1.0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import buffers
 from remusnet.cli._protecting import DEFAULT_INTERVAL, json_option, run_dir_option
 from remusnet.cli._quantities import DURATION
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("checkpoint")
-@click.argument("ifb", metavar="IFB")
+@click.argument("ifb", metavar="IFB", shell_complete=buffers)
 @click.option(
     "--interval",
     type=DURATION,

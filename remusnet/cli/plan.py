@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import folders
 from remusnet.cli._protecting import plan_options
 from remusnet.errors import InvalidInput, quoted
 
@@ -26,7 +27,12 @@ LARGEST_TEMPLATE = 1 << 20
     show_default=True,
     help="A script to read, ip and tc batches, or JSON.",
 )
-@click.option("--templates", metavar="DIR", help="Use the *.j2 files of DIR instead of ours.")
+@click.option(
+    "--templates",
+    metavar="DIR",
+    shell_complete=folders,
+    help="Use the *.j2 files of DIR instead of ours.",
+)
 @click.option("--undo", is_flag=True, help="Print what takes the plan back.")
 def command(
     vifs: tuple[str, ...],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import buffers
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._quantities import SIZE
 from remusnet.cli._terminal import echo
@@ -21,7 +22,7 @@ ACTIONS = ("buffer", "release", "release-all", "limit", "status")
 
 
 @click.command("plug")
-@click.argument("ifb", metavar="IFB")
+@click.argument("ifb", metavar="IFB", shell_complete=buffers)
 @click.argument("action", metavar="|".join(ACTIONS), type=click.Choice(ACTIONS))
 @click.argument("limit", metavar="[SIZE]", type=SIZE, required=False)
 @click.option("--force", is_flag=True, help="Buffer even while an epoch waits for its release.")

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._completing import vifs
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._terminal import echo
 
 
 @click.command("remove")
-@click.argument("vifs", metavar="VIF...", nargs=-1, required=True)
+@click.argument("vifs", metavar="VIF...", nargs=-1, shell_complete=vifs, required=True)
 @click.option("--force", is_flag=True, help="Even while something drives the plug.")
 @click.option("--drop", is_flag=True, help="Drop what is held: the guest was fenced.")
 @run_dir_option
