@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import compileall
 import os
 import stat
@@ -81,6 +82,17 @@ from remusnet.host.netbuf.script import main
 
 main()
 """
+
+
+_PATH = "sys.path.insert(0, "
+
+
+def ran_by(script: str) -> tuple[str, str]:
+    """The Python that a script of ours names, and the folder of the package that it runs."""
+    program = script.partition("\n")[0].removeprefix("#!").partition(" ")[0]
+    words = [line.removeprefix(_PATH) for line in script.splitlines() if line.startswith(_PATH)]
+    folder = str(ast.literal_eval(words[0].removesuffix(")"))) if words else "/"
+    return program, f"{folder.rstrip('/')}/remusnet"
 
 
 def install(layout: Layout, places: Places, *, default: bool, dry_run: bool = False) -> Installed:
