@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import remusnet
 from remusnet.checks import Check, State
 from remusnet.host.doctor import check_xen, is_xen_host, without_blackhole
-from remusnet.host.install import script_text
+from remusnet.host.install import ran_by, script_text
 
 DEBIANS = b"\x7fELF...Remus: No support for network buffering\0"
 REBUILT = DEBIANS + b"libnl-route-3.so.200\0libxl_netbuffer.c"
@@ -107,6 +108,22 @@ def test_each_fault_is_found_with_its_mend(
     found = wrong(dom0)
     assert list(found) == [what]
     assert found[what].mend
+
+
+def test_a_python_that_others_can_change_is_found(dom0: Path) -> None:
+    mend(dom0)
+    (dom0 / "opt/r").chmod(0o777)
+    found = wrong(dom0)
+    assert list(found) == ["the script's Python"]
+    assert "/opt/r: others may write it" in found["the script's Python"].found
+    assert found["the script's Python"].mend
+
+
+def test_a_script_names_its_python_and_its_package() -> None:
+    assert ran_by(script_text("/opt/r/bin/python")) == (
+        "/opt/r/bin/python",
+        str(Path(remusnet.__file__).parent),
+    )
 
 
 def test_xens_own_script_is_a_default_too(dom0: Path) -> None:
