@@ -7,8 +7,10 @@ lost.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 UNPRINTED = 74
 """The exit code where what was done could not be printed: EX_IOERR of sysexits.h."""
@@ -20,15 +22,27 @@ _WRITING = ("--out", "--report", "--junit")
 """Options of ``simulate`` that leave something behind. Without them its print is all there is."""
 
 
-class Output(io.FileIO):
+class Output(io.RawIOBase):
     """Descriptor 1. ``failed``: why it could not be written, once it could not."""
 
     failed: OSError | None = None
 
-    def write(self, data: object) -> int:
-        """The same."""
+    def fileno(self) -> int:
+        """1."""
+        return _STDOUT
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(_STDOUT)
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """As `os.write`, which takes what it takes."""
         try:
-            return super().write(data)  # type: ignore[arg-type]
+            return os.write(_STDOUT, data)
         except OSError as error:
             self.failed = error
             raise
@@ -41,7 +55,7 @@ def watch_output() -> None:
         return
     old.flush()
     sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(Output(_STDOUT, "w", closefd=False)),
+        io.BufferedWriter(Output()),
         encoding=old.encoding,
         errors=old.errors,
         line_buffering=old.line_buffering or old.write_through,
