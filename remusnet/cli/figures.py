@@ -28,10 +28,11 @@ def command(directory: str) -> None:
     """
     from remusnet.emulator.scenario_run import run_scenario
     from remusnet.report.drawing import style
+    from remusnet.report.folder import prepare
     from remusnet.report.thesis import SHOWN, draw, write_figures
 
     with style():
-        pass  # without matplotlib, say so before the work
+        prepare(Path(directory))  # what stands in the way is said before the work
     drawn = []
     with Progress() as progress, whole_or_gone(Path(directory)):
         for number, shown in enumerate(SHOWN, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -87,16 +88,17 @@ def _libxenlight(root: Path) -> Iterator[Check]:
 
 def _rebuilt(root: Path) -> Iterator[Check]:
     """Whether the package was upgraded since scripts/build-libxenlight: the rest of it is newer."""
-    built = _read(root / "usr/lib/remusnet/libxenlight.version")
+    # The first line: what it was built from. Rebuilds of packages alone (+b1) have the same source.
+    built = _read(root / "usr/lib/remusnet/libxenlight.version").partition("\n")[0]
     if not built:
         return
     now = _installed(root, "libxenmisc")
-    fits = built == now
+    fits = built == re.sub(r"\+b\d+$", "", now) or built == now
     yield Check(
         what="libxenlight as new as Xen's other libraries",
         kind=Kind.FILES,
         state=State.OK if fits else State.MISSING,
-        found=built if fits else f"built for {built}, installed is {now or 'none'}",
+        found=built if fits else f"built from {built}, installed is {now or 'none'}",
         why="mends of security updates",
         mend="" if fits else _REBUILD,
     )

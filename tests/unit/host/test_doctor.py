@@ -67,7 +67,7 @@ def test_a_fresh_debian_lacks_the_library_and_both_scripts(dom0: Path) -> None:
 def mend(root: Path) -> None:
     put(root, LIBRARY, REBUILT)
     put(root, "usr/lib/remusnet/libxenlight.so.4.17.0.debian", DEBIANS)
-    put(root, "usr/lib/remusnet/libxenlight.version", "4.17.5-1\n")
+    put(root, "usr/lib/remusnet/libxenlight.version", "4.17.5-1\n4.17.5-1\n")
     put(root, "etc/xen/scripts/remusnet-netbuf", script_text("/opt/r/bin/python"), 0o755)
     put(root, "opt/r/bin/python", "", 0o755)
     line = 'remus.default.netbufscript="/etc/xen/scripts/remusnet-netbuf"\n'
@@ -78,6 +78,15 @@ def test_what_is_mended_is_ok(dom0: Path) -> None:
     mend(dom0)
     assert wrong(dom0) == {}
     assert any(each.found == "Xen 4.17.6-pre" for each in check_xen(dom0))
+
+
+def test_a_library_of_another_source_than_the_installed_one_is_older_whatever_it_was_built_for(
+    dom0: Path,
+) -> None:
+    mend(dom0)
+    put(dom0, "usr/lib/remusnet/libxenlight.version", "4.17.4-9\n4.17.5-1\n")
+    (found,) = wrong(dom0).values()
+    assert found.found == "built from 4.17.4-9, installed is 4.17.5-1"
 
 
 @pytest.mark.parametrize(
