@@ -73,6 +73,12 @@ _TERMS_OPTIONS = (
         help="The plug's limit.  [default: 2 x rate x interval]",
     ),
     click.option(
+        "--memory",
+        metavar="SIZE",
+        type=SIZE,
+        help="Memory that each plug may cost, small frames included: the limit is this / 12.5.",
+    ),
+    click.option(
         "--decouple/--no-decouple",
         default=True,
         show_default=True,
@@ -82,8 +88,8 @@ _TERMS_OPTIONS = (
 
 
 def plan_options(function: _Function) -> _Function:
-    """``vifs``, ``policy``, ``classifier``, ``buffer``, ``interval``, ``rate``, ``limit`` and
-    ``decouple``.
+    """``vifs``, ``policy``, ``classifier``, ``buffer``, ``interval``, ``rate``, ``limit``,
+    ``memory`` and ``decouple``.
     """
     argument = click.argument(
         "vifs", metavar="VIF...", nargs=-1, required=True, shell_complete=vifs

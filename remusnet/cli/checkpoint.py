@@ -98,6 +98,8 @@ def command(
     if on_terminal:
         click.echo(err=True)  # leaves the line of the progress
     click.echo(json.dumps(summary.to_json(), indent=2) if as_json else _text(summary))
+    for problem in summary.problems:
+        click.echo(f"remusnet: warning: {problem}", err=True)
     if summary.error is not None:
         raise summary.error
     if summary.signal and (count is not None or duration is not None):

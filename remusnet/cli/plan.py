@@ -42,6 +42,7 @@ def command(
     interval: int,
     rate: int,
     limit: int | None,
+    memory: int | None,
     decouple: bool,
     form: str,
     templates: str | None,
@@ -56,6 +57,7 @@ def command(
     remusnet plan vif1.0
     remusnet plan vif1.0 vif1.0-emu --buffer ifb-1 --policy real-time
     remusnet plan vif1.0 --interval 400ms --rate 100mbit --format batch
+    remusnet plan vif1.0 --memory 64MB
     remusnet plan vif1.0 --undo | sh -x
     """
     from remusnet.plan.build import build_plan
@@ -69,6 +71,7 @@ def command(
         rate=rate,
         interval_ns=interval,
         limit=limit,
+        memory=memory,
         decouple=decouple,
     )
     own = None if templates is None else _read_templates(Path(templates))

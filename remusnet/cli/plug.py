@@ -57,10 +57,13 @@ def command(
         found = plug_status(ifb, run_dir)
         echo(_json(found) if as_json else _text(found), wrap=not as_json)
         return
-    with closing(Plug(ifb, force=force, run_dir=run_dir)) as plug:
+    ending = action == "release-all"
+    with closing(Plug(ifb, force=force, run_dir=run_dir, ending=ending)) as plug:
         _do(plug, action, limit or 0)
         if as_json:
             click.echo(_json(plug.status()))
+    for problem in plug.problems:
+        click.echo(f"remusnet: warning: {problem}", err=True)
 
 
 def _do(plug: Plug, action: str, limit: int) -> None:

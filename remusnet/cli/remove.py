@@ -32,4 +32,6 @@ def command(vifs: tuple[str, ...], force: bool, drop: bool, run_dir: Path, as_js
     from remusnet.report.kernel import removed_json, removed_text
 
     done = remove(vifs, run_dir=run_dir, force=force, drop=drop)
+    for problem in done.problems:
+        click.echo(f"remusnet: warning: {problem}", err=True)
     echo(removed_json(done) if as_json else removed_text(done), nl=False, wrap=not as_json)

@@ -115,8 +115,8 @@ def _stream_rows(measurements: Measurements) -> list[StreamRow]:
         cells = (
             str(rtp.packets),
             str(rtp.lost),
-            f"{rtp.jitter_ms.mean:.2f} ms",
-            f"{rtp.jitter_ms.max:.2f} ms",
+            f"{rtp.jitter_ms.mean:.2f} ms" if rtp.jitter_ms.known else "-",
+            f"{rtp.jitter_ms.max:.2f} ms" if rtp.jitter_ms.known else "-",
             *_voice_cells(voices),
         )
         rows.append((rtp.flow, rtp.ssrc, StreamRow(f"{rtp.flow} {rtp.ssrc_text}", policy, cells)))
@@ -135,6 +135,7 @@ def _voice_cells(voices: tuple[Voice, ...]) -> tuple[str, str, str]:
 def _caveats(measurements: Measurements) -> tuple[str, ...]:
     scenario = measurements.comparison.setting.scenario
     found = list(scenario.assumptions) if scenario else [OPEN_LOOP]
+    found += measurements.comparison.setting.notes
     for stream, _ in measurements.streams:
         found += [f"{stream.rtp.flow}: {note}" for note in stream.rtp.notes]
         for voice in measurements.voices(stream):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import isnan
 from pathlib import PurePath
 
 from rich.console import Console
@@ -65,6 +66,8 @@ def print_simulation(console: Console, comparison: Comparison) -> None:
         print_sentence(console, OPEN_LOOP)
     for sentence in comparison.setting.scenario.assumptions if comparison.setting.scenario else ():
         print_sentence(console, f"Assumed: {plain(sentence)}")
+    for sentence in comparison.setting.notes:
+        print_sentence(console, f"Note: {plain(sentence)}")
 
 
 def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
@@ -179,14 +182,15 @@ def _burst(median: float, largest: int) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.2f}"
+    return _NONE if value is None or isnan(value) else f"{value:.2f}"
 
 
 def _worst(measure: Callable[[Stream], float]) -> Cell:
     """The largest value over the guest's own streams: those are what Remus delays."""
 
     def cell(outcome: Outcome) -> str:
-        values = [measure(stream) for stream in outcome.streams if stream.from_guest]
+        own = [stream for stream in outcome.streams if stream.from_guest]
+        values = [value for value in map(measure, own) if not isnan(value)]
         return _ms(max(values)) if values else _NONE
 
     return cell

@@ -192,9 +192,9 @@ def _figure(shown: Shown, outcome: Outcome) -> Figure:
 
 
 def _expected(axes: Axes, held_to: tuple[HeldTo, ...]) -> None:
-    """A line where a closed form says that the mean and the peak of the jitter are."""
+    """A line where a closed form says that the mean and the maximum of the jitter are."""
     for each in held_to:
-        if each.expected is None or each.what not in ("jitter, mean (ms)", "jitter, peak (ms)"):
+        if each.expected is None or each.what not in ("jitter, mean (ms)", "jitter, max (ms)"):
             continue
         word = each.what.removeprefix("jitter, ").removesuffix(" (ms)")
         axes.axhline(each.expected, color=INK, linewidth=1, linestyle=(0, (4, 3)))

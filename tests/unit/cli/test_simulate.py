@@ -68,7 +68,8 @@ def test_the_json_has_what_scripts_rely_on(simulate: Simulate) -> None:
         assert set(stream["jitter_ms"]) == {"mean", "max"}
         assert set(stream["burst"]) == {"median", "max"}
     assert set(run["tcp"]["hold_ms"]) == {"median", "p99", "max"}
-    assert run["output_commit"] == {"held": 5, "bypassed": 250, "dropped": 0, "violations": 0}
+    counts = {"held": 5, "bypassed": 250, "dropped": 0, "violations": 0, "unprotected": 0}
+    assert run["output_commit"] == counts
     first = run["epochs"][0]
     assert first["suspend_ns"] == int(call(250).time_ns[0]) + 400 * MS
     assert first["commit_ns"] == first["suspend_ns"] + 55 * MS

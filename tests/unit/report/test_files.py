@@ -123,7 +123,7 @@ def test_the_reports_json_is_that_of_the_command_and_more() -> None:
     found = json.loads(report_json(measured(), checked("commit.violations == 0")))
     plain: Any = json.loads(json.dumps(replayed_call().to_json()))
     assert [each["assertion"] for each in found.pop("assertions")] == ["commit.violations == 0"]
-    for run in found["runs"]:
+    for run in (*found["runs"], found["recorded"]):
         for stream in run["streams"]:
             assert [each["buffer"] for each in stream.pop("voice")] == ["fixed", "adaptive"]
     assert found == plain
