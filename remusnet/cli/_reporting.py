@@ -90,9 +90,12 @@ def make_ready(wanted: Asked) -> None:
 
 
 def finish(
-    wanted: Asked, simulation: Simulation, progress: Progress
+    wanted: Asked, simulation: Simulation, progress: Progress, finished: Callable[[], None]
 ) -> tuple[tuple[Checked, ...], list[Path]]:
-    """Check and write: what was found, and the files and folders that were written."""
+    """Check and write: what was found, and the files and folders that were written.
+
+    ``finished`` is called when the report is whole.
+    """
     if not wanted.assertions and wanted.report is None:
         return (), []
     from remusnet.report.assertions import evaluate
@@ -107,6 +110,7 @@ def finish(
 
         progress.step(f"drawing the report {quoted(str(wanted.report))}")
         write_report(wanted.report, measurements, checked, simulation.released)
+        finished()
         written.append(wanted.report / PAGE)
     if wanted.junit is not None:
         from remusnet.report.junit import junit_xml

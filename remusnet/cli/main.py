@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from click.shell_completion import shell_complete
 
 from remusnet import __version__
 from remusnet.cli._lazy import LazyCommand, LazyGroup
+from remusnet.cli._narrow import help_width
 from remusnet.cli._output import UNPRINTED, lasting, output_failure, watch_output
 from remusnet.cli.names import COMPLETE_VARIABLE, PROGRAM
 from remusnet.errors import InvalidInput, NotPermitted, RemusnetError
@@ -145,11 +147,18 @@ def _invoke(args: list[str]) -> int:
     # no-color.org: any value but the empty one turns colours off; None lets click look at the tty.
     color = False if os.environ.get("NO_COLOR") else None
     try:
-        with cli.make_context(PROGRAM, args, color=color) as context:
+        with cli.make_context(PROGRAM, args, color=color, terminal_width=_help_width()) as context:
             cli.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
     return 0
+
+
+def _help_width() -> int | None:
+    """Of a narrow terminal; None leaves it to click, which writes helps of 50 columns and more."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return help_width(shutil.get_terminal_size().columns)
 
 
 def _usage(error: click.UsageError) -> str:

@@ -193,7 +193,7 @@ def command(
         source, capture = None, source
     _refuse(context, _CAPTURE_ONLY if capture is None else _SCENARIO_ONLY, source)
     wanted = asked(assertions, junit, report)
-    with Progress() as progress, whole_or_gone(wanted.report):
+    with Progress() as progress, whole_or_gone(wanted.report) as finished:
         if capture is None:
             make_ready(wanted)
             release = wanted.report is not None
@@ -210,7 +210,7 @@ def command(
             plug = plug_limit(rate, times.interval_ns) if limit is None else limit
             chosen = policies or tuple(PRESETS.values())
             done = _of_capture(capture, chosen, times, plug, guest, out, progress)
-        checked, written = finish(wanted, done.simulation, progress)
+        checked, written = finish(wanted, done.simulation, progress, finished)
     _present(done, checked, written, as_json=as_json)
     fail(checked, told=not as_json)
 
