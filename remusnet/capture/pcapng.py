@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import struct
 from array import array
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from remusnet.capture import interfaces, linktypes
 from remusnet.capture.interfaces import Interface
+from remusnet.capture.linklayer import Placed, as_ethernet
 from remusnet.capture.records import MAX_RECORD, Parsed, words
 from remusnet.errors import InvalidInput
 from remusnet.frames import Bytes, Frames, Int64s
@@ -25,6 +28,9 @@ _INTERFACE = 1
 _OBSOLETE_PACKET = 2
 _SIMPLE_PACKET = 3
 _ENHANCED_PACKET = 6
+# Wireshark (wiretap/pcapng.c) gives these a frame's number: custom blocks, systemd's journal, and
+# sysdig's events. Of all other types it makes no line.
+_NUMBERED = frozenset((0x0000_0BAD, 0x4000_0BAD, 9, 0x204, 0x216, 0x221))
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 _ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
@@ -45,7 +51,8 @@ _SMALLEST_OTHER = 12
 class _Section:
     """Where the blocks of one section lie; positions are those of the blocks' first bytes.
 
-    ``packets``: enhanced and obsolete packet blocks. ``simple``: simple packet blocks.
+    ``packets``: enhanced and obsolete packet blocks. ``simple``: simple packet blocks. ``others``:
+    blocks that are no frames, but are numbered as such.
     ``end``: where the next section begins. ``problem``: why the walk ended early, or "".
     """
 
@@ -54,17 +61,26 @@ class _Section:
     interfaces_at: array[int]
     packets: array[int]
     simple: array[int]
+    others: array[int]
     end: int
     problem: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The frames of one section; ``timed`` is false where a frame has no time of its own."""
+    """The frames of one section; ``timed`` is false where a frame has no time of its own.
+
+    ``numbers``: int64[n], of each frame among the ``numbered`` blocks of the section, from 1.
+    ``foreign``: link types of interfaces that were left out, and how many frames each had.
+    """
 
     frames: Frames
     timed: npt.NDArray[np.bool_]
     problem: str
+    numbers: Int64s
+    numbered: int
+    made_up: frozenset[int]
+    foreign: Mapping[int, int]
 
 
 def parse(data: bytearray, name: str) -> Parsed:
@@ -73,10 +89,16 @@ def parse(data: bytearray, name: str) -> Parsed:
     Frames without a time (simple packet blocks) get that of the timed frame before them, or, at
     the start, of the first one after them: a time of 0 would stretch a call to half a century.
 
-    Raises InvalidInput: no valid section header at the start, or a frame that isn't Ethernet.
+    Frames of a link type that isn't read are left out, and counted.
+
+    Raises InvalidInput: no valid section header at the start, or no frame of a link type that is
+    read where there are others.
     """
     view = np.frombuffer(data, np.uint8)
-    parts = [_Part(Frames.of([]), np.empty(0, np.bool_), "")]
+    none = np.empty(0, np.int64)
+    parts = [_Part(Frames.of([]), np.empty(0, np.bool_), "", none, 0, frozenset(), {})]
+    numbered = 0
+    foreign: Counter[int] = Counter()
     at = 0
     problem = ""
     while at < len(data) and not problem:
@@ -86,10 +108,12 @@ def parse(data: bytearray, name: str) -> Parsed:
                 raise InvalidInput(f"{name} is not a capture: {problem}")
             break
         section = _walk(data, at, order)
-        part = _decode(view, section, name)
+        part = _decode(view, section)
         # Sections without frames leave nothing behind: a file can have millions of them.
         if len(part.frames):
-            parts.append(part)
+            parts.append(replace(part, numbers=part.numbers + numbered))
+        numbered += part.numbered
+        foreign.update(part.foreign)
         problem = part.problem or section.problem
         at = section.end
 
@@ -101,7 +125,18 @@ def parse(data: bytearray, name: str) -> Parsed:
         length=np.concatenate([p.frames.length for p in parts]),
         time_ns=_filled(np.concatenate([p.frames.time_ns for p in parts]), timed),
     )
-    return Parsed(frames, problem, untimed=int(np.count_nonzero(~timed)))
+    if foreign and not len(frames):
+        linktypes.check(next(iter(foreign)), name)
+    numbers = np.concatenate([p.numbers for p in parts])
+    return Parsed(
+        frames,
+        problem,
+        untimed=int(np.count_nonzero(~timed)),
+        # Where no block is between them, they count as they stand.
+        numbers=None if numbered == len(frames) else numbers,
+        made_up=tuple(sorted(frozenset().union(*(p.made_up for p in parts)))),
+        foreign=foreign,
+    )
 
 
 def _section_order(data: bytearray, at: int) -> tuple[str, str]:
@@ -123,7 +158,7 @@ def _walk(data: bytearray, start: int, order: str) -> _Section:
     tail = struct.Struct(f"{order}I").unpack_from
     end = len(data)
     found: list[Interface] = []
-    interfaces_at, packets, simple = array("q"), array("q"), array("q")
+    interfaces_at, packets, simple, others = array("q"), array("q"), array("q"), array("q")
     problem = ""
     at = start
     while at < end:
@@ -153,11 +188,13 @@ def _walk(data: bytearray, start: int, order: str) -> _Section:
                 break
             found.append(interface)
             interfaces_at.append(at)
+        elif kind in _NUMBERED:
+            others.append(at)
         at += total
-    return _Section(order, found, interfaces_at, packets, simple, at, problem)
+    return _Section(order, found, interfaces_at, packets, simple, others, at, problem)
 
 
-def _decode(data: Bytes, section: _Section, name: str) -> _Part:
+def _decode(data: Bytes, section: _Section) -> _Part:
     """The frames of ``section`` in file order, up to the first block that contradicts itself."""
     packets, simple = np.array(section.packets, np.int64), np.array(section.simple, np.int64)
     kind, total, interface, high, low, caplen, length = words(data, packets, 7, section.order)
@@ -187,16 +224,46 @@ def _decode(data: Bytes, section: _Section, name: str) -> _Part:
     whole = int(np.argmin(valid[order])) if not valid.all() else len(at)
     problem = _damage(int(at[order[whole]])) if whole < len(at) else ""
     kept = order[:whole]
-    for link_type in (section.interfaces[i].link_type for i in np.unique(interface[kept])):
-        linktypes.check(link_type, name)
-    frames = Frames(
-        data=data,
-        offset=at + np.where(timed, 28, 12),
-        caplen=caplen,
-        length=np.maximum(np.concatenate([length, simple_length]), caplen),
-        time_ns=time_ns,
+    others = np.array(section.others, np.int64)
+    if whole < len(at):
+        others = others[others < at[order[whole]]]
+    # Both are in file order: a frame's number is how many frames and others there are up to it.
+    numbers = np.arange(1, len(kept) + 1) + np.searchsorted(others, at[kept])
+
+    link = np.array([each.link_type for each in section.interfaces], np.int64)[interface[kept]]
+    length = np.maximum(np.concatenate([length, simple_length]), caplen)
+    placed = Placed((at + np.where(timed, 28, 12))[kept], caplen[kept], length[kept])
+    made_up, foreign = set[int](), dict[int, int]()
+    for link_type, count in zip(
+        *map(np.ndarray.tolist, np.unique(link, return_counts=True)), strict=True
+    ):
+        if not linktypes.is_read(link_type):
+            foreign[link_type] = count
+        elif link_type != linktypes.ETHERNET:
+            made_up.add(link_type)
+            placed = _with_ethernet(data, link_type, placed, link == link_type)
+    frames = Frames(data, placed.offset, placed.caplen, placed.length, time_ns[kept])
+    own = np.flatnonzero(~np.isin(link, list(foreign)))
+    return _Part(
+        frames.take(own) if foreign else frames,
+        timed[kept][own],
+        problem,
+        numbers[own],
+        len(kept) + len(others),
+        frozenset(made_up),
+        foreign,
     )
-    return _Part(frames.take(kept), timed[kept], problem)
+
+
+def _with_ethernet(
+    data: Bytes, link_type: int, placed: Placed, which: npt.NDArray[np.bool_]
+) -> Placed:
+    """``placed`` with those of ``which`` as Ethernet frames."""
+    columns = (placed.offset.copy(), placed.caplen.copy(), placed.length.copy())
+    own = as_ethernet(data, link_type, Placed(*(column[which] for column in columns)))
+    for column, made in zip(columns, (own.offset, own.caplen, own.length), strict=True):
+        column[which] = made
+    return Placed(*columns)
 
 
 def _times(

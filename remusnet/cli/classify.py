@@ -30,9 +30,10 @@ def command(capture: str, policies: tuple[Policy, ...], packets: bool, as_json: 
     from remusnet.metrics.survey import survey
     from remusnet.report.classification import packet_lines, survey_json, survey_view
 
-    surveys, judgements = survey(read_frames(capture).frames, policies)
+    recording = read_frames(capture)
+    surveys, judgements = survey(recording.frames, policies)
     if packets:
-        for line in packet_lines(judgements, as_json=as_json):
+        for line in packet_lines(judgements, recording.numbers, as_json=as_json):
             click.echo(line)
     elif as_json:
         click.echo(json.dumps(survey_json(surveys), indent=2))

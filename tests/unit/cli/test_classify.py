@@ -154,6 +154,7 @@ def test_2000_damaged_captures_end_in_a_report_or_in_one_line(run: Run, tmp_path
         code, out, err = run(path, "--packets", "--json")
         assert code in (0, 2)
         assert bool(out) == (code == 0)
-        assert err.count("\n") <= 1
+        # A bit of the link type is enough to make headers up, and that is said too.
+        assert err.count("\n") <= 1 + ("made up" in err)
         codes.add(code)
     assert codes == {0, 2}
