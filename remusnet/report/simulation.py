@@ -155,6 +155,8 @@ def _print_streams(console: Console, outcomes: tuple[Outcome, ...]) -> None:
             soft_wrap=True,
         )
         console.print(_stream_table(rows))
+        for note in dict.fromkeys(note for _, each in rows for note in each.rtp.notes):
+            console.print(Text(f"  note: {plain(note)}"))
     if len(found) > MOST_STREAMS:
         console.print(Text(f"\nand {len(found) - MOST_STREAMS} streams more: --json has all"))
 
