@@ -155,6 +155,8 @@ def _print_streams(console: Console, outcomes: tuple[Outcome, ...]) -> None:
         heading = f"RTP {stream.rtp.flow} {stream.rtp.ssrc_text}, {direction}"
         print_sentence(console, heading, "bold", indent=4)
         _print_stream(console, rows)
+        for note in dict.fromkeys(note for _, each in rows for note in each.rtp.notes):
+            print_sentence(console, f"note: {plain(note)}", indent=4)
     if len(found) > MOST_STREAMS:
         console.print(Text(f"\nand {len(found) - MOST_STREAMS} streams more: --json has all"))
 
