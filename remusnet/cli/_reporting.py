@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from remusnet.cli._completing import files, folders, metrics
 from remusnet.cli._progress import Progress
 from remusnet.cli._terminal import width
 from remusnet.errors import CheckFailed, InvalidInput, quoted
@@ -27,16 +28,21 @@ def report_options(command: _Function) -> _Function:
         click.option(
             "--report",
             metavar="DIR",
+            shell_complete=folders,
             help="Write a report: one HTML page with figures, JSON, CSV, and the released frames.",
         ),
         click.option(
-            "--junit", metavar="FILE", help="Write what the assertions found as JUnit XML."
+            "--junit",
+            metavar="FILE",
+            shell_complete=files,
+            help="Write what the assertions found as JUnit XML.",
         ),
         click.option(
             "--assert",
             "assertions",
             multiple=True,
             metavar="EXPRESSION",
+            shell_complete=metrics,
             help="Fail (exit code 1) where it doesn't hold: 'rtp.jitter.mean < 6ms'. Repeat it.",
         ),
     ):

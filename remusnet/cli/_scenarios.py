@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from remusnet.errors import InvalidInput, quoted
 from remusnet.host.policy_files import named_policy, read_text
 from remusnet.policy import PRESETS, Policy
@@ -79,10 +77,3 @@ def policies_of(scenario: Scenario, word: str) -> tuple[Policy, ...]:
 def beside(word: str, name: str) -> Path:
     """The file that a scenario names: from the folder of its own file."""
     return Path(word).parent / name
-
-
-def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Names of shipped scenarios, for a shell."""
-    from remusnet.emulator.library import names
-
-    return [name for name in names() if name.startswith(incomplete)]

@@ -7,6 +7,7 @@ import json
 import click
 
 from remusnet.cli._capture import read_frames
+from remusnet.cli._completing import files
 from remusnet.cli._options import policy_option
 from remusnet.cli._progress import Progress
 from remusnet.cli._terminal import console
@@ -14,7 +15,7 @@ from remusnet.policy import Policy
 
 
 @click.command("classify")
-@click.argument("capture", metavar="CAPTURE")
+@click.argument("capture", metavar="CAPTURE", shell_complete=files)
 @policy_option(multiple=True)
 @click.option("--packets", is_flag=True, help="A line for each frame instead of flows.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --packets one a line.")

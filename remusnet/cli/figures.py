@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._completing import folders
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._progress import Progress
 from remusnet.cli._scenarios import load_scenario, policies_of
@@ -14,7 +15,7 @@ from remusnet.errors import CheckFailed, quoted
 
 
 @click.command("figures")
-@click.argument("directory", metavar="OUT")
+@click.argument("directory", metavar="OUT", shell_complete=folders)
 def command(directory: str) -> None:
     """Draw figures 8 to 12 of the thesis from simulations, into the folder OUT.
 

@@ -22,23 +22,45 @@ from remusnet.cli._lazy import LazyCommand, LazyGroup
 from remusnet.cli.names import COMPLETE_VARIABLE, PROGRAM
 from remusnet.errors import InvalidInput, NotPermitted, RemusnetError
 
+_TRY = "See what Remus does to calls (neither root nor Xen)"
+_BY_HAND = "Protect a guest by hand"
+_XEN = "Protect a guest under xl remus"
+
+# The order is that of --help; without a section a command stands with the last ones.
 COMMANDS = {
-    "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies"),
-    "classify": LazyCommand("remusnet.cli.classify", "Show what each policy holds of a capture"),
-    "plan": LazyCommand("remusnet.cli.plan", "Print the rules that would protect a vif (dry run)"),
-    "apply": LazyCommand("remusnet.cli.apply", "Protect a vif: hold what its guest sends"),
-    "status": LazyCommand("remusnet.cli.status", "Show what is protected, held and dropped"),
-    "verify": LazyCommand("remusnet.cli.verify", "Compare what was applied with the kernel"),
-    "remove": LazyCommand("remusnet.cli.remove", "End a protection; release what is held"),
-    "plug": LazyCommand("remusnet.cli.plug", "Hold or release what is in a buffer device"),
-    "checkpoint": LazyCommand("remusnet.cli.checkpoint", "Drive a plug as Remus would"),
-    "xen": LazyCommand("remusnet.cli.xen", "Let xl remus use remusnet, and see what it does"),
-    "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "simulate": LazyCommand(
-        "remusnet.cli.simulate", "Send a scenario or a capture through Remus's buffer"
+        "remusnet.cli.simulate", "Send a scenario or a capture through Remus's buffer", _TRY
     ),
-    "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios"),
-    "figures": LazyCommand("remusnet.cli.figures", "Draw the thesis's figures from simulations"),
+    "classify": LazyCommand(
+        "remusnet.cli.classify", "Show what each policy holds of a capture", _TRY
+    ),
+    "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios", _TRY),
+    "metrics": LazyCommand("remusnet.cli.metrics", "List what assertions can ask for", _TRY),
+    "figures": LazyCommand(
+        "remusnet.cli.figures", "Draw the thesis's figures from simulations", _TRY
+    ),
+    "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies", _BY_HAND),
+    "plan": LazyCommand(
+        "remusnet.cli.plan", "Print the rules that would protect a vif (dry run)", _BY_HAND
+    ),
+    "apply": LazyCommand(
+        "remusnet.cli.apply", "Protect a vif: hold what its guest sends", _BY_HAND
+    ),
+    "status": LazyCommand(
+        "remusnet.cli.status", "Show what is protected, held and dropped", _BY_HAND
+    ),
+    "verify": LazyCommand(
+        "remusnet.cli.verify", "Compare what was applied with the kernel", _BY_HAND
+    ),
+    "remove": LazyCommand(
+        "remusnet.cli.remove", "End a protection; release what is held", _BY_HAND
+    ),
+    "plug": LazyCommand(
+        "remusnet.cli.plug", "Hold or release what is in a buffer device", _BY_HAND
+    ),
+    "checkpoint": LazyCommand("remusnet.cli.checkpoint", "Drive a plug as Remus would", _BY_HAND),
+    "xen": LazyCommand("remusnet.cli.xen", "Let xl remus use remusnet, and see what it does", _XEN),
+    "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
 }
 
@@ -58,7 +80,8 @@ class _Program(LazyGroup):
 def cli() -> None:
     """Decide what a Remus-protected guest may send before a checkpoint commits.
 
-    `remusnet COMMAND --help` explains a command.
+    `remusnet COMMAND --help` explains a command, with examples. The manual is docs/README.md of
+    the source; its tutorial/your-call-in-ci.md is the way in.
     """
 
 

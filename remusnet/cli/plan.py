@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import folders
 from remusnet.cli._protecting import plan_options
 from remusnet.errors import InvalidInput, quoted
 
@@ -26,7 +27,12 @@ LARGEST_TEMPLATE = 1 << 20
     show_default=True,
     help="A script to read, ip and tc batches, or JSON.",
 )
-@click.option("--templates", metavar="DIR", help="Use the *.j2 files of DIR instead of ours.")
+@click.option(
+    "--templates",
+    metavar="DIR",
+    shell_complete=folders,
+    help="Use the *.j2 files of DIR instead of ours.",
+)
 @click.option("--undo", is_flag=True, help="Print what takes the plan back.")
 def command(
     vifs: tuple[str, ...],
@@ -36,6 +42,7 @@ def command(
     interval: int,
     rate: int,
     limit: int | None,
+    memory: int | None,
     decouple: bool,
     form: str,
     templates: str | None,
@@ -50,6 +57,7 @@ def command(
     remusnet plan vif1.0
     remusnet plan vif1.0 vif1.0-emu --buffer ifb-1 --policy real-time
     remusnet plan vif1.0 --interval 400ms --rate 100mbit --format batch
+    remusnet plan vif1.0 --memory 64MB
     remusnet plan vif1.0 --undo | sh -x
     """
     from remusnet.plan.build import build_plan
@@ -63,6 +71,7 @@ def command(
         rate=rate,
         interval_ns=interval,
         limit=limit,
+        memory=memory,
         decouple=decouple,
     )
     own = None if templates is None else _read_templates(Path(templates))

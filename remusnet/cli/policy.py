@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import files
 from remusnet.cli._options import PolicyType
 from remusnet.cli._terminal import console
 from remusnet.errors import InvalidInput
@@ -66,7 +67,7 @@ def show(policy: Policy, as_json: bool) -> None:
 
 
 @command.command("check")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=files)
 @_json_option
 @click.pass_context
 def check(context: click.Context, files: tuple[str, ...], as_json: bool) -> None:

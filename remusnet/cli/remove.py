@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._completing import vifs
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._terminal import echo
 
 
 @click.command("remove")
-@click.argument("vifs", metavar="VIF...", nargs=-1, required=True)
+@click.argument("vifs", metavar="VIF...", nargs=-1, shell_complete=vifs, required=True)
 @click.option("--force", is_flag=True, help="Even while something drives the plug.")
 @click.option("--drop", is_flag=True, help="Drop what is held: the guest was fenced.")
 @run_dir_option
@@ -31,4 +32,6 @@ def command(vifs: tuple[str, ...], force: bool, drop: bool, run_dir: Path, as_js
     from remusnet.report.kernel import removed_json, removed_text
 
     done = remove(vifs, run_dir=run_dir, force=force, drop=drop)
+    for problem in done.problems:
+        click.echo(f"remusnet: warning: {problem}", err=True)
     echo(removed_json(done) if as_json else removed_text(done), nl=False, wrap=not as_json)

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from remusnet.cli._capture import read_frames
+from remusnet.cli._completing import files, scenarios_or_files
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
@@ -19,7 +20,6 @@ from remusnet.cli._quantities import DURATION, RATE, SIZE
 from remusnet.cli._reporting import asked, fail, finish, make_ready, report_options, tell
 from remusnet.cli._scenarios import (
     beside,
-    complete,
     load_scenario,
     names_capture,
     policies_of,
@@ -51,10 +51,13 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
 
 
 @click.command("simulate", cls=TypedCommand)
-@click.argument("source", metavar="[SCENARIO|CAPTURE]", required=False, shell_complete=complete)
+@click.argument(
+    "source", metavar="[SCENARIO|CAPTURE]", required=False, shell_complete=scenarios_or_files
+)
 @click.option(
     "--capture",
     metavar="FILE",
+    shell_complete=files,
     help="A recording, whatever its name: pcap or pcapng, gzipped or not; - is standard input.",
 )
 @click.option(
@@ -140,6 +143,7 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
 @click.option(
     "--out",
     metavar="FILE",
+    shell_complete=files,
     help="Write what left the buffer (of a scenario: what arrived) as a nanosecond pcap; with "
     "several policies FILE-POLICY.pcap.",
 )

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._completing import vifs
 from remusnet.cli._domains import domain_options, groups_of
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._terminal import echo
 
 
 @click.command("status")
-@click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@click.argument("vifs", metavar="[VIF...]", nargs=-1, shell_complete=vifs)
 @domain_options
 @run_dir_option
 @json_option

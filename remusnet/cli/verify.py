@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._completing import vifs
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._terminal import echo
 from remusnet.errors import CheckFailed
 
 
 @click.command("verify")
-@click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@click.argument("vifs", metavar="[VIF...]", nargs=-1, shell_complete=vifs)
 @run_dir_option
 @json_option
 def command(vifs: tuple[str, ...], run_dir: Path, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from remusnet.frames import Int64s
 from remusnet.metrics.bursts import Bursts, burst_sizes, burst_summary
 from remusnet.metrics.jitter import Jitter, interarrival_jitter, jitter_summary
 from remusnet.metrics.outcome import Stream
-from remusnet.metrics.payload_types import PayloadType
+from remusnet.metrics.payload_types import Medium, PayloadType
 from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, spread
 from remusnet.metrics.rtp import StreamSummary
 from remusnet.metrics.scene import NEVER, Origin, PacketSeries
@@ -162,6 +162,9 @@ def summary(
         ),
         clock_rate=codec.clock_rate,
         clock_rate_source=codec.source,
+        medium=Medium.AUDIO,
+        events=None,
+        timestamp_jumps=0,
         notes=(),
     )
 

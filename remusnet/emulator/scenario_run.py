@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from remusnet.emulator.conversations import conversations
+from remusnet.emulator.departures import departures
 from remusnet.emulator.one_run import Run, under
 from remusnet.emulator.scenario import Scenario
 from remusnet.emulator.simulation import Simulation
@@ -62,6 +64,8 @@ def run_scenario(
     commit = outcomes[0].output_commit
     paths = sorted({each.path for each in ran})
     setting = _setting(scenario, run.timeline, commit.held + commit.bypassed, "; ".join(paths))
+    transfers = [each for o in outcomes if o.scene is not None for each in o.scene.transfers]
+    setting = replace(setting, notes=departures(scenario, policies, transfers))
     released = tuple(each.released for each in ran if each.released is not None)
     return Simulation(Comparison(setting, outcomes), released)
 

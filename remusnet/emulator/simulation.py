@@ -172,7 +172,9 @@ def _measured(
     frames: Frames, headers: Columns, guest: Guest, left: Frames, order: Int64s
 ) -> dict[int, Stream]:
     """The same, each by its first frame in the recording."""
-    return _by_first(frames, guest, rtp_streams(left, _rows(headers, order)), order)
+    return _by_first(
+        frames, guest, rtp_streams(left, _rows(headers, order), frames.time_ns[order]), order
+    )
 
 
 def _by_first(
@@ -215,6 +217,7 @@ def _series(stream: RtpStream, sent_ns: Int64s) -> PacketSeries:
         timestamp=stream.timestamps[order],
         arrival=place,
         jitter_ms=stream.jitter_series_ms,
+        event=None if stream.event is None else stream.event[order],
         due_ns=sent_ns[order],
     )
 

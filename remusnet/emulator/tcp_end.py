@@ -2,8 +2,9 @@
 
 What is there: slow start and congestion avoidance (RFC 5681) from ten segments (RFC 6928), fast
 retransmit with NewReno's recovery (RFC 6582), the timer of RFC 6298 with Karn's rule and Linux's
-200 ms as its least. What is not: options, SACK, delayed ACKs (every segment is acknowledged at
-once), a closing handshake, and a receive window that ever fills.
+least of 200 ms, which bounds the variance and not the sum. What is not: options, SACK, delayed ACKs
+(every segment is acknowledged at once), a closing handshake, and a receive window that ever fills.
+`remusnet.emulator.departures` tells where that shows.
 """
 
 from __future__ import annotations
@@ -35,8 +36,6 @@ RECEIVE_WINDOW = 1 << 20
 """Bytes; what a peer lets come unacknowledged. Linux tunes it up to some megabytes."""
 FIRST_RTO_NS = 1000 * MS
 LONGEST_RTO_NS = 60_000 * MS
-_CLOCK_NS = MS
-"""G of RFC 6298: no variance is taken for less than a timer's tick."""
 MOST_TRIES = 15
 """Linux's tcp_retries2: after so many timeouts in a row the connection is given up."""
 RTO = "rto"
@@ -235,12 +234,17 @@ class TcpEnd:
         yield from self._transmit(self.una, now_ns)
 
     def _measure(self, rtt_ns: int) -> None:
-        """RFC 6298, section 2."""
+        """RFC 6298, section 2, with its G as large as ``rto_min_ns``.
+
+        So Linux has it (net/ipv4/tcp_input.c, tcp_rtt_estimator and __tcp_set_rto): a path whose
+        round trip is a whole epoch gets that epoch and 200 ms more. Were the sum bounded instead, a
+        connection set up between two commits would repeat what merely waits for the next one.
+        """
         if self.smoothed_ns is None:
             self.smoothed_ns, self.variance_ns = rtt_ns, rtt_ns // 2
         else:
             error = abs(self.smoothed_ns - rtt_ns)
             self.variance_ns = (3 * self.variance_ns + error) // 4
             self.smoothed_ns = (7 * self.smoothed_ns + rtt_ns) // 8
-        rto_ns = self.smoothed_ns + max(_CLOCK_NS, 4 * self.variance_ns)
-        self.rto_ns = min(max(rto_ns, self.rto_min_ns), LONGEST_RTO_NS)
+        rto_ns = self.smoothed_ns + max(self.rto_min_ns, 4 * self.variance_ns)
+        self.rto_ns = min(rto_ns, LONGEST_RTO_NS)

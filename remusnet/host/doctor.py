@@ -13,6 +13,7 @@ from remusnet.host.install import MARK, Layout
 from remusnet.host.netbuf.places import Places, places_below
 from remusnet.host.netbuf.ready import read_ready
 from remusnet.host.xl_conf import default_script
+from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import built
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import devices_with
@@ -163,6 +164,10 @@ def _domains(root: Path) -> Iterator[Check]:
         return
     found = places.config if there else f"none: every domain gets tcp-only ({places.config})"
     yield Check(what, Kind.FILES, State.OK, found, why)
+    if there:
+        largest = max(each.plug_limit for each in load_domain_file(places.config).domains.all_terms)
+        mend = f'memory = "64MB" in {places.config}, or a smaller rate or limit'
+        yield memory_look("memory for its largest buffer", [largest], mend)
     if Path(places.ready).exists():
         ready = read_ready(places.ready, places.config) is not None
         yield Check(

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remusnet.errors import InvalidInput, RemusnetError, quoted, suggestion
-from remusnet.host.netbuf.places import Places, forget_owner
+from remusnet.host.netbuf.places import OWNER_SUFFIX, Places, forget_owner, read_owner
 from remusnet.host.xenstore import Xenstore, domain_path
 from remusnet.host.xl_processes import remus_domains
+from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.remove import remove
 from remusnet.kernel.status import status
 from remusnet.plan.outcome import Status
 from remusnet.plan.xen_outcome import Recovered, RemusVif
-
-_OWNER_SUFFIX = ".xen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +145,18 @@ def _named(places: Places, store: Xenstore) -> Iterator[_Named]:
 
 
 def _owners(run_dir: Path) -> Iterator[tuple[str, str]]:
-    for file in sorted(run_dir.glob(f"*{_OWNER_SUFFIX}")):
-        try:
-            path = file.read_text(encoding="utf-8").partition("\n")[0]
-        except OSError:
-            continue
+    try:
+        with OwnFolder(str(run_dir)) as folder:
+            buffers = [
+                name.removesuffix(OWNER_SUFFIX)
+                for name in folder.names()
+                if name.endswith(OWNER_SUFFIX)
+            ]
+            paths = [read_owner(folder, buffer)[0] for buffer in buffers]
+    except OSError:
+        return  # status has said it
+    for buffer, path in zip(buffers, paths, strict=True):
         match path.split("/"):
             case ["", "libxl", domid, "remus", "netbuf", number]:
                 if domid.isdecimal() and number.isdecimal():
-                    yield file.name.removesuffix(_OWNER_SUFFIX), path
+                    yield buffer, path

@@ -15,9 +15,12 @@ from pathlib import Path
 
 from remusnet.checks import Check, Kind, State
 from remusnet.errors import NotPermitted
+from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
 from remusnet.kernel.probe import Feature, available_classifiers, probe
+from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.rights import require_rights
+from remusnet.plan.domains import Terms
 
 _WHY = {
     "ifb": "the buffer device that held frames go to",
@@ -47,6 +50,9 @@ _MODULES = {
     "libvirt": ("finding vifs by the names of libvirt's domains", False),
 }
 """Python modules by name: what uses them, and whether apply does."""
+
+_UML = Path("/usr/bin/linux.uml")
+_CPUINFO = Path("/proc/cpuinfo")
 
 Look = Callable[[Path], Iterable[Check]]
 
@@ -125,6 +131,17 @@ def _mend(feature: Feature) -> str:
     return f"boot a kernel that is built with {feature.option}=m (Debian's standard kernels are)"
 
 
+def _memory(run_dir: Path) -> Iterator[Check]:
+    """Of what is applied; where nothing is, of one plug with the limit that apply gives it."""
+    try:
+        limits = [each.limit for each in Receipts(run_dir).read()[0].values()]
+    except NotPermitted:
+        limits = []  # the check of the run directory says it
+    what = "memory for what is protected" if limits else "memory for one guest"
+    mend = "apply it with --memory 64MB, or a smaller --rate or --limit"
+    yield memory_look(what, limits or [Terms().plug_limit], mend)
+
+
 def _tools(_run_dir: Path) -> Iterator[Check]:
     for name, why in _TOOLS.items():
         # Debian's users have no sbin in their path.
@@ -132,6 +149,29 @@ def _tools(_run_dir: Path) -> Iterator[Check]:
         state = State.OK if path else State.MISSING
         mend = "" if path else f"apt install {_TOOLS_PACKAGE}"
         yield Check(name, Kind.TOOL, state, path or "not installed", why, mend)
+
+
+def _uml(_run_dir: Path) -> Iterator[Check]:
+    """The kernel that remusnet's own tests run in, where it is installed."""
+    if not _UML.exists():
+        return
+    amx = "amx_tile" in _CPUINFO.read_text(encoding="ascii", errors="replace").split()
+    gcc = shutil.which("gcc")
+    if not amx:
+        found = str(_UML)
+    elif gcc:
+        found = f"{_UML}; this processor has AMX, so scripts/uml loads a shim before it"
+    else:
+        found = f"{_UML} needs a shim, for this processor has AMX, and gcc to compile it"
+    ok = gcc is not None or not amx
+    yield Check(
+        what="User-Mode Linux",
+        kind=Kind.TOOL,
+        state=State.OK if ok else State.MISSING,
+        found=found,
+        why="scripts/uml and remusnet's own tests; Linux before 6.13 can't hold AMX's registers",
+        mend="" if ok else "apt install gcc libc6-dev",
+    )
 
 
 def _python(_run_dir: Path) -> Iterator[Check]:
@@ -177,4 +217,4 @@ def _files(run_dir: Path) -> Iterator[Check]:
     )
 
 
-CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _python, _files)
+CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _uml, _python, _files, _memory)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remusnet.classify.filters import LAST_PREF
-from remusnet.errors import Conflict
+from remusnet.errors import Conflict, RemusnetError
 from remusnet.kernel.drivers import refuse_driven
 from remusnet.kernel.execute import Executor
-from remusnet.kernel.interrupts import interrupts
+from remusnet.kernel.interrupts import Interrupted, interrupts
 from remusnet.kernel.inventory import Found, inventory
-from remusnet.kernel.locks import change_lock, forget_driver
+from remusnet.kernel.locks import LONGEST_WAIT, change_lock, forget_driver
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import (
@@ -28,9 +28,9 @@ from remusnet.kernel.ownership import (
     sinks_for,
     vifs_of,
 )
-from remusnet.kernel.plug_record import forget_record
 from remusnet.kernel.receipt import Phase, Receipts
 from remusnet.kernel.rights import require_rights
+from remusnet.kernel.run_dir import Problems
 from remusnet.kernel.state import Seen
 from remusnet.plan.names import sink_name
 from remusnet.plan.operations import (
@@ -68,20 +68,32 @@ def remove(
     force: bool = False,
     drop: bool = False,
     netlink: Netlink | None = None,
+    longest_wait: float = LONGEST_WAIT,
 ) -> Removed:
     """Ends the protection of ``vifs`` and leaves no trace of it.
 
     What is held leaves first; with ``drop`` it never does. Works from the kernel's marks where the
-    receipt is gone, and from any state that a kill has left. Raises Conflict while something drives
+    receipt is gone, and from any state that a kill has left. What can't be written in ``run_dir``
+    stops nothing, and is among the result's problems. Where the end of one protection fails the
+    others end all the same, and the error names all that failed. ``longest_wait``: seconds to wait
+    for another remusnet. Raises Conflict while something drives
     the plug (unless ``force``), or where somebody else's things would go too; InvalidInput for a
     vif that is not there and was not protected; NotPermitted, KernelRefused, Interrupted.
     """
     require_rights("change network devices")
     if netlink is None:
         with Netlink() as own:
-            return remove(vifs, run_dir=run_dir, force=force, drop=drop, netlink=own)
-    with change_lock(run_dir), interrupts() as noted:
-        store = Receipts(run_dir)
+            return remove(
+                vifs,
+                run_dir=run_dir,
+                force=force,
+                drop=drop,
+                netlink=own,
+                longest_wait=longest_wait,
+            )
+    problems = Problems()
+    with change_lock(run_dir, longest_wait, problems), interrupts() as noted:
+        store = Receipts(run_dir, problems)
         receipts, _ = store.read()
         seen = observe(netlink)
         endings = tuple(_endings(vifs, inventory(seen, receipts)))
@@ -92,16 +104,28 @@ def remove(
         if not force:
             for each in endings:
                 refuse_driven(netlink, seen, run_dir, each.found.buffer)
-        operations = tuple(op for each in endings for op in _operations(each, seen, drop=drop))
+        operations = tuple(tuple(_operations(each, seen, drop=drop)) for each in endings)
         kept = [each.found.receipt for each in endings if each.found.receipt is not None]
         store.write(kept, Phase.REMOVING)
-        Executor(netlink, seen, noted.check).run(operations)
-        _settle(endings, store, run_dir)
+        executor = Executor(netlink, seen, noted.check)
+        errors: list[RemusnetError] = []
+        for each, wanted in zip(endings, operations, strict=True):
+            try:
+                executor.run(wanted)
+            except Interrupted:
+                raise
+            except RemusnetError as error:
+                errors.append(error)  # the others end all the same
+            else:
+                _settle([each], store, run_dir, problems)
+        if errors:
+            raise type(errors[0])("; ".join(dict.fromkeys((*map(str, errors), *problems.lines))))
         return Removed(
             tuple(vif for vif in vifs if vif in gone),
             tuple(vif for vif in vifs if vif not in gone),
-            operations,
+            tuple(op for wanted in operations for op in wanted),
             drop,
+            problems.lines,
         )
 
 
@@ -112,7 +136,7 @@ def _endings(vifs: Sequence[str], there: Iterable[Found]) -> Iterator[_Ending]:
             yield _Ending(found, ending)
 
 
-def _settle(endings: Iterable[_Ending], store: Receipts, run_dir: Path) -> None:
+def _settle(endings: Iterable[_Ending], store: Receipts, run_dir: Path, problems: Problems) -> None:
     for each in endings:
         receipt = each.found.receipt
         if each.rest and receipt is not None:
@@ -120,8 +144,7 @@ def _settle(endings: Iterable[_Ending], store: Receipts, run_dir: Path) -> None:
             store.write([replace(receipt, vifs=each.rest, shared=shared)], Phase.APPLIED)
         elif each.found.buffer and not each.rest:
             store.delete([each.found.buffer])
-            forget_driver(run_dir, each.found.buffer)
-            forget_record(run_dir, each.found.buffer)
+            forget_driver(run_dir, each.found.buffer, problems)
 
 
 def _operations(ending: _Ending, seen: Seen, *, drop: bool) -> Iterator[Operation]:

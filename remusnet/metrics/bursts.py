@@ -20,7 +20,8 @@ class Bursts:
 def burst_sizes(arrival_ns: Int64s, ptime_ns: float | None) -> Int64s:
     """Packets in each burst, in order: a run of packets with gaps below half of ``ptime_ns``.
 
-    ``arrival_ns``: int64[n], ascending. Half of the packetization time parts what was sent apart
+    ``arrival_ns``: int64[n], ascending; of what was sent at once (a video frame's packets, the
+    copies of a mirror port) the first. Half of the packetization time parts what was sent apart
     from what waited together: jitter below it makes no burst, and a queue drains far faster. An
     even stream has bursts of 1; so has one without a known packetization time (None).
     """

@@ -12,6 +12,7 @@ is in milliseconds, whatever the clock rate; the RFC's own unit is the timestamp
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remusnet.frames import Int64s
-from remusnet.metrics.percentiles import NS_PER_MS
+from remusnet.metrics.percentiles import NS_PER_MS, rounded
 
 Float64s = npt.NDArray[np.float64]
 
@@ -36,10 +37,24 @@ _ROWS = 16
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """Mean and largest value of a jitter series, in ms."""
+    """Mean and largest value of a jitter series, in ms; NaN where there is no clock rate."""
 
     mean: float
     max: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there are numbers."""
+        return not math.isnan(self.mean)
+
+    def to_json(self) -> dict[str, float | None]:
+        """``{"mean", "max"}`` in ms; null where they aren't known."""
+        values = {"mean": self.mean, "max": self.max}
+        return {name: rounded(ms) if self.known else None for name, ms in values.items()}
+
+
+UNKNOWN = Jitter(math.nan, math.nan)
+"""Of a stream whose clock rate can't be told."""
 
 
 def signed32(difference: Int64s) -> Int64s:
@@ -53,14 +68,18 @@ def signed32(difference: Int64s) -> Int64s:
 
 
 def interarrival_jitter(
-    arrival_ns: Int64s, timestamp: Int64s, clock_rate: int | Int64s
+    arrival_ns: Int64s,
+    timestamp: Int64s,
+    clock_rate: int | Int64s,
+    fresh: npt.NDArray[np.bool_] | None = None,
 ) -> Float64s:
     """The jitter estimate after each packet, in ms: float64[n], 0 for the first packet.
 
     ``arrival_ns``: int64[n], arrival times in order of arrival. ``timestamp``: int64[n], the 32-bit
     RTP timestamps; they may wrap, and step back where packets are reordered. ``clock_rate``: Hz,
     for all packets or for each (int64[n]). Between packets of two clock rates there is no D
-    (they count in different spaces: RFC 3550, section 5.2), so the estimate stays as it was.
+    (they count in different spaces: RFC 3550, section 5.2), so the estimate stays as it was; nor to
+    a packet with which the clock begins anew (``fresh``: bool[n], `remusnet.metrics.clock`).
 
     Raises ValueError for arrays of different lengths, and for a clock rate that isn't positive.
     """
@@ -79,9 +98,12 @@ def interarrival_jitter(
     late_ms -= media_ms
     np.abs(late_ms, out=late_ms)
     first = np.zeros(1)
-    if rate.ndim == 0 or (rate == rate[0]).all():
+    if fresh is not None and fresh[1:].any():
+        comparable = ~fresh[1:]
+    elif rate.ndim == 0 or (rate == rate[0]).all():
         return np.concatenate([first, smoothed(late_ms)])
-    comparable = rate[1:] == rate[:-1]
+    else:
+        comparable = rate[1:] == rate[:-1]
     estimates = np.concatenate([first, smoothed(late_ms[comparable])])
     return np.concatenate([first, estimates[np.cumsum(comparable)]])
 

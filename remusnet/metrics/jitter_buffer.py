@@ -11,8 +11,10 @@ differences of transit count. A buffer works out its offset from packets that ha
   NetEq chooses its target too. It follows a pause that comes back in every epoch, where a mean plus
   some deviations (Ramjee et al., INFOCOM 1994) would give each pause's first packet up.
 
-A listener who has heard nothing for `RESYNC_NS` has lost the rhythm: the next packet starts it
-anew, with an offset of its own. So an outage is heard once, whatever the sender's clock did in it.
+A listener who has heard nothing for `RESYNC_NS` has lost the rhythm, unless the next packet fits
+it: that one starts it anew, with an offset of its own. So an outage is heard once, whatever the
+sender's clock did in it. Silence that the sender meant (RFC 3389: comfort noise, or nothing at all)
+is no outage: timestamps went on through it, so what follows is in time.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from remusnet.metrics.percentiles import NS_PER_MS
 Bools = npt.NDArray[np.bool_]
 
 RESYNC_NS = 500 * NS_PER_MS
-"""Silence after which a phone starts to play anew."""
+"""Silence after which a phone starts to play anew, where the next packet is late for the old."""
 
 _BASE_PACKETS = 256
 """The least transit is that of the last 256 to 512 packets, 5 to 10 s of speech: clocks drift."""
@@ -147,10 +149,10 @@ def play_out(buffer: JitterBuffer, media_ns: Int64s, arrival_ns: Int64s, ptime_n
 def _first_after_silence(
     play_ns: Int64s, late: Bools, arrival_ns: Int64s, ptime_ns: int
 ) -> int | None:
-    """The first packet that came when nothing had been played for `RESYNC_NS`."""
+    """The first packet that came too late, and when nothing had been played for `RESYNC_NS`."""
     ends = np.where(late, np.iinfo(np.int64).min, play_ns + ptime_ns)
     last_end = np.maximum.accumulate(ends)[:-1]
-    silent = np.flatnonzero(arrival_ns[1:] - RESYNC_NS > last_end)
+    silent = np.flatnonzero((arrival_ns[1:] - RESYNC_NS > last_end) & late[1:])
     return int(silent[0]) + 1 if len(silent) else None
 
 

@@ -83,7 +83,7 @@ class Setting:
 
     ``capture``: what was replayed, or the scenario's name. ``scenario``: what only a scenario has,
     None of a replay. Without checkpoints ``schedule`` is ``none`` and its times are 0; where they
-    vary, its times are means.
+    vary, its times are means. ``notes``: what to know before trusting the numbers, each a sentence.
     """
 
     capture: str
@@ -97,6 +97,7 @@ class Setting:
     period_ns: int
     limit: int
     scenario: ScenarioSetting | None = None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The keys of ``simulate --json`` beside ``runs``."""
@@ -115,6 +116,7 @@ class Setting:
                 "period_ns": self.period_ns,
             },
             "limit_bytes": self.limit,
+            "notes": list(self.notes),
             **({} if self.scenario is None else {"scenario": self.scenario.to_json()}),
         }
 

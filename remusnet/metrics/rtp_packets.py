@@ -23,12 +23,14 @@ FEWEST_PACKETS = 3
 class RtpPackets:
     """n RTP packets in order of arrival; all int64[n].
 
-    ``frame``: index into the capture's frames. ``arrival_ns``: when it was captured.
+    ``frame``: index into the capture's frames. ``arrival_ns``: when it was captured, or when it
+    came after a replay; ``recorded_ns``: when it was captured.
     ``payload_type`` (0-127), ``sequence`` (16 bits), ``timestamp``, ``ssrc`` (32 bits): as sent.
     """
 
     frame: Int64s
     arrival_ns: Int64s
+    recorded_ns: Int64s
     payload_type: Int64s
     sequence: Int64s
     timestamp: Int64s
@@ -42,6 +44,7 @@ class RtpPackets:
         return RtpPackets(
             self.frame[rows],
             self.arrival_ns[rows],
+            self.recorded_ns[rows],
             self.payload_type[rows],
             self.sequence[rows],
             self.timestamp[rows],
@@ -49,11 +52,12 @@ class RtpPackets:
         )
 
 
-def rtp_packets(frames: Frames, columns: Columns) -> RtpPackets:
+def rtp_packets(frames: Frames, columns: Columns, recorded_ns: Int64s | None = None) -> RtpPackets:
     """What looks like RTP, frame by frame, and has its fixed header captured; sorted by time.
 
     What looks like RTP is `PayloadClass.RTP`: the policies' own definition, here too. Packets of
-    equal times keep the order of the capture file.
+    equal times keep the order of the capture file. ``recorded_ns``: int64[n] of the frames, where
+    those have been moved in time.
     """
     looks = columns.payload_class == PAYLOAD_CLASSES.index(PayloadClass.RTP)
     found = np.flatnonzero(looks & (columns.payload_present >= _FIXED_HEADER.itemsize))
@@ -63,6 +67,7 @@ def rtp_packets(frames: Frames, columns: Columns) -> RtpPackets:
     return RtpPackets(
         found,
         frames.time_ns[found],
+        (frames.time_ns if recorded_ns is None else recorded_ns)[found],
         header["type"].astype(np.int64) & 0x7F,
         header["sequence"].astype(np.int64),
         header["timestamp"].astype(np.int64),

@@ -27,7 +27,8 @@ class PacketSeries:
     two `NEVER` for packets that didn't. ``due_ns``: int64[n], when the guest would have sent them
     had it not stood still; of a recording, its times. ``sequence`` (16 bits), ``timestamp``
     (32 bits): int64[n]. ``arrival``: int64[m], the packets that came, in the order of coming;
-    ``jitter_ms``: float64[m], the estimate after each of those.
+    ``jitter_ms``: float64[m], the estimate after each of those, NaN where the clock rate isn't
+    known. ``event``: bool[n], telephone events, which are no sound; None where there are none.
     """
 
     sent_ns: Int64s
@@ -38,6 +39,7 @@ class PacketSeries:
     arrival: Int64s
     jitter_ms: Float64s
     due_ns: Int64s
+    event: Bools | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

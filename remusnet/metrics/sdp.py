@@ -13,13 +13,18 @@ from ipaddress import IPv6Address, ip_address
 
 from remusnet.classify.columns import Columns
 from remusnet.frames import Frames
-from remusnet.metrics.payload_types import Encoding
+from remusnet.metrics.payload_types import Encoding, Medium
 from remusnet.metrics.signalling import signalling_texts
 
-_LINE = re.compile(rb"(?:^|\r?\n)([vcma])=([^\r\n]*)")
+_LINE = re.compile(rb"(?:^|\r?\n)([vcma])=([^\r\n]*)", re.IGNORECASE)
 _CONNECTION = re.compile(r"IN IP[46] ([0-9A-Fa-f.:]+)(?:/[0-9/]+)?\s*")
-_MEDIA = re.compile(r"[a-z]+ ([0-9]{1,5})(?:/[0-9]+)? [A-Z/]*RTP/[A-Z]+ .*")
-_RTPMAP = re.compile(r"rtpmap:([0-9]{1,3}) +([A-Za-z0-9._-]+)/([0-9]{1,9})(?:/[0-9]+)?\s*")
+# Types of lines are lower case, and protocols upper (RFC 8866, 5 and 5.14); some devices write
+# them otherwise, and mean the same.
+_MEDIA = re.compile(r"([a-z]+) +([0-9]{1,5})(?:/[0-9]+)? +[A-Z/]*RTP/[A-Z]+ .*", re.IGNORECASE)
+_TOKEN = r"[!#-'*+.0-9A-Z^-~-]+"  # RFC 8866, section 9: `token`
+_RTPMAP = re.compile(
+    rf"rtpmap:([0-9]{{1,3}}) +({_TOKEN})/([0-9]{{1,9}})(?:/{_TOKEN})?\s*", re.IGNORECASE
+)
 _IPV4_MAPPED = 0xFFFF << 32
 
 
@@ -70,8 +75,9 @@ def parse_sdp(text: bytes) -> list[Media]:
     # The section that is being read: its endpoint, and its map, which `found` shares.
     port: int | None = None
     encodings: dict[int, Encoding] = {}
+    medium: Medium | None = None
     for line in _LINE.finditer(text):
-        kind, value = line[1], line[2].decode("utf-8", "replace")
+        kind, value = line[1].lower(), line[2].decode("utf-8", "replace")
         if kind == b"v":
             session, port = None, None
         elif kind == b"c":
@@ -82,11 +88,12 @@ def parse_sdp(text: bytes) -> list[Media]:
                 found[-1] = Media(address, port, encodings)
         elif kind == b"m":
             media = _MEDIA.fullmatch(value)
-            port, encodings = (int(media[1]) if media else None), {}
+            port, encodings = (int(media[2]) if media else None), {}
+            medium = _medium(media[1]) if media else None
             if port is not None:
                 found.append(Media(session, port, encodings))
         elif port is not None:
-            _add_rtpmap(value, encodings)
+            _add_rtpmap(value, encodings, medium)
     return found
 
 
@@ -119,7 +126,12 @@ def _address(value: str) -> int | None:
     return int(address) if isinstance(address, IPv6Address) else _IPV4_MAPPED | int(address)
 
 
-def _add_rtpmap(value: str, encodings: dict[int, Encoding]) -> None:
+def _medium(name: str) -> Medium | None:
+    """None for a medium that nobody registered."""
+    return Medium(name.lower()) if name.lower() in tuple(Medium) else None
+
+
+def _add_rtpmap(value: str, encodings: dict[int, Encoding], medium: Medium | None) -> None:
     found = _RTPMAP.fullmatch(value)
     if found and int(found[1]) < 128 and int(found[3]) > 0:
-        encodings[int(found[1])] = Encoding(found[2], int(found[3]))
+        encodings[int(found[1])] = Encoding(found[2], int(found[3]), medium)

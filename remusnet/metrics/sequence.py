@@ -58,7 +58,7 @@ def sequence_counts(sequence: Int64s) -> SequenceCounts:
     runs = _runs(kept)
     expected = lost = duplicates = reordered = 0
     for run in runs:
-        number = np.concatenate([np.zeros(1, np.int64), np.cumsum(_steps(kept[run]))])
+        number = np.concatenate([np.zeros(1, np.int64), np.cumsum(steps16(kept[run]))])
         seen, first = np.unique(number, return_index=True)
         span = int(seen[-1] - seen[0]) + 1
         expected += span
@@ -69,7 +69,7 @@ def sequence_counts(sequence: Int64s) -> SequenceCounts:
     return SequenceCounts(expected, lost, duplicates, reordered, restarts, int(strays.sum()))
 
 
-def _steps(sequence: Int64s) -> Int64s:
+def steps16(sequence: Int64s) -> Int64s:
     """Differences of neighbours, the short way round: -2**15 to 2**15 - 1."""
     return (np.diff(sequence) + 2**15) % 2**16 - 2**15
 
@@ -78,7 +78,7 @@ def _runs(sequence: Int64s) -> list[slice]:
     """Stretches of one numbering."""
     if len(sequence) == 0:
         return []
-    steps = _steps(sequence)
+    steps = steps16(sequence)
     jumps = np.flatnonzero((steps >= MAX_DROPOUT) | (steps <= -MAX_MISORDER)) + 1
     edges = [0, *jumps.tolist(), len(sequence)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from remusnet.frames import Int64s
+from remusnet.metrics.clock import Bools, clock_jumps
 from remusnet.metrics.emodel import Codec, codec_of, mos, rating
 from remusnet.metrics.jitter import signed32
 from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer, play_out
 from remusnet.metrics.outcome import Stream
+from remusnet.metrics.payload_types import Medium
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER
 
@@ -19,7 +21,6 @@ NS_PER_S = 1_000_000_000
 WINDOW_NS = 10 * NS_PER_S
 """The stretch of a call that is rated by itself: a second of silence in an hour is no bad call, but
 it is ten bad seconds. Stretches overlap by half, so that no border cuts a short outage in two."""
-_NOT_SPEECH = ("CN", "telephone-event")
 LONGEST_GAP_NS = 60 * NS_PER_S
 """More silence than this is a call on hold, or a damaged time; no more than this is missing."""
 
@@ -68,12 +69,14 @@ class Received:
     """n packets of one stream as they arrived, in that order; all int64[n].
 
     ``sequence``: 16 bits. ``timestamp``: 32 bits. ``sent_ns``, ``arrival_ns``: on one clock.
+    ``event``: bool[n], packets of telephone events; None where there are none.
     """
 
     sequence: Int64s
     timestamp: Int64s
     sent_ns: Int64s
     arrival_ns: Int64s
+    event: Bools | None = None
 
 
 def listen(
@@ -91,6 +94,9 @@ def listen(
     came. What nobody sent because nobody spoke (timestamps that step on while sequence numbers
     don't) isn't missing; what a dead sender didn't send is: the silence is heard when playing
     starts anew. A packet that waits for its time is delayed, so depth costs as much as distance.
+    Telephone events are played as tones, for as long as they say, and none of them is late or
+    missing sound (RFC 4733, section 2.2.1). Where the clock begins anew (`clock_jumps`), sound goes
+    on as sequence numbers do.
 
     Raises ValueError for a clock rate or packet time that isn't positive.
     """
@@ -101,8 +107,14 @@ def listen(
     number = _counted(received.sequence)
     first = _first_copies(number)
     number = number[first]
-    ticks = np.cumsum(signed32(np.diff(received.timestamp[first], prepend=0)))
-    media_ns = np.rint((ticks - ticks[0]) * (NS_PER_S / clock_rate)).astype(np.int64)
+    if received.event is not None:
+        event = received.event[first]
+        pressed = np.sort(number[event])
+        first, number = first[~event], number[~event]
+        number = number - np.searchsorted(pressed, number)
+        if len(first) == 0:
+            return None
+    media_ns = _media_ns(received, first, number, clock_rate, ptime_ns)
     playout = play_out(buffer, media_ns, received.arrival_ns[first], ptime_ns)
 
     heard = np.flatnonzero(~playout.late)
@@ -145,10 +157,13 @@ def voices(
     """How a stream sounds through each of ``buffers``.
 
     ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where
-    that isn't known: its packets weren't kept, or never told how long they sound.
+    that isn't known: its packets weren't kept, or never told how long they sound. Empty for what is
+    no speech: the E-model rates nothing else (G.107, clause 1).
     """
-    series, ptime_ms = stream.series, stream.rtp.ptime_ms
-    if series is None or not ptime_ms:
+    series, ptime_ms, clock_rate = stream.series, stream.rtp.ptime_ms, stream.rtp.clock_rate
+    if series is None or not ptime_ms or clock_rate is None:
+        return ()
+    if stream.rtp.medium not in (Medium.AUDIO, None):
         return ()
     came = series.arrival
     received = Received(
@@ -156,9 +171,10 @@ def voices(
         series.timestamp[came],
         series.due_ns[came],  # who speaks in a pause is heard that much later
         series.arrived_ns[came],
+        None if series.event is None else series.event[came],
     )
-    encodings = [each.encoding for each in stream.rtp.payload_types]
-    spoken = next((name for name in encodings if name not in _NOT_SPEECH), None)
+    types = stream.rtp.payload_types
+    spoken = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
     codec = codec_of(spoken)
     if loss_robustness is not None:
         codec = replace(codec, bpl=loss_robustness)
@@ -168,7 +184,7 @@ def voices(
             received,
             buffer,
             codec,
-            clock_rate=stream.rtp.clock_rate,
+            clock_rate=clock_rate,
             ptime_ns=round(ptime_ms * NS_PER_MS),
             expected_after=len(series.sent_ns) - 1 - last,
         )
@@ -182,6 +198,21 @@ def _counted(sequence: Int64s) -> Int64s:
     steps = (np.diff(sequence) + 2**15) % 2**16 - 2**15
     steps[(steps >= MAX_DROPOUT) | (steps <= -MAX_MISORDER)] = 1
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(steps)])
+
+
+def _media_ns(
+    received: Received, first: Int64s, number: Int64s, clock_rate: int, ptime_ns: int
+) -> Int64s:
+    """When each of the packets ``first`` sounds, by its timestamp: int64[n], from 0."""
+    timestamp, arrival_ns = received.timestamp[first], received.arrival_ns[first]
+    rates = np.full(len(first), clock_rate, np.int64)
+    fresh, _ = clock_jumps(arrival_ns, timestamp, received.sequence[first], rates)
+    ticks = signed32(np.diff(timestamp, prepend=timestamp[0]))
+    if fresh.any():
+        step_ns = np.diff(number, prepend=number[0]) * ptime_ns
+        ticks = np.where(fresh, np.rint(step_ns * (clock_rate / NS_PER_S)).astype(np.int64), ticks)
+    media_ns: Int64s = np.rint(np.cumsum(ticks) * (NS_PER_S / clock_rate)).astype(np.int64)
+    return media_ns
 
 
 def _first_copies(number: Int64s) -> Int64s:

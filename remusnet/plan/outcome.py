@@ -138,12 +138,16 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What `remove` has done: ``vifs`` that were protected, ``unprotected`` ones that were not."""
+    """What `remove` has done: ``vifs`` that were protected, ``unprotected`` ones that were not.
+
+    ``problems``: what could not be written or deleted in the run directory, one line each.
+    """
 
     vifs: tuple[str, ...]
     unprotected: tuple[str, ...]
     operations: tuple[Operation, ...]
     dropped: bool
+    problems: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         """``removed`` and ``unprotected`` vifs, and whether what was held was ``dropped``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
+from math import isnan
 
 import numpy as np
 
@@ -54,8 +55,7 @@ def _streams(measurements: Measurements) -> Iterator[Row]:
             rounded(rtp.sequence.lost_percent),
             rtp.duplicates,
             rtp.reordered,
-            rounded(rtp.jitter_ms.mean),
-            rounded(rtp.jitter_ms.max),
+            *rtp.jitter_ms.to_json().values(),
             rtp.bursts.median,
             rtp.bursts.max,
         )
@@ -72,7 +72,7 @@ def _packets(measurements: Measurements) -> Iterator[Row]:
         jitter: list[float | None] = [None] * len(series.sent_ns)
         estimates = np.round(series.jitter_ms, 6).tolist()
         for packet, estimate in zip(series.arrival.tolist(), estimates, strict=True):
-            jitter[packet] = estimate
+            jitter[packet] = None if isnan(estimate) else estimate
         same = (dict(labels)["policy"], stream.rtp.flow, stream.rtp.ssrc_text)
         columns = (
             series.sequence.tolist(),

@@ -260,7 +260,11 @@ def _thinned(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
 
 
 def _worst(outcome: Outcome) -> Stream | None:
-    streams = [each for each in outcome.streams if each.from_guest and each.series is not None]
+    streams = [
+        each
+        for each in outcome.streams
+        if each.from_guest and each.series is not None and each.rtp.jitter_ms.known
+    ]
     return max(streams, key=lambda each: each.rtp.jitter_ms.mean, default=None)
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 _GAP = 2
@@ -47,7 +46,6 @@ def print_records(
         max([cell_len(column.title), *(row[index].cell_len for row in cells)])
         for index, column in enumerate(columns)
     ]
-    roomy = [max(each) for each in zip(widths, (each.roomy for each in columns), strict=True)]
     needed = [
         min(width, _LEAST_PROSE) if column.prose else width
         for width, column in zip(widths, columns, strict=True)
@@ -57,38 +55,66 @@ def print_records(
         for row in cells:
             _print_paragraph(console, columns, row)
         return
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
-    for index, column in enumerate(columns):
-        least = roomy[index] if sum(roomy) <= room else needed[index]
-        table.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=not column.prose,
-            min_width=least,
-        )
+    roomy = [max(width, column.roomy) for width, column in zip(needed, columns, strict=True)]
+    chosen = _shared(roomy if sum(roomy) <= room else needed, widths, columns, room)
+    _print_cells(console, columns, [Text(each.title, "bold") for each in columns], chosen)
     for row in cells:
-        table.add_row(*row)
-    console.print(table)
+        _print_cells(console, columns, row, chosen)
+
+
+def _shared(
+    given: Sequence[int], wanted: Sequence[int], columns: Sequence[Column], room: int
+) -> list[int]:
+    """What is left of the room goes to the columns of prose, evenly, until they have all."""
+    widths = list(given)
+    while True:
+        left = room - sum(widths)
+        poor = [i for i, each in enumerate(columns) if each.prose and widths[i] < wanted[i]]
+        if not poor or left < len(poor):
+            return widths
+        share = left // len(poor)
+        for index in poor:
+            widths[index] = min(wanted[index], widths[index] + share)
+
+
+def _print_cells(
+    console: Console, columns: Sequence[Column], row: Sequence[Text], widths: Sequence[int]
+) -> None:
+    lines = [
+        [Text(line) for line in wrapped_line(cell.plain, width, indent=0).split("\n")]
+        if column.prose
+        else [cell]
+        for column, cell, width in zip(columns, row, widths, strict=True)
+    ]
+    for number in range(max(map(len, lines))):
+        made = Text()
+        for column, each, width in zip(columns, lines, widths, strict=True):
+            cell = each[number] if number < len(each) else Text()
+            space = " " * (width - cell.cell_len)
+            made = Text.assemble(made, space if column.right else "", cell)
+            made.append(("" if column.right else space) + " " * _GAP)
+        made.rstrip()
+        console.print(made, soft_wrap=True)
 
 
 def _print_paragraph(console: Console, columns: Sequence[Column], row: Sequence[Text]) -> None:
     first, *others = row
-    console.print(_unbroken(Text(wrapped_line(first.plain, console.width))), crop=False)
+    console.print(Text(wrapped_line(first.plain, console.width)), soft_wrap=True)
     indent = " " * (len(first.plain) - len(first.plain.lstrip(" ")) + 2)
     line = Text(indent)
     for column, cell in zip(columns[1:], others, strict=True):
         title = column.title.lower()
         if column.prose:
             wrapped = wrapped_line(f"{indent}{title}  {cell.plain}", console.width)
-            console.print(_unbroken(Text(wrapped)), crop=False)
+            console.print(Text(wrapped), soft_wrap=True)
             continue
         pair = Text.assemble(f"{title} ", cell)
         if line.plain.strip() and line.cell_len + 2 + pair.cell_len >= console.width:
-            console.print(_unbroken(Text.assemble(line, ",")), crop=False)
+            console.print(Text.assemble(line, ","), soft_wrap=True)
             line = Text(indent)
         line = Text.assemble(line, ", " if line.plain.strip() else "", pair)
     if line.plain.strip():
-        console.print(_unbroken(line), crop=False)
+        console.print(line, soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +148,8 @@ def print_compared(console: Console, heads: Sequence[str], sections: Iterable[Se
     needed = sum(narrow) + _GAP * len(narrow)
     if names + needed > console.width:
         # Names are broken between words, so that more columns have room.
-        names = min(names, max(_LEAST_PROSE, console.width - needed))
+        least = min(_LEAST_PROSE, max(1, console.width - max(narrow) - _GAP))
+        names = min(names, max(least, console.width - needed))
     for number, block in enumerate(_blocks(narrow, console.width - names)):
         if number:
             console.print()
@@ -161,7 +188,7 @@ def _print_block(
         for name, cells in section.rows:
             *above, last = wrapped_line(f"  {name}", names).split("\n")
             for line_above in above:
-                console.print(line_above)
+                console.print(line_above, soft_wrap=True)
             _print_row(console, last, [cells[index] for index in block], chosen, names)
 
 
@@ -173,7 +200,7 @@ def _print_row(
         made.append(" " * (_GAP + width - cell.cell_len))
         made.append_text(cell)
     made.rstrip()
-    console.print(_unbroken(made), crop=False)
+    console.print(made, soft_wrap=True)
 
 
 def _folded(head: str, width: int) -> str:
@@ -192,15 +219,15 @@ def print_named(console: Console, lines: Iterable[tuple[str, str]]) -> None:
     width = max((cell_len(name) for name, _ in lines), default=0) + 1
     for name, value in lines:
         text = wrapped_line(f"{name:{width}}{value}", console.width, indent=width)
-        made = _unbroken(Text(text))
+        made = Text(text)
         made.stylize("bold", 0, len(name))
-        console.print(made, crop=False)
+        console.print(made, soft_wrap=True)
 
 
 def print_sentence(console: Console, text: str, style: str = "", *, indent: int = 0) -> None:
     """A paragraph of prose; its lines from the second on are indented."""
-    made = _unbroken(Text(wrapped_line(text, console.width, indent=indent), style))
-    console.print(made, crop=False)
+    made = Text(wrapped_line(text, console.width, indent=indent), style)
+    console.print(made, soft_wrap=True)
 
 
 def wrapped(text: str, width: int) -> str:
@@ -223,17 +250,11 @@ def wrapped_line(line: str, width: int, *, indent: int | None = None) -> str:
     lines = [line[:own]]
     fresh = True
     for gap, word in re.findall(r"( *)([^ ]+)", _NUMBER_AND_WORD.sub(_NO_BREAK, line[own:])):
-        if fresh or cell_len(lines[-1] + gap + word) <= width:
+        # A word that no line has room for stays beside the name that it belongs to.
+        begun = cell_len(lines[-1]) < indent and indent + cell_len(word) > width
+        if fresh or begun or cell_len(lines[-1] + gap + word) <= width:
             lines[-1] += gap + word
         else:
             lines.append(" " * indent + word)
         fresh = False
     return "\n".join(lines).replace(_NO_BREAK, " ")
-
-
-def _unbroken(text: Text) -> Text:
-    """The same, which rich doesn't wrap once more."""
-    text = text.copy()
-    text.no_wrap = True
-    text.overflow = "ignore"
-    return text

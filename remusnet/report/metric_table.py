@@ -47,7 +47,8 @@ def _of_runs(value: Callable[[Outcome], float | None]) -> Callable[[Measurements
 def _of_streams(value: Callable[[Stream], float | None]) -> Callable[[Measurements], list[Reading]]:
     def read(measurements: Measurements) -> list[Reading]:
         found = [(value(stream), labels) for stream, labels in measurements.streams]
-        return [Reading(seen, labels) for seen, labels in found if seen is not None]
+        # A jitter without a clock rate is no number: there is nothing to hold to a bound.
+        return [Reading(v, labels) for v, labels in found if v is not None and not math.isnan(v)]
 
     return read
 

@@ -18,7 +18,7 @@ from remusnet.report.figures import Caption, report_figures
 from remusnet.report.measures import Measurements
 from remusnet.report.simulation import OPEN_LOOP, plain, setting_lines, title
 from remusnet.report.stream_groups import Group, groups
-from remusnet.report.summary import Summary, burst, hazards, sides, summary
+from remusnet.report.summary import NOTHING, Summary, burst, fixed, hazards, sides, summary
 from remusnet.report.templating import markup, render
 
 MOST_ROWS = 40
@@ -153,8 +153,8 @@ def _stream_cells(measurements: Measurements, stream: Stream) -> tuple[str, ...]
     return (
         str(rtp.packets),
         str(rtp.lost),
-        f"{rtp.jitter_ms.mean:.2f}",
-        f"{rtp.jitter_ms.max:.2f}",
+        fixed(rtp.jitter_ms.mean) or NOTHING,
+        fixed(rtp.jitter_ms.max) or NOTHING,
         burst(rtp.bursts.median, rtp.bursts.max),
         *_voice_cells(measurements.voices(stream)),
     )
@@ -175,6 +175,7 @@ def _voice_cells(voices: tuple[Voice, ...]) -> tuple[str, str, str, str]:
 def _caveats(measurements: Measurements) -> tuple[str, ...]:
     scenario = measurements.comparison.setting.scenario
     found = list(scenario.assumptions) if scenario else [OPEN_LOOP]
+    found += measurements.comparison.setting.notes
     for stream, _ in measurements.streams:
         found += [f"{stream.rtp.flow}: {note}" for note in stream.rtp.notes]
         for voice in measurements.voices(stream):

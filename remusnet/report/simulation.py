@@ -21,7 +21,18 @@ from remusnet.report.layout import (
 )
 from remusnet.report.measures import Measurements
 from remusnet.report.stream_groups import groups
-from remusnet.report.summary import Cell, Side, Summary, Tone, burst, hazards, sides, summary
+from remusnet.report.summary import (
+    NOTHING,
+    Cell,
+    Side,
+    Summary,
+    Tone,
+    burst,
+    fixed,
+    hazards,
+    sides,
+    summary,
+)
 from remusnet.units import format_duration, format_size
 
 OPEN_LOOP = (
@@ -67,6 +78,8 @@ def print_simulation(console: Console, comparison: Comparison) -> None:
         print_sentence(console, OPEN_LOOP)
     for sentence in comparison.setting.scenario.assumptions if comparison.setting.scenario else ():
         print_sentence(console, f"Assumed: {plain(sentence)}")
+    for sentence in comparison.setting.notes:
+        print_sentence(console, f"Note: {plain(sentence)}")
 
 
 def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
@@ -157,7 +170,7 @@ def _stream_cells(stream: Stream) -> tuple[str, ...]:
     return (
         str(rtp.packets),
         str(rtp.lost),
-        f"{rtp.jitter_ms.mean:.2f}",
-        f"{rtp.jitter_ms.max:.2f}",
+        fixed(rtp.jitter_ms.mean) or NOTHING,
+        fixed(rtp.jitter_ms.max) or NOTHING,
         burst(rtp.bursts.median, rtp.bursts.max),
     )

@@ -120,8 +120,8 @@ def _cell(text: str | None, *, toned: bool) -> Cell:
 
 
 def fixed(value: float | None) -> str | None:
-    """Two digits behind the point; ``never`` for what took for ever."""
-    if value is None:
+    """Two digits behind the point; ``never`` for what took for ever, None for what isn't known."""
+    if value is None or math.isnan(value):
         return None
     return "never" if math.isinf(value) else f"{value:.2f}"
 
@@ -136,7 +136,8 @@ def _of_streams(measure: Callable[[Stream], float]) -> Cells:
 
     def cells(_: Measurements, columns: Sequence[Side]) -> list[str | None]:
         found = [[measure(each) for each in side.streams if each.from_guest] for side in columns]
-        return [fixed(max(values)) if values else None for values in found]
+        known = [[value for value in values if not math.isnan(value)] for values in found]
+        return [fixed(max(values)) if values else None for values in known]
 
     return cells
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pexpect
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\(B)")
 _NO_WIDTH = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 
 

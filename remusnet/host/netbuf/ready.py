@@ -19,10 +19,10 @@ Texts and bytes are in hexadecimal; FILTERS and TERMS count what stands before, 
 from __future__ import annotations
 
 import binascii
-import os
 import sys
 
 import remusnet
+from remusnet.kernel.own_folder import OwnFolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ YES, NO = "yes", "no"
 _NUMBERS = ("V", "B", "S")
 _LARGEST = 16 << 20
 _LARGEST_SOURCE = 1 << 20
-_GROUP_OR_OTHERS_WRITE = 0o022
 
 
 class Filters:
@@ -119,7 +118,7 @@ def head() -> str:
 def read_ready(path: str, config: str) -> Ready | None:
     """What the file at ``path`` has ready for the file of domains ``config``.
 
-    None where it is missing, damaged, of another version, not of root or of this user, or where a
+    None where it is missing, damaged, of another version, where others can change it, or where a
     file that it was made from has changed.
     """
     try:
@@ -145,11 +144,9 @@ def content(path: str) -> bytes | None:
 
 
 def _read_own(path: str) -> str:
-    with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        if status.st_uid not in (0, os.geteuid()) or status.st_mode & _GROUP_OR_OTHERS_WRITE:
-            raise ValueError("others may write it")
-        return file.read(_LARGEST).decode("ascii")
+    folder, _, name = path.rpartition("/")
+    with OwnFolder(folder) as opened:
+        return opened.read(name, _LARGEST).decode("ascii")
 
 
 def _parse(body: str, config: str) -> Ready | None:

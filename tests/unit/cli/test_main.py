@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -90,6 +91,20 @@ def test_help_lists_each_command_with_its_line(run: Run, option: str) -> None:
     assert code == 0
     for name, entry in COMMANDS.items():
         assert f"  {name:<10}  {entry.help}\n" in out
+    assert "\nProtect a guest by hand:\n  policy " in out
+    assert "docs/README.md" in out
+
+
+def test_the_manual_is_where_help_says() -> None:
+    root = Path(__file__).parents[3]
+    assert (root / "docs" / "README.md").is_file()
+    assert (root / "docs" / "tutorial" / "your-call-in-ci.md").is_file()
+
+
+def test_every_command_of_help_is_in_the_manual() -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "reference" / "commands.md").read_text()
+    for name in COMMANDS:
+        assert re.search(rf"^\| `{name}\b", manual, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("name", COMMANDS)

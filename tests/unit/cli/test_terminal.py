@@ -11,8 +11,15 @@ import pytest
 
 from tests.lib.terminal import seen
 
-CALL = Path(__file__).parents[2] / "data" / "call.pcap"
+DATA = Path(__file__).parents[2] / "data"
+CALL = "call.pcap"
 FLOWS = ["udp 192.0.2.10:20000 > 192.0.2.20:30000", "tcp 192.0.2.10:5060 > 192.0.2.20:5060"]
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the capture's name is as short as a user's."""
+    monkeypatch.chdir(DATA)
 
 
 def piped(*args: str | Path) -> str:

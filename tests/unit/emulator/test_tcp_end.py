@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import pytest
+
 from remusnet.emulator.protocol import Command, Event, Payload, Received, Send, Started
-from remusnet.emulator.tcp_end import MOST_TRIES, MSS, TcpEnd
+from remusnet.emulator.tcp_end import LONGEST_RTO_NS, MOST_TRIES, MSS, TcpEnd
 from tests.unit.emulator.playbook import MS, Playbook
 
 
@@ -57,12 +59,29 @@ def test_ten_segments_go_at_once_then_two_for_each_ack() -> None:
     assert end.next == 1 + 12 * MSS
 
 
-def test_the_timer_is_that_of_rfc_6298_with_the_least_of_linux() -> None:
-    _, end = connected(MSS, rtt_ms=10)
-    assert end.rto_ns == 200 * MS
-    _, end = connected(MSS, rtt_ms=400)
-    # SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR.
-    assert end.rto_ns == 1200 * MS
+@pytest.mark.parametrize(
+    ("rtt_ms", "rto_ms"),
+    # SRTT = R, RTTVAR = R/2 (RFC 6298, 2.2); RTO = SRTT + max(4 RTTVAR, 200 ms), as Linux has it.
+    [(0, 200), (10, 210), (70, 270), (100, 300), (101, 303), (400, 1200)],
+)
+def test_linux_s_least_bounds_the_variance_and_not_the_timeout(rtt_ms: int, rto_ms: int) -> None:
+    _, end = connected(MSS, rtt_ms=rtt_ms)
+    assert end.rto_ns == rto_ms * MS
+
+
+def test_steady_round_trips_of_an_epoch_keep_200_ms_beyond_it() -> None:
+    """At a period of 205 ms: the variance fades, and an RTO of 205 ms would run out each time."""
+    play, end = connected(2000 * MSS, rtt_ms=2)
+    for epoch in range(1, 41):
+        play.segment(1, end.next, at_ms=2 + 205 * epoch)
+    assert end.smoothed_ns == pytest.approx(205 * MS, rel=0.01)
+    assert end.smoothed_ns is not None
+    assert end.rto_ns - end.smoothed_ns == 200 * MS
+
+
+def test_a_timeout_is_a_minute_at_most() -> None:
+    _, end = connected(MSS, rtt_ms=50_000)
+    assert end.rto_ns == LONGEST_RTO_NS
 
 
 def test_a_timeout_sends_the_oldest_again_with_twice_the_patience() -> None:
@@ -71,7 +90,7 @@ def test_a_timeout_sends_the_oldest_again_with_twice_the_patience() -> None:
         "again c timeout",
         "again c",
         f"data 1+{MSS} ack 1",
-        "timer rto 400",
+        "timer rto 420",
     ]
     assert (end.window, end.threshold) == (MSS, 2 * MSS)
     # The first copy had come after all: nothing else is missing.

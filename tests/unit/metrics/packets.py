@@ -31,6 +31,7 @@ class Packet:
     timestamp: int
     payload_type: int = PCMA
     marker: bool = False
+    body: bytes = bytes(160)
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,18 @@ def with_events(packets: list[Packet]) -> list[Packet]:
     for begin in range(20, len(out) - 8, 40):
         for n in range(begin, begin + 8):
             out[n] = replace(
-                out[n], payload_type=EVENT, timestamp=out[begin].timestamp, marker=n == begin
+                out[n],
+                payload_type=EVENT,
+                timestamp=out[begin].timestamp,
+                marker=n == begin,
+                body=key_press(160 * (n - begin + 1)),
             )
     return out
+
+
+def key_press(duration: int, *, digit: int = 5, end: bool = False) -> bytes:
+    """The payload of a telephone event (RFC 4733, section 2.3)."""
+    return struct.pack("!BBH", digit, end << 7 | 10, duration)
 
 
 def with_comfort_noise(packets: list[Packet]) -> list[Packet]:
@@ -132,12 +142,12 @@ def with_comfort_noise(packets: list[Packet]) -> list[Packet]:
 
 
 def stream(packets: Iterable[Packet], ssrc: int, flow: Flow | None = None) -> list[Timed]:
-    """The frames of one stream; 160 bytes of payload each."""
+    """The frames of one stream."""
     timed = []
     for packet in packets:
         kind = packet.marker << 7 | packet.payload_type
         rtp = struct.pack("!BBHII", 0x80, kind, packet.sequence, packet.timestamp, ssrc)
-        timed.append((packet.at_ns, udp(rtp + bytes(160), flow)))
+        timed.append((packet.at_ns, udp(rtp + packet.body, flow)))
     return timed
 
 

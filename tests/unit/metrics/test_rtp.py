@@ -14,7 +14,9 @@ from remusnet.classify.columns import columns
 from remusnet.frames import Frames
 from remusnet.metrics.bursts import Bursts
 from remusnet.metrics.closed_forms import held_mean
-from remusnet.metrics.payload_types import PayloadType, RateSource
+from remusnet.metrics.events import Events
+from remusnet.metrics.jitter import Jitter
+from remusnet.metrics.payload_types import Medium, PayloadType, RateSource
 from remusnet.metrics.rtp import RtpStream, rtp_streams
 from tests.unit.metrics import packets as make
 from tests.unit.metrics.packets import MS, Flow, Packet, steady
@@ -39,7 +41,13 @@ def test_json_has_what_scripts_rely_on() -> None:
     assert found["burst"] == {"median": 20, "max": 20}
     assert found["interarrival_ms"]["max"] == pytest.approx(400, abs=0.1)
     assert found["payload_types"] == [
-        {"number": 8, "encoding": "PCMA", "clock_rate": 8000, "source": "static"}
+        {
+            "number": 8,
+            "encoding": "PCMA",
+            "clock_rate": 8000,
+            "source": "static",
+            "medium": "audio",
+        }
     ]
     assert (found["clock_rate"], found["clock_rate_source"]) == (8000, "static")
     assert found["first_ns"] == make.START_NS
@@ -88,15 +96,15 @@ def test_packets_that_only_arrive_late_are_not_lost() -> None:
 
 
 def test_telephone_events_follow_the_rfc() -> None:
-    """They repeat a timestamp, so each is one interval late: no exception in RFC 3550."""
+    """RFC 4733, 2.2.1: they repeat a timestamp, and that is neither late sound nor jitter."""
     stream = measured(make.with_events(steady(late_ms=0)))
     event = next(kind for kind in stream.payload_types if kind.number == make.EVENT)
-    assert event == PayloadType(101, None, 8000, RateSource.ASSUMED)
+    assert event == PayloadType(
+        101, "telephone-event", 8000, RateSource.ASSUMED, Medium.AUDIO, is_event=True
+    )
     assert stream.clock_rate_source is RateSource.STATIC
-    # 7 repetitions of 20 ms from rest, then a packet that seems 140 ms early.
-    early = sum(20 / 16 * (15 / 16) ** n for n in range(7))
-    assert stream.jitter_series_ms[27] == pytest.approx(early)
-    assert stream.jitter_series_ms[28] == pytest.approx(early * 15 / 16 + 140 / 16)
+    assert stream.jitter_ms == Jitter(0, 0)
+    assert stream.events == Events(packets=15 * 8, count=15, jitter_ms=Jitter(0, 0))
 
 
 def test_comfort_noise_counts_as_any_packet() -> None:
@@ -136,7 +144,7 @@ def test_sdp_does_not_redefine_a_static_type() -> None:
     stream = measured(make.with_events(steady(payload_type=9)), *announced(rtpmaps, "udp"))
     assert stream.payload_types == (
         PayloadType(9, "G722", 8000, RateSource.STATIC),
-        PayloadType(101, "telephone-event", 8000, RateSource.SDP),
+        PayloadType(101, "telephone-event", 8000, RateSource.SDP, is_event=True),
     )
 
 
@@ -144,7 +152,8 @@ def test_sdp_does_not_redefine_a_static_type() -> None:
 def test_without_sdp_the_clock_rate_is_estimated_and_a_note_says_so(step: int, rate: int) -> None:
     stream = measured(steady(step=step, payload_type=96))
     assert (stream.clock_rate, stream.clock_rate_source) == (rate, RateSource.ESTIMATED)
-    assert stream.notes == (f"payload type 96: no SDP, clock rate {rate} Hz estimated",)
+    assert stream.notes[0].startswith(f"payload type 96: no SDP, clock rate {rate} Hz estimated")
+    assert len(stream.notes) == (2 if rate == 90_000 else 1)
 
 
 def test_an_estimate_survives_a_held_stream() -> None:
@@ -153,16 +162,23 @@ def test_an_estimate_survives_a_held_stream() -> None:
     assert stream.bursts.max == 20
 
 
-@pytest.mark.parametrize("step", [0, 1, 240])
-def test_a_pace_that_fits_no_clock_rate_leaves_8000_assumed(step: int) -> None:
+@pytest.mark.parametrize("step", [0, 1, 200])
+def test_a_pace_that_fits_no_clock_rate_leaves_it_unknown_and_never_a_number(step: int) -> None:
     stream = measured(steady(step=step, payload_type=96))
-    assert (stream.clock_rate, stream.clock_rate_source) == (8000, RateSource.ASSUMED)
+    assert (stream.clock_rate, stream.clock_rate_source) == (None, RateSource.UNKNOWN)
+    found = json.loads(json.dumps(stream.to_json(), allow_nan=False))
+    assert found["clock_rate"] is found["ptime_ms"] is None
+    assert found["jitter_ms"] == {"mean": None, "max": None}
+    assert found["payload_types"][0]["clock_rate"] is None
+    assert found["notes"] == [
+        "payload type 96: no SDP, and its clock rate can't be told: no jitter, no MOS"
+    ]
 
 
 def test_all_packets_at_one_instant_are_no_division_by_zero() -> None:
-    stream = measured([replace(packet, at_ns=0) for packet in steady(50, payload_type=96)])
-    assert stream.clock_rate_source is RateSource.ASSUMED
-    assert stream.bursts.max == 50
+    assert measured([replace(packet, at_ns=0) for packet in steady(50)]).bursts.max == 50
+    unnamed = measured([replace(packet, at_ns=0) for packet in steady(50, payload_type=96)])
+    assert unnamed.clock_rate_source is RateSource.UNKNOWN
 
 
 def test_a_change_of_clock_rate_makes_no_jump_and_a_note() -> None:
@@ -184,7 +200,7 @@ def test_video_frames_of_many_packets_have_the_frame_s_interval() -> None:
     ]
     stream = measured(packets)
     assert stream.ptime_ms == 40
-    assert stream.bursts == Bursts(5, 5)
+    assert stream.bursts == Bursts(1, 1)
 
 
 def test_a_repeated_timestamp_alone_gives_no_packet_interval() -> None:

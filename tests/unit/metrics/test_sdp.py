@@ -121,7 +121,13 @@ def test_g722_has_a_clock_of_8000() -> None:
     ("measured", "rate"),
     [
         (8000, 8000),
-        (7000, 8000),
+        (7700, 8000),
+        (11_300, 11_025),
+        (11_700, 12_000),
+        (22_500, 22_050),
+        (23_500, 24_000),
+        (45_800, 44_100),
+        (65_000, 64_000),
         (15_900, 16000),
         (44_200, 44100),
         (47_000, 48000),
@@ -132,6 +138,9 @@ def test_a_pace_is_rounded_to_a_common_clock_rate(measured: float, rate: int) ->
     assert common_clock_rate(measured) == rate
 
 
-@pytest.mark.parametrize("measured", [-8000, 0, 1000, 12_000, 65_000, 10**9])
+@pytest.mark.parametrize(
+    "measured",
+    [-8000, 0, 1000, 7000, 10_000, 14_000, 19_000, 27_000, 38_000, 56_000, 70_000, 10**9],
+)
 def test_a_pace_that_fits_nothing_says_nothing(measured: float) -> None:
     assert common_clock_rate(measured) is None

@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 
 from remusnet.emulator.simulation import simulate
+from remusnet.metrics.events import Events
+from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.outcome import Comparison, Outcome, Stream
 from remusnet.metrics.scene import (
     Counts,
@@ -85,8 +87,9 @@ def staged(
 
 def _staged(outcome: Outcome, scene: Scene) -> Outcome:
     resume_ns = outcome.suspend_ns + 50 * MS
+    pressed = Events(packets=11, count=1, jitter_ms=Jitter(0.1, 0.5))
     streams = tuple(
-        replace(stream, origin=_origin(number, stream))
+        replace(stream, rtp=replace(stream.rtp, events=pressed), origin=_origin(number, stream))
         for number, stream in enumerate(outcome.streams, 1)
     )
     scene = replace(scene, resume_ns=resume_ns)
