@@ -84,7 +84,7 @@ def simulate(
         limit=limit,
         notes=(*notes, *unmeasured(frames, headers)),
     )
-    recorded = measured_streams(frames, headers, found, frames, np.arange(len(frames)))
+    recorded = _as_recorded(frames, headers, found)
     theirs = _untouched(recorded, found)
     outcomes, released = [], []
     for judgement in judge_frames(list(policies), frames, headers):
@@ -97,6 +97,10 @@ def simulate(
         )
         released.append(left)
     return Simulation(Comparison(setting, tuple(outcomes), recorded), tuple(released))
+
+
+def _as_recorded(frames: Frames, headers: Columns, guest: Guest) -> tuple[Stream, ...]:
+    return _in_order(_by_first(frames, guest, rtp_streams(frames, headers), None))
 
 
 def _untouched(recorded: Sequence[Stream], guest: Guest) -> dict[int, Stream]:
@@ -178,10 +182,20 @@ def _measured(
     frames: Frames, headers: Columns, guest: Guest, left: Frames, order: Int64s
 ) -> dict[int, Stream]:
     """The same, each by its first frame in the recording."""
+    return _by_first(
+        frames, guest, rtp_streams(left, _rows(headers, order), frames.time_ns[order]), order
+    )
+
+
+def _by_first(
+    frames: Frames, guest: Guest, found: Sequence[RtpStream], order: Int64s | None
+) -> dict[int, Stream]:
+    """``found`` in the frames at ``order``; None for all of them, in their own."""
     streams = {}
-    for stream in rtp_streams(left, _rows(headers, order), frames.time_ns[order]):
-        first = int(order[stream.frames].min())
-        series = _series(stream, frames.time_ns[order[stream.frames]])
+    for stream in found:
+        of = stream.frames if order is None else order[stream.frames]
+        first = int(of.min())
+        series = _series(stream, frames.time_ns[of])
         streams[first] = Stream(stream, bool(guest.sent[first]), series=series)
     return streams
 
