@@ -96,7 +96,8 @@ def _recover(
     if not kept and not dry_run:
         try:
             if vifs:
-                remove(vifs, run_dir=Path(places.run_dir), drop=drop, force=force)
+                run_dir = Path(places.run_dir)
+                remove(vifs, run_dir=run_dir, drop=drop, force=force, together=True)
         except RemusnetError as error:
             kept = str(error)
         else:

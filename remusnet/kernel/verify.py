@@ -36,6 +36,12 @@ def verify(
             continue
         if found.receipt is not None:
             differences = (*drift(found.receipt, seen), *_limit(found.receipt, run_dir, seen))
+        elif found.lodges_in:
+            current = (
+                f"send to {found.lodges_in}, the buffer device of {', '.join(found.owners)}: "
+                "a vif that was renamed?"
+            )
+            differences = (Difference(found.vifs[0], "filters", "none", current),)
         else:
             what = found.buffer or found.vifs[0]
             current = "none, only marks: it may have been made by hand, or the receipt is lost"

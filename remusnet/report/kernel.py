@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from remusnet.plan.outcome import Applied, Protected, Removed, Status, Verified
+from remusnet.plan.outcome import Applied, Fate, Protected, Removed, Status, Verified
 from remusnet.units import format_duration, format_rate, format_size
 
 _UNVERIFIED = "unverified: the kernel can not be asked"
 _NOTHING = "nothing is protected\n"
+_FATES = {
+    Fate.LEFT: "what was held has left",
+    Fate.DROPPED: "what was held was dropped",
+    Fate.WAITS: "what was held waits in the buffer device, which others go on to use",
+    Fate.LOST: "it is gone (deleted, or moved elsewhere), so what was held of it was dropped",
+    Fate.NOTHING: "it is gone (deleted, or moved elsewhere), and nothing was held of it",
+}
 
 
 def applied_text(done: Applied) -> str:
@@ -31,9 +38,9 @@ def applied_json(done: Applied) -> str:
 
 def removed_text(done: Removed) -> str:
     """A line for each vif."""
-    held = "what was held was dropped" if done.dropped else "what was held has left"
-    lines = [f"{vif}: not protected any more; {held}\n" for vif in done.vifs]
-    return "".join([*lines, *(f"{vif}: was not protected\n" for vif in done.unprotected)])
+    lines = [f"{vif}: not protected any more; {_FATES[done.fate(vif)]}" for vif in done.vifs]
+    lines += [f"{vif}: was not protected" for vif in done.unprotected]
+    return "".join(f"{line}\n" for line in (*lines, *done.left))
 
 
 def removed_json(done: Removed) -> str:

@@ -86,7 +86,8 @@ def _remove(
     ours = [each for each in there if each.buffer == buffer or set(each.vifs) & set(call.devices)]
     vifs = tuple(dict.fromkeys(vif for each in ours for vif in each.vifs))
     if vifs:
-        remove(vifs, run_dir=run_dir, force=force, drop=drop, netlink=netlink)
+        # Together with whatever sends there under another name: an ending comes to its end.
+        remove(vifs, run_dir=run_dir, force=force, drop=drop, together=True, netlink=netlink)
 
 
 def _prepare_next_time(places: Places) -> None:

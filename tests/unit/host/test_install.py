@@ -168,6 +168,7 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
         "remusnet.host.netbuf.script",
         "remusnet.host.xenstore",
         "remusnet.kernel",
+        "remusnet.kernel.bpf_programs",
         "remusnet.kernel.quick",
         "remusnet.kernel.quick_end",
     }
