@@ -16,6 +16,7 @@ from struct import Struct, calcsize
 _PROG_QUERY, _GET_FD_BY_ID, _INFO_BY_FD = 16, 13, 15
 _TCX_INGRESS = 46
 _FIRST_WITH_TCX = (6, 6)
+_LOOPBACK = 1  # the number of lo in each network namespace
 _MOST = 64  # BPF_MPROG_MAX (linux/bpf_mprog.h)
 _SYSCALLS = {"x86_64": 321, "ppc64": 361, "ppc64le": 361, "s390x": 351}
 _ELSEWHERE = 280  # asm-generic/unistd.h: aarch64, riscv64, loongarch64
@@ -52,6 +53,11 @@ def tcx_programs(device: int) -> tuple[int, ...] | None:
         return () if number in (errno.EINVAL, errno.ENODEV) else None
     (count,) = _UINT.unpack_from(query, _COUNT_AT)
     return tuple(numbers[:count])
+
+
+def tells_of_tcx() -> bool:
+    """Whether the kernel would tell us of tcx programs, if there were any."""
+    return tcx_programs(_LOOPBACK) is not None
 
 
 def program_name(number: int) -> str:

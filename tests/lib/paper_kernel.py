@@ -38,7 +38,6 @@ class PaperKernel:
     filters: dict[str, list[SeenFilter]] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
     programs: dict[str, tuple[Program, ...]] = field(default_factory=dict)
-    _last: int = 0
 
     def __post_init__(self) -> None:
         for vif in self.vifs:
@@ -139,8 +138,8 @@ class PaperKernel:
         return self._index(name)
 
     def _add(self, name: str, kind: str, *, up: bool) -> None:
-        self._last += 1
-        self.devices[name] = Device(self._last, name, kind, "", up)
+        index = 1 + max((device.index for device in self.devices.values()), default=0)
+        self.devices[name] = Device(index, name, kind, "", up)
 
     def _delete(self, device: Device) -> None:
         self.roots.pop(device.index, None)
