@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
+from remusnet.plan.limits import plug_limit
 from remusnet.plan.outcome import Applied, Fate, Protected, Removed, Status, Verified
 from remusnet.units import format_duration, format_rate, format_size
 
@@ -106,6 +107,8 @@ def _rows(each: Status) -> Iterator[tuple[str, str]]:
         yield "owner", f"remusnet {terms.version}{state}"
         yield "policy", f"{terms.policy}, classifier {terms.classifier}"
         why = f"{format_rate(terms.rate)}, {format_duration(terms.interval_ns)}"
+        if terms.limit != plug_limit(terms.rate, terms.interval_ns):
+            why = "as asked for"
         yield "limit", f"{format_size(terms.limit)} ({why}; {_UNVERIFIED})"
     yield "held", _packets(each.held)
     yield "bypassed", _packets(each.bypassed)
