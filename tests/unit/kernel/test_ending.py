@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,8 @@ from remusnet.kernel.drift import drift
 from remusnet.kernel.ending import endings_of, operations
 from remusnet.kernel.inventory import Found, inventory, together_with
 from remusnet.kernel.ownership import check, foreign_filters
-from remusnet.kernel.receipt import Receipt, receipts_of
+from remusnet.kernel.receipt import Phase, Receipt, Receipts, receipts_of
+from remusnet.kernel.remove import _left, _settle
 from remusnet.kernel.state import Program, SeenFilter
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
@@ -384,3 +386,31 @@ def host_filters() -> list[SeenFilter]:
     other = Host("vif1.0")
     other.apply("vif1.0")
     return [each for each in other.kernel.filters["vif1.0"] if each.pref == LAST_PREF]
+
+
+# -- the receipt goes with the last trace ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_receipt_stays_with_what_may_be_ours(tmp_path: Path, is_ours: bool) -> None:
+    """Left of an update that was killed, behind which a hand has deleted all that hold."""
+    host = Host("vif1.0")
+    host.apply("vif1.0", policy="real-time")
+    rest = [each for each in host.kernel.filters["vif1.0"] if not each.cookie]
+    receipts = host.receipts
+    host.remove("vif1.0")
+    host.receipts = receipts
+    host.apply("vif1.0", policy="tcp-only")
+    if not is_ours:
+        rest = [replace(each, match=None, verdict=None) for each in rest]
+    host.kernel.filters["vif1.0"] = rest
+    store = Receipts(tmp_path)
+    store.write(host.receipts.values(), Phase.REMOVING)
+    seen = host.kernel.seen()
+    endings = endings_of(["vif1.0"], host.there(), seen)
+    for each in operations(endings, seen, drop=False):
+        host.kernel.do(each)
+    left = _left(endings, host.kernel.seen())
+    assert left["vif1.0"].text.startswith("vif1.0: its ingress qdisc stays, for there are filters")
+    _settle(endings, left, host.receipts, store, tmp_path)
+    assert (list(store.read()[0]) == ["ifb-1.0"]) is is_ours
