@@ -13,12 +13,17 @@ import errno
 import os
 from struct import Struct, calcsize
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _PROG_QUERY, _GET_FD_BY_ID, _INFO_BY_FD = 16, 13, 15
 _TCX_INGRESS = 46
 _FIRST_WITH_TCX = (6, 6)
 _LOOPBACK = 1  # the number of lo in each network namespace
 _MOST = 64  # BPF_MPROG_MAX (linux/bpf_mprog.h)
 _SYSCALLS = {"x86_64": 321, "ppc64": 361, "ppc64le": 361, "s390x": 351}
+_SYSCALL: list[Callable[..., int]] = []
 _ELSEWHERE = 280  # asm-generic/unistd.h: aarch64, riscv64, loongarch64
 
 _QUERY = Struct("=IIIIQI4xQQQQ")  # device, type, flags (2), numbers, count; flags, links, revision
@@ -84,11 +89,14 @@ def _bpf(command: int, attributes: bytearray) -> tuple[int, int]:
 
     if calcsize("P") != 8:  # another table of system calls, and no Dom0
         return -1, errno.ENOSYS
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
+    if not _SYSCALL:
+        # Once: ctypes makes a class for each library that is opened.
+        syscall = ctypes.CDLL(None, use_errno=True).syscall
+        syscall.restype = ctypes.c_long
+        _SYSCALL.append(syscall)
     shared = (ctypes.c_char * len(attributes)).from_buffer(attributes)
     number = _SYSCALLS.get(os.uname().machine, _ELSEWHERE)
-    result = libc.syscall(
+    result = _SYSCALL[0](
         ctypes.c_long(number),
         ctypes.c_long(command),
         ctypes.byref(shared),
