@@ -3,73 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from remusnet.actors import Cell
 from remusnet.actors.virtual import run
-from remusnet.sip.flows import Flow
 from remusnet.sip.message import Request, Response
 from remusnet.sip.message.build import respond
-from remusnet.sip.presets import RESILIENT, Preset
-from remusnet.sip.server import Holdings, cores, holdings
-from remusnet.sip.settings import Settings
-from remusnet.sip.tree import Cores
-from remusnet.sip.wiring import Wiring
-from tests.lib.sip_bench import SipBench, phone, request
-from tests.lib.sip_store import MemoryStore
-
-ALICE = phone("192.0.2.1")
-BOB = phone("192.0.2.2", 5070)
-OPEN = Settings(authenticate=False, min_expires=1)
-
-
-class WholeBench(SipBench):
-    """All of the server, with a store in memory."""
-
-    def __init__(self, settings: Settings = OPEN, preset: Preset = RESILIENT) -> None:
-        self.store = MemoryStore()
-        self.held: Holdings
-
-        def make(wiring: Wiring) -> Cores:
-            self.held = holdings(settings, self.store, asyncio.get_running_loop().time)
-            self.held.locations.opened = True
-            return cores(wiring, self.held, preset)
-
-        super().__init__(make, preset=preset)
-
-    async def settle(self) -> None:
-        """Also let the store's thread do its work."""
-        for _ in range(3):
-            await super().settle()
-            while self.held.locations.working is not None or self.held.registrations.tasks:
-                await asyncio.sleep(0)
-            await super().settle()
-
-    async def register(self, name: str, flow: Flow, **headers: str) -> Response:
-        contact = f"<sip:{name}@{flow.remote}>"
-        fields = {"contact": contact, "to": f"<sip:{name}@example.org>", **headers}
-        await self.receive(request("REGISTER", "sip:example.org", flow, **fields), flow)
-        [response] = self.sent()
-        assert isinstance(response, Response)
-        return response
-
-
-def virtual(test: Callable[..., object]) -> Callable[..., None]:
-    def wrapped(*args: object, **kwargs: object) -> None:
-        async def main() -> None:
-            await test(*args, **kwargs)  # type: ignore[misc]
-
-        run(main())
-
-    wrapped.__name__ = test.__name__
-    return wrapped
-
-
-async def opened(bench: WholeBench) -> WholeBench:
-    await bench.store.open()
-    return bench
+from tests.lib.sip_bench import request
+from tests.lib.sip_whole import ALICE, BOB, WholeBench, opened, virtual
 
 
 @virtual
