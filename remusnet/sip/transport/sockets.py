@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 from remusnet.sip.flows import Endpoint, Flow, Target, Transport
 from remusnet.sip.message import Framer
@@ -328,11 +329,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = stream = cast(asyncio.Transport, transport)
         self.number = self._sockets.add(self)
         if not self.number:
-            transport.abort()
+            stream.abort()
             return
         local = self._local or Endpoint(*transport.get_extra_info("sockname")[:2])
         remote = Endpoint(*transport.get_extra_info("peername")[:2])
