@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -15,20 +15,27 @@ _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def whole_or_gone(folder: Path | None) -> Iterator[None]:
-    """Whatever ends the body, Ctrl-C and kill too: a ``folder`` that it has made is gone again.
+def whole_or_gone(folder: Path | None) -> Iterator[Callable[[], None]]:
+    """Whatever ends the body, Ctrl-C and kill too: a ``folder`` that it has begun is gone again.
 
-    So are the folders above that it made for it. One that was there before stays. None: no folder.
+    So are the folders above that it made for it. One that was there before stays, and so does one
+    that is whole: the body says so by calling what it is given. None: no folder.
     """
+    whole = False
+
+    def finished() -> None:
+        nonlocal whole
+        whole = True
+
     if folder is None:
-        yield
+        yield finished
         return
     new = [each for each in (folder, *folder.parents) if not _there(each)]
     with _ended_by_exception():
         try:
-            yield
+            yield finished
         except BaseException:
-            if new:
+            if new and not whole:
                 shutil.rmtree(folder, ignore_errors=True)
                 for each in new[1:]:
                     with suppress(OSError):  # somebody else has put something into it

@@ -17,7 +17,7 @@ _PIPE = 1_000_000
 
 def width() -> int:
     """Columns of the terminal; of no terminal more than any line needs."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():  # None: it was closed before the start
         return _PIPE
     return max(1, shutil.get_terminal_size().columns)
 

@@ -28,12 +28,13 @@ def command(directory: str) -> None:
     """
     from remusnet.emulator.scenario_run import run_scenario
     from remusnet.report.drawing import style
+    from remusnet.report.folder import prepare
     from remusnet.report.thesis import SHOWN, draw, write_figures
 
     with style():
-        pass  # without matplotlib, say so before the work
+        prepare(Path(directory))  # what stands in the way, or matplotlib, is said before the work
     drawn = []
-    with Progress() as progress, whole_or_gone(Path(directory)):
+    with Progress() as progress, whole_or_gone(Path(directory)) as finished:
         for number, shown in enumerate(SHOWN, 1):
             progress.step(f"{shown.scenario} ({number} of {len(SHOWN)})")
             scenario = load_scenario(shown.scenario)
@@ -42,8 +43,10 @@ def command(directory: str) -> None:
             held = sum(each.holds for each in drawn[-1].held_to)
             progress.hide()
             echo(f"{shown.scenario:18} holds {held} of {len(drawn[-1].held_to)}: {shown.title}")
-        for path in write_figures(Path(directory), tuple(drawn)):
-            click.echo(f"wrote {quoted(str(path))}")
+        written = list(write_figures(Path(directory), tuple(drawn)))
+        finished()
+    for path in written:
+        click.echo(f"wrote {quoted(str(path))}")
     missed = [each.shown.scenario for each in drawn if not all(one.holds for one in each.held_to)]
     if missed:
         raise CheckFailed(f"{', '.join(missed)}: see index.html for what is missed")

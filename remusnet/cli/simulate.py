@@ -194,7 +194,7 @@ def command(
         source, capture = None, source
     _refuse(context, _CAPTURE_ONLY if capture is None else _SCENARIO_ONLY, source)
     wanted = asked(assertions, junit, report)
-    with Progress() as progress, whole_or_gone(wanted.report):
+    with Progress() as progress, whole_or_gone(wanted.report) as finished:
         if capture is None:
             make_ready(wanted)
             release = wanted.report is not None
@@ -213,7 +213,9 @@ def command(
             done = _of_capture(capture, chosen, times, plug, guest, out, progress)
         # Where it was written to is no part of what was asked, nor of the page.
         command = typed(context, without=("report", "junit", "out", "as_json"))
-        checked, written = finish(wanted, done.simulation, progress, f"{command} --report DIR")
+        checked, written = finish(
+            wanted, done.simulation, progress, finished, f"{command} --report DIR"
+        )
     _present(done, checked, written, as_json=as_json)
     fail(checked, told=not as_json)
 

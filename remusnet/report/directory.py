@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from remusnet.capture import write
-from remusnet.errors import Conflict, InvalidInput, quoted
 from remusnet.frames import Frames
 from remusnet.report.assertions import Checked
 from remusnet.report.csv_files import csv_files
 from remusnet.report.document import report_json
+from remusnet.report.folder import prepare, replaced
 from remusnet.report.measures import Measurements
 from remusnet.report.page import FileBeside, report_page
 
@@ -22,19 +22,7 @@ _BESIDE = {
     "epochs.csv": "a row for each checkpoint",
 }
 
-
-def prepare(directory: Path) -> None:
-    """Make the folder, so that what stands in the way is known before the work.
-
-    A folder that has files of an older report gets the new ones. Raises InvalidInput for what is
-    no folder, Conflict for a folder with files in it that are of no report.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InvalidInput(f"{quoted(str(directory))} is no folder") from None
-    if not (directory / PAGE).exists() and any(directory.iterdir()):
-        raise Conflict(f"{quoted(str(directory))} has files in it, and they are of no report")
+__all__ = ["PAGE", "prepare", "write_report"]
 
 
 def write_report(
@@ -46,7 +34,9 @@ def write_report(
 ) -> None:
     """Write the page, JSON, CSV, and the frames of each run that has some, into ``directory``.
 
-    ``command``: what the page says has made it. Raises MissingDependency without matplotlib.
+    ``command``: what the page says has made it. The folder takes the place of an older report's
+    when all of it is written. Raises MissingDependency without matplotlib, and what `prepare`
+    raises.
     """
     # A scenario may keep none.
     captures = {
@@ -60,10 +50,11 @@ def write_report(
         "report.json": report_json(measurements, checked),
         **csv_files(measurements),
     }
-    for name, text in texts.items():
-        (directory / name).write_text(text, encoding="utf-8", newline="\n")
-    for name, frames in captures.items():
-        write(directory / name, frames)
+    with replaced(directory) as folder:
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        for name, frames in captures.items():
+            write(folder / name, frames)
 
 
 def released_name(policy: str) -> str:

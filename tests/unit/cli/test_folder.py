@@ -18,6 +18,20 @@ def test_a_folder_that_is_finished_stays(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b").is_dir()
 
 
+def test_a_folder_that_is_whole_stays_whatever_comes_after_it(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+
+    def interrupted() -> None:
+        with whole_or_gone(folder) as finished:
+            folder.mkdir()
+            finished()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert folder.is_dir()
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
 def test_a_folder_that_was_begun_is_gone_with_those_above_it(
     tmp_path: Path, error: type[BaseException]

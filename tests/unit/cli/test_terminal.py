@@ -79,3 +79,13 @@ def test_the_width_of_somebody_elses_terminal_is_not_a_pipes(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert len(piped("classify", CALL).splitlines()) == 2 + 5
+
+
+@pytest.mark.parametrize("command", [[], ["plan"], ["xen", "recover"]])
+def test_help_fits_a_narrow_terminal_but_for_its_examples(command: list[str]) -> None:
+    code, text = seen(*command, "--help", columns=40)
+    assert code == 0
+    wide = [line for line in text.splitlines() if len(line) > 40]
+    assert all(line.startswith("  remusnet ") or line.endswith(":") for line in wide)
+    # No column of letters: words stand beside each other.
+    assert sum(len(line.split()) == 1 for line in text.splitlines()) < 12
