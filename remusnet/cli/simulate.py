@@ -301,7 +301,14 @@ def _of_capture(
     progress.step(f"replaying {len(recording.frames)} frames under {many}")
     start = time.perf_counter()
     simulation = simulate(
-        recording.frames, policies, schedule, limit, capture=recording.name, guest=guest
+        recording.frames,
+        policies,
+        schedule,
+        limit,
+        capture=recording.name,
+        guest=guest,
+        numbers=recording.numbers,
+        notes=recording.warnings,
     )
     seconds = time.perf_counter() - start
     _write(files, simulation)

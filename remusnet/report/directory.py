@@ -15,14 +15,14 @@ from remusnet.report.measures import Measurements
 from remusnet.report.page import FileBeside, report_page
 
 PAGE = "index.html"
+__all__ = ["PAGE", "prepare", "write_report"]
+
 _BESIDE = {
     "report.json": "all numbers",
     "streams.csv": "a row for each stream, policy and jitter buffer",
     "packets.csv": "a row for each RTP packet",
-    "epochs.csv": "a row for each checkpoint",
+    "epochs.csv": "a row for each epoch that held something",
 }
-
-__all__ = ["PAGE", "prepare", "write_report"]
 
 
 def write_report(
@@ -34,9 +34,8 @@ def write_report(
 ) -> None:
     """Write the page, JSON, CSV, and the frames of each run that has some, into ``directory``.
 
-    ``command``: what the page says has made it. The folder takes the place of an older report's
-    when all of it is written. Raises MissingDependency without matplotlib, and what `prepare`
-    raises.
+    The folder takes the place of an older report's when all of it is written. ``command``: what the
+    page says has made it. Raises MissingDependency without matplotlib, and what `prepare` raises.
     """
     # A scenario may keep none.
     captures = {

@@ -158,6 +158,8 @@ def _print_streams(console: Console, columns: Sequence[Side]) -> None:
         print_records(
             console, heads, [(f"  {', '.join(runs)}", *cells) for runs, cells in group.rows]
         )
+        for note in group.notes:
+            print_sentence(console, f"note: {plain(note)}", indent=4)
     if len(found) > MOST_STREAMS:
         console.print(Text(f"\nand {len(found) - MOST_STREAMS} streams more: --json has all"))
 

@@ -18,6 +18,7 @@ class Group:
 
     title: str
     rows: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    notes: tuple[str, ...] = ()
 
 
 def groups(columns: Sequence[Side], cells: Callable[[Stream], tuple[str, ...]]) -> list[Group]:
@@ -40,4 +41,5 @@ def _group(
     rows = tuple((tuple(heads), made) for made, heads in alike.items())
     if len(rows) == 1 and columns > 1 and len(runs) == columns:
         rows = (((ALIKE,), rows[0][1]),)
-    return Group(f"{stream.rtp.flow} {stream.rtp.ssrc_text}, {direction}", rows)
+    notes = tuple(dict.fromkeys(note for _, each in runs for note in each.rtp.notes))
+    return Group(f"{stream.rtp.flow} {stream.rtp.ssrc_text}, {direction}", rows, notes)

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from remusnet.emulator.simulation import simulate
+from remusnet.metrics.jitter import UNKNOWN
 from remusnet.metrics.outcome import Comparison, Outcome
 from remusnet.metrics.output_commit import OutputCommit
 from remusnet.policy import PRESETS
@@ -123,3 +124,25 @@ def test_the_name_of_a_capture_can_not_move_the_cursor(comparison: Comparison) -
     setting = replace(comparison.setting, capture="call\x1b[2J\n[bold].pcap")
     text = printed(replace(comparison, setting=setting))
     assert "capture call\\x1b[2J\\n[bold].pcap\n" in text
+
+
+def test_notes_of_streams_and_of_the_whole_are_printed(comparison: Comparison) -> None:
+    first = comparison.outcomes[0]
+    stream = first.streams[0]
+    told = replace(stream, rtp=replace(stream.rtp, notes=("its clock jumps\x1b",)))
+    setting = replace(comparison.setting, notes=("headers are made up",))
+    outcomes = tuple(replace(each, streams=(told,)) for each in comparison.outcomes)
+    text = printed(replace(comparison, setting=setting, outcomes=outcomes))
+    # Once, though each policy has it; and nothing that a terminal would obey.
+    assert text.count("  note: its clock jumps\\x1b\n") == 1
+    assert "Note: headers are made up" in text
+
+
+def test_a_jitter_that_is_not_known_is_a_dash(comparison: Comparison) -> None:
+    outcomes = []
+    for outcome in comparison.outcomes:
+        streams = [replace(s, rtp=replace(s.rtp, jitter_ms=UNKNOWN)) for s in outcome.streams]
+        outcomes.append(replace(outcome, streams=tuple(streams)))
+    text = printed(replace(comparison, outcomes=tuple(outcomes)))
+    assert "nan" not in text
+    assert set(row(text, "jitter, mean (ms)")) == {"-"}
