@@ -1,40 +1,12 @@
-"""Waiting for the flock of an open file, and who has it. Light.
+"""Who has the flock of a file. Light.
 
-The kernel drops a flock with its process, however that ends, so the lock is what counts. Who has
-it /proc/locks says; the number in the file is a hint for where that can't tell, and is believed
+/proc/locks says it; the number in the file is a hint for where that can't tell, and is believed
 only of a process that has the file open.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
-
-_POLL_SECONDS = 0.002
-_DIGITS = 10
-
-
-def wait_for_lock(descriptor: int, deadline: float) -> bool:
-    """Whether this process got the lock before ``deadline`` (time.monotonic). Raises OSError."""
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_SECONDS)
-        else:
-            return True
-
-
-def sign(descriptor: int) -> None:
-    """Leaves this process's number in a lock file, where that can be done."""
-    try:
-        # Always as long: over an old number it needs no space on a full disk.
-        os.pwrite(descriptor, f"{os.getpid():<{_DIGITS}}\n".encode(), 0)
-    except OSError:
-        return
 
 
 def is_locked(path: str) -> bool:

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from remusnet.errors import Conflict
-from remusnet.kernel.lock_files import is_locked, said, sign, wait_for_lock
-from remusnet.kernel.own_folder import NEW, OwnFolder
+from remusnet.kernel.lock_files import is_locked, said
+from remusnet.kernel.own_folder import NEW, OwnFolder, sign, wait_for_lock
 from remusnet.kernel.plug_record import forget_record
 from remusnet.kernel.run_dir import Problems, folder_error
 from remusnet.plan.names import check_device_name

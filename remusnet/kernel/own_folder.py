@@ -9,8 +9,10 @@ name or not at all, and modes are as they are said here, whatever the umask.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ FOLDER_MODE, FILE_MODE, LOCK_MODE = 0o755, 0o644, 0o600
 NEW = ".new"
 """Behind the name of a file that is not whole yet."""
 _OTHERS_WRITE = 0o022
+_POLL_SECONDS = 0.002
+_DIGITS = 10
 
 
 class Untrusted(OSError):
@@ -46,7 +50,7 @@ class OwnFolder:
                 raise _untrusted(path, "a link is in its place: name the folder itself") from None
             raise
         try:
-            _check(path, os.fstat(self._descriptor))
+            _check(self.path, self._descriptor)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -107,6 +111,31 @@ class OwnFolder:
             os.close(descriptor)
             raise
         return descriptor
+
+
+def wait_for_lock(descriptor: int, deadline: float) -> bool:
+    """Whether this process got the flock of a file before ``deadline`` (time.monotonic).
+
+    The kernel drops it with the process, however that ends. Raises OSError.
+    """
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        else:
+            return True
+
+
+def sign(descriptor: int) -> None:
+    """Leaves this process's number in a lock file, where that can be done."""
+    try:
+        # Always as long: over an old number it needs no space on a full disk.
+        os.pwrite(descriptor, f"{os.getpid():<{_DIGITS}}\n".encode(), 0)
+    except OSError:
+        return
 
 
 def replace_file(
@@ -180,23 +209,26 @@ def _unlink(folder: int, name: str) -> None:
         return
 
 
-def _check(path: str, status: os.stat_result) -> None:
-    problem = writable_by_others(status)
+def _check(path: str, folder: int) -> None:
+    problem = writable_by_others(os.fstat(folder))
     if problem:
         raise _untrusted(path, f"{problem}: only root may; chown and chmod it, or name another")
+    top = os.stat("/")
     # In a user namespace nobody can tell who owns what is outside; he who owns / does.
-    owners = (0, os.geteuid(), os.stat("/").st_uid)
-    above = os.path.dirname(os.path.realpath(path))
+    owners = (0, os.geteuid(), top.st_uid)
+    # By "..", not by the path: those that the open folder really is in, whatever links led there.
+    above = ".."
     while True:
-        found = os.stat(above)
+        found = os.stat(above, dir_fd=folder)
         sticky = found.st_mode & stat.S_ISVTX
         if found.st_uid not in owners or (found.st_mode & _OTHERS_WRITE and not sticky):
+            name = os.path.realpath(f"{os.path.realpath(path)}/{above}")
             raise _untrusted(
-                path, f"others may put another in its place: {above} is not root's alone"
+                path, f"others may put another in its place: {name} is not root's alone"
             )
-        if above == "/":
+        if os.path.samestat(found, top):
             return
-        above = os.path.dirname(above)
+        above += "/.."
 
 
 def _untrusted(path: str, why: str) -> Untrusted:

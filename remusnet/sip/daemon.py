@@ -37,7 +37,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     with suppress(ImportError):
         import uvloop
 
-        return uvloop.new_event_loop
+        factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+        return factory
     return None
 
 

@@ -208,7 +208,7 @@ def test_what_is_no_ending_says_in_one_true_line_why_it_is_refused(
         place.chmod(0o700)
     else:
         run_dir.spoil(how)
-    words = ["apply", VIF] if word == "apply" else ["plug", BUFFER, "buffer"]
+    words = ["apply", VIF, "--limit", "1MB"] if word == "apply" else ["plug", BUFFER, "buffer"]
     by = ["setpriv", "--reuid=1", "--clear-groups"] if how == "closed" else []
     with spoilt.bed.dom0.entered():
         done = subprocess.run(

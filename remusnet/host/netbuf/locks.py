@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from remusnet.kernel.lock_files import said, sign, wait_for_lock
-from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder, sign, wait_for_lock
 
 LIBXL_SECONDS = 40.0
 """After these libxl kills the script (LIBXL_HOTPLUG_TIMEOUT), and nobody learns why."""
@@ -92,6 +91,8 @@ class ChangeLock:
 
 
 def _busy(path: str) -> Busy:
+    from remusnet.kernel.lock_files import said  # here: only who gives up needs it
+
     who = said(path).removeprefix(" by ") or "another process"
     return Busy(
         f"gave up: {who} has had the lock {path} all the time, and libxl kills this script "
