@@ -365,11 +365,7 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
         "remusnet.host.netbuf.script",
         "remusnet.host.xenstore",
         "remusnet.kernel",
-<<<<<<< HEAD
         "remusnet.kernel.bpf_programs",
-        "remusnet.kernel.lock_files",
-=======
->>>>>>> 5e5f16a207644b61efc3a52dc1bbf19f626d72dc
         "remusnet.kernel.own_folder",
         "remusnet.kernel.quick",
         "remusnet.kernel.quick_end",
