@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.kernel.memory import total_memory
 from remusnet.kernel.messages import PlugAction
 from tests.kernel.lab.bed import VIF
 from tests.kernel.lab.mmsg import SLOTS, Batch
@@ -24,6 +23,7 @@ BUDGET = 64_000_000
 LIMIT = 5_120_000
 SMALL = bytes.fromhex("02000000000202000000000188b5") + bytes(46)
 SECONDS = count(sample=3, long=60)
+_PATIENCE_S = 60
 
 
 def remusnet(site: Site, *words: str) -> tuple[int, str, str]:
@@ -37,9 +37,10 @@ def remusnet(site: Site, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def free() -> int:
+def buffers() -> int:
+    """Bytes of memory in the kernel's own objects, as frames are; files that are read are not."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    return int(dict(line.split(":") for line in lines)["MemFree"].split()[0]) * 1024
+    return int(dict(line.split(":") for line in lines)["SUnreclaim"].split()[0]) * 1024
 
 
 def killed_for_memory() -> int:
@@ -47,7 +48,7 @@ def killed_for_memory() -> int:
     return int(dict(line.split() for line in lines)["oom_kill"])
 
 
-@pytest.mark.uml(timeout=60 + 3 * SECONDS)
+@pytest.mark.uml(timeout=120 + 3 * SECONDS)
 def test_a_guest_that_floods_small_frames_costs_no_more_than_the_budget(site: Site) -> None:
     """Nobody releases meanwhile: no commit comes, and the flood goes on."""
     code, out, err = remusnet(site, "apply", VIF, "--policy", "hold-all", "--memory", "64MB")
@@ -55,19 +56,22 @@ def test_a_guest_that_floods_small_frames_costs_no_more_than_the_budget(site: Si
     site.plug(PlugAction.BUFFER)
     assert len(SMALL) == 60
     batch = Batch([SMALL] * SLOTS)
-    kills, before, least = killed_for_memory(), free(), total_memory() or 0
+    kills, before = killed_for_memory(), buffers()
+    most = before
     with site.bed.from_guest() as guest:
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
+        begun = time.monotonic()
+        # On a busy machine the plug may take longer to fill.
+        while (took := time.monotonic() - begun) < SECONDS or (
+            took < SECONDS + _PATIENCE_S and not site.bed.qdisc(BUFFER).drops
+        ):
             guest.send_batch(batch)
-            least = min(least, free())
+            most = max(most, buffers())
     held = site.bed.qdisc(BUFFER)
-    print(f"{held}, {before - least} bytes of memory in {SECONDS} s")
+    print(f"{held}, {most - before} bytes of memory in {took:.0f} s")
     assert (held.backlog, held.qlen) == (LIMIT // 60 * 60, LIMIT // 60)
     assert held.drops > 0
-    # The rest is the kernel's own: pages that its allocator keeps, sockets, tests.
-    assert before - least < BUDGET + 4_000_000
-    assert before - least > BUDGET / 2, "the frames cost next to nothing: what was measured?"
+    # The rest is what the allocator keeps, and frames that are on their way to the plug.
+    assert BUDGET / 2 < most - before < BUDGET + 4_000_000
     assert killed_for_memory() == kills
     assert remusnet(site, "remove", VIF)[0] == 0
 

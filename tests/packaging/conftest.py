@@ -93,8 +93,10 @@ def installed(
     quietly = ("install", "--quiet", "--disable-pip-version-check")
     packages = next(environment.glob("lib/python*/site-packages"))
     if request.param == "wheel":
-        # With all that the metadata asks for, and nothing else.
-        run(*pip, *quietly, request.getfixturevalue("wheel"), cwd=elsewhere)
+        # As root does: with what the lock names and nothing else, which is all that is asked for.
+        run(*pip, *quietly, "--require-hashes", "-r", ROOT / "requirements.lock", cwd=elsewhere)
+        run(*pip, *quietly, "--no-deps", request.getfixturevalue("wheel"), cwd=elsewhere)
+        run(*pip, "check", cwd=elsewhere)
         return Installed(environment, elsewhere, packages)
     # The dependencies of these two are the same: they are borrowed, which saves half a minute. The
     # remusnet of this environment is not: it is an editable one, and its .pth is not read here.

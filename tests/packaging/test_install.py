@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from remusnet import __version__
-from tests.packaging.conftest import Installed
+from tests.packaging.conftest import Installed, run
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = sorted(file.name for file in (ROOT / "tc_templates").glob("*.j2"))
@@ -81,3 +82,18 @@ def test_the_sdist_has_the_templates_at_the_top_too(sdist: Path) -> None:
         assert f"tc_templates/{name}" in files
         assert f"remusnet/tc_templates/{name}" in files
     assert {"LICENSE", "CHANGELOG.md", "setup.cfg", "pyproject.toml"} <= set(files)
+
+
+def test_a_folder_installs_with_what_the_lock_names_and_asks_no_index(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """As root does it: without the isolation that would fetch a builder without a hash."""
+    environment = tmp_path / "environment"
+    run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=tmp_path)
+    pip = (sys.executable, "-m", "pip", "--python", environment / "bin" / "python", "install")
+    lock = tmp_path / "builder.lock"
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    lock.write_text(text[text.index("\nsetuptools==") :], encoding="utf-8")
+    run(*pip, "--quiet", "--require-hashes", "-r", lock, cwd=tmp_path)
+    run(*pip, "--quiet", "--no-index", "--no-deps", "--no-build-isolation", checkout, cwd=tmp_path)
+    assert (environment / "bin" / "remusnet").exists()

@@ -279,3 +279,12 @@ def test_a_source_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a file"):
         ready.content(str(tmp_path / "remusnet.toml"))
     assert ready.content(str(tmp_path / "none.toml")) is None
+
+
+def test_a_memory_budget_is_a_limit_by_the_time_the_script_reads_it(places: Places) -> None:
+    """So it costs a setup nothing."""
+    found = made(places, '[default]\nmemory = "64MB"\n[[domain]]\nname = "x"\nlimit = "1MB"\n')
+    for name, limit in (("other", 5_120_000), ("x", 1_000_000)):
+        terms = found.choose(name, "", "vif1.0", 0, "", "")
+        assert terms is not None
+        assert terms.limit == limit

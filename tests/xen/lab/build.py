@@ -47,6 +47,7 @@ def build(say: Callable[[str], None]) -> Lab:
             digest_of(
                 [
                     TOP / "scripts" / "build-libxenlight",
+                    TOP / "scripts" / "lib" / "libxenlight.sh",
                     PROVISION / "provision" / "libxenlight.sh",
                 ],
                 *of_xen,
@@ -54,7 +55,7 @@ def build(say: Callable[[str], None]) -> Lab:
             say,
             _xenlight,
         )
-        venv = _kept("venv", digest_of([TOP / "setup.cfg"], sys.version), say, _venv)
+        venv = _kept("venv", digest_of([TOP / "requirements.lock"], sys.version), say, _venv)
         made_of = [
             LAB / "build.py",
             LAB / "dom0-init",
@@ -137,21 +138,7 @@ def _venv(into: Path) -> None:
     """A virtual environment as Dom0's /opt/remusnet, with what remusnet needs."""
     place = into / "opt" / "remusnet"
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", place], check=True)
-    requirements = subprocess.run(
-        ["/usr/bin/python3", "-c", _REQUIREMENTS, TOP / "setup.cfg"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    _pip(place, *requirements)
-
-
-_REQUIREMENTS = """
-import configparser, sys
-parser = configparser.ConfigParser()
-parser.read(sys.argv[1])
-print(parser["options"]["install_requires"])
-"""
+    _pip(place, "--require-hashes", "-r", TOP / "requirements.lock")
 
 
 def _pip(place: Path, *arguments: str | Path) -> None:
@@ -168,7 +155,7 @@ def install_remusnet(lab: Lab) -> None:
     with _locked(CACHE / "lock"):
         if stamp.exists() and stamp.read_text("ascii") == digest:
             return
-        _pip(place, "--no-deps", "--force-reinstall", TOP)
+        _pip(place, "--no-deps", "--no-build-isolation", "--force-reinstall", TOP)
         # pip writes the place where it installed; in Dom0 that is /opt.
         command = place / "bin" / "remusnet"
         _, rest = command.read_text("utf-8").split("\n", 1)
