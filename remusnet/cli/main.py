@@ -21,6 +21,7 @@ from click.shell_completion import shell_complete
 from remusnet import __version__
 from remusnet.cli._lazy import LazyCommand, LazyGroup
 from remusnet.cli._narrow import help_width
+from remusnet.cli._output import UNPRINTED, lasting, output_failure, watch_output
 from remusnet.cli.names import COMPLETE_VARIABLE, PROGRAM
 from remusnet.errors import InvalidInput, NotPermitted, RemusnetError
 
@@ -89,6 +90,7 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run ``remusnet`` with ``args`` (default: the command line's) and exit."""
+    watch_output()
     sys.exit(_run(list(sys.argv[1:] if args is None else args)))
 
 
@@ -113,11 +115,10 @@ def _run(args: list[str]) -> int:
         return _fail(_joined(error.format_message()), InvalidInput.exit_code)
     except (KeyboardInterrupt, EOFError, click.Abort):
         return _INTERRUPTED
-    except BrokenPipeError:
-        _discard_output()  # the reader (head, less) has seen enough
-        return _BROKEN_PIPE
     except OSError as error:
-        _discard_output()  # it may be stdout's disk that is full
+        if output_failure() is not None or isinstance(error, BrokenPipeError):
+            return _unprinted(error, args)
+        _discard_output()
         where = f"{error.filename}: " if error.filename is not None else ""
         denied = isinstance(error, PermissionError)
         code = NotPermitted.exit_code if denied else InvalidInput.exit_code
@@ -126,6 +127,16 @@ def _run(args: list[str]) -> int:
         traceback.print_exc()
         return _fail("this is a bug in remusnet; please report it with the lines above", _BUG)
     return code
+
+
+def _unprinted(error: OSError, args: list[str]) -> int:
+    """The exit code where standard output takes no more; what was done stays done, and is said."""
+    _discard_output()
+    done = lasting(args)
+    if isinstance(error, BrokenPipeError) and not done:
+        return _BROKEN_PIPE  # the reader (head, less) has seen enough
+    text = f"could not be printed: {error.strerror or error}"
+    return _fail(f"done, but {text}" if done else text, UNPRINTED)
 
 
 def _invoke(args: list[str]) -> int:

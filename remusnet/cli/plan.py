@@ -12,9 +12,12 @@ from remusnet.cli._protecting import plan_options
 from remusnet.errors import InvalidInput, quoted
 
 if TYPE_CHECKING:
+    from remusnet.plan.plan import Plan
     from remusnet.policy import Policy
 
 LARGEST_TEMPLATE = 1 << 20
+_OPERATIONS_A_SECOND = 5000
+"""A slow processor renders more than that."""
 
 
 @click.command("plan")
@@ -74,8 +77,25 @@ def command(
         memory=memory,
         decouple=decouple,
     )
-    own = None if templates is None else _read_templates(Path(templates))
-    click.echo(render(plan, form, undo=undo, templates=own), nl=False)
+    if templates is None:
+        click.echo(render(plan, form, undo=undo), nl=False)
+    else:
+        click.echo(_render_own(plan, form, _read_templates(Path(templates)), undo=undo), nl=False)
+
+
+def _render_own(plan: Plan, form: str, templates: dict[str, str], *, undo: bool) -> str:
+    """By a process of its own: a template can loop, or fill the memory."""
+    from remusnet.host.bounded import bounded
+
+    seconds = 1 + len(plan.operations) // _OPERATIONS_A_SECOND
+    return bounded(rendered, plan, form, undo, templates, seconds=seconds, what="the templates")
+
+
+def rendered(plan: Plan, form: str, undo: bool, templates: dict[str, str]) -> str:
+    """`render`, by position."""
+    from remusnet.plan.render import render
+
+    return render(plan, form, undo=undo, templates=templates)
 
 
 def _read_templates(folder: Path) -> dict[str, str]:
@@ -84,6 +104,8 @@ def _read_templates(folder: Path) -> dict[str, str]:
         raise InvalidInput(f"no such folder: {quoted(str(folder))}")
     found = {}
     for path in sorted(folder.glob("*.j2")):
+        if not path.is_file():
+            raise InvalidInput(f"{quoted(str(path))}: not a file")
         if path.stat().st_size > LARGEST_TEMPLATE:
             raise InvalidInput(f"{quoted(str(path))}: larger than a template can be")
         try:

@@ -91,6 +91,27 @@ def show_status(run_dir: Path, as_json: bool) -> None:
     echo(text, nl=False, wrap=not as_json)
 
 
+@command.command("pid")
+@click.argument("domain")
+@click.option("--receiver", is_flag=True, help="Of the xl that receives it, on the backup.")
+def print_process(domain: str, receiver: bool) -> None:
+    """Print the number of the xl remus of DOMAIN.
+
+    Of no other domain's, and of no process that only looks like it: to end the one
+    that is meant. DOMAIN is a name, a number or a UUID.
+
+    Exit code: 2 if there is none.
+
+    \b
+    kill -KILL $(remusnet xen pid pbx)
+    kill $(remusnet xen pid --receiver pbx)
+    """
+    from remusnet.host.xen import xl_process
+    from remusnet.host.xenstore import Xenstore
+
+    click.echo(xl_process(domain, Xenstore(), receiver=receiver))
+
+
 @command.command("recover")
 @click.argument("domains", metavar="[DOMAIN...]", nargs=-1)
 @click.option("--drop", is_flag=True, help="Drop what is held: the guest was fenced.")
@@ -122,6 +143,8 @@ def recover_domains(
     from remusnet.report.xen import recovered_json, recovered_text
 
     found = recover(domains, _places(run_dir), Xenstore(), drop=drop, force=force, dry_run=dry_run)
+    for problem in dict.fromkeys(problem for each in found for problem in each.problems):
+        click.echo(f"remusnet: warning: {problem}", err=True)
     text = recovered_json if as_json else recovered_text
     echo(text(found, dry_run=dry_run), nl=False, wrap=not as_json)
     if any(each.kept for each in found):

@@ -9,12 +9,15 @@ from pathlib import Path
 from remusnet.errors import InvalidInput, RemusnetError, quoted, suggestion
 from remusnet.host.netbuf.places import OWNER_SUFFIX, Places, forget_owner, read_owner
 from remusnet.host.xenstore import Xenstore, domain_path
-from remusnet.host.xl_processes import remus_domains
+from remusnet.host.xl_processes import receivers, remus_domains
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.remove import remove
 from remusnet.kernel.status import status
 from remusnet.plan.outcome import Status
 from remusnet.plan.xen_outcome import Recovered, RemusVif
+
+_INCOMING = "--incoming"
+"""What xl appends to the name of a domain as long as it is received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,43 @@ def under_remus(
     running = remus_domains(proc)
     found = tuple(_vif(named, store, by_buffer, running) for named in _named(places, store))
     return found, notes
+
+
+def xl_process(
+    domain: str, store: Xenstore, *, receiver: bool = False, proc: Path = Path("/proc")
+) -> int:
+    """The number of the process that is ``xl remus`` for ``domain`` here; ``receiver``: of the one
+    that receives it, as ``xl migrate-receive``.
+
+    ``domain``: its name, number or UUID, or the word that xl was given, if it is called otherwise
+    by now or is gone. Raises InvalidInput where there is none, MissingDependency without xenstore.
+    """
+    if receiver:
+        received = receivers(proc)
+        for words in _words_of(store):
+            number = received.get(int(words[0]))
+            if number is not None and {domain, f"{domain}{_INCOMING}"} & set(words):
+                return number
+        raise InvalidInput(f"no xl migrate-receive runs for {quoted(domain)}")
+    running = remus_domains(proc)
+    if domain in running:
+        return running[domain]
+    for words in _words_of(store):
+        if domain in words:
+            for word in words:
+                if word in running:
+                    return running[word]
+    close = suggestion(domain, running)
+    raise InvalidInput(f"no xl remus runs for {quoted(domain)}{close}")
+
+
+def _words_of(store: Xenstore) -> Iterator[tuple[str, str, str]]:
+    """Number, name and UUID of each domain."""
+    for domid in store.children("/local/domain"):
+        if domid.isdecimal():
+            found = store.read(domain_path(int(domid), "name"), domain_path(int(domid), "vm"))
+            if found:
+                yield domid, found[0], found[1].rpartition("/")[2]
 
 
 def recover(
@@ -93,14 +133,16 @@ def _recover(
     who = vif.name or f"domain {vif.domid}"
     kept = "" if vif.left_over or force else f"xl remus still runs for {who}"
     if not kept and not dry_run:
+        problems: tuple[str, ...] = ()
         try:
             if vifs:
-                remove(vifs, run_dir=Path(places.run_dir), drop=drop, force=force)
-        except RemusnetError as error:
-            kept = str(error)
-        else:
+                done = remove(vifs, run_dir=Path(places.run_dir), drop=drop, force=force)
+                problems = done.problems
             store.remove(path, tidy=True)
             forget_owner(places, vif.buffer)
+        except RemusnetError as error:
+            kept = str(error)  # the next one may still be ended
+        return Recovered(vif.buffer, vifs, who, held, drop, kept, problems)
     return Recovered(vif.buffer, vifs, who, held, drop, kept)
 
 

@@ -17,6 +17,7 @@ from remusnet.checks import Check, Kind, State
 from remusnet.errors import NotPermitted
 from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
+from remusnet.kernel.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.probe import Feature, available_classifiers, probe
 from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.rights import require_rights
@@ -198,10 +199,15 @@ def _files(run_dir: Path) -> Iterator[Check]:
         there = there.parent
     is_folder = there.is_dir()
     usable = is_folder and os.access(there, os.W_OK | os.X_OK)
-    if usable:
-        found, mend, kind = str(run_dir), "", Kind.FILES
+    kind = Kind.FILES
+    others = _others(run_dir)
+    if others:
+        usable, found = False, others
+        mend = "chown it to root and chmod it to 755, or set REMUSNET_RUN_DIR"
+    elif usable:
+        found, mend = str(run_dir), ""
     elif not is_folder:
-        found, kind = f"{there} is no directory", Kind.FILES
+        found = f"{there} is no directory"
         mend = "set REMUSNET_RUN_DIR to a directory"
     else:
         found, kind = f"{there} is closed to user {os.geteuid()}", Kind.RIGHTS
@@ -215,6 +221,17 @@ def _files(run_dir: Path) -> Iterator[Check]:
         mend=mend,
         needed=True,
     )
+
+
+def _others(run_dir: Path) -> str:
+    """How others could change it; empty where they can't, or where it is not there."""
+    try:
+        with OwnFolder(str(run_dir)):
+            return ""
+    except Untrusted as error:
+        return f"{error.filename}: {error.strerror}"
+    except OSError:
+        return ""
 
 
 CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _uml, _python, _files, _memory)

@@ -86,31 +86,12 @@ class OwnFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """Puts ``content`` in the place of the file ``name``, as one step."""
-        new = name + NEW
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            descriptor = os.open(new, flags, FILE_MODE, dir_fd=self._descriptor)
-        except FileExistsError:  # its writer was killed
-            os.unlink(new, dir_fd=self._descriptor)
-            descriptor = os.open(new, flags, FILE_MODE, dir_fd=self._descriptor)
-        try:
-            try:
-                os.fchmod(descriptor, FILE_MODE)
-                while content:
-                    content = content[os.write(descriptor, content) :]
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.rename(new, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
-            os.fsync(self._descriptor)
-        except BaseException:
-            self._unlink(new)
-            raise
+        replace_file(self._descriptor, name, content)
 
     def delete(self, name: str) -> None:
         """Deletes the file ``name``, and what a killed writer has left of it; if they are there."""
-        self._unlink(name)
-        self._unlink(name + NEW)
+        _unlink(self._descriptor, name)
+        _unlink(self._descriptor, name + NEW)
 
     def open_lock(self, name: str) -> int:
         """A descriptor of the lock file ``name``, which is made where it is not there.
@@ -127,11 +108,42 @@ class OwnFolder:
             raise
         return descriptor
 
-    def _unlink(self, name: str) -> None:
+
+def replace_file(
+    folder: int,
+    name: str,
+    content: bytes,
+    *,
+    mode: int = FILE_MODE,
+    owner: tuple[int, int] | None = None,
+) -> None:
+    """Puts ``content`` in the place of the file ``name`` in the open ``folder``, as one step: it is
+    on the disk before it has its name. Of ``owner`` (user and group), else of this process.
+
+    Raises OSError; then the old file is there, and nothing else.
+    """
+    new = name + NEW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(new, flags, LOCK_MODE, dir_fd=folder)
+    except FileExistsError:  # its writer was killed
+        os.unlink(new, dir_fd=folder)
+        descriptor = os.open(new, flags, LOCK_MODE, dir_fd=folder)
+    try:
         try:
-            os.unlink(name, dir_fd=self._descriptor)
-        except FileNotFoundError:
-            return
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
+            while content:
+                content = content[os.write(descriptor, content) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    except BaseException:
+        _unlink(folder, new)
+        raise
 
 
 def make_folder(path: str) -> None:
@@ -159,6 +171,13 @@ def writable_by_others(status: os.stat_result) -> str:
     if status.st_mode & _OTHERS_WRITE:
         return f"others may write it (mode {stat.S_IMODE(status.st_mode):04o})"
     return ""
+
+
+def _unlink(folder: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
 
 
 def _check(path: str, status: os.stat_result) -> None:

@@ -6,7 +6,7 @@ figures are images, so there are no numbers to compare but those in its text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from remusnet.report.drawing import (
     to_png,
     to_svg,
 )
+from remusnet.report.folder import replaced
 from remusnet.report.templating import markup, render
 
 if TYPE_CHECKING:
@@ -151,19 +152,24 @@ def thesis_page(drawn: Iterable[Drawn]) -> str:
     return render("thesis.html.j2", drawn=tuple(drawn))
 
 
-def write_figures(directory: Path, drawn: tuple[Drawn, ...]) -> Iterator[Path]:
-    """Write each figure as SVG and PNG, and the page, into ``directory``; the paths as written."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for each in drawn:
-        svg = directory / f"{each.shown.scenario}.svg"
-        svg.write_text(each.svg, encoding="utf-8", newline="\n")
-        yield svg
-        png = directory / f"{each.shown.scenario}.png"
-        png.write_bytes(each.png)
-        yield png
-    page = directory / "index.html"
-    page.write_text(thesis_page(drawn), encoding="utf-8", newline="\n")
-    yield page
+def write_figures(directory: Path, drawn: tuple[Drawn, ...]) -> list[Path]:
+    """Write each figure as SVG and PNG, and the page, into ``directory``; the paths there.
+
+    The folder takes the place of older figures when all of it is written. Raises what
+    `remusnet.report.folder.prepare` raises.
+    """
+    written = []
+    with replaced(directory) as folder:
+        for each in drawn:
+            svg = folder / f"{each.shown.scenario}.svg"
+            svg.write_text(each.svg, encoding="utf-8", newline="\n")
+            png = folder / f"{each.shown.scenario}.png"
+            png.write_bytes(each.png)
+            written += [svg, png]
+        page = folder / "index.html"
+        page.write_text(thesis_page(drawn), encoding="utf-8", newline="\n")
+        written.append(page)
+    return [directory / each.name for each in written]
 
 
 def _figure(shown: Shown, outcome: Outcome) -> Figure:

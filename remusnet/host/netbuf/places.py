@@ -46,9 +46,19 @@ class Places:
 
 
 def places_below(root: str, environment: Mapping[str, str]) -> Places:
-    """The places of a system that is mounted at ``root``; what the environment names, it is."""
+    """The places of a system that is mounted at ``root``; what the environment names, it is.
+
+    Links are followed as that system follows them: never out of ``root``. Raises InvalidInput.
+    """
     root = root.rstrip("/")
-    return Places({name: root + path for name, path in _DEFAULTS.items()} | dict(environment))
+    if not root:
+        return Places(environment)
+    from pathlib import Path
+
+    from remusnet.host.rooted import inside  # here: the script needs neither
+
+    below = {name: str(inside(Path(root), path)) for name, path in _DEFAULTS.items()}
+    return Places(below | dict(environment))
 
 
 def usual_buffer(vif: str) -> str | None:

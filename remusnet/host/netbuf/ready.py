@@ -19,6 +19,8 @@ Texts and bytes are in hexadecimal; FILTERS and TERMS count what stands before, 
 from __future__ import annotations
 
 import binascii
+import os
+import stat
 import sys
 
 import remusnet
@@ -132,12 +134,19 @@ def read_ready(path: str, config: str) -> Ready | None:
 
 
 def content(path: str) -> bytes | None:
-    """What is in a file; None where there is none. Raises OSError, ValueError if too large."""
+    """What is in a file; None where there is none.
+
+    Raises OSError; ValueError for what is too large, or no file.
+    """
     try:
-        with open(path, "rb") as file:
-            found = file.read(_LARGEST_SOURCE + 1)
+        # Not to wait for whoever is to write to a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    with open(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("not a file")
+        found = file.read(_LARGEST_SOURCE + 1)
     if len(found) > _LARGEST_SOURCE:
         raise ValueError("too large")
     return found

@@ -271,3 +271,11 @@ def test_a_call_has_both_devices_of_the_card() -> None:
 def test_a_path_that_libxl_does_not_make_is_refused(path: str) -> None:
     with pytest.raises(BadCall, match="XENBUS_PATH"):
         read_call(["setup"], CALL | {"XENBUS_PATH": path})
+
+
+def test_a_source_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """The long way says what is wrong with it."""
+    os.mkfifo(tmp_path / "remusnet.toml")
+    with pytest.raises(ValueError, match="not a file"):
+        ready.content(str(tmp_path / "remusnet.toml"))
+    assert ready.content(str(tmp_path / "none.toml")) is None

@@ -124,6 +124,17 @@ def test_a_closed_run_directory_is_a_matter_of_rights(
     assert (check.state, check.kind) == (State.MISSING, Kind.RIGHTS)
 
 
+def test_a_run_directory_that_others_can_change_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (check,) = doctor._files(tmp_path / "run")
+    assert check.state is State.OK
+    (tmp_path / "run").chmod(0o777)
+    (check,) = doctor._files(tmp_path / "run")
+    assert check.state is State.MISSING
+    assert "others may write it" in check.found
+    assert "chmod" in check.mend
+
+
 def test_what_is_not_ok_says_why_it_matters_and_what_mends_it(machine: Machine) -> None:
     text = doctor_text(list(machine("sch_plug").values()))
     assert "MISSING sch_plug" in text
