@@ -17,8 +17,8 @@ from remusnet.frames import Int64s
 
 _END_OF_OPTIONS, _TSRESOL, _TSOFFSET = 0, 9, 14
 _NS = 1_000_000_000
-# 146 years: a time and an offset of this size still add up within an int64 of nanoseconds.
-_FARTHEST_NS = 2**62
+_LARGEST_NS = 2**63 - 1
+"""The 11th of April 2262: what an int64 of nanoseconds holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,18 @@ class Interface:
     def nanoseconds(self, ticks: npt.NDArray[np.uint64]) -> tuple[Int64s, npt.NDArray[np.bool_]]:
         """int64[n] nanoseconds since the Unix epoch (finer clocks are rounded down), bool[n].
 
-        The second tells which times are within 146 years of the offset; the others are 0.
+        The second tells which times an int64 holds, up to the year 2262; the others are 0.
         """
-        if _NS % self.ticks_per_second == 0:
+        offset_ns = self.offset_s * _NS
+        if _NS % self.ticks_per_second == 0 and offset_ns == 0:
             tick_ns = _NS // self.ticks_per_second
-            valid = ticks <= np.uint64(_FARTHEST_NS // tick_ns)
+            valid = ticks <= np.uint64(_LARGEST_NS // tick_ns)
             time_ns = np.where(valid, ticks, np.uint64(0)).astype(np.int64) * tick_ns
-        else:
-            # Clocks of powers of 2, or finer than ns, are rare: exact Python integers will do.
-            exact = [tick * _NS // self.ticks_per_second for tick in ticks.tolist()]
-            valid = np.array([ns <= _FARTHEST_NS for ns in exact], np.bool_)
-            time_ns = np.array([ns if ns <= _FARTHEST_NS else 0 for ns in exact], np.int64)
-        return np.where(valid, time_ns + self.offset_s * _NS, 0), valid
+            return time_ns, valid
+        # Clocks of powers of 2, finer than ns, or set off are rare: exact Python integers will do.
+        exact = [tick * _NS // self.ticks_per_second + offset_ns for tick in ticks.tolist()]
+        valid = np.array([ns <= _LARGEST_NS for ns in exact], np.bool_)
+        return np.array([ns if ns <= _LARGEST_NS else 0 for ns in exact], np.int64), valid
 
 
 def parse(body: bytes, order: str) -> Interface | None:
@@ -71,7 +71,7 @@ def parse(body: bytes, order: str) -> Interface | None:
             if len(value) != 8:
                 return None
             (offset_s,) = struct.unpack(f"{order}q", value)
-    if abs(offset_s) * _NS > _FARTHEST_NS:
+    if abs(offset_s) * _NS > _LARGEST_NS:
         return None
     return Interface(link_type, snap_length, ticks_per_second, offset_s)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.capture import linktypes
+from remusnet.capture.linklayer import Placed, as_ethernet
 from remusnet.capture.records import MAX_RECORD, STRETCH, Parsed, check_frames, words
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
@@ -45,8 +46,8 @@ MAGICS = tuple(_DIALECTS)
 def parse(data: bytearray, name: str) -> Parsed:
     """The frames of a pcap file that begins with one of ``MAGICS``; ``name`` is for messages.
 
-    Raises InvalidInput: cut within its file header, of another version, not Ethernet, or
-    `check_frames` says that it is none.
+    Raises InvalidInput: cut within its file header, of another version, of a link type that isn't
+    read, or `check_frames` says that it is none.
     """
     dialect = _DIALECTS[bytes(data[:4])]
     if len(data) < _FILE_HEADER:
@@ -55,20 +56,24 @@ def parse(data: bytearray, name: str) -> Parsed:
     if major != 2:
         raise InvalidInput(f"{name}: pcap version {major}.{minor} is not supported; supported: 2.x")
     (network,) = struct.unpack_from(f"{dialect.order}I", data, 20)
-    linktypes.check(network & _LINK_TYPE_BITS, name)
+    link_type = network & _LINK_TYPE_BITS
+    linktypes.check(link_type, name)
 
     positions, problem = _walk(data, dialect, name)
     view = np.frombuffer(data, np.uint8)
     at = np.array(positions, np.int64)
     seconds, ticks, caplen, length = words(view, at, 4, dialect.order)
+    placed = Placed(at + dialect.record_header, caplen, np.maximum(length, caplen))
+    placed = as_ethernet(view, link_type, placed)
     frames = Frames(
         data=view,
-        offset=at + dialect.record_header,
-        caplen=caplen,
-        length=np.maximum(length, caplen),
+        offset=placed.offset,
+        caplen=placed.caplen,
+        length=placed.length,
         time_ns=seconds * 1_000_000_000 + ticks * dialect.tick_ns,
     )
-    return Parsed(frames, problem)
+    made_up = () if link_type == linktypes.ETHERNET else (link_type,)
+    return Parsed(frames, problem, made_up=made_up)
 
 
 def _walk(data: bytearray, dialect: _Dialect, name: str) -> tuple[array[int], str]:

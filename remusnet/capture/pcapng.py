@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import struct
 from array import array
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from remusnet.capture import interfaces, linktypes
 from remusnet.capture.interfaces import Interface
+from remusnet.capture.linklayer import Placed, as_ethernet
 from remusnet.capture.records import MAX_RECORD, STRETCH, Parsed, check_frames, words
 from remusnet.errors import InvalidInput
 from remusnet.frames import Bytes, Frames, Int64s
@@ -25,6 +28,9 @@ _INTERFACE = 1
 _OBSOLETE_PACKET = 2
 _SIMPLE_PACKET = 3
 _ENHANCED_PACKET = 6
+# Wireshark (wiretap/pcapng.c) gives these a frame's number: custom blocks, systemd's journal, and
+# sysdig's events. Of all other types it makes no line.
+_NUMBERED = frozenset((0x0000_0BAD, 0x4000_0BAD, 9, 0x204, 0x216, 0x221))
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 _ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
@@ -51,8 +57,9 @@ class _Section:
     """Where the blocks of one section lie; positions are those of the blocks' first bytes.
 
     ``packets``: enhanced and obsolete packet blocks. ``simple``: simple packet blocks. ``others``:
-    how many say nothing of frames. ``end``: how far the walk has come, in the end to the next
-    section. ``more``: whether it goes on. ``problem``: why it ended early, or "".
+    how many blocks say nothing of frames; ``numbered``: those of them that are numbered as frames.
+    ``end``: how far the walk has come, in the end to the next section. ``more``: whether it goes
+    on. ``problem``: why it ended early, or "".
     """
 
     order: str
@@ -63,17 +70,32 @@ class _Section:
     packets: array[int] = field(default_factory=lambda: array("q"))
     simple: array[int] = field(default_factory=lambda: array("q"))
     others: int = 0
+    numbered: array[int] = field(default_factory=lambda: array("q"))
     more: bool = True
     problem: str = ""
+
+    def pass_over(self, kind: int, at: int) -> None:
+        """A block that says nothing of frames; Wireshark numbers some of those kinds as frames."""
+        self.others += 1
+        if kind in _NUMBERED:
+            self.numbered.append(at)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The frames of one section; ``timed`` is false where a frame has no time of its own."""
+    """The frames of one section; ``timed`` is false where a frame has no time of its own.
+
+    ``numbers``: int64[n], of each frame among the ``numbered`` blocks of the section, from 1.
+    ``foreign``: link types of interfaces that were left out, and how many frames each had.
+    """
 
     frames: Frames
     timed: npt.NDArray[np.bool_]
     problem: str
+    numbers: Int64s
+    numbered: int
+    made_up: frozenset[int]
+    foreign: Mapping[int, int]
 
 
 def parse(data: bytearray, name: str) -> Parsed:
@@ -82,11 +104,16 @@ def parse(data: bytearray, name: str) -> Parsed:
     Frames without a time (simple packet blocks) get that of the timed frame before them, or, at
     the start, of the first one after them: a time of 0 would stretch a call to half a century.
 
-    Raises InvalidInput: no valid section header at the start, a frame that isn't Ethernet, or more
-    sections, interfaces or frames than a capture has.
+    Frames of a link type that isn't read are left out, and counted.
+
+    Raises InvalidInput: no valid section header at the start, no frame of a link type that is read
+    where there are others, or more sections, interfaces or frames than a capture has.
     """
     view = np.frombuffer(data, np.uint8)
-    parts = [_Part(Frames.of([]), np.empty(0, np.bool_), "")]
+    none = np.empty(0, np.int64)
+    parts = [_Part(Frames.of([]), np.empty(0, np.bool_), "", none, 0, frozenset(), {})]
+    numbered = 0
+    foreign: Counter[int] = Counter()
     at = 0
     problem = ""
     sections = count = captured = 0
@@ -101,9 +128,13 @@ def parse(data: bytearray, name: str) -> Parsed:
             break
         section = _walk(data, at, order, name)
         problem = section.problem
-        if section.packets or section.simple:
-            part = _decode(view, section, name)
-            parts.append(part)
+        if section.packets or section.simple or section.numbered:
+            part = _decode(view, section)
+            # Sections without frames leave nothing behind: a file can have millions of them.
+            if len(part.frames):
+                parts.append(replace(part, numbers=part.numbers + numbered))
+            numbered += part.numbered
+            foreign.update(part.foreign)
             count += len(part.frames)
             captured += int(part.frames.caplen.sum())
             check_frames(name, count, captured)
@@ -118,7 +149,18 @@ def parse(data: bytearray, name: str) -> Parsed:
         length=np.concatenate([p.frames.length for p in parts]),
         time_ns=_filled(np.concatenate([p.frames.time_ns for p in parts]), timed),
     )
-    return Parsed(frames, problem, untimed=int(np.count_nonzero(~timed)))
+    if foreign and not len(frames):
+        linktypes.check(next(iter(foreign)), name)
+    numbers = np.concatenate([p.numbers for p in parts])
+    return Parsed(
+        frames,
+        problem,
+        untimed=int(np.count_nonzero(~timed)),
+        # Where no block is between them, they count as they stand.
+        numbers=None if numbered == len(frames) else numbers,
+        made_up=tuple(sorted(frozenset().union(*(p.made_up for p in parts)))),
+        foreign=foreign,
+    )
 
 
 def _section_order(data: bytearray, at: int) -> tuple[str, str]:
@@ -182,7 +224,7 @@ def _walk_on(data: bytearray, section: _Section, stop: int, name: str) -> None:
         elif kind == _SIMPLE_PACKET:
             simple.append(at)
         elif kind != _INTERFACE:
-            section.others += 1
+            section.pass_over(kind, at)
         elif not _declare(data, section, at, total, name):
             break
         at += total
@@ -212,7 +254,7 @@ def _check(name: str, section: _Section) -> None:
     check_frames(name, packets + simple, section.end - section.start - heads)
 
 
-def _decode(data: Bytes, section: _Section, name: str) -> _Part:
+def _decode(data: Bytes, section: _Section) -> _Part:
     """The frames of ``section`` in file order, up to the first block that contradicts itself."""
     packets, simple = np.array(section.packets, np.int64), np.array(section.simple, np.int64)
     kind, total, interface, high, low, caplen, length = words(data, packets, 7, section.order)
@@ -242,16 +284,46 @@ def _decode(data: Bytes, section: _Section, name: str) -> _Part:
     whole = int(np.argmin(valid[order])) if not valid.all() else len(at)
     problem = _damage(int(at[order[whole]])) if whole < len(at) else ""
     kept = order[:whole]
-    for link_type in (section.interfaces[i].link_type for i in np.unique(interface[kept])):
-        linktypes.check(link_type, name)
-    frames = Frames(
-        data=data,
-        offset=at + np.where(timed, 28, 12),
-        caplen=caplen,
-        length=np.maximum(np.concatenate([length, simple_length]), caplen),
-        time_ns=time_ns,
+    others = np.array(section.numbered, np.int64)
+    if whole < len(at):
+        others = others[others < at[order[whole]]]
+    # Both are in file order: a frame's number is how many frames and others there are up to it.
+    numbers = np.arange(1, len(kept) + 1) + np.searchsorted(others, at[kept])
+
+    link = np.array([each.link_type for each in section.interfaces], np.int64)[interface[kept]]
+    length = np.maximum(np.concatenate([length, simple_length]), caplen)
+    placed = Placed((at + np.where(timed, 28, 12))[kept], caplen[kept], length[kept])
+    made_up, foreign = set[int](), dict[int, int]()
+    for link_type, count in zip(
+        *map(np.ndarray.tolist, np.unique(link, return_counts=True)), strict=True
+    ):
+        if not linktypes.is_read(link_type):
+            foreign[link_type] = count
+        elif link_type != linktypes.ETHERNET:
+            made_up.add(link_type)
+            placed = _with_ethernet(data, link_type, placed, link == link_type)
+    frames = Frames(data, placed.offset, placed.caplen, placed.length, time_ns[kept])
+    own = np.flatnonzero(~np.isin(link, list(foreign)))
+    return _Part(
+        frames.take(own) if foreign else frames,
+        timed[kept][own],
+        problem,
+        numbers[own],
+        len(kept) + len(others),
+        frozenset(made_up),
+        foreign,
     )
-    return _Part(frames.take(kept), timed[kept], problem)
+
+
+def _with_ethernet(
+    data: Bytes, link_type: int, placed: Placed, which: npt.NDArray[np.bool_]
+) -> Placed:
+    """``placed`` with those of ``which`` as Ethernet frames."""
+    columns = (placed.offset.copy(), placed.caplen.copy(), placed.length.copy())
+    own = as_ethernet(data, link_type, Placed(*(column[which] for column in columns)))
+    for column, made in zip(columns, (own.offset, own.caplen, own.length), strict=True):
+        column[which] = made
+    return Placed(*columns)
 
 
 def _times(

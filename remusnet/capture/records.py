@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -40,12 +41,17 @@ class Parsed:
     """Frames in file order, and what a person should know about them.
 
     ``problem``: why reading stopped before the end of the file; "" if it did not.
-    ``untimed``: how many frames have no time of their own.
+    ``untimed``: how many frames have no time of their own. ``numbers``: int64[n], each frame's
+    number in Wireshark; None for 1 to n. ``made_up``: link types whose frames have an Ethernet
+    header that was made up. ``foreign``: frames that were left out, by link type.
     """
 
     frames: Frames
     problem: str = ""
     untimed: int = 0
+    numbers: Int64s | None = None
+    made_up: tuple[int, ...] = ()
+    foreign: Mapping[int, int] = field(default_factory=dict)
 
 
 def rows(data: Bytes, size: int) -> npt.NDArray[np.void]:

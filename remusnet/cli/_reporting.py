@@ -90,11 +90,15 @@ def make_ready(wanted: Asked) -> None:
 
 
 def finish(
-    wanted: Asked, simulation: Simulation, progress: Progress, finished: Callable[[], None]
+    wanted: Asked,
+    simulation: Simulation,
+    progress: Progress,
+    finished: Callable[[], None],
+    command: str | None = None,
 ) -> tuple[tuple[Checked, ...], list[Path]]:
     """Check and write: what was found, and the files and folders that were written.
 
-    ``finished`` is called when the report is whole.
+    ``finished`` is called when the report is whole. ``command``: what it says has made it.
     """
     if not wanted.assertions and wanted.report is None:
         return (), []
@@ -109,7 +113,7 @@ def finish(
         from remusnet.report.directory import PAGE, write_report
 
         progress.step(f"drawing the report {quoted(str(wanted.report))}")
-        write_report(wanted.report, measurements, checked, simulation.released)
+        write_report(wanted.report, measurements, checked, simulation.released, command)
         finished()
         written.append(wanted.report / PAGE)
     if wanted.junit is not None:

@@ -34,11 +34,11 @@ def command(capture: str, policies: tuple[Policy, ...], packets: bool, as_json: 
     from remusnet.report.classification import packet_lines, print_survey, survey_json
 
     with Progress() as progress:
-        frames = read_frames(capture, progress).frames
-        progress.step(f"judging {len(frames)} frames")
-        surveys, judgements = survey(frames, policies)
+        recording = read_frames(capture, progress)
+        progress.step(f"judging {len(recording.frames)} frames")
+        surveys, judgements = survey(recording.frames, policies)
     if packets:
-        for line in packet_lines(judgements, as_json=as_json):
+        for line in packet_lines(judgements, recording.numbers, as_json=as_json):
             click.echo(line)
     elif as_json:
         click.echo(json.dumps(survey_json(surveys), indent=2))

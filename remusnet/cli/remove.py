@@ -22,11 +22,13 @@ def command(vifs: tuple[str, ...], force: bool, drop: bool, run_dir: Path, as_js
 
     Nothing that is held is lost. With --drop nothing that is held leaves: for a
     guest that has failed over, whose backup has taken its place. After a kill, or
-    without the receipt, the kernel's own marks say what to remove.
+    without the receipt, the kernel's own marks say what to remove. Of vifs that were
+    renamed, only what is theirs goes: name all that send to one buffer device.
 
     \b
     remusnet remove vif1.0
     remusnet remove vif1.0 vif1.0-emu --drop
+    remusnet remove vif1.0 --json
     """
     from remusnet.kernel.remove import remove
     from remusnet.report.kernel import removed_json, removed_text

@@ -26,6 +26,7 @@ from remusnet.cli._scenarios import (
     schedule_of,
 )
 from remusnet.cli._terminal import console
+from remusnet.cli._typed import TypedCommand, typed
 from remusnet.errors import InvalidInput, quoted
 from remusnet.policy import PRESETS, Policy
 
@@ -49,7 +50,7 @@ _CAPTURE_ONLY = (
 _SCENARIO_ONLY = ("calls", "duration", "seed")
 
 
-@click.command("simulate")
+@click.command("simulate", cls=TypedCommand)
 @click.argument(
     "source", metavar="[SCENARIO|CAPTURE]", required=False, shell_complete=scenarios_or_files
 )
@@ -210,7 +211,11 @@ def command(
             plug = plug_limit(rate, times.interval_ns) if limit is None else limit
             chosen = policies or tuple(PRESETS.values())
             done = _of_capture(capture, chosen, times, plug, guest, out, progress)
-        checked, written = finish(wanted, done.simulation, progress, finished)
+        # Where it was written to is no part of what was asked, nor of the page.
+        command = typed(context, without=("report", "junit", "out", "as_json"))
+        checked, written = finish(
+            wanted, done.simulation, progress, finished, f"{command} --report DIR"
+        )
     _present(done, checked, written, as_json=as_json)
     fail(checked, told=not as_json)
 
@@ -296,7 +301,14 @@ def _of_capture(
     progress.step(f"replaying {len(recording.frames)} frames under {many}")
     start = time.perf_counter()
     simulation = simulate(
-        recording.frames, policies, schedule, limit, capture=recording.name, guest=guest
+        recording.frames,
+        policies,
+        schedule,
+        limit,
+        capture=recording.name,
+        guest=guest,
+        numbers=recording.numbers,
+        notes=recording.warnings,
     )
     seconds = time.perf_counter() - start
     _write(files, simulation)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import numpy as np
 
-from remusnet.classify.columns import Bools, Columns
+from remusnet.classify.columns import Bools, Columns, group_rows
 from remusnet.errors import InvalidInput, quoted
 
 XEN_PREFIX = 0x00163E
 """The address block of Xen's guests (IEEE registry: 00-16-3E)."""
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}", re.ASCII | re.IGNORECASE)
+_BROADCAST = IPv4Address("255.255.255.255")
 _NAMED = 3
 """Addresses that an error names before it says "and others"."""
 
@@ -37,7 +38,8 @@ def find_guest(columns: Columns, wanted: str | None = None) -> Guest:
     A MAC address stands for all frames with that source. An IP address stands for the IP packets
     with that source (not for ARP, which has none). Without either it is the source MAC address
     with Xen's prefix, where there is one, else any unicast source; of several the one that sent
-    most frames, and of equals the one seen first.
+    most frames, and of equals the one seen first. Frames of a loopback device, and those whose
+    Ethernet header is made up, have no addresses there: then it is an IP address, told likewise.
 
     Raises InvalidInput: no address, or nothing was sent from it.
     """
@@ -83,10 +85,7 @@ def _by_ip(columns: Columns, wanted: str) -> Guest:
 def _suggested(columns: Columns) -> Guest:
     macs, counts = _unicast_sources(columns)
     if not macs:
-        raise InvalidInput(
-            "no guest traffic: no frame has a unicast source address; "
-            "name the guest's IP address with --guest"
-        )
+        return _busiest_ip(columns)
     xen = [mac for mac in macs if mac >> 24 == XEN_PREFIX]
     candidates = xen or macs
     mac = max(candidates, key=lambda each: counts[each])
@@ -98,6 +97,33 @@ def _suggested(columns: Columns) -> Guest:
         if len(macs) == 1:
             reason = "the only sender"
     return Guest(mac_text(mac), reason, columns.mac_source == mac)
+
+
+def _busiest_ip(columns: Columns) -> Guest:
+    """Of frames that tell of no machine's MAC address."""
+    addresses = _ip_sources(columns)
+    if not addresses:
+        raise InvalidInput("no guest traffic: no frame has a unicast source address, MAC or IP")
+    guest = _by_ip(columns, addresses[0])
+    said = "no frame has a sender's MAC address; "
+    if len(addresses) == 1:
+        return replace(guest, reason=f"{said}the only IP address that sends")
+    return replace(guest, reason=f"{said}it sent most packets of {len(addresses)} IP addresses")
+
+
+def _ip_sources(columns: Columns) -> list[str]:
+    """Unicast source addresses, the busiest first; of equals the one seen first."""
+    rows = np.flatnonzero(columns.ip_version > 0)
+    first, group = group_rows([columns.source[rows, 0], columns.source[rows, 1]])
+    counts = np.bincount(group, minlength=len(first))
+    found = []
+    for place in np.argsort(-counts, kind="stable").tolist():
+        high, low = columns.source[rows[first[place]]].tolist()
+        address = IPv6Address(high << 64 | low)
+        seen = address.ipv4_mapped or address
+        if not (seen.is_multicast or seen.is_unspecified or seen == _BROADCAST):
+            found.append(str(seen))
+    return found
 
 
 def _most(count: int, kind: str) -> str:
@@ -117,5 +143,6 @@ def _unicast_sources(columns: Columns) -> tuple[list[int], dict[int, int]]:
 def _senders(columns: Columns) -> str:
     macs, counts = _unicast_sources(columns)
     macs.sort(key=lambda mac: -counts[mac])
-    more = ", and others" if len(macs) > _NAMED else ""
-    return f"senders are {', '.join(map(mac_text, macs[:_NAMED])) or 'unknown'}{more}"
+    names = [mac_text(mac) for mac in macs] or _ip_sources(columns)
+    more = ", and others" if len(names) > _NAMED else ""
+    return f"senders are {', '.join(names[:_NAMED]) or 'unknown'}{more}"

@@ -157,6 +157,7 @@ def _outcome(run: Run, policy: Policy, gathered: Gathered, mixed: Sequence[Mixed
         tcp = hold_percentiles(sent, left)
         connections += tuple(each for one in mixed for each in one.connections)
     streams = (*gathered.streams, *(stream for one in mixed for stream in one.streams))
+    passages = _passages(gathered, run.timeline.marks)
     outcome = Outcome(
         policy=policy.name,
         streams=streams,
@@ -167,7 +168,9 @@ def _outcome(run: Run, policy: Policy, gathered: Gathered, mixed: Sequence[Mixed
         ),
         suspend_ns=happened.suspend_ns,
         commit_ns=happened.commit_ns,
-        passages=_passages(gathered, run.timeline.marks),
+        passages=passages,
+        # Of captures that are mixed in there are no passages.
+        holding=None if passages is None or mixed else _holding(passages, happened.suspend_ns),
         sip_udp=_sip_holds(run, flights, mixed),
         hazards=_hazards(run, policy, flights, mixed),
     )
@@ -203,6 +206,14 @@ def _hazards(
         before = found.get(each.name)
         found[each.name] = replace(before, frames=before.frames + each.frames) if before else each
     return tuple(found.values())
+
+
+def _holding(passages: Passages, suspend_ns: Int64s) -> Int64s:
+    """The epochs that held a frame, of those that were closed."""
+    if not passages.held.any():
+        return np.zeros(0, np.int64)
+    found = np.unique(np.searchsorted(suspend_ns, passages.sent_ns[passages.held], side="right"))
+    return found[found < len(suspend_ns)]
 
 
 def _held_tcp(loop: Loop | None, name: str) -> Int64s:

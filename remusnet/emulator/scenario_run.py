@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from remusnet.classify.columns import columns
 from remusnet.emulator.conversations import conversations
 from remusnet.emulator.departures import departures
 from remusnet.emulator.one_run import Run, under
@@ -19,6 +20,7 @@ from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.outcome import Comparison, Setting
 from remusnet.metrics.scene import ScenarioSetting
+from remusnet.metrics.unmeasured import unmeasured
 from remusnet.policy.policy import Policy
 
 
@@ -65,7 +67,13 @@ def run_scenario(
     paths = sorted({each.path for each in ran})
     setting = _setting(scenario, run.timeline, commit.held + commit.bypassed, "; ".join(paths))
     transfers = [each for o in outcomes if o.scene is not None for each in o.scene.transfers]
-    setting = replace(setting, notes=departures(scenario, policies, transfers))
+    notes = [
+        f"{quoted(each.file)}: {note}"
+        for each, frames in zip(scenario.recordings, recordings, strict=True)
+        for note in unmeasured(frames, columns(frames))
+    ]
+    notes += departures(scenario, policies, transfers)
+    setting = replace(setting, notes=tuple(notes))
     released = tuple(each.released for each in ran if each.released is not None)
     return Simulation(Comparison(setting, outcomes), released)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from remusnet.classify.columns import Bools, Columns, columns
 from remusnet.classify.judging import Judgement, judge_frames
+from remusnet.emulator.gaps import gap_hint
 from remusnet.emulator.guest import Guest, find_guest
 from remusnet.emulator.replay import Deliveries, replay
 from remusnet.emulator.schedule import Checkpoints, checkpoints_between
@@ -20,6 +21,7 @@ from remusnet.metrics.rtp import RtpStream, rtp_streams
 from remusnet.metrics.scene import PacketSeries, Passages
 from remusnet.metrics.survey import hazards_seen
 from remusnet.metrics.tcp import hold_percentiles, tcp_connections
+from remusnet.metrics.unmeasured import unmeasured
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP, UDP
 from remusnet.policy.policy import Policy
@@ -44,10 +46,13 @@ def simulate(
     *,
     capture: str,
     guest: str | None = None,
+    numbers: Int64s | None = None,
+    notes: Sequence[str] = (),
 ) -> Simulation:
     """Replay ``frames`` under each of ``policies``, with a plug of ``limit`` bytes.
 
-    ``capture``: what to call the recording; ``guest``: see `find_guest`.
+    ``capture``: what to call the recording; ``guest``: see `find_guest`. ``numbers``: int64[n], how
+    a person counts the frames; None for 1 to n. ``notes``: what there is to say of the recording.
 
     Raises InvalidInput: no guest traffic, two policies of one name, a limit that the kernel can't
     be told, or a recording that the schedule can't cover.
@@ -60,9 +65,12 @@ def simulate(
         raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
     headers = columns(frames)
     found = find_guest(headers, guest)
-    checkpoints = checkpoints_between(
-        schedule, int(frames.time_ns.min()), int(frames.time_ns[found.sent].max())
-    )
+    first_ns, last_ns = int(frames.time_ns.min()), int(frames.time_ns[found.sent].max())
+    try:
+        checkpoints = checkpoints_between(schedule, first_ns, last_ns)
+    except InvalidInput as error:
+        hint = gap_hint(frames.time_ns, numbers, capture)
+        raise InvalidInput(f"{error}; {hint}" if hint else str(error)) from None
     setting = Setting(
         capture=capture,
         guest=found.address,
@@ -74,8 +82,9 @@ def simulate(
         commit_delay_ns=schedule.commit_delay_ns,
         period_ns=schedule.period_ns,
         limit=limit,
+        notes=(*notes, *unmeasured(frames, headers)),
     )
-    recorded = measured_streams(frames, headers, found, frames, np.arange(len(frames)))
+    recorded = _as_recorded(frames, headers, found)
     theirs = _untouched(recorded, found)
     outcomes, released = [], []
     for judgement in judge_frames(list(policies), frames, headers):
@@ -88,6 +97,10 @@ def simulate(
         )
         released.append(left)
     return Simulation(Comparison(setting, tuple(outcomes), recorded), tuple(released))
+
+
+def _as_recorded(frames: Frames, headers: Columns, guest: Guest) -> tuple[Stream, ...]:
+    return _in_order(_by_first(frames, guest, rtp_streams(frames, headers), None))
 
 
 def _untouched(recorded: Sequence[Stream], guest: Guest) -> dict[int, Stream]:
@@ -130,6 +143,7 @@ def _measure(
         passages=_passages(sent_ns, left_ns, guest.sent, judgement.hold, deliveries.dropped),
         sip_udp=hold_percentiles(sent_ns[held_sip], left_ns[held_sip]),
         hazards=hazards_seen(judgement, headers, np.flatnonzero(guest.sent)),
+        holding=np.unique(deliveries.epoch[guest.sent & judgement.hold]),
     )
 
 
@@ -168,10 +182,20 @@ def _measured(
     frames: Frames, headers: Columns, guest: Guest, left: Frames, order: Int64s
 ) -> dict[int, Stream]:
     """The same, each by its first frame in the recording."""
+    return _by_first(
+        frames, guest, rtp_streams(left, _rows(headers, order), frames.time_ns[order]), order
+    )
+
+
+def _by_first(
+    frames: Frames, guest: Guest, found: Sequence[RtpStream], order: Int64s | None
+) -> dict[int, Stream]:
+    """``found`` in the frames at ``order``; None for all of them, in their own."""
     streams = {}
-    for stream in rtp_streams(left, _rows(headers, order), frames.time_ns[order]):
-        first = int(order[stream.frames].min())
-        series = _series(stream, frames.time_ns[order[stream.frames]])
+    for stream in found:
+        of = stream.frames if order is None else order[stream.frames]
+        first = int(of.min())
+        series = _series(stream, frames.time_ns[of])
         streams[first] = Stream(stream, bool(guest.sent[first]), series=series)
     return streams
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from remusnet.classify.columns import columns as columns_of
 from remusnet.classify.hazards import Hazard, hazards_of_frame
 from remusnet.classify.headers import dissect
 from remusnet.classify.reference import classify
@@ -20,7 +21,8 @@ from remusnet.emulator.sources import Source
 from remusnet.emulator.streams import Tally, media_of
 from remusnet.emulator.timeline import Timeline
 from remusnet.emulator.wire import What
-from remusnet.frames import Int64s
+from remusnet.frames import Frames, Int64s
+from remusnet.metrics.flows import flow_of
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.scene import NEVER
 from remusnet.metrics.survey import SeenHazard
@@ -236,9 +238,11 @@ def hazards_seen(
             verdict = PolicyVerdict.HOLD if flight.hold else PolicyVerdict.BYPASS
             known[key] = tuple(hazards_of_frame(policy, dissect(frame, len(frame)), verdict))
         for hazard in known[key]:
-            before = seen.get(hazard.name) or SeenHazard(
-                hazard.name, hazard.text, 0, said.wire.flow
-            )
+            before = seen.get(hazard.name)
+            if before is None:
+                frame = said.wire.frame(flight.what, from_guest=True)
+                flow = flow_of(columns_of(Frames.of([frame])), 0)
+                before = SeenHazard(hazard.name, hazard.text, 0, flow)
             seen[hazard.name] = replace(before, frames=before.frames + 1)
     return tuple(seen.values())
 

@@ -136,7 +136,13 @@ def _recover(
         problems: tuple[str, ...] = ()
         try:
             if vifs:
-                done = remove(vifs, run_dir=Path(places.run_dir), drop=drop, force=force)
+                done = remove(
+                    vifs,
+                    run_dir=Path(places.run_dir),
+                    drop=drop,
+                    force=force,
+                    together=True,
+                )
                 problems = done.problems
             store.remove(path, tidy=True)
             forget_owner(places, vif.buffer)

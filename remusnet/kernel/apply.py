@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from remusnet.kernel.changes import changes
 from remusnet.kernel.drift import drift
 from remusnet.kernel.execute import Executor
 from remusnet.kernel.interrupts import interrupts
+from remusnet.kernel.inventory import senders
 from remusnet.kernel.locks import LONGEST_WAIT, change_lock, driver_of
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
@@ -61,11 +62,16 @@ def apply(
         limits = _limits(run_dir, seen, before)
         missing = tuple(changes(plan, seen, before, limits, driven))
         after = receipts_of(
-            plan, rate=rate, interval_ns=interval_ns, shared=_shared(plan, seen, before)
+            plan,
+            rate=rate,
+            interval_ns=interval_ns,
+            shared=_shared(plan, seen, before),
+            indexes={vif: seen.devices[vif].index for vif in plan.vifs},
         )
+        notes = (*damaged, *_lodgers(netlink, plan, seen))
         if not missing:
             store.write((each for each in after if before.get(each.buffer) != each), Phase.APPLIED)
-            return Applied(plan, (), damaged)
+            return Applied(plan, (), notes)
         executor = Executor(netlink, seen, noted.check)
         try:
             store.write(after, Phase.APPLYING)
@@ -77,7 +83,23 @@ def apply(
         except BaseException as error:
             _take_back(executor, store, after, before, error)
             raise
-        return Applied(plan, missing, (*damaged, *problems))
+        return Applied(plan, missing, (*notes, *problems))
+
+
+def _lodgers(netlink: Netlink, plan: Plan, seen: Seen) -> Iterator[str]:
+    """A sentence for each vif that sends to a buffer device of the plan and is none of its own."""
+    there = {each.buffer for each in plan.protections if each.buffer in seen.devices}
+    others = {name for name, each in seen.devices.items() if each.index in seen.ingress}
+    others.difference_update(plan.vifs)
+    if not there or not others:
+        return
+    for buffer, vifs in senders(observe(netlink, sorted(others))).items():
+        if buffer in there:
+            yield (
+                f"{', '.join(vifs)} {'sends' if len(vifs) == 1 else 'send'} what is held to "
+                f'{buffer} too (a vif that was renamed?): "remusnet remove {" ".join(vifs)}" '
+                "ends that"
+            )
 
 
 def _limits(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, int]:

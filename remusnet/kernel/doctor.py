@@ -14,9 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from remusnet.checks import Check, Kind, State
-from remusnet.errors import NotPermitted
+from remusnet.errors import NotPermitted, RemusnetError
+from remusnet.kernel.bpf_programs import tells_of_tcx
 from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
+from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.observe import observe
 from remusnet.kernel.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.probe import Feature, available_classifiers, probe
 from remusnet.kernel.receipt import Receipts
@@ -42,6 +45,7 @@ _TOOLS = {
     "tc": "the scripts that remusnet plan prints; apply doesn't use it",
 }
 _TOOLS_PACKAGE = "iproute2"
+_AS_ROOT = "run remusnet doctor as root, which tries it"
 
 _MODULES = {
     "jinja2": ("plan", True),
@@ -123,7 +127,7 @@ def _found(feature: Feature) -> str:
 
 def _mend(feature: Feature) -> str:
     if feature.there is None:
-        return "run remusnet doctor as root, which tries it"
+        return _AS_ROOT
     if module_file(feature.module):
         return f"modprobe {feature.module}"
     if "cloud" in os.uname().release:
@@ -234,4 +238,42 @@ def _others(run_dir: Path) -> str:
         return ""
 
 
-CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _uml, _python, _files, _memory)
+def check_vifs(run_dir: Path) -> Iterator[Check]:
+    """Whether something at a vif that is here sees frames before remusnet's filters would."""
+    what, why = "the first look at frames", "filters hold nothing that passed before they saw it"
+    try:
+        protected = {vif for each in Receipts(run_dir).read()[0].values() for vif in each.vifs}
+    except NotPermitted:
+        protected = set()
+    try:
+        with Netlink() as netlink:
+            devices = observe(netlink, ()).devices
+            vifs = [name for name in devices if name.startswith("vif") or name in protected]
+            programs = observe(netlink, vifs).programs
+    except RemusnetError as error:
+        yield Check(what, Kind.KERNEL, State.UNKNOWN, str(error), why, _AS_ROOT)
+        return
+    if programs:
+        (vif, (first, *_)), *others = programs.items()
+        more = f", and {len(others)} more vifs have some" if others else ""
+        found = f"{vif}: {first} has it{more}"
+        mend = f"let whoever attached it detach it: bpftool net show dev {vif}"
+        yield Check(what, Kind.KERNEL, State.MISSING, found, why, mend)
+    elif tells_of_tcx():
+        found = "no XDP or tcx program at a vif" if vifs else "no vif is here"
+        yield Check(what, Kind.KERNEL, State.OK, found, why)
+    else:
+        found = f"the kernel does not tell user {os.geteuid()} of tcx programs"
+        yield Check(what, Kind.KERNEL, State.UNKNOWN, found, why, _AS_ROOT)
+
+
+CHECKS: tuple[Look, ...] = (
+    _rights,
+    _kernel,
+    check_vifs,
+    _tools,
+    _uml,
+    _python,
+    _files,
+    _memory,
+)

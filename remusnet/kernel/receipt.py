@@ -7,7 +7,7 @@ the last one. The kernel's own marks (`remusnet.kernel.ownership`) say what is o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -49,7 +49,8 @@ class Receipt:
     ``policy``: the whole policy, as TOML. ``limit``: bytes; ``rate``: bits a second;
     ``interval_ns``: the checkpoint interval. ``shared``: the vifs that had an ingress or clsact
     qdisc before us, which stays. ``sink``: what held frames are mirrored to, empty for none.
-    ``version``: the remusnet that wrote it.
+    ``version``: the remusnet that wrote it. ``indexes``: the numbers of ``vifs`` then, which tell
+    them from others that have their names by now; empty where they are not known.
     """
 
     phase: Phase
@@ -64,11 +65,30 @@ class Receipt:
     interval_ns: int
     sink: str = ""
     version: str = remusnet.__version__
+    indexes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.indexes and len(self.indexes) != len(self.vifs):
+            raise ValueError("not a number for each vif")
+
+    def index_of(self, vif: str) -> int | None:
+        """The number that ``vif`` had, where it is known."""
+        return dict(zip(self.vifs, self.indexes, strict=False)).get(vif)
+
+    def without(self, vifs: Collection[str]) -> Receipt:
+        """The same for the other vifs."""
+        kept = [number for number, vif in enumerate(self.vifs) if vif not in vifs]
+        return replace(
+            self,
+            vifs=tuple(self.vifs[number] for number in kept),
+            shared=tuple(vif for vif in self.shared if vif not in vifs),
+            indexes=tuple(self.indexes[number] for number in kept) if self.indexes else (),
+        )
 
     def plan(self) -> Plan:
         """The plan that was applied. Raises InvalidInput where this version can't make it."""
         protection = Protection(self.buffer, self.vifs, self.sink)
-        return Plan(_classification(self.policy, self.classifier), (protection,), self.limit)
+        return Plan(classification_of(self.policy, self.classifier), (protection,), self.limit)
 
     def to_json(self) -> dict[str, object]:
         """The content of its file."""
@@ -76,9 +96,17 @@ class Receipt:
 
 
 def receipts_of(
-    plan: Plan, *, rate: int, interval_ns: int, shared: Mapping[str, bool]
+    plan: Plan,
+    *,
+    rate: int,
+    interval_ns: int,
+    shared: Mapping[str, bool],
+    indexes: Mapping[str, int] | None = None,
 ) -> tuple[Receipt, ...]:
-    """The receipts of ``plan`` once it is applied, one for each buffer device."""
+    """The receipts of ``plan`` once it is applied, one for each buffer device.
+
+    ``shared``, ``indexes``: of its vifs, see `Receipt`.
+    """
     policy = plan.classification.policy
     text = to_toml(policy)
     return tuple(
@@ -94,6 +122,7 @@ def receipts_of(
             rate=rate,
             interval_ns=interval_ns,
             sink=each.sink,
+            indexes=tuple(indexes[vif] for vif in each.vifs) if indexes else (),
         )
         for each in plan.protections
     )
@@ -184,6 +213,7 @@ def _read(folder: OwnFolder, name: str) -> Receipt:
         if data.pop("format") != _FORMAT:
             raise ValueError("written by another version of remusnet")
         data |= {name: tuple(map(check_device_name, data[name])) for name in ("vifs", "shared")}
+        data["indexes"] = tuple(map(_index, data.get("indexes", ())))
         receipt = Receipt(**(data | {"phase": Phase(data["phase"])}))
         if receipt.sink:
             check_device_name(receipt.sink)
@@ -199,9 +229,15 @@ def _read(folder: OwnFolder, name: str) -> Receipt:
     return receipt
 
 
+def _index(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise ValueError(f"no number of a device: {value!r}")
+    return value
+
+
 @lru_cache
-def _classification(text: str, classifier: str) -> Classification:
-    """``text`` compiled, once for all the receipts that say the same."""
+def classification_of(text: str, classifier: str) -> Classification:
+    """The policy ``text`` compiled, once for all the receipts that say the same."""
     shipped = {to_toml(policy): policy for policy in PRESETS.values()}
     # A file can't say all that the shipped policies do.
     policy = shipped[text] if text in shipped else load(text, "receipt")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from remusnet.frames import Int64s
 from remusnet.metrics.jitter import Float64s, signed32
-from remusnet.metrics.payload_types import COMMON_CLOCK_RATES, common_clock_rate
+from remusnet.metrics.payload_types import COMMON_CLOCK_RATES, OFF_BY_AT_MOST, common_clock_rate
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER, steps16
 
@@ -83,10 +83,12 @@ def guessed_clock_rate(arrival_ns: Int64s, timestamp: Int64s) -> int | None:
 
     Both int64[n], in order of arrival. From packets two thirds of a stretch apart, the median of
     how fast timestamps advanced: neither a burst nor a pause moves that far. A stretch ends where
-    timestamps run faster than any common clock, or go back.
+    timestamps run faster than any common clock, or go back. Where packets came later and sooner, by
+    that rate, than it and its neighbours differ by in all that time, it isn't told.
     """
     slopes, weights = [], []
-    for stretch in _stretches(arrival_ns, timestamp):
+    stretches = _stretches(arrival_ns, timestamp)
+    for stretch in stretches:
         apart = 2 * len(stretch) // 3
         ticks = np.cumsum(signed32(np.diff(timestamp[stretch], prepend=timestamp[stretch[0]])))
         passed_ns = arrival_ns[stretch][apart:] - arrival_ns[stretch][:-apart]
@@ -98,7 +100,15 @@ def guessed_clock_rate(arrival_ns: Int64s, timestamp: Int64s) -> int | None:
     found = _middle(np.concatenate(slopes), np.concatenate(weights))
     rate = common_clock_rate(found[1])
     # Where a quarter says otherwise, chance said the rest.
-    return rate if all(common_clock_rate(each) == rate for each in found) else None
+    if rate is None or any(common_clock_rate(each) != rate for each in found):
+        return None
+    spread_s = passed_s = 0.0
+    for stretch in stretches:
+        ticks = np.cumsum(signed32(np.diff(timestamp[stretch], prepend=timestamp[stretch[0]])))
+        own_s = (arrival_ns[stretch] - arrival_ns[stretch[0]]) / 1e9
+        lowest, highest = np.percentile(own_s - ticks / rate, (5, 95))
+        spread_s, passed_s = max(spread_s, float(highest - lowest)), passed_s + float(own_s[-1])
+    return rate if spread_s <= OFF_BY_AT_MOST * passed_s else None
 
 
 def _stretches(arrival_ns: Int64s, timestamp: Int64s) -> list[Int64s]:

@@ -41,7 +41,7 @@ class Outcome:
     ``hazards``: of what the guest sent, where the policy lets it pass. ``suspend_ns``,
     ``commit_ns``: int64[m], on the capture's clock, or from the scenario's start. ``scene``: None
     of a replay. ``passages``: all frames of the guest; None where the run is too large to keep
-    them.
+    them. ``holding``: int64[k], ascending, which epochs held a frame; None where that isn't known.
     """
 
     policy: str
@@ -55,10 +55,22 @@ class Outcome:
     passages: Passages | None = None
     sip_udp: HoldTimes = NONE_HELD
     hazards: tuple[SeenHazard, ...] = ()
+    holding: Int64s | None = None
+
+    @property
+    def holding_epochs(self) -> tuple[Int64s, Int64s]:
+        """Suspends and commits of the epochs that held something, or of all: int64[k] each.
+
+        A guest that is quiet for a day has some hundred thousand epochs more.
+        """
+        if self.holding is None:
+            return self.suspend_ns, self.commit_ns
+        return self.suspend_ns[self.holding], self.commit_ns[self.holding]
 
     def to_json(self) -> dict[str, object]:
         """One element of ``runs`` in ``simulate --json``."""
-        epochs = zip(self.suspend_ns.tolist(), self.commit_ns.tolist(), strict=True)
+        suspends, commits = self.holding_epochs
+        epochs = zip(suspends.tolist(), commits.tolist(), strict=True)
         return {
             "policy": self.policy,
             "streams": [stream.to_json() for stream in self.streams],
@@ -73,6 +85,7 @@ class Outcome:
             "output_commit": self.output_commit.to_json(),
             "hazards": [asdict(hazard) for hazard in self.hazards],
             "epochs": [{"suspend_ns": suspend, "commit_ns": commit} for suspend, commit in epochs],
+            "quiet_epochs": len(self.suspend_ns) - len(suspends),
             **({} if self.scene is None else self.scene.to_json()),
         }
 

@@ -78,7 +78,7 @@ VIDEO_CLOCK_RATE = 90_000
 COMMON_CLOCK_RATES = (
     8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, VIDEO_CLOCK_RATE,
 )  # fmt: skip
-_OFF_BY_AT_MOST = 0.04
+OFF_BY_AT_MOST = 0.04
 """Less than half of the 8.8 % between 11,025 and 12,000, or 44,100 and 48,000."""
 
 
@@ -89,7 +89,7 @@ def common_clock_rate(ticks_per_second: float) -> int | None:
     (48000, None)
     """
     rate = min(COMMON_CLOCK_RATES, key=lambda rate: abs(rate - ticks_per_second))
-    return rate if abs(ticks_per_second - rate) <= rate * _OFF_BY_AT_MOST else None
+    return rate if abs(ticks_per_second - rate) <= rate * OFF_BY_AT_MOST else None
 
 
 STATIC = {

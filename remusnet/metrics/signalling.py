@@ -1,4 +1,4 @@
-"""The text of SIP messages in a capture: whole datagrams, and TCP directions put together."""
+"""The text of SIP messages in a capture: datagrams and TCP directions, put together."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from remusnet.classify.columns import Columns
+from remusnet.classify.columns import FRAGMENTS, Columns
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.flows import flow_keys
-from remusnet.policy.match import TCP, UDP
+from remusnet.metrics.fragments import fragmented_datagrams, reassembled
+from remusnet.policy.match import TCP, UDP, Fragment
 
 # What a message with SDP contains; a TCP segment border may cut one of them, but not all.
-_TRACE = re.compile(rb"SIP/2\.0|m=audio|a=rtpmap:")
+_TRACE = re.compile(rb"SIP/2\.0|[mM]=audio|[aA]=rtpmap:")
 _SYN = 0x02
-_GAP = b"\n"
+MOST_BYTES = 1 << 24
+"""Of one TCP connection's direction that are read, from its first on: 16 MiB of SIP are tens of
+thousands of messages. What claims to lie further off is damage, or no SIP."""
 
 
 def signalling_texts(frames: Frames, columns: Columns) -> list[bytes]:
     """Text that may hold SDP, in order of its first frames; most captures have little of it.
 
-    A datagram is one text (of a fragmented one, its first fragment), a TCP direction another.
+    A datagram is one text, its fragments put together; a TCP direction is another, its segments in
+    order, up to `MOST_BYTES` of each connection.
     """
     traced = _traced_frames(frames, columns)
     if len(traced) == 0:
@@ -30,31 +34,16 @@ def signalling_texts(frames: Frames, columns: Columns) -> list[bytes]:
     flow, first = flow_keys(columns)
     texts: list[tuple[int, bytes]] = [
         (index, _payload(frames, columns, index))
-        for index in traced[columns.protocol[traced] == UDP].tolist()
+        for index in traced[
+            (columns.protocol[traced] == UDP)
+            & (columns.fragment[traced] == FRAGMENTS.index(Fragment.WHOLE))
+        ].tolist()
     ]
+    texts += fragmented_datagrams(frames, columns, traced)
     for number in np.unique(flow[traced[columns.protocol[traced] == TCP]]).tolist():
         segments = np.flatnonzero((flow == number) & (columns.payload >= 0))
         texts += [(first[number], text) for text in _tcp_texts(frames, columns, segments)]
     return [text for _, text in sorted(texts, key=lambda entry: entry[0])]
-
-
-def reassembled(segments: list[tuple[int, bytes]]) -> bytes:
-    """One TCP direction from (relative sequence number, payload) pairs, in any order.
-
-    Copies and overlaps keep the bytes that lie first in sequence order; a gap becomes a line end,
-    so that the halves of two lines never join into a third.
-    """
-    parts: list[bytes] = []
-    end: int | None = None
-    for start, payload in sorted(segments, key=lambda segment: segment[0]):
-        fresh = payload
-        if end is not None and start > end:
-            parts.append(_GAP)
-        elif end is not None:
-            fresh = payload[end - start :]
-        parts.append(fresh)
-        end = max(start + len(payload), start if end is None else end)
-    return b"".join(parts)
 
 
 def _traced_frames(frames: Frames, columns: Columns) -> Int64s:
@@ -64,7 +53,10 @@ def _traced_frames(frames: Frames, columns: Columns) -> Int64s:
     order = np.argsort(frames.offset, kind="stable")
     place = np.searchsorted(frames.offset[order], hits, side="right") - 1
     found = np.unique(order[place[place >= 0]])
-    return found[columns.payload[found] >= 0]
+    # A later fragment has no payload that columns know of.
+    later = columns.fragment[found] == FRAGMENTS.index(Fragment.LATER)
+    carrying: Int64s = found[(columns.payload[found] >= 0) | later]
+    return carrying
 
 
 def _payload(frames: Frames, columns: Columns, index: int) -> bytes:
@@ -87,8 +79,8 @@ def _tcp_texts(frames: Frames, columns: Columns, segments: Int64s) -> list[bytes
         if base is None:
             base = sequence
         payload = _payload(frames, columns, index)
-        if payload:
-            relative = (sequence - base + 2**31) % 2**32 - 2**31
+        relative = (sequence - base + 2**31) % 2**32 - 2**31
+        if payload and abs(relative) < MOST_BYTES:
             connections[opened].append((relative, payload))
     return [reassembled(parts) for parts in connections.values()]
 

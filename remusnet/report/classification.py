@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from remusnet.classify.judging import Judgement
+from remusnet.frames import Int64s
 from remusnet.metrics.survey import Survey
 from remusnet.policy.verdict import Verdict
 from remusnet.report.layout import Column, print_records, print_sentence
@@ -68,16 +69,18 @@ _FLOW_COLUMNS = (
 )
 
 
-def packet_lines(judgements: Sequence[Judgement], *, as_json: bool) -> Iterator[str]:
+def packet_lines(
+    judgements: Sequence[Judgement], numbers: Int64s, *, as_json: bool
+) -> Iterator[str]:
     """A line for each frame and policy: ``{"n", "policy", "verdict", "rule", "reason"}`` or text.
 
-    ``n`` counts from 1, as Wireshark does.
+    ``n`` is the frame's of ``numbers`` (int64[frames]): counted from 1, as Wireshark does.
     """
     tails = [
         [_tail(each, group, as_json) for group in range(len(each.headers))] for each in judgements
     ]
     groups = judgements[0].group.tolist() if judgements else []
-    for number, group in enumerate(groups, start=1):
+    for number, group in zip(numbers.tolist(), groups, strict=True):
         for tail in tails:
             yield f'{{"n": {number}, {tail[group]}' if as_json else f"{number}\t{tail[group]}"
 

@@ -33,7 +33,7 @@ def csv_files(measurements: Measurements) -> dict[str, str]:
 
     ``streams.csv`` has a row for each stream, policy and jitter buffer; ``packets.csv`` for each
     packet, in the order of sending, where packets were kept (-1: it never left, or never came);
-    ``epochs.csv`` for each checkpoint.
+    ``epochs.csv`` for each epoch that held something.
     """
     return {
         "streams.csv": _csv((*_STREAM_HEADER, *_VOICE_HEADER), _streams(measurements)),
@@ -88,8 +88,8 @@ def _packets(measurements: Measurements) -> Iterator[Row]:
 
 def _epochs(measurements: Measurements) -> Iterator[Row]:
     for outcome in measurements.comparison.outcomes:
-        epochs = zip(outcome.suspend_ns.tolist(), outcome.commit_ns.tolist(), strict=True)
-        for suspend_ns, commit_ns in epochs:
+        suspends, commits = outcome.holding_epochs
+        for suspend_ns, commit_ns in zip(suspends.tolist(), commits.tolist(), strict=True):
             yield outcome.policy, suspend_ns, commit_ns
 
 

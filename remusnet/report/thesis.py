@@ -125,6 +125,11 @@ class Drawn:
     svg: str
     png: bytes
 
+    @property
+    def rows(self) -> list[tuple[None, HeldTo]]:
+        """What it is held to, as the table has it: all of one policy, which isn't named again."""
+        return [(None, each) for each in self.held_to]
+
 
 def draw(shown: Shown, comparison: Comparison) -> Drawn:
     """Draw the first run of a scenario, the one that the thesis's figure shows.
@@ -149,7 +154,9 @@ def draw(shown: Shown, comparison: Comparison) -> Drawn:
 
 def thesis_page(drawn: Iterable[Drawn]) -> str:
     """The figures on a page, each with the thesis's words, what it is held to, and assumptions."""
-    return render("thesis.html.j2", drawn=tuple(drawn))
+    drawn = tuple(drawn)
+    contents = [(each.shown.scenario, each.shown.title) for each in drawn]
+    return render("thesis.html.j2", drawn=drawn, contents=contents)
 
 
 def write_figures(directory: Path, drawn: tuple[Drawn, ...]) -> list[Path]:

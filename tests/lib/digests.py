@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 from remusnet.errors import InvalidInput
 from remusnet.host.netbuf.compiled import make_ready
@@ -56,13 +56,13 @@ def drawn(number: int) -> Policy:
     random = Random(number)
     rules: list[Rule] = []
     while len(rules) < 3:
-        values = {}
+        values: dict[str, Any] = {}
         for name in random.sample(sorted(_VALUES), random.randint(1, 2)):
             some = random.sample(_VALUES[name], random.randint(1, min(4, len(_VALUES[name]))))
-            values[name] = tuple(some) if name in ("source", "destination", "port") else some
+            ordered = name in ("source", "destination", "port")
+            values[name] = tuple(some) if ordered else frozenset(some)
         try:
-            fields = {n: v if isinstance(v, tuple) else frozenset(v) for n, v in values.items()}
-            match = Match(**cast(dict[str, Any], fields))
+            match = Match(**values)
         except ValueError:
             continue
         rules.append(Rule(f"rule{len(rules)}", random.choice(list(Verdict)), match))

@@ -105,8 +105,16 @@ def _remove(
     vifs = tuple(dict.fromkeys(vif for each in ours for vif in each.vifs))
     if not vifs:
         return problems.lines
-    wait = remaining(deadline)
-    done = remove(vifs, run_dir=run_dir, force=force, drop=drop, netlink=netlink, longest_wait=wait)
+    # Together with whatever sends there under another name: an ending comes to its end.
+    done = remove(
+        vifs,
+        run_dir=run_dir,
+        force=force,
+        drop=drop,
+        together=True,
+        netlink=netlink,
+        longest_wait=remaining(deadline),
+    )
     return tuple(dict.fromkeys((*problems.lines, *done.problems)))
 
 

@@ -63,7 +63,8 @@ def set_up_quickly(
                     folder.delete(owner_name(buffer))
                 return None
             write_owner(folder, buffer, call, _made(made))
-            folder.write(receipt, _receipt(terms, buffer, sink, vifs, "applied"))
+            numbers = [number for name, number, _ in made if name in vifs]
+            folder.write(receipt, _receipt(terms, buffer, sink, vifs, "applied", numbers))
     except (GaveUp, OSError):
         return None
     return buffer
@@ -106,12 +107,19 @@ def _read_made(word: str) -> tuple[str, int, str]:
     return name, int(number), what
 
 
-def _receipt(terms: ReadyTerms, buffer: str, sink: str, vifs: Sequence[str], phase: str) -> bytes:
+def _receipt(
+    terms: ReadyTerms,
+    buffer: str,
+    sink: str,
+    vifs: Sequence[str],
+    phase: str,
+    numbers: Sequence[int] = (),
+) -> bytes:
     """As `remusnet.kernel.receipt` writes it; the names are plain, so they need no escapes."""
     names = ", ".join(f'"{each}"' for each in vifs)
     text = (
         f'{{"phase": "{phase}", "buffer": "{buffer}", "sink": "{sink}", "vifs": [{names}], '
-        f'"shared": [], '
+        f'"shared": [], "indexes": {list(numbers)}, '
         f'"limit": {terms.limit}, "rate": {terms.rate}, "interval_ns": {terms.interval_ns}, '
         f"{terms.filters.receipt}}}\n"
     )

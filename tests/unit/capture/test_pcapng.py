@@ -157,12 +157,12 @@ def test_frames_lengths_and_times_are_those_that_scapy_reads(sections: list[byte
     st.integers(-(2**31), 2**31),
 )
 def test_every_clock_counts_exactly(exponent: int, binary: bool, ticks: int, offset: int) -> None:
-    """Powers of 10 and of 2 up to the 127th; a time beyond 146 years is damage, not overflow."""
+    """Powers of 10 and of 2 up to the 127th; a time beyond 2262 is damage, not overflow."""
     resolution = exponent | (0x80 if binary else 0)
     exact = Fraction(ticks * NS, (2 if binary else 10) ** exponent).__floor__()
     data = section() + interface(resolution=resolution, offset=offset) + enhanced(b"abc", ticks)
     parsed = parse(data)
-    if exact <= 2**62:
+    if exact + offset * NS < 2**63:
         assert parsed.frames.time_ns.tolist() == [exact + offset * NS]
     else:
         assert len(parsed.frames) == 0
@@ -182,8 +182,8 @@ def test_the_clock_s_offset_is_in_seconds_and_may_be_negative() -> None:
     assert times(6, 5, offset=-1) == [-NS + 5000]
 
 
-def test_an_offset_beyond_146_years_is_damage() -> None:
-    for offset in (2**63 - 1, -(2**63), 2**62 // NS + 1):
+def test_an_offset_beyond_292_years_is_damage() -> None:
+    for offset in (2**63 - 1, -(2**63), 2**63 // NS + 1):
         parsed = parse(section() + interface(offset=offset) + enhanced(b"abc"))
         assert "is damaged" in parsed.problem
 
@@ -232,12 +232,44 @@ def test_frames_stay_in_file_order() -> None:
     assert parse(data).frames.time_ns.tolist() == [1000 * t for t in ticks]
 
 
-def test_another_link_type_is_refused_where_a_frame_has_it() -> None:
-    """An interface that captured nothing harms nobody."""
-    data = section() + interface() + interface(link_type=113) + enhanced(b"abc")
-    assert len(parse(data).frames) == 1
-    with pytest.raises(InvalidInput, match=r"'x.pcapng': link type LINUX_SLL \(113\).* ETHERNET"):
-        parse(data + enhanced(b"abc", of=1))
+def test_an_interface_of_another_link_type_is_left_out_and_not_the_file() -> None:
+    """The numbers stay those of Wireshark, which shows the others too."""
+    data = section() + interface() + interface(link_type=105) + enhanced(b"abc")
+    assert parse(data).foreign == {}
+    parsed = parse(data + enhanced(b"wlan", of=1) * 2 + enhanced(b"def"))
+    assert contents(parsed.frames) == [b"abc", b"def"]
+    assert parsed.foreign == {105: 2}
+    assert parsed.numbers is not None
+    assert parsed.numbers.tolist() == [1, 4]
+
+
+def test_a_file_of_nothing_but_other_link_types_is_refused() -> None:
+    data = section() + interface(link_type=105) + enhanced(b"abc")
+    with pytest.raises(InvalidInput, match=r"'x.pcapng': link type IEEE802_11 \(105\).* ETHERNET"):
+        parse(data)
+
+
+@pytest.mark.parametrize("kind", [0xBAD, 0x40000BAD, 9, 0x204, 0x216, 0x221])
+def test_blocks_that_wireshark_numbers_as_frames_count(kind: int) -> None:
+    other = block(kind, bytes(24))
+    data = section() + interface() + other + enhanced(b"a") + other * 2 + enhanced(b"b")
+    data += section(">") + interface(">") + enhanced(b"c", order=">")
+    numbers = parse(data).numbers
+    assert numbers is not None
+    assert numbers.tolist() == [2, 5, 6]
+
+
+def test_other_blocks_have_no_number() -> None:
+    """Names, statistics, secrets, and what nobody knows."""
+    others = b"".join(block(kind, bytes(24)) for kind in (4, 5, 10, 0x208, 0x7777, 0x80000001))
+    assert parse(section() + interface() + others + enhanced(b"a") + others).numbers is None
+
+
+def test_times_are_read_until_2262() -> None:
+    """What an int64 of nanoseconds holds; it was 2116."""
+    assert times(6, 4_700_000_000 * 10**6) == [4_700_000_000 * NS]
+    assert times(6, 5, offset=9_200_000_000) == [9_200_000_000 * NS + 5000]
+    assert times(9, 2**63 - 1) == [2**63 - 1]
 
 
 def test_no_frames_are_no_error() -> None:

@@ -14,6 +14,8 @@ from remusnet.capture import write
 from remusnet.cli.main import main
 from remusnet.frames import Frames
 from tests.lib.framegen import generate
+from tests.unit.capture.test_linklayer import PACKETS, cooked2, pcap
+from tests.unit.capture.test_pcapng import block, enhanced, interface, section
 
 Run = Callable[..., tuple[int, str, str]]
 CALL = Path(__file__).parents[2] / "data" / "call.pcap"
@@ -154,6 +156,32 @@ def test_2000_damaged_captures_end_in_a_report_or_in_one_line(run: Run, tmp_path
         code, out, err = run(path, "--packets", "--json")
         assert code in (0, 2)
         assert bool(out) == (code == 0)
-        assert err.count("\n") <= 1
+        # A bit of the link type is enough to make headers up, and that is said too.
+        assert err.count("\n") <= 1 + ("made up" in err)
         codes.add(code)
     assert codes == {0, 2}
+
+
+def test_frames_have_the_numbers_of_wireshark(run: Run, tmp_path: Path) -> None:
+    """A custom block between two frames has a number of its own; a foreign interface too."""
+    frame = PACKETS[0]
+    data = section() + interface() + interface(link_type=105) + enhanced(frame)
+    data += block(0xBAD, bytes(8)) + enhanced(b"wlan", of=1) + enhanced(frame)
+    path = tmp_path / "x.pcapng"
+    path.write_bytes(data)
+    code, out, err = run(path, "--packets", "--json")
+    assert code == 0
+    assert [json.loads(line)["n"] for line in out.splitlines()] == [1, 4]
+    assert "1 frames of link type IEEE802_11 (105) are left out" in err
+
+
+def test_a_capture_of_any_device_is_judged_and_its_headers_are_said_to_be_made_up(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "any.pcap"
+    path.write_bytes(pcap(276, [cooked2(each) for each in PACKETS]))
+    code, out, err = run(path, "--json")
+    (found,) = json.loads(out)["policies"]
+    assert (code, found["held"], found["bypassed"]) == (0, 2, 3)
+    assert err.startswith("remusnet: warning: ")
+    assert "LINUX_SLL2 (276) have no Ethernet header: it is made up" in err

@@ -15,6 +15,7 @@ from remusnet import capture
 from remusnet.cli.main import main
 from remusnet.frames import Frames
 from remusnet.policy import PRESETS
+from tests.unit.capture.test_linklayer import PACKETS, UNTAGGED, pcap, raw
 from tests.unit.emulator.traffic import MS, PEER, by, call
 
 Simulate = Callable[..., tuple[int, str, str]]
@@ -52,7 +53,7 @@ def document(simulate: Simulate, *args: str | Path) -> Any:
 def test_without_a_policy_all_shipped_ones_are_compared(simulate: Simulate) -> None:
     code, out, err = simulate()
     assert (code, err) == (0, "")
-    assert out.splitlines()[5].split() == list(PRESETS)
+    assert out.splitlines()[5].split() == ["as", "recorded", *PRESETS]
 
 
 def test_policies_run_in_the_order_typed(simulate: Simulate) -> None:
@@ -299,3 +300,19 @@ def test_damaged_captures_end_in_a_report_or_in_one_line(
             ["error"],
             ["warning", "error"],
         )
+
+
+def test_a_capture_without_ethernet_headers_says_so_in_its_json(
+    simulate: Simulate, tmp_path: Path
+) -> None:
+    """And --out writes Ethernet, with the headers that were made up."""
+    path, out = tmp_path / "raw.pcap", tmp_path / "out.pcap"
+    path.write_bytes(pcap(101, [raw(PACKETS[n]) for n in UNTAGGED]))
+    code, printed, err = simulate("--capture", path, "--policy", "tcp-only", "--out", out, "--json")
+    assert code == 0
+    found = json.loads(printed)
+    assert "RAW (101) have no Ethernet header: it is made up" in err
+    assert any("made up" in note for note in found["notes"])
+    assert found["guest"]["address"] == "192.0.2.1"
+    assert "no frame has a sender's MAC address" in found["guest"]["reason"]
+    assert len(capture.read(out).frames) == len(UNTAGGED)

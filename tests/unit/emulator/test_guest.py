@@ -88,10 +88,34 @@ def test_of_equally_busy_ones_the_first_is_taken() -> None:
 def test_neither_a_group_nor_the_loopback_device_is_a_guest() -> None:
     group, nobody = bytes.fromhex("01005e000001"), bytes(6)
     assert find_guest(sent_by(group, group, nobody, nobody, PEER)).address == "02:00:00:00:00:02"
+
+
+def test_without_a_sender_s_mac_address_it_is_the_busiest_ip_address() -> None:
+    """A call over loopback, or over link layers without such addresses."""
+    nobody = bytes(6)
+    frames = [by(nobody, make.udp(bytes(20), flow)) for flow in (FROM_PEER, FROM_GUEST, FROM_GUEST)]
+    found = find_guest(columns(Frames.of([*frames, by(nobody, ARP)])))
+    assert (found.address, found.sent.tolist()) == ("10.0.0.1", [False, True, True, False])
+    assert found.reason == (
+        "no frame has a sender's MAC address; it sent most packets of 2 IP addresses"
+    )
+    alone = find_guest(sent_by(nobody, nobody))
+    assert alone.reason.endswith("the only IP address that sends")
+    over_ipv6 = find_guest(sent_by(nobody, frame=make.udp(bytes(20), OVER_IPV6)))
+    assert over_ipv6.address == "2001:db8::1"
     with pytest.raises(
-        InvalidInput, match="no frame has a unicast source address; name .* --guest"
+        InvalidInput, match=r"no frame is from 10\.0\.0\.9; senders are 10\.0\.0\.1$"
     ):
-        find_guest(sent_by(group, nobody))
+        find_guest(sent_by(nobody), "10.0.0.9")
+
+
+def test_who_sends_to_a_group_or_has_no_address_is_no_guest() -> None:
+    nobody = bytes(6)
+    for source in ("0.0.0.0", "255.255.255.255", "224.0.0.1", "ff02::1", "::"):
+        there = "2001:db8::2" if ":" in source else "10.0.0.2"
+        frame = make.udp(bytes(20), Flow(source, 68, there, 67))
+        with pytest.raises(InvalidInput, match="no frame has a unicast source address, MAC or IP"):
+            find_guest(sent_by(nobody, frame=frame))
 
 
 def test_no_frames_and_frames_without_addresses_are_no_traffic() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from remusnet.policy import PRESETS
 from remusnet.schedule import Schedule
 from tests.unit.emulator.traffic import GUEST, GUEST_SSRC, MS, PEER, PEER_SSRC, SIP, by, call
 from tests.unit.metrics import packets
+from tests.unit.metrics import packets as make
 
 EVERYTHING = 2**32 - 1
 SIP_BACK = packets.Flow(SIP.destination, SIP.dport, SIP.source, SIP.sport)
@@ -232,3 +235,86 @@ def test_hazards_are_those_of_what_the_guest_sent() -> None:
     assert (hazard.name, hazard.frames) == ("sip-over-udp", 2)
     assert hazard.flow == "udp 10.0.0.1:5060 > 10.0.0.2:40000"
     assert outcome(simulation, "real-time").hazards == ()
+
+
+def quiet(count: int = 6, hours: int = 8) -> Frames:
+    """A registration every eight hours."""
+    sip = make.Flow("10.0.0.1", 5060, "10.0.0.2", 5060)
+    message = by(GUEST, make.udp(b"REGISTER sip:x SIP/2.0\r\n\r\n", sip))
+    step = hours * 3600 * 10**9
+    return Frames.of([message] * count, [make.START_NS + n * step for n in range(count)])
+
+
+def test_a_quiet_day_is_a_few_epochs_and_a_number() -> None:
+    """Six packets in 40 hours were 246 MB of JSON, and 2.2 GB of memory."""
+    schedule = Schedule(200 * MS, 50 * MS, 5 * MS)
+    comparison = simulate(
+        quiet(), list(PRESETS.values()), schedule, EVERYTHING, capture="day.pcap"
+    ).comparison
+    assert len(json.dumps(comparison.to_json())) < 20_000
+    for outcome_ in comparison.outcomes:
+        found: Any = outcome_.to_json()
+        held = outcome_.output_commit.held
+        assert len(found["epochs"]) == held
+        assert found["quiet_epochs"] + held == len(outcome_.suspend_ns) > 500_000
+        suspends = outcome_.suspend_ns.tolist()
+        for epoch in found["epochs"]:
+            assert epoch["suspend_ns"] in suspends
+
+
+def test_epochs_of_a_busy_run_are_all_there() -> None:
+    found: Any = outcome(simulated(), "hold-all").to_json()
+    assert found["quiet_epochs"] == 0
+    assert len(found["epochs"]) == len(outcome(simulated(), "hold-all").suspend_ns)
+
+
+def test_a_merged_file_is_refused_with_the_frame_behind_its_gap() -> None:
+    days = quiet(4, 24 * 30)
+    with pytest.raises(InvalidInput, match="replays 1000000 at most; frame 2 comes .* 1-1 "):
+        simulate(days, [PRESETS["tcp-only"]], Schedule(200 * MS, 0, 0), 1000, capture="x.pcap")
+    numbers = np.array([3, 9, 10, 20])
+    with pytest.raises(InvalidInput, match="frame 9 comes .* part.pcap 1-3 "):
+        simulate(
+            days,
+            [PRESETS["tcp-only"]],
+            Schedule(200 * MS, 0, 0),
+            1000,
+            capture="x",
+            numbers=numbers,
+        )
+    turned = days.take(np.array([2, 3, 0, 1]))
+    with pytest.raises(InvalidInput, match="out of order: reordercap 'x.pcap' ordered.pcap"):
+        simulate(turned, [PRESETS["tcp-only"]], Schedule(200 * MS, 0, 0), 1000, capture="x.pcap")
+
+
+def test_what_can_t_be_measured_is_in_the_notes() -> None:
+    """VXLAN carries the call: there are no streams, and a sentence says why."""
+    outer = make.Flow("10.0.0.1", 50_000, "10.0.0.2", 4789)
+    vxlan = bytes.fromhex("0800000000002a00")
+    frames = make.capture(
+        (at, by(GUEST, make.udp(vxlan + frame, outer)))
+        for at, frame in make.stream(make.steady(100), 1)
+    )
+    setting = simulate(
+        frames,
+        [PRESETS["tcp-only"]],
+        Schedule(400 * MS, 0, 0),
+        10**8,
+        capture="x",
+        notes=["read so"],
+    ).comparison.setting
+    assert setting.notes[0] == "read so"
+    assert "100 frames of vxlan carry 1 RTP stream inside" in setting.notes[1]
+    assert setting.to_json()["notes"] == list(setting.notes)
+
+
+def test_a_call_over_loopback_has_a_guest() -> None:
+    """tcpdump -i lo writes Ethernet headers of zeros."""
+    flow = make.Flow("127.0.0.1", 6000, "127.0.0.1", 6002)
+    timed = make.stream(make.steady(100, late_ms=0), 7, flow)
+    frames = make.capture((at, bytes(12) + frame[12:]) for at, frame in timed)
+    found = simulate(
+        frames, [PRESETS["hold-all"]], Schedule(400 * MS, 0, 0), 10**8, capture="lo.pcap"
+    ).comparison
+    assert found.setting.guest == "127.0.0.1"
+    assert guests(found.outcomes[0]).rtp.bursts.max == 20

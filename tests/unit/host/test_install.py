@@ -365,6 +365,7 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
         "remusnet.host.netbuf.script",
         "remusnet.host.xenstore",
         "remusnet.kernel",
+        "remusnet.kernel.bpf_programs",
         "remusnet.kernel.lock_files",
         "remusnet.kernel.own_folder",
         "remusnet.kernel.quick",

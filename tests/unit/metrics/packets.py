@@ -157,6 +157,26 @@ def udp(payload: bytes, flow: Flow | None = None) -> bytes:
     return _ip(UDP, header + payload, flow)
 
 
+def fragments(payload: bytes, flow: Flow, size: int, identification: int = 77) -> list[bytes]:
+    """A datagram in fragments of ``size`` bytes, a multiple of 8 (RFC 791; RFC 8200, 4.5)."""
+    whole = struct.pack("!HHHH", flow.sport, flow.dport, 8 + len(payload), 0) + payload
+    source, destination = ip_address(flow.source), ip_address(flow.destination)
+    ends = source.packed + destination.packed
+    link = MACS + (bytes.fromhex("8100 0005") if flow.tagged else b"")
+    found = []
+    for at in range(0, len(whole), size):
+        body, more = whole[at : at + size], at + size < len(whole)
+        if source.version == 4:
+            place = more << 13 | at // 8
+            lengths = (0x45, 0, 20 + len(body), identification, place, 64, UDP, 0)
+            found.append(link + b"\x08\x00" + struct.pack("!BBHHHBBH", *lengths) + ends + body)
+        else:
+            header = struct.pack("!BBHI", UDP, 0, at | more, identification)
+            ip = struct.pack("!IHBB", 6 << 28, 8 + len(body), 44, 64)
+            found.append(link + b"\x86\xdd" + ip + ends + header + body)
+    return found
+
+
 def tcp(payload: bytes, sequence: int, flow: Flow, flags: int = ACK) -> bytes:
     header = struct.pack(
         "!HHIIBBHHH", flow.sport, flow.dport, sequence % 2**32, 1, 0x50, flags, 65535, 0, 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.metrics.payload_types import STATIC, Encoding, common_clock_rate
+from remusnet.metrics.payload_types import STATIC, Encoding, Medium, common_clock_rate
 from remusnet.metrics.sdp import Media, media_map, parse_sdp
 from tests.unit.metrics import packets as make
 
@@ -144,3 +144,51 @@ def test_a_pace_is_rounded_to_a_common_clock_rate(measured: float, rate: int) ->
 )
 def test_a_pace_that_fits_nothing_says_nothing(measured: float) -> None:
     assert common_clock_rate(measured) is None
+
+
+BODY = make.sdp("192.0.2.10", 20000, ["110 SILK/24000", "101 telephone-event/8000"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"", b""),
+        (b"\r\n", b"\n"),
+        (b"c=IN IP4 192.0.2.10", b"c=IN IP4 pbx.example.com"),
+        (b"c=IN IP4 192.0.2.10", b"c=IN IP4 0.0.0.0"),
+        (b"a=rtpmap", b"A=rtpmap"),
+        (b"RTP/AVP", b"rtp/avp"),
+        (b"RTP/AVP", b"UDP/TLS/RTP/SAVPF"),
+        (b"RTP/AVP", b"TCP/DTLS/RTP/SAVP"),
+        (b"rtpmap:110 SILK", b"rtpmap:110  SILK"),
+        (b"SILK/24000", b"SILK/24000 "),
+        (b"SILK/24000", b"SILK/24000/1"),
+        (b"m=audio 20000", b"m=audio  20000/2"),
+    ],
+)
+def test_devices_write_sdp_in_many_ways_and_mean_the_same(old: bytes, new: bytes) -> None:
+    found = media_map(parse_sdp(BODY.replace(old, new) if old else BODY))
+    seen = found.encoding(110, (1, 1), (2, 2))
+    assert seen == Encoding("SILK", 24000)
+
+
+@pytest.mark.parametrize("name", ["AMR-WB+", "SILK+x", "x-my_codec.2", "!#$%&'*^`{|}~"])
+def test_a_name_is_any_token(name: str) -> None:
+    """RFC 8866, section 9; AMR-WB+ is RFC 4352's."""
+    body = make.sdp("192.0.2.10", 20000, [f"97 {name}/72000"])
+    assert media_map(parse_sdp(body)).encoding(97, (1, 1), (2, 2)) == Encoding(name, 72000)
+
+
+@pytest.mark.parametrize("name", ["a b", "a(b)", "a@b", "a\u00e9"])
+def test_what_is_no_token_is_no_name(name: str) -> None:
+    body = make.sdp("192.0.2.10", 20000, [f"97 {name}/72000"])
+    assert media_map(parse_sdp(body)).encoding(97, (1, 1), (2, 2)) is None
+
+
+def test_a_section_says_which_medium_it_is() -> None:
+    for name in ("audio", "video", "text"):
+        body = BODY.replace(b"m=audio", b"m=" + name.encode())
+        seen = media_map(parse_sdp(body)).encoding(110, (1, 1), (2, 2))
+        assert seen == Encoding("SILK", 24000, Medium(name))
+    odd = media_map(parse_sdp(BODY.replace(b"m=audio", b"m=smell")))
+    assert odd.encoding(110, (1, 1), (2, 2)) == Encoding("SILK", 24000, None)
