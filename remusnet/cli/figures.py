@@ -28,13 +28,13 @@ def command(directory: str) -> None:
     """
     from remusnet.emulator.scenario_run import run_scenario
     from remusnet.report.drawing import style
-    from remusnet.report.folder import prepare
+    from remusnet.report.folder import FIGURES, prepare
     from remusnet.report.thesis import SHOWN, draw, write_figures
 
-    with style():
-        prepare(Path(directory))  # what stands in the way, or matplotlib, is said before the work
     drawn = []
     with Progress() as progress, whole_or_gone(Path(directory)) as finished:
+        with style():  # is matplotlib there?
+            prepare(Path(directory), FIGURES)  # what stands in the way is said before the work
         for number, shown in enumerate(SHOWN, 1):
             progress.step(f"{shown.scenario} ({number} of {len(SHOWN)})")
             scenario = load_scenario(shown.scenario)

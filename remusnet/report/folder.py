@@ -1,7 +1,8 @@
 """The folder of a report: written beside its place and renamed, and nobody else's is touched.
 
 A file in it, `MARKER`, names what was written. So a folder is replaced only where all that is in
-it is of a report, and a user's own notes beside a report are never deleted with it.
+it is of a report, and a user's own notes beside a report are never deleted with it. What another
+command writes is of another kind: figures don't take the place of a report, nor a report theirs.
 """
 
 from __future__ import annotations
@@ -17,34 +18,39 @@ from pathlib import Path
 from remusnet.errors import Conflict, InvalidInput, quoted
 
 MARKER = ".remusnet-report"
+REPORT, FIGURES = "a report", "figures"
+"""What a folder can have in it. The marker names all kinds but a report."""
+_KIND = "# "
 _LARGEST_MARKER = 1 << 16
 
 
-def prepare(directory: Path) -> None:
+def prepare(directory: Path, kind: str = REPORT) -> None:
     """Find out what stands in the way of a report in ``directory``, before the work.
 
     Makes the folders above it. Raises InvalidInput for what is no folder, Conflict for a folder
-    with something in it that is of no report, OSError where nothing can be written.
+    with something in it that is of no report, or of another ``kind``, OSError where nothing can be
+    written.
     """
     place = _place(directory)
-    _check(place)
+    _check(place, kind)
     os.rmdir(_new_folder(place))
 
 
 @contextmanager
-def replaced(directory: Path) -> Iterator[Path]:
+def replaced(directory: Path, kind: str = REPORT) -> Iterator[Path]:
     """A folder to write a report into; it takes the place of ``directory`` when the body is done.
 
     Whatever ends the body by an exception leaves ``directory`` as it was. Raises as `prepare`.
     """
     place = _place(directory)
-    _check(place)
+    _check(place, kind)
     new = _new_folder(place)
     try:
         yield new
         names = sorted(each.name for each in new.iterdir())
-        (new / MARKER).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        _check(place)  # once more: the work may have taken long
+        lines = names if kind == REPORT else [f"{_KIND}{kind}", *names]
+        (new / MARKER).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        _check(place, kind)  # once more: the work may have taken long
         _put(new, place)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -60,7 +66,7 @@ def _place(directory: Path) -> Path:
         raise InvalidInput(f"{quoted(str(directory))} is no folder") from None
 
 
-def _check(place: Path) -> None:
+def _check(place: Path, kind: str) -> None:
     try:
         # What a run that was killed has begun is nobody's either.
         there = {each.name for each in place.iterdir() if not each.name.startswith(f"{MARKER}-")}
@@ -75,7 +81,15 @@ def _check(place: Path) -> None:
             f"{quoted(str(place))} has files in it, and they are of no report (there is no "
             f"{MARKER}): name another folder, or remove it"
         )
-    foreign = sorted(there - set(_written(place)) - {MARKER})
+    written = _written(place)
+    found = REPORT
+    if written and written[0].startswith(_KIND):
+        found = written[0].removeprefix(_KIND)
+    if found != kind:
+        raise Conflict(
+            f"{quoted(str(place))} has {found} in it, not {kind}: name another folder, or remove it"
+        )
+    foreign = sorted(there - set(written) - {MARKER})
     if foreign:
         raise Conflict(
             f"{quoted(str(place))} has {quoted(foreign[0])} in it, which is of no report: "
@@ -84,7 +98,7 @@ def _check(place: Path) -> None:
 
 
 def _written(place: Path) -> list[str]:
-    """The names that the marker has."""
+    """The lines of the marker: names, and first its kind where it is no report."""
     with (place / MARKER).open("rb") as file:
         return file.read(_LARGEST_MARKER).decode("utf-8", "replace").splitlines()
 

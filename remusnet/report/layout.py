@@ -146,11 +146,16 @@ def print_compared(console: Console, heads: Sequence[str], sections: Iterable[Se
         for width, head in zip(cells, folded, strict=True)
     ]
     needed = sum(narrow) + _GAP * len(narrow)
+    blocks: Sequence[Sequence[int]] = [range(len(narrow))]
     if names + needed > console.width:
         # Names are broken between words, so that more columns have room.
         least = min(_LEAST_PROSE, max(1, console.width - max(narrow) - _GAP))
-        names = min(names, max(least, console.width - needed))
-    for number, block in enumerate(_blocks(narrow, console.width - names)):
+        blocks = _evened(
+            list(_blocks(narrow, console.width - least)), narrow, console.width - least
+        )
+        widest = max(sum(narrow[index] + _GAP for index in block) for block in blocks)
+        names = min(names, console.width - widest)
+    for number, block in enumerate(blocks):
         if number:
             console.print()
         _print_block(console, folded, sections, block, narrow, names)
@@ -167,6 +172,17 @@ def _blocks(widths: Sequence[int], room: int) -> Iterable[Sequence[int]]:
         block.append(index)
         used += width + _GAP
     yield block
+
+
+def _evened(blocks: list[Sequence[int]], widths: Sequence[int], room: int) -> list[Sequence[int]]:
+    """As many blocks, of about as many columns each, where they fit so."""
+    count = len(widths)
+    even: list[Sequence[int]] = [
+        range(number * count // len(blocks), (number + 1) * count // len(blocks))
+        for number in range(len(blocks))
+    ]
+    fits = all(sum(widths[index] + _GAP for index in block) <= room for block in even)
+    return even if fits else blocks
 
 
 def _print_block(

@@ -28,7 +28,7 @@ from remusnet.report.drawing import (
     to_png,
     to_svg,
 )
-from remusnet.report.folder import replaced
+from remusnet.report.folder import FIGURES, replaced
 from remusnet.report.templating import markup, render
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def write_figures(directory: Path, drawn: tuple[Drawn, ...]) -> list[Path]:
     `remusnet.report.folder.prepare` raises.
     """
     written = []
-    with replaced(directory) as folder:
+    with replaced(directory, FIGURES) as folder:
         for each in drawn:
             svg = folder / f"{each.shown.scenario}.svg"
             svg.write_text(each.svg, encoding="utf-8", newline="\n")

@@ -8,15 +8,24 @@ import pytest
 
 from tests.lib.terminal import plain
 
+# Waits for what it is about, not for a time: on a busy machine rich takes long to import.
 PATIENT = """
 import time
 from remusnet.cli import _progress
+
+def shown():
+    until = time.monotonic() + {wait}
+    while progress._bar is None and time.monotonic() < until:
+        time.sleep(0.02)
+    if progress._bar is not None:
+        progress._bar.refresh()
+
 _progress.PATIENCE_S = {patience}
 with _progress.Progress() as progress:
     progress.step("reading 'call.pcap' (12 kB)")
-    time.sleep({first})
+    shown()
     progress.step("replaying [bold] frames")
-    time.sleep({second})
+    shown()
     progress.hide()
     print("hidden", flush=True)
     time.sleep(0.3)
@@ -24,8 +33,8 @@ print("done")
 """
 
 
-def in_terminal(patience: float, first: float = 0.5, second: float = 0.6) -> str:
-    code = PATIENT.format(patience=patience, first=first, second=second)
+def in_terminal(patience: float, wait: float) -> str:
+    code = PATIENT.format(patience=patience, wait=wait)
     child = pexpect.spawn(
         sys.executable, ["-c", code], encoding="utf-8", dimensions=(24, 80), timeout=60
     )
@@ -36,7 +45,7 @@ def in_terminal(patience: float, first: float = 0.5, second: float = 0.6) -> str
 
 
 def test_what_takes_long_says_what_it_is_at_and_takes_it_away() -> None:
-    raw = in_terminal(patience=0.1)
+    raw = in_terminal(patience=0.1, wait=50)
     text = plain(raw)
     assert "reading 'call.pcap' (12 kB)" in text
     assert "replaying [bold] frames 0:00:0" in text
@@ -47,12 +56,12 @@ def test_what_takes_long_says_what_it_is_at_and_takes_it_away() -> None:
 
 
 def test_what_is_quick_says_nothing() -> None:
-    assert in_terminal(patience=60, first=0, second=0).split() == ["hidden", "done"]
+    assert in_terminal(patience=60, wait=0).split() == ["hidden", "done"]
 
 
 @pytest.mark.parametrize("stream", ["pipe", "closed"])
 def test_no_terminal_gets_nothing(stream: str) -> None:
-    code = PATIENT.format(patience=0.01, first=0.2, second=0)
+    code = PATIENT.format(patience=0.01, wait=0.2)
     close = " 2>&-" if stream == "closed" else ""
     done = subprocess.run(
         ["sh", "-c", f'exec "$0" -c "$1"{close}', sys.executable, code],

@@ -9,7 +9,7 @@ import pytest
 
 from remusnet.errors import Conflict, InvalidInput
 from remusnet.report import folder as module
-from remusnet.report.folder import MARKER, prepare, replaced
+from remusnet.report.folder import FIGURES, MARKER, REPORT, prepare, replaced
 
 
 def write(folder: Path, *names: str) -> None:
@@ -50,6 +50,20 @@ def test_a_folder_that_is_no_report_is_left_alone(name: str, tmp_path: Path) -> 
             attempt()
     assert (tmp_path / name).read_text() == "mine"
     assert names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize(("first", "second"), [(REPORT, FIGURES), (FIGURES, REPORT)])
+def test_what_another_command_has_written_is_left_alone(
+    first: str, second: str, tmp_path: Path
+) -> None:
+    """Both have an index.html."""
+    folder = tmp_path / "out"
+    with replaced(folder, first) as new:
+        (new / "index.html").write_text("theirs")
+    with pytest.raises(Conflict, match=f"has {first} in it, not {second}: name another folder"):
+        prepare(folder, second)
+    prepare(folder, first)
+    assert (folder / "index.html").read_text() == "theirs"
 
 
 def test_notes_beside_a_report_are_not_deleted_with_it(tmp_path: Path) -> None:
