@@ -179,10 +179,10 @@ def _refuse_foreign(vif: str, seen: Seen, receipt: Receipt | None) -> None:
     """Raises Conflict for programs and filters of somebody else: ours would be asked after them,
     or before.
     """
-    for program in seen.programs.get(vif, ()):
+    if programs := seen.programs.get(vif):
         raise Conflict(
             f"{vif} has a program that sees frames before remusnet's filters do, and may let them "
-            f"pass: {program}; whoever attached it has to detach it first "
+            f"pass: {', '.join(map(str, programs))}; whoever attached it has to detach it first "
             f'("bpftool net show dev {vif}" shows it)'
         )
     qdisc = seen.ingress_of(vif)
