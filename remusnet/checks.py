@@ -26,6 +26,7 @@ class Kind(StrEnum):
     TOOL = "tool"
     PYTHON = "python"
     FILES = "files"
+    MEMORY = "memory"
 
 
 @dataclass(frozen=True, slots=True)

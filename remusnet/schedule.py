@@ -68,6 +68,28 @@ class Schedule:
                 f"{format_duration(self.period_ns)}"
             )
 
+    @classmethod
+    def of_period(
+        cls,
+        period_ns: int,
+        pause_ns: int,
+        commit_delay_ns: int,
+        kind: ScheduleKind = ScheduleKind.XL,
+    ) -> Schedule:
+        """The schedule with a commit every ``period_ns``: its interval is what is left of that.
+
+        Raises InvalidInput as for a schedule, and for a period without room for an interval.
+        """
+        busy_ns = pause_ns + commit_delay_ns
+        by_commit = kind is ScheduleKind.XL
+        interval_ns = period_ns - busy_ns if by_commit else period_ns
+        if period_ns < busy_ns + by_commit:
+            raise InvalidInput(
+                f"invalid period: {format_duration(period_ns)}; pause and commit delay "
+                f"take {format_duration(busy_ns)} of it"
+            )
+        return cls(interval_ns, pause_ns, commit_delay_ns, kind)
+
     @property
     def busy_ns(self) -> int:
         """From a suspend to its commit."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from remusnet.capture import linktypes
 from remusnet.capture.linklayer import Placed, as_ethernet
-from remusnet.capture.records import MAX_RECORD, Parsed, words
+from remusnet.capture.records import MAX_RECORD, STRETCH, Parsed, check_frames, words
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 
@@ -47,7 +47,7 @@ def parse(data: bytearray, name: str) -> Parsed:
     """The frames of a pcap file that begins with one of ``MAGICS``; ``name`` is for messages.
 
     Raises InvalidInput: cut within its file header, of another version, of a link type that isn't
-    read.
+    read, or `check_frames` says that it is none.
     """
     dialect = _DIALECTS[bytes(data[:4])]
     if len(data) < _FILE_HEADER:
@@ -59,7 +59,7 @@ def parse(data: bytearray, name: str) -> Parsed:
     link_type = network & _LINK_TYPE_BITS
     linktypes.check(link_type, name)
 
-    positions, problem = _walk(data, dialect)
+    positions, problem = _walk(data, dialect, name)
     view = np.frombuffer(data, np.uint8)
     at = np.array(positions, np.int64)
     seconds, ticks, caplen, length = words(view, at, 4, dialect.order)
@@ -76,7 +76,7 @@ def parse(data: bytearray, name: str) -> Parsed:
     return Parsed(frames, problem, made_up=made_up)
 
 
-def _walk(data: bytearray, dialect: _Dialect) -> tuple[array[int], str]:
+def _walk(data: bytearray, dialect: _Dialect, name: str) -> tuple[array[int], str]:
     """Where the whole records begin, and why the walk ended early ("" if it did not).
 
     Each record's place depends on the length of the one before, so this is the one part that has
@@ -87,13 +87,17 @@ def _walk(data: bytearray, dialect: _Dialect) -> tuple[array[int], str]:
     end = len(data)
     positions = array("q")
     at = _FILE_HEADER
-    while at + header <= end:
-        (caplen,) = caplen_at(data, at + 8)
-        after = at + header + caplen
-        if caplen > MAX_RECORD:
-            return positions, f"frame {len(positions) + 1} is damaged: it claims {caplen} bytes"
-        if after > end:
-            break
-        positions.append(at)
-        at = after
+    after = 0
+    while at + header <= end and after <= end:
+        stop = min(end, at + STRETCH)
+        while at + header <= stop:
+            (caplen,) = caplen_at(data, at + 8)
+            after = at + header + caplen
+            if caplen > MAX_RECORD:
+                return positions, f"frame {len(positions) + 1} is damaged: it claims {caplen} bytes"
+            if after > end:
+                break
+            positions.append(at)
+            at = after
+        check_frames(name, len(positions), at - _FILE_HEADER - len(positions) * header)
     return positions, f"cut in the middle of frame {len(positions) + 1}" if at < end else ""

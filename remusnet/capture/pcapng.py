@@ -10,7 +10,7 @@ import struct
 from array import array
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from remusnet.capture import interfaces, linktypes
 from remusnet.capture.interfaces import Interface
 from remusnet.capture.linklayer import Placed, as_ethernet
-from remusnet.capture.records import MAX_RECORD, Parsed, words
+from remusnet.capture.records import MAX_RECORD, STRETCH, Parsed, check_frames, words
 from remusnet.errors import InvalidInput
 from remusnet.frames import Bytes, Frames, Int64s
 
@@ -36,6 +36,11 @@ MAGIC = b"\x0a\x0d\x0d\x0a"
 _ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 # Wireshark's MAX_BLOCK_SIZE (wiretap/pcapng.c): a longer block is damage, not a file cut short.
 _MAX_BLOCK = 16 << 20
+# A section is a file that was put behind another, an interface one that was merged: each costs as
+# much as thousands of frames. Other blocks are names, statistics and comments.
+_MAX_SECTIONS = 5000
+_MAX_INTERFACES = 5000
+_MAX_OTHER = 1 << 20
 # The smallest block of a type: both lengths and the fields that it must have.
 _SMALLEST = {
     _SECTION: 28,
@@ -47,23 +52,33 @@ _SMALLEST = {
 _SMALLEST_OTHER = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Section:
     """Where the blocks of one section lie; positions are those of the blocks' first bytes.
 
     ``packets``: enhanced and obsolete packet blocks. ``simple``: simple packet blocks. ``others``:
-    blocks that are no frames, but are numbered as such.
-    ``end``: where the next section begins. ``problem``: why the walk ended early, or "".
+    how many blocks say nothing of frames; ``numbered``: those of them that are numbered as frames.
+    ``end``: how far the walk has come, in the end to the next section. ``more``: whether it goes
+    on. ``problem``: why it ended early, or "".
     """
 
     order: str
-    interfaces: list[Interface]
-    interfaces_at: array[int]
-    packets: array[int]
-    simple: array[int]
-    others: array[int]
+    start: int
     end: int
-    problem: str
+    interfaces: list[Interface] = field(default_factory=list)
+    interfaces_at: array[int] = field(default_factory=lambda: array("q"))
+    packets: array[int] = field(default_factory=lambda: array("q"))
+    simple: array[int] = field(default_factory=lambda: array("q"))
+    others: int = 0
+    numbered: array[int] = field(default_factory=lambda: array("q"))
+    more: bool = True
+    problem: str = ""
+
+    def pass_over(self, kind: int, at: int) -> None:
+        """A block that says nothing of frames; Wireshark numbers some of those kinds as frames."""
+        self.others += 1
+        if kind in _NUMBERED:
+            self.numbered.append(at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +106,8 @@ def parse(data: bytearray, name: str) -> Parsed:
 
     Frames of a link type that isn't read are left out, and counted.
 
-    Raises InvalidInput: no valid section header at the start, or no frame of a link type that is
-    read where there are others.
+    Raises InvalidInput: no valid section header at the start, no frame of a link type that is read
+    where there are others, or more sections, interfaces or frames than a capture has.
     """
     view = np.frombuffer(data, np.uint8)
     none = np.empty(0, np.int64)
@@ -101,20 +116,29 @@ def parse(data: bytearray, name: str) -> Parsed:
     foreign: Counter[int] = Counter()
     at = 0
     problem = ""
+    sections = count = captured = 0
     while at < len(data) and not problem:
+        sections += 1
+        if sections > _MAX_SECTIONS:
+            raise _too_many(name, _MAX_SECTIONS, "sections")
         order, problem = _section_order(data, at)
         if problem:
             if at == 0:
                 raise InvalidInput(f"{name} is not a capture: {problem}")
             break
-        section = _walk(data, at, order)
-        part = _decode(view, section)
-        # Sections without frames leave nothing behind: a file can have millions of them.
-        if len(part.frames):
-            parts.append(replace(part, numbers=part.numbers + numbered))
-        numbered += part.numbered
-        foreign.update(part.foreign)
-        problem = part.problem or section.problem
+        section = _walk(data, at, order, name)
+        problem = section.problem
+        if section.packets or section.simple or section.numbered:
+            part = _decode(view, section)
+            # Sections without frames leave nothing behind: a file can have millions of them.
+            if len(part.frames):
+                parts.append(replace(part, numbers=part.numbers + numbered))
+            numbered += part.numbered
+            foreign.update(part.foreign)
+            count += len(part.frames)
+            captured += int(part.frames.caplen.sum())
+            check_frames(name, count, captured)
+            problem = part.problem or problem
         at = section.end
 
     timed = np.concatenate([p.timed for p in parts])
@@ -152,46 +176,82 @@ def _section_order(data: bytearray, at: int) -> tuple[str, str]:
     return order, ""
 
 
-def _walk(data: bytearray, start: int, order: str) -> _Section:
-    """Find the blocks of the section that begins at ``start``, up to the next or to damage."""
-    head = struct.Struct(f"{order}II").unpack_from
-    tail = struct.Struct(f"{order}I").unpack_from
+def _too_many(name: str, most: int, what: str) -> InvalidInput:
+    return InvalidInput(f"{name} has more than {most} {what}, the most that remusnet reads")
+
+
+def _walk(data: bytearray, start: int, order: str, name: str) -> _Section:
+    """Find the blocks of the section that begins at ``start``, up to the next or to damage.
+
+    Raises InvalidInput where they are more than those of a capture.
+    """
+    section = _Section(order, start, end=start)
+    while section.more and section.end < len(data):
+        _walk_on(data, section, section.end + STRETCH, name)
+        _check(name, section)
+    return section
+
+
+def _walk_on(data: bytearray, section: _Section, stop: int, name: str) -> None:
+    """The same for what begins before ``stop``."""
+    head = struct.Struct(f"{section.order}II").unpack_from
+    tail = struct.Struct(f"{section.order}I").unpack_from
+    packets, simple = section.packets, section.simple
     end = len(data)
-    found: list[Interface] = []
-    interfaces_at, packets, simple, others = array("q"), array("q"), array("q"), array("q")
-    problem = ""
-    at = start
+    at = section.end
+    section.more = False
     while at < end:
+        if at >= stop:
+            section.more = True
+            break
         if at + _SMALLEST_OTHER > end:
-            problem = "cut in the middle of a block"
+            section.problem = "cut in the middle of a block"
             break
         kind, total = head(data, at)
-        if kind == _SECTION and at > start:
+        if kind == _SECTION and at > section.start:
             break  # it may be of the other byte order, so its length can't be read here
         if total % 4 or not _SMALLEST.get(kind, _SMALLEST_OTHER) <= total <= _MAX_BLOCK:
-            problem = _damage(at)
+            section.problem = _damage(at)
             break
         if at + total > end:
-            problem = "cut in the middle of a block"
+            section.problem = "cut in the middle of a block"
             break
         if tail(data, at + total - 4)[0] != total:
-            problem = _damage(at)
+            section.problem = _damage(at)
             break
         if kind in (_ENHANCED_PACKET, _OBSOLETE_PACKET):
             packets.append(at)
         elif kind == _SIMPLE_PACKET:
             simple.append(at)
-        elif kind == _INTERFACE:
-            interface = interfaces.parse(bytes(data[at + 8 : at + total - 4]), order)
-            if interface is None:
-                problem = _damage(at)
-                break
-            found.append(interface)
-            interfaces_at.append(at)
-        elif kind in _NUMBERED:
-            others.append(at)
+        elif kind != _INTERFACE:
+            section.pass_over(kind, at)
+        elif not _declare(data, section, at, total, name):
+            break
         at += total
-    return _Section(order, found, interfaces_at, packets, simple, others, at, problem)
+    section.end = at
+
+
+def _declare(data: bytearray, section: _Section, at: int, total: int, name: str) -> bool:
+    """Adds the interface in a block; whether it makes sense."""
+    interface = interfaces.parse(bytes(data[at + 8 : at + total - 4]), section.order)
+    if interface is None:
+        section.problem = _damage(at)
+        return False
+    section.interfaces.append(interface)
+    section.interfaces_at.append(at)
+    if len(section.interfaces) > _MAX_INTERFACES:
+        raise _too_many(name, _MAX_INTERFACES, "interfaces in a section")
+    return True
+
+
+def _check(name: str, section: _Section) -> None:
+    """Whether the blocks so far may be those of a section."""
+    if section.others > _MAX_OTHER:
+        raise _too_many(name, _MAX_OTHER, "blocks without frames in a section")
+    packets, simple = len(section.packets), len(section.simple)
+    heads = _SMALLEST[_ENHANCED_PACKET] * packets + _SMALLEST[_SIMPLE_PACKET] * simple
+    heads += _SMALLEST_OTHER * section.others
+    check_frames(name, packets + simple, section.end - section.start - heads)
 
 
 def _decode(data: Bytes, section: _Section) -> _Part:
@@ -224,7 +284,7 @@ def _decode(data: Bytes, section: _Section) -> _Part:
     whole = int(np.argmin(valid[order])) if not valid.all() else len(at)
     problem = _damage(int(at[order[whole]])) if whole < len(at) else ""
     kept = order[:whole]
-    others = np.array(section.others, np.int64)
+    others = np.array(section.numbered, np.int64)
     if whole < len(at):
         others = others[others < at[order[whole]]]
     # Both are in file order: a frame's number is how many frames and others there are up to it.
@@ -272,9 +332,11 @@ def _times(
     """Nanoseconds of each frame by its interface's clock, and which of them are possible."""
     time_ns = np.zeros(len(ticks), np.int64)
     valid = np.zeros(len(ticks), np.bool_)
-    for index in np.unique(interface):
+    # Sorted once: a look at all frames for each of thousands of interfaces would take minutes.
+    by_interface = np.argsort(interface, kind="stable")
+    indices, first = np.unique(interface[by_interface], return_index=True)
+    for index, own in zip(indices, np.split(by_interface, first[1:]), strict=False):
         if index < len(declared):
-            own = interface == index
             time_ns[own], valid[own] = declared[index].nanoseconds(ticks[own])
     return time_ns, valid
 

@@ -8,10 +8,32 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from remusnet.errors import InvalidInput
 from remusnet.frames import Bytes, Frames, Int64s
 
 # Wireshark's WTAP_MAX_PACKET_SIZE_STANDARD (wiretap/wtap.h): a larger record is damage.
 MAX_RECORD = 262_144
+MAX_FRAMES = 5_000_000
+"""In a capture: 1 GiB of G.711 is less. Each costs some 200 bytes and 10 microseconds later on."""
+_FEW = 1 << 16
+_SHORTEST = 14
+"""An Ethernet header. Frames shorter than it are odd ones, but not most of a capture."""
+STRETCH = 4 << 20
+"""Bytes of a file between two looks at `check_frames`: a look at each frame would cost more."""
+
+
+def check_frames(name: str, count: int, captured: int) -> None:
+    """Raises InvalidInput where ``count`` frames with ``captured`` bytes in all are no capture."""
+    if count > MAX_FRAMES:
+        raise InvalidInput(
+            f"{name} has more than {MAX_FRAMES} frames, the most that remusnet reads; "
+            "split it with editcap -c"
+        )
+    if count > _FEW and captured < count * _SHORTEST:
+        raise InvalidInput(
+            f"{name} is not a capture of Ethernet: its first {count} frames have "
+            f"{captured / count:.1f} bytes on average, less than an Ethernet header"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,8 @@ def write(path: str | Path, frames: Frames) -> None:
             _write_file(path, frames)
     except OSError as error:
         raise InvalidInput(f"cannot write to {name}: {error.strerror}") from None
-    except ValueError as error:  # a path that no file can have, such as one with a null byte
-        raise InvalidInput(f"cannot write to {name}: {error}") from None
+    except ValueError:  # a null byte, say; Python's own words for it differ between versions
+        raise InvalidInput(f"cannot write to {name}: no file can have this name") from None
 
 
 def _check(frames: Frames, name: str) -> None:

@@ -200,12 +200,16 @@ def _ports(
     version: int,
     bypass: bool,
 ) -> list[FlowerMatch]:
-    found = [
-        end(block)
+    blocks = [
+        block
         for ports in ranges
         for block in prefixes(max(ports.low, 1) if bypass else ports.low, ports.high)
-        for end in ends
     ]
+    if any(mask == 0 for _, mask in blocks):
+        # Every port: a key that compares nothing is none, of either end, and to the kernel the
+        # filters with it would be the same one twice.
+        return list(TRUE)
+    found = [end(block) for block in blocks for end in ends]
     return found if bypass else [*found, *_without_ports(version)]
 
 

@@ -160,7 +160,7 @@ def _conditions(match: Match, context: Context, bypass: bool) -> Iterator[Sequen
     if match.ethertype is not None:
         yield TRUE if context.ethertype in match.ethertype else FALSE
     if match.tunnel is not None:
-        yield [each for kind in match.tunnel for each in _tunnel(kind, context, bypass)]
+        yield [each for kind in sorted(match.tunnel) for each in _tunnel(kind, context, bypass)]
     if not context.version:
         about_ip = match.looks_at_ip or match.looks_at_ports or match.icmp_type is not None
         if about_ip:

@@ -19,10 +19,14 @@ from remusnet.errors import quoted, suggestion
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
-    """Where a command lives (``module``, and the ``attribute`` in it) and its help in one line."""
+    """Where a command lives (``module``, and the ``attribute`` in it) and its help in one line.
+
+    ``section``: the heading that it stands under in its group's help.
+    """
 
     module: str
     help: str
+    section: str = "This machine"
     attribute: str = "command"
 
     def load(self) -> click.Command:
@@ -63,9 +67,15 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands' part of ``--help``."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in self.table.items()])
+        """Write the commands' part of ``--help``: a section after the other."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        width = max(map(len, self.table))
+        for name, entry in self.table.items():
+            # One width for all of them, so that the helps line up.
+            sections.setdefault(entry.section, []).append((f"{name:{width}}", entry.help))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names from the table, and the group's own options."""

@@ -40,13 +40,13 @@ class PolicyType(_ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The presets; a path once it is one, else files beside them."""
+        """The presets, and files beside them."""
         presets = [
             CompletionItem(name, help=policy.description)
             for name, policy in PRESETS.items()
             if name.startswith(incomplete)
         ]
-        return presets or [CompletionItem(incomplete, type="file")]
+        return [*presets, CompletionItem(incomplete, type="file")]
 
 
 def policy_option(*, multiple: bool = False) -> Callable[[_Function], _Function]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from remusnet.cli._completing import buffers, vifs, words
 from remusnet.cli._options import policy_option
 from remusnet.cli._quantities import DURATION, RATE, SIZE
 from remusnet.errors import InvalidInput
@@ -27,10 +28,27 @@ def _positive(_context: click.Context, _parameter: click.Parameter, value: int) 
     return value
 
 
+CLASSIFIERS = ("u32", "bpf", "flower")
+AUTO = "auto"
+"""The classifier that apply looks for in the kernel."""
+
+
+def _classifier(*others: str) -> Callable[[_Function], _Function]:
+    known = (*CLASSIFIERS, *others)
+    return click.option(
+        "--classifier",
+        metavar="NAME",
+        default="u32",
+        show_default=True,
+        shell_complete=words(*known),
+        help=f"{', '.join(known[:-1])} or {known[-1]}.",
+    )
+
+
 _TERMS_OPTIONS = (
-    policy_option(),
-    click.option("--classifier", default="u32", show_default=True, help="u32, bpf or flower."),
-    click.option("--buffer", metavar="IFB", help="One buffer device for all VIFs."),
+    click.option(
+        "--buffer", metavar="IFB", shell_complete=buffers, help="One buffer device for all VIFs."
+    ),
     click.option(
         "--interval",
         metavar="TIME",
@@ -55,6 +73,12 @@ _TERMS_OPTIONS = (
         help="The plug's limit.  [default: 2 x rate x interval]",
     ),
     click.option(
+        "--memory",
+        metavar="SIZE",
+        type=SIZE,
+        help="Memory that each plug may cost, small frames included: the limit is this / 12.5.",
+    ),
+    click.option(
         "--decouple/--no-decouple",
         default=True,
         show_default=True,
@@ -64,16 +88,22 @@ _TERMS_OPTIONS = (
 
 
 def plan_options(function: _Function) -> _Function:
-    """``vifs``, ``policy``, ``classifier``, ``buffer``, ``interval``, ``rate``, ``limit`` and
-    ``decouple``.
+    """``vifs``, ``policy``, ``classifier``, ``buffer``, ``interval``, ``rate``, ``limit``,
+    ``memory`` and ``decouple``.
     """
-    vifs = click.argument("vifs", metavar="VIF...", nargs=-1, required=True)
-    return vifs(terms_options(function))
+    argument = click.argument(
+        "vifs", metavar="VIF...", nargs=-1, required=True, shell_complete=vifs
+    )
+    return argument(_terms(function, _classifier()))
 
 
 def terms_options(function: _Function) -> _Function:
-    """The same without ``vifs``."""
-    for option in reversed(_TERMS_OPTIONS):
+    """The same without ``vifs``; the classifier can be `AUTO`."""
+    return _terms(function, _classifier(AUTO))
+
+
+def _terms(function: _Function, classifier: Callable[[_Function], _Function]) -> _Function:
+    for option in reversed((policy_option(), classifier, *_TERMS_OPTIONS)):
         function = option(function)
     return function
 

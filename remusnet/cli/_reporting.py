@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from remusnet.cli._completing import files, folders, metrics
+from remusnet.cli._progress import Progress
+from remusnet.cli._terminal import width
 from remusnet.errors import CheckFailed, InvalidInput, quoted
 
 if TYPE_CHECKING:
@@ -25,16 +28,21 @@ def report_options(command: _Function) -> _Function:
         click.option(
             "--report",
             metavar="DIR",
+            shell_complete=folders,
             help="Write a report: one HTML page with figures, JSON, CSV, and the released frames.",
         ),
         click.option(
-            "--junit", metavar="FILE", help="Write what the assertions found as JUnit XML."
+            "--junit",
+            metavar="FILE",
+            shell_complete=files,
+            help="Write what the assertions found as JUnit XML.",
         ),
         click.option(
             "--assert",
             "assertions",
             multiple=True,
             metavar="EXPRESSION",
+            shell_complete=metrics,
             help="Fail (exit code 1) where it doesn't hold: 'rtp.jitter.mean < 6ms'. Repeat it.",
         ),
     ):
@@ -52,10 +60,9 @@ class Asked:
 
 
 def asked(assertions: tuple[str, ...], junit: str | None, report: str | None) -> Asked:
-    """Read the options, and find out before the simulation what would stop the report after it.
+    """Read the options.
 
-    Raises InvalidInput for a mistake in an assertion, and for --junit without any;
-    MissingDependency for --report without matplotlib; what `prepare` raises.
+    Raises InvalidInput for a mistake in an assertion, and for --junit without any.
     """
     if not assertions and junit is None and report is None:
         return Asked((), None, None)
@@ -64,30 +71,50 @@ def asked(assertions: tuple[str, ...], junit: str | None, report: str | None) ->
     parsed = tuple(parse(text) for text in assertions)
     if junit is not None and not parsed:
         raise InvalidInput("--junit tells of assertions: give some with --assert")
-    folder = None if report is None else Path(report)
-    if folder is not None:
+    return Asked(
+        parsed, None if junit is None else Path(junit), None if report is None else Path(report)
+    )
+
+
+def make_ready(wanted: Asked) -> None:
+    """Find out before the simulation what would stop the report after it.
+
+    Raises MissingDependency for --report without matplotlib; what `prepare` raises.
+    """
+    if wanted.report is not None:
         from remusnet.report.directory import prepare
         from remusnet.report.drawing import style
 
         with style():  # is matplotlib there?
-            prepare(folder)
-    return Asked(parsed, None if junit is None else Path(junit), folder)
+            prepare(wanted.report)
 
 
-def finish(wanted: Asked, simulation: Simulation) -> tuple[tuple[Checked, ...], list[Path]]:
-    """Check and write: what was found, and the files and folders that were written."""
+def finish(
+    wanted: Asked,
+    simulation: Simulation,
+    progress: Progress,
+    finished: Callable[[], None],
+    command: str | None = None,
+) -> tuple[tuple[Checked, ...], list[Path]]:
+    """Check and write: what was found, and the files and folders that were written.
+
+    ``finished`` is called when the report is whole. ``command``: what it says has made it.
+    """
     if not wanted.assertions and wanted.report is None:
         return (), []
     from remusnet.report.assertions import evaluate
     from remusnet.report.measures import Measurements
 
+    progress.step("checking assertions")
     measurements = Measurements(simulation.comparison)
     checked = evaluate(wanted.assertions, measurements)
     written = []
     if wanted.report is not None:
         from remusnet.report.directory import PAGE, write_report
 
-        write_report(wanted.report, measurements, checked, simulation.released)
+        progress.step(f"drawing the report {quoted(str(wanted.report))}")
+        write_report(wanted.report, measurements, checked, simulation.released, command)
+        finished()
         written.append(wanted.report / PAGE)
     if wanted.junit is not None:
         from remusnet.report.junit import junit_xml
@@ -101,17 +128,27 @@ def finish(wanted: Asked, simulation: Simulation) -> tuple[tuple[Checked, ...], 
 
 def tell(checked: tuple[Checked, ...]) -> None:
     """Print each assertion with what was seen."""
+    from remusnet.report.layout import wrapped_line
+
     if checked:
         click.echo()
     for each in checked:
-        word = click.style("ok    ", fg="green") if each.passed else click.style("FAILED", fg="red")
-        click.echo(f"{word} {each.assertion.text}: {each.seen}")
+        word = "ok    " if each.passed else "FAILED"
+        line = wrapped_line(f"{word} {each.assertion.text}: {each.seen}", width(), indent=7)
+        click.echo(click.style(word, fg="green" if each.passed else "red") + line[len(word) :])
 
 
-def fail(checked: tuple[Checked, ...]) -> None:
-    """Raises CheckFailed where an assertion didn't hold; it names one if it is the only one."""
+def fail(checked: tuple[Checked, ...], *, told: bool) -> None:
+    """Raises CheckFailed where an assertion didn't hold.
+
+    ``told``: `tell` has said what was seen, and nothing is said twice. Without it, as with JSON,
+    the error has what was seen of the only one that failed.
+    """
     failed = [each for each in checked if not each.passed]
-    if len(failed) == 1:
+    if not failed:
+        return
+    if len(failed) == 1 and not told:
         raise CheckFailed(f"{quoted(failed[0].assertion.text)} does not hold: {failed[0].seen}")
-    if failed:
-        raise CheckFailed(f"{len(failed)} of {len(checked)} assertions do not hold")
+    verb = "does" if len(failed) == 1 else "do"
+    noun = "assertion" if len(checked) == 1 else "assertions"
+    raise CheckFailed(f"{len(failed)} of {len(checked)} {noun} {verb} not hold")

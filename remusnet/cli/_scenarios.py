@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from remusnet.errors import InvalidInput
+from remusnet.errors import InvalidInput, quoted
 from remusnet.host.policy_files import named_policy, read_text
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.mistakes import shown_origin
@@ -15,6 +13,7 @@ from remusnet.policy.presets import is_policy_path
 
 if TYPE_CHECKING:
     from remusnet.emulator.scenario import Scenario
+    from remusnet.schedule import Schedule, ScheduleKind
 
 
 def load_scenario(word: str) -> Scenario:
@@ -28,6 +27,36 @@ def load_scenario(word: str) -> Scenario:
     if not is_policy_path(word):
         return shipped(word)
     return load(read_text(word), word)
+
+
+def names_capture(word: str) -> bool:
+    """Whether ``word`` is a capture and no scenario: see `remusnet.capture.is_capture`.
+
+    Raises InvalidInput for a file that is neither.
+    """
+    from remusnet.capture import is_capture
+    from remusnet.emulator.library import names
+
+    if word in names():
+        return False
+    if is_capture(word):
+        return True
+    if not is_policy_path(word) and Path(word).is_file():
+        raise InvalidInput(
+            f"{quoted(word)} is neither a scenario (.toml) nor a capture (pcap, pcapng)"
+        )
+    return False
+
+
+def schedule_of(
+    interval_ns: int, period_ns: int | None, pause_ns: int, commit_delay_ns: int, kind: ScheduleKind
+) -> Schedule:
+    """Checkpoints by their period, where there is one, else by their interval."""
+    from remusnet.schedule import Schedule
+
+    if period_ns is None:
+        return Schedule(interval_ns, pause_ns, commit_delay_ns, kind)
+    return Schedule.of_period(period_ns, pause_ns, commit_delay_ns, kind)
 
 
 def policies_of(scenario: Scenario, word: str) -> tuple[Policy, ...]:
@@ -48,10 +77,3 @@ def policies_of(scenario: Scenario, word: str) -> tuple[Policy, ...]:
 def beside(word: str, name: str) -> Path:
     """The file that a scenario names: from the folder of its own file."""
     return Path(word).parent / name
-
-
-def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Names of shipped scenarios, for a shell."""
-    from remusnet.emulator.library import names
-
-    return [name for name in names() if name.startswith(incomplete)]

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import vifs
 from remusnet.cli._domains import domain_options, groups_of
-from remusnet.cli._protecting import json_option, run_dir_option, terms_options
+from remusnet.cli._protecting import AUTO, json_option, run_dir_option, terms_options
+from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
 
 if TYPE_CHECKING:
     from remusnet.policy import Policy
 
-AUTO = "auto"
-
 
 @click.command("apply")
-@click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@click.argument("vifs", metavar="[VIF...]", nargs=-1, shell_complete=vifs)
 @domain_options
 @terms_options
+@click.option("--force", is_flag=True, help="Even where it can cost half of the memory.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, touch nothing.")
 @run_dir_option
 @json_option
@@ -34,7 +35,9 @@ def command(
     interval: int,
     rate: int,
     limit: int | None,
+    memory: int | None,
     decouple: bool,
+    force: bool,
     dry_run: bool,
     run_dir: Path,
     as_json: bool,
@@ -45,12 +48,17 @@ def command(
     was done is looked at before the command ends. The same once more changes nothing;
     another policy or limit takes the place of the old one without a gap.
 
-    `--classifier auto` asks the kernel what it has, and takes an exact one if there is any.
+    Where a flood of small frames could cost more than half of this host's memory, it is
+    refused: --memory bounds it, --force goes on all the same.
+
+    \b
+    --classifier auto  asks the kernel what it has; takes an exact one if any is
 
     \b
     remusnet apply vif1.0
     remusnet apply vif1.0 vif1.0-emu --buffer ifb-1 --policy real-time
     remusnet apply vif1.0 --interval 400ms --rate 100mbit --dry-run
+    remusnet apply vif1.0 --memory 64MB
     remusnet apply vif1.0 --policy real-time --classifier auto
     remusnet apply --domain guest
     """
@@ -73,6 +81,7 @@ def command(
         rate=rate,
         interval_ns=interval,
         limit=limit,
+        memory=memory,
         decouple=decouple,
     )
     if dry_run:
@@ -80,9 +89,13 @@ def command(
         return
 
     from remusnet.kernel.apply import apply
+    from remusnet.kernel.memory import check_memory
+    from remusnet.kernel.rights import require_rights
     from remusnet.report.kernel import applied_json, applied_text
 
+    require_rights("change network devices")
+    crowded = check_memory(plan, run_dir, force=force)
     done = apply(plan, rate=rate, interval_ns=interval, run_dir=run_dir)
-    for note in (*done.notes, *plan.warnings):
+    for note in (*done.notes, *plan.warnings, *crowded):
         click.echo(f"remusnet: warning: {note}", err=True)
-    click.echo(applied_json(done) if as_json else applied_text(done), nl=False)
+    echo(applied_json(done) if as_json else applied_text(done), nl=False, wrap=not as_json)

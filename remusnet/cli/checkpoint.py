@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import buffers
 from remusnet.cli._protecting import DEFAULT_INTERVAL, json_option, run_dir_option
 from remusnet.cli._quantities import DURATION
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("checkpoint")
-@click.argument("ifb", metavar="IFB")
+@click.argument("ifb", metavar="IFB", shell_complete=buffers)
 @click.option(
     "--interval",
     type=DURATION,
@@ -97,6 +98,8 @@ def command(
     if on_terminal:
         click.echo(err=True)  # leaves the line of the progress
     click.echo(json.dumps(summary.to_json(), indent=2) if as_json else _text(summary))
+    for problem in summary.problems:
+        click.echo(f"remusnet: warning: {problem}", err=True)
     if summary.error is not None:
         raise summary.error
     if summary.signal and (count is not None or duration is not None):

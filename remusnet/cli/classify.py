@@ -7,12 +7,15 @@ import json
 import click
 
 from remusnet.cli._capture import read_frames
+from remusnet.cli._completing import files
 from remusnet.cli._options import policy_option
+from remusnet.cli._progress import Progress
+from remusnet.cli._terminal import console
 from remusnet.policy import Policy
 
 
 @click.command("classify")
-@click.argument("capture", metavar="CAPTURE")
+@click.argument("capture", metavar="CAPTURE", shell_complete=files)
 @policy_option(multiple=True)
 @click.option("--packets", is_flag=True, help="A line for each frame instead of flows.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --packets one a line.")
@@ -28,18 +31,18 @@ def command(capture: str, policies: tuple[Policy, ...], packets: bool, as_json: 
     tcpdump -i vif1.0 -w - | remusnet classify - --packets --json
     """
     from remusnet.metrics.survey import survey
-    from remusnet.report.classification import packet_lines, survey_json, survey_view
+    from remusnet.report.classification import packet_lines, print_survey, survey_json
 
-    recording = read_frames(capture)
-    surveys, judgements = survey(recording.frames, policies)
+    with Progress() as progress:
+        recording = read_frames(capture, progress)
+        progress.step(f"judging {len(recording.frames)} frames")
+        surveys, judgements = survey(recording.frames, policies)
     if packets:
         for line in packet_lines(judgements, recording.numbers, as_json=as_json):
             click.echo(line)
     elif as_json:
         click.echo(json.dumps(survey_json(surveys), indent=2))
     else:
-        from rich.console import Console
-
-        console = Console(highlight=False)
+        to = console()
         for each in surveys:
-            console.print(survey_view(each))
+            print_survey(to, each)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from remusnet.cli._protecting import json_option, run_dir_option
+from remusnet.cli._terminal import echo
 
 
 @click.command("doctor")
@@ -34,5 +35,5 @@ def command(context: click.Context, run_dir: Path, as_json: bool) -> None:
     from remusnet.report.doctor import doctor_json, doctor_text
 
     checks = [*check_kernel(run_dir), *check_xen()]
-    click.echo(doctor_json(checks) if as_json else doctor_text(checks))
+    echo(doctor_json(checks) if as_json else doctor_text(checks), wrap=not as_json)
     context.exit(exit_code(checks))

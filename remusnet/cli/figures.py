@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._completing import folders
+from remusnet.cli._folder import whole_or_gone
+from remusnet.cli._progress import Progress
 from remusnet.cli._scenarios import load_scenario, policies_of
+from remusnet.cli._terminal import echo
 from remusnet.errors import CheckFailed, quoted
 
 
 @click.command("figures")
-@click.argument("directory", metavar="OUT")
+@click.argument("directory", metavar="OUT", shell_complete=folders)
 def command(directory: str) -> None:
     """Draw figures 8 to 12 of the thesis from simulations, into the folder OUT.
 
@@ -24,18 +28,24 @@ def command(directory: str) -> None:
     """
     from remusnet.emulator.scenario_run import run_scenario
     from remusnet.report.drawing import style
+    from remusnet.report.folder import prepare
     from remusnet.report.thesis import SHOWN, draw, write_figures
 
     with style():
-        pass  # without matplotlib, say so before the work
+        prepare(Path(directory))  # what stands in the way, or matplotlib, is said before the work
     drawn = []
-    for shown in SHOWN:
-        scenario = load_scenario(shown.scenario)
-        simulation = run_scenario(scenario, policies_of(scenario, shown.scenario))
-        drawn.append(draw(shown, simulation.comparison))
-        held = sum(each.holds for each in drawn[-1].held_to)
-        click.echo(f"{shown.scenario:18} holds {held} of {len(drawn[-1].held_to)}: {shown.title}")
-    for path in write_figures(Path(directory), tuple(drawn)):
+    with Progress() as progress, whole_or_gone(Path(directory)) as finished:
+        for number, shown in enumerate(SHOWN, 1):
+            progress.step(f"{shown.scenario} ({number} of {len(SHOWN)})")
+            scenario = load_scenario(shown.scenario)
+            simulation = run_scenario(scenario, policies_of(scenario, shown.scenario))
+            drawn.append(draw(shown, simulation.comparison))
+            held = sum(each.holds for each in drawn[-1].held_to)
+            progress.hide()
+            echo(f"{shown.scenario:18} holds {held} of {len(drawn[-1].held_to)}: {shown.title}")
+        written = list(write_figures(Path(directory), tuple(drawn)))
+        finished()
+    for path in written:
         click.echo(f"wrote {quoted(str(path))}")
     missed = [each.shown.scenario for each in drawn if not all(one.holds for one in each.held_to)]
     if missed:

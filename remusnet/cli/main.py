@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,26 +20,50 @@ from click.shell_completion import shell_complete
 
 from remusnet import __version__
 from remusnet.cli._lazy import LazyCommand, LazyGroup
+from remusnet.cli._narrow import help_width
+from remusnet.cli._output import UNPRINTED, lasting, output_failure, watch_output
 from remusnet.cli.names import COMPLETE_VARIABLE, PROGRAM
 from remusnet.errors import InvalidInput, NotPermitted, RemusnetError
 
+_TRY = "See what Remus does to calls (neither root nor Xen)"
+_BY_HAND = "Protect a guest by hand"
+_XEN = "Protect a guest under xl remus"
+
+# The order is that of --help; without a section a command stands with the last ones.
 COMMANDS = {
-    "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies"),
-    "classify": LazyCommand("remusnet.cli.classify", "Show what each policy holds of a capture"),
-    "plan": LazyCommand("remusnet.cli.plan", "Print the rules that would protect a vif (dry run)"),
-    "apply": LazyCommand("remusnet.cli.apply", "Protect a vif: hold what its guest sends"),
-    "status": LazyCommand("remusnet.cli.status", "Show what is protected, held and dropped"),
-    "verify": LazyCommand("remusnet.cli.verify", "Compare what was applied with the kernel"),
-    "remove": LazyCommand("remusnet.cli.remove", "End a protection; release what is held"),
-    "plug": LazyCommand("remusnet.cli.plug", "Hold or release what is in a buffer device"),
-    "checkpoint": LazyCommand("remusnet.cli.checkpoint", "Drive a plug as Remus would"),
-    "xen": LazyCommand("remusnet.cli.xen", "Let xl remus use remusnet, and see what it does"),
-    "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "simulate": LazyCommand(
-        "remusnet.cli.simulate", "Send a scenario or a capture through Remus's buffer"
+        "remusnet.cli.simulate", "Send a scenario or a capture through Remus's buffer", _TRY
     ),
-    "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios"),
-    "figures": LazyCommand("remusnet.cli.figures", "Draw the thesis's figures from simulations"),
+    "classify": LazyCommand(
+        "remusnet.cli.classify", "Show what each policy holds of a capture", _TRY
+    ),
+    "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios", _TRY),
+    "metrics": LazyCommand("remusnet.cli.metrics", "List what assertions can ask for", _TRY),
+    "figures": LazyCommand(
+        "remusnet.cli.figures", "Draw the thesis's figures from simulations", _TRY
+    ),
+    "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies", _BY_HAND),
+    "plan": LazyCommand(
+        "remusnet.cli.plan", "Print the rules that would protect a vif (dry run)", _BY_HAND
+    ),
+    "apply": LazyCommand(
+        "remusnet.cli.apply", "Protect a vif: hold what its guest sends", _BY_HAND
+    ),
+    "status": LazyCommand(
+        "remusnet.cli.status", "Show what is protected, held and dropped", _BY_HAND
+    ),
+    "verify": LazyCommand(
+        "remusnet.cli.verify", "Compare what was applied with the kernel", _BY_HAND
+    ),
+    "remove": LazyCommand(
+        "remusnet.cli.remove", "End a protection; release what is held", _BY_HAND
+    ),
+    "plug": LazyCommand(
+        "remusnet.cli.plug", "Hold or release what is in a buffer device", _BY_HAND
+    ),
+    "checkpoint": LazyCommand("remusnet.cli.checkpoint", "Drive a plug as Remus would", _BY_HAND),
+    "xen": LazyCommand("remusnet.cli.xen", "Let xl remus use remusnet, and see what it does", _XEN),
+    "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
 }
 
@@ -58,12 +83,14 @@ class _Program(LazyGroup):
 def cli() -> None:
     """Decide what a Remus-protected guest may send before a checkpoint commits.
 
-    `remusnet COMMAND --help` explains a command.
+    `remusnet COMMAND --help` explains a command, with examples. The manual is docs/README.md of
+    the source; its tutorial/your-call-in-ci.md is the way in.
     """
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run ``remusnet`` with ``args`` (default: the command line's) and exit."""
+    watch_output()
     sys.exit(_run(list(sys.argv[1:] if args is None else args)))
 
 
@@ -88,11 +115,10 @@ def _run(args: list[str]) -> int:
         return _fail(_joined(error.format_message()), InvalidInput.exit_code)
     except (KeyboardInterrupt, EOFError, click.Abort):
         return _INTERRUPTED
-    except BrokenPipeError:
-        _discard_output()  # the reader (head, less) has seen enough
-        return _BROKEN_PIPE
     except OSError as error:
-        _discard_output()  # it may be stdout's disk that is full
+        if output_failure() is not None or isinstance(error, BrokenPipeError):
+            return _unprinted(error, args)
+        _discard_output()
         where = f"{error.filename}: " if error.filename is not None else ""
         denied = isinstance(error, PermissionError)
         code = NotPermitted.exit_code if denied else InvalidInput.exit_code
@@ -103,6 +129,16 @@ def _run(args: list[str]) -> int:
     return code
 
 
+def _unprinted(error: OSError, args: list[str]) -> int:
+    """The exit code where standard output takes no more; what was done stays done, and is said."""
+    _discard_output()
+    done = lasting(args)
+    if isinstance(error, BrokenPipeError) and not done:
+        return _BROKEN_PIPE  # the reader (head, less) has seen enough
+    text = f"could not be printed: {error.strerror or error}"
+    return _fail(f"done, but {text}" if done else text, UNPRINTED)
+
+
 def _invoke(args: list[str]) -> int:
     """Run the command that ``args`` name; its exit code. Raises what the command raises."""
     instruction = os.environ.get(COMPLETE_VARIABLE)
@@ -111,11 +147,18 @@ def _invoke(args: list[str]) -> int:
     # no-color.org: any value but the empty one turns colours off; None lets click look at the tty.
     color = False if os.environ.get("NO_COLOR") else None
     try:
-        with cli.make_context(PROGRAM, args, color=color) as context:
+        with cli.make_context(PROGRAM, args, color=color, terminal_width=_help_width()) as context:
             cli.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
     return 0
+
+
+def _help_width() -> int | None:
+    """Of a narrow terminal; None leaves it to click, which writes helps of 50 columns and more."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return help_width(shutil.get_terminal_size().columns)
 
 
 def _usage(error: click.UsageError) -> str:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import folders
 from remusnet.cli._protecting import plan_options
 from remusnet.errors import InvalidInput, quoted
 
 if TYPE_CHECKING:
+    from remusnet.plan.plan import Plan
     from remusnet.policy import Policy
 
 LARGEST_TEMPLATE = 1 << 20
+_OPERATIONS_A_SECOND = 5000
+"""A slow processor renders more than that."""
 
 
 @click.command("plan")
@@ -26,7 +30,12 @@ LARGEST_TEMPLATE = 1 << 20
     show_default=True,
     help="A script to read, ip and tc batches, or JSON.",
 )
-@click.option("--templates", metavar="DIR", help="Use the *.j2 files of DIR instead of ours.")
+@click.option(
+    "--templates",
+    metavar="DIR",
+    shell_complete=folders,
+    help="Use the *.j2 files of DIR instead of ours.",
+)
 @click.option("--undo", is_flag=True, help="Print what takes the plan back.")
 def command(
     vifs: tuple[str, ...],
@@ -36,6 +45,7 @@ def command(
     interval: int,
     rate: int,
     limit: int | None,
+    memory: int | None,
     decouple: bool,
     form: str,
     templates: str | None,
@@ -50,6 +60,7 @@ def command(
     remusnet plan vif1.0
     remusnet plan vif1.0 vif1.0-emu --buffer ifb-1 --policy real-time
     remusnet plan vif1.0 --interval 400ms --rate 100mbit --format batch
+    remusnet plan vif1.0 --memory 64MB
     remusnet plan vif1.0 --undo | sh -x
     """
     from remusnet.plan.build import build_plan
@@ -63,10 +74,28 @@ def command(
         rate=rate,
         interval_ns=interval,
         limit=limit,
+        memory=memory,
         decouple=decouple,
     )
-    own = None if templates is None else _read_templates(Path(templates))
-    click.echo(render(plan, form, undo=undo, templates=own), nl=False)
+    if templates is None:
+        click.echo(render(plan, form, undo=undo), nl=False)
+    else:
+        click.echo(_render_own(plan, form, _read_templates(Path(templates)), undo=undo), nl=False)
+
+
+def _render_own(plan: Plan, form: str, templates: dict[str, str], *, undo: bool) -> str:
+    """By a process of its own: a template can loop, or fill the memory."""
+    from remusnet.host.bounded import bounded
+
+    seconds = 1 + len(plan.operations) // _OPERATIONS_A_SECOND
+    return bounded(rendered, plan, form, undo, templates, seconds=seconds, what="the templates")
+
+
+def rendered(plan: Plan, form: str, undo: bool, templates: dict[str, str]) -> str:
+    """`render`, by position."""
+    from remusnet.plan.render import render
+
+    return render(plan, form, undo=undo, templates=templates)
 
 
 def _read_templates(folder: Path) -> dict[str, str]:
@@ -75,6 +104,8 @@ def _read_templates(folder: Path) -> dict[str, str]:
         raise InvalidInput(f"no such folder: {quoted(str(folder))}")
     found = {}
     for path in sorted(folder.glob("*.j2")):
+        if not path.is_file():
+            raise InvalidInput(f"{quoted(str(path))}: not a file")
         if path.stat().st_size > LARGEST_TEMPLATE:
             raise InvalidInput(f"{quoted(str(path))}: larger than a template can be")
         try:

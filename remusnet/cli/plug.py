@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import buffers
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._quantities import SIZE
+from remusnet.cli._terminal import echo
 from remusnet.units import format_size
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ ACTIONS = ("buffer", "release", "release-all", "limit", "status")
 
 
 @click.command("plug")
-@click.argument("ifb", metavar="IFB")
+@click.argument("ifb", metavar="IFB", shell_complete=buffers)
 @click.argument("action", metavar="|".join(ACTIONS), type=click.Choice(ACTIONS))
 @click.argument("limit", metavar="[SIZE]", type=SIZE, required=False)
 @click.option("--force", is_flag=True, help="Buffer even while an epoch waits for its release.")
@@ -53,12 +55,15 @@ def command(
         raise click.UsageError("limit takes a SIZE, and nothing else does")
     if action == "status":
         found = plug_status(ifb, run_dir)
-        click.echo(_json(found) if as_json else _text(found))
+        echo(_json(found) if as_json else _text(found), wrap=not as_json)
         return
-    with closing(Plug(ifb, force=force, run_dir=run_dir)) as plug:
+    ending = action == "release-all"
+    with closing(Plug(ifb, force=force, run_dir=run_dir, ending=ending)) as plug:
         _do(plug, action, limit or 0)
         if as_json:
             click.echo(_json(plug.status()))
+    for problem in plug.problems:
+        click.echo(f"remusnet: warning: {problem}", err=True)
 
 
 def _do(plug: Plug, action: str, limit: int) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._completing import files
 from remusnet.cli._options import PolicyType
+from remusnet.cli._terminal import console
 from remusnet.errors import InvalidInput
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.mistakes import MistakenFile
@@ -36,14 +38,12 @@ def command() -> None:
 @_json_option
 def list_policies(as_json: bool) -> None:
     """List the policies that ship with remusnet."""
-    from rich.console import Console
-
-    from remusnet.report.policies import policy_summary, policy_table
+    from remusnet.report.policies import policy_summary, print_policies
 
     if as_json:
         _print_json([policy_summary(policy) for policy in PRESETS.values()])
     else:
-        Console(highlight=False).print(policy_table(PRESETS.values()))
+        print_policies(console(), PRESETS.values())
 
 
 @command.command("show")
@@ -67,7 +67,7 @@ def show(policy: Policy, as_json: bool) -> None:
 
 
 @command.command("check")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=files)
 @_json_option
 @click.pass_context
 def check(context: click.Context, files: tuple[str, ...], as_json: bool) -> None:

@@ -6,7 +6,9 @@ import json
 
 import click
 
-from remusnet.cli._scenarios import complete, load_scenario
+from remusnet.cli._completing import scenarios, scenarios_or_files
+from remusnet.cli._scenarios import load_scenario
+from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
 from remusnet.policy.mistakes import MistakenFile, shown_origin
 
@@ -37,11 +39,11 @@ def list_scenarios(as_json: bool) -> None:
         return
     width = max(len(each.name) for each in found)
     for each in found:
-        click.echo(f"{each.name:{width}}  {each.description}")
+        echo(f"{each.name:{width}}  {each.description}")
 
 
 @command.command("show")
-@click.argument("name", metavar="NAME", shell_complete=complete)
+@click.argument("name", metavar="NAME", shell_complete=scenarios)
 def show(name: str) -> None:
     """Print a shipped scenario's file, to begin your own with."""
     from remusnet.emulator.library import text
@@ -50,7 +52,9 @@ def show(name: str) -> None:
 
 
 @command.command("check")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, shell_complete=scenarios_or_files
+)
 @_json_option
 @click.pass_context
 def check(context: click.Context, files: tuple[str, ...], as_json: bool) -> None:

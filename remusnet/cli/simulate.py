@@ -12,10 +12,21 @@ import click
 from click.core import ParameterSource
 
 from remusnet.cli._capture import read_frames
+from remusnet.cli._completing import files, scenarios_or_files
+from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._options import PolicyType
+from remusnet.cli._progress import Progress
 from remusnet.cli._quantities import DURATION, RATE, SIZE
-from remusnet.cli._reporting import asked, fail, finish, report_options, tell
-from remusnet.cli._scenarios import beside, complete, load_scenario, policies_of
+from remusnet.cli._reporting import asked, fail, finish, make_ready, report_options, tell
+from remusnet.cli._scenarios import (
+    beside,
+    load_scenario,
+    names_capture,
+    policies_of,
+    schedule_of,
+)
+from remusnet.cli._terminal import console
+from remusnet.cli._typed import TypedCommand, typed
 from remusnet.errors import InvalidInput, quoted
 from remusnet.policy import PRESETS, Policy
 
@@ -28,6 +39,7 @@ if TYPE_CHECKING:
 
 _CAPTURE_ONLY = (
     "interval",
+    "period",
     "pause",
     "commit_delay",
     "schedule",
@@ -38,12 +50,15 @@ _CAPTURE_ONLY = (
 _SCENARIO_ONLY = ("calls", "duration", "seed")
 
 
-@click.command("simulate")
-@click.argument("scenario", metavar="[SCENARIO.toml|NAME]", required=False, shell_complete=complete)
+@click.command("simulate", cls=TypedCommand)
+@click.argument(
+    "source", metavar="[SCENARIO|CAPTURE]", required=False, shell_complete=scenarios_or_files
+)
 @click.option(
     "--capture",
     metavar="FILE",
-    help="A recording instead of a scenario: pcap or pcapng, gzipped or not; - is standard input.",
+    shell_complete=files,
+    help="A recording, whatever its name: pcap or pcapng, gzipped or not; - is standard input.",
 )
 @click.option(
     "--policy",
@@ -76,6 +91,12 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
     default="200ms",
     show_default=True,
     help="The checkpoint interval (xl's own default).",
+)
+@click.option(
+    "--period",
+    type=DURATION,
+    metavar="TIME",
+    help="From commit to commit, instead of --interval: with xl, interval + pause + commit delay.",
 )
 @click.option(
     "--pause",
@@ -122,6 +143,7 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
 @click.option(
     "--out",
     metavar="FILE",
+    shell_complete=files,
     help="Write what left the buffer (of a scenario: what arrived) as a nanosecond pcap; with "
     "several policies FILE-POLICY.pcap.",
 )
@@ -130,13 +152,14 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
 @click.pass_context
 def command(
     context: click.Context,
-    scenario: str | None,
+    source: str | None,
     capture: str | None,
     policies: tuple[Policy, ...],
     calls: int | None,
     duration: int | None,
     seed: int | None,
     interval: int,
+    period: int | None,
     pause: int,
     commit_delay: int,
     schedule: str,
@@ -151,36 +174,50 @@ def command(
 ) -> None:
     """Send calls through Remus's buffer, and compare policies.
 
-    Of a SCENARIO, traffic, checkpoints, network and failures are simulated (remusnet scenario
-    lists those that ship). Of a --capture, the guest's frames go through classifier, plug and
-    checkpoints, and all others keep their times; --interval to --limit are for captures only.
+    Of a SCENARIO (a name that "remusnet scenario list" knows, or a .toml file), traffic,
+    checkpoints, network and failures are simulated. Of a CAPTURE (pcap or pcapng), the guest's
+    frames go through classifier, plug and checkpoints, and all others keep their times;
+    --interval to --limit are for captures only.
 
     \b
     remusnet simulate fig11
     remusnet simulate calls.toml --calls 100 --duration 60s --json
     remusnet simulate fig11 --assert 'rtp.jitter.mean < 6ms' --junit out.xml
-    remusnet simulate --capture call.pcap --interval 400ms --report report/
-    remusnet simulate --capture call.pcap --policy tcp-only --pause 0ms --out released.pcap
-    """
-    if (scenario is None) == (capture is None):
-        raise click.UsageError("expected a scenario or --capture FILE, and not both")
-    _refuse(context, _CAPTURE_ONLY if capture is None else _SCENARIO_ONLY, scenario)
-    wanted = asked(assertions, junit, report)
-    if scenario is not None:
-        release = wanted.report is not None
-        done = _of_scenario(scenario, policies, (calls, duration, seed), out, release=release)
-    else:
-        from remusnet.plan.limits import plug_limit
-        from remusnet.schedule import Schedule, ScheduleKind
+    remusnet simulate call.pcap --period 400ms --report report/
+    remusnet simulate call.pcap --policy tcp-only --pause 0ms --out released.pcap
 
-        times = Schedule(interval, pause, commit_delay, ScheduleKind(schedule))
-        plug = plug_limit(rate, interval) if limit is None else limit
-        done = _of_capture(
-            str(capture), policies or tuple(PRESETS.values()), times, plug, guest, out
+    "remusnet metrics" lists what --assert can ask for.
+    """
+    if (source is None) == (capture is None):
+        raise click.UsageError("expected a scenario or a capture, and not both")
+    if source is not None and names_capture(source):
+        source, capture = None, source
+    _refuse(context, _CAPTURE_ONLY if capture is None else _SCENARIO_ONLY, source)
+    wanted = asked(assertions, junit, report)
+    with Progress() as progress, whole_or_gone(wanted.report) as finished:
+        if capture is None:
+            make_ready(wanted)
+            release = wanted.report is not None
+            over = (calls, duration, seed)
+            done = _of_scenario(str(source), policies, over, out, progress, release=release)
+        else:
+            from remusnet.plan.limits import plug_limit
+            from remusnet.schedule import ScheduleKind
+
+            if period is not None and _given(context, "interval"):
+                raise click.UsageError("--interval, --period: give one of them, not both")
+            times = schedule_of(interval, period, pause, commit_delay, ScheduleKind(schedule))
+            make_ready(wanted)
+            plug = plug_limit(rate, times.interval_ns) if limit is None else limit
+            chosen = policies or tuple(PRESETS.values())
+            done = _of_capture(capture, chosen, times, plug, guest, out, progress)
+        # Where it was written to is no part of what was asked, nor of the page.
+        command = typed(context, without=("report", "junit", "out", "as_json"))
+        checked, written = finish(
+            wanted, done.simulation, progress, finished, f"{command} --report DIR"
         )
-    checked, written = finish(wanted, done.simulation)
     _present(done, checked, written, as_json=as_json)
-    fail(checked)
+    fail(checked, told=not as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +233,14 @@ class _Done:
 def _refuse(context: click.Context, names: tuple[str, ...], scenario: str | None) -> None:
     """Options that mean nothing here are mistakes, not to be passed over."""
     for name in names:
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+        if _given(context, name):
             option = "--" + name.replace("_", "-")
             where = "a capture; a scenario has its own" if scenario is not None else "a scenario"
             raise click.UsageError(f"{option}: only for {where}")
+
+
+def _given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _of_scenario(
@@ -207,6 +248,7 @@ def _of_scenario(
     policies: tuple[Policy, ...],
     over: tuple[int | None, int | None, int | None],
     out: str | None,
+    progress: Progress,
     *,
     release: bool,
 ) -> _Done:
@@ -216,23 +258,29 @@ def _of_scenario(
     calls, duration, seed = over
     scenario = overridden(load_scenario(word), calls=calls, duration_ns=duration, seed=seed)
     policies = policies or policies_of(scenario, word)
-    recordings = _recordings(scenario, word)
+    recordings = _recordings(scenario, word, progress)
     files = _files(out, [str(beside(word, each.file)) for each in scenario.recordings], policies)
     start = time.perf_counter()
+
+    def on_run(policy: Policy) -> None:
+        number = policies.index(policy) + 1
+        progress.step(f"{scenario.name} under {policy.name} ({number} of {len(policies)})")
+
     simulation = run_scenario(
         scenario,
         policies,
         recordings=[recording.frames for recording in recordings],
         release=release or bool(files),
+        on_run=on_run,
     )
     seconds = time.perf_counter() - start
     _write(files, simulation)
     return _Done(simulation, seconds, frames_sent(simulation), files)
 
 
-def _recordings(scenario: Scenario, word: str) -> list[Capture]:
+def _recordings(scenario: Scenario, word: str, progress: Progress) -> list[Capture]:
     """The captures that a scenario names."""
-    return [read_frames(str(beside(word, each.file))) for each in scenario.recordings]
+    return [read_frames(str(beside(word, each.file)), progress) for each in scenario.recordings]
 
 
 def _of_capture(
@@ -242,11 +290,15 @@ def _of_capture(
     limit: int,
     guest: str | None,
     out: str | None,
+    progress: Progress,
 ) -> _Done:
     from remusnet.emulator.simulation import simulate
 
     files = _files(out, [capture], policies)
-    recording = read_frames(capture)
+    recording = read_frames(capture, progress)
+    count = len(policies)
+    many = "1 policy" if count == 1 else f"{count} policies"
+    progress.step(f"replaying {len(recording.frames)} frames under {many}")
     start = time.perf_counter()
     simulation = simulate(
         recording.frames,
@@ -285,11 +337,9 @@ def _present(
         }
         click.echo(simulation_json(comparison, speed, checked))
         return
-    from rich.console import Console
-
     from remusnet.report.simulation import print_simulation
 
-    print_simulation(Console(highlight=False), comparison)
+    print_simulation(console(), comparison)
     tell(checked)
     for file in done.files + written:
         click.echo(f"wrote {quoted(str(file))}")

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._completing import vifs
 from remusnet.cli._domains import domain_options, groups_of
 from remusnet.cli._protecting import json_option, run_dir_option
+from remusnet.cli._terminal import echo
 
 
 @click.command("status")
-@click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@click.argument("vifs", metavar="[VIF...]", nargs=-1, shell_complete=vifs)
 @domain_options
 @run_dir_option
 @json_option
@@ -35,4 +37,4 @@ def command(
     found, notes = status(chosen, run_dir=run_dir)
     for note in notes:
         click.echo(f"remusnet: warning: {note}", err=True)
-    click.echo(status_json(found) if as_json else status_text(found), nl=False)
+    echo(status_json(found) if as_json else status_text(found), nl=False, wrap=not as_json)

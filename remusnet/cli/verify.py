@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from remusnet.cli._completing import vifs
 from remusnet.cli._protecting import json_option, run_dir_option
+from remusnet.cli._terminal import echo
 from remusnet.errors import CheckFailed
 
 
 @click.command("verify")
-@click.argument("vifs", metavar="[VIF...]", nargs=-1)
+@click.argument("vifs", metavar="[VIF...]", nargs=-1, shell_complete=vifs)
 @run_dir_option
 @json_option
 def command(vifs: tuple[str, ...], run_dir: Path, as_json: bool) -> None:
@@ -30,7 +32,7 @@ def command(vifs: tuple[str, ...], run_dir: Path, as_json: bool) -> None:
     found, notes = verify(vifs, run_dir=run_dir)
     for note in notes:
         click.echo(f"remusnet: warning: {note}", err=True)
-    click.echo(verified_json(found) if as_json else verified_text(found), nl=False)
+    echo(verified_json(found) if as_json else verified_text(found), nl=False, wrap=not as_json)
     count = sum(len(each.differences) for each in found)
     if count:
         raise CheckFailed(f"{count} difference{'s' if count > 1 else ''}")

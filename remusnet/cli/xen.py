@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from remusnet.cli._protecting import json_option, run_dir_option
+from remusnet.cli._terminal import echo
 
 if TYPE_CHECKING:
     from remusnet.host.netbuf.places import Places
@@ -86,7 +87,29 @@ def show_status(run_dir: Path, as_json: bool) -> None:
     found, notes = under_remus(_places(run_dir), Xenstore())
     for note in notes:
         click.echo(f"remusnet: warning: {note}", err=True)
-    click.echo(under_remus_json(found) if as_json else under_remus_text(found), nl=False)
+    text = under_remus_json(found) if as_json else under_remus_text(found)
+    echo(text, nl=False, wrap=not as_json)
+
+
+@command.command("pid")
+@click.argument("domain")
+@click.option("--receiver", is_flag=True, help="Of the xl that receives it, on the backup.")
+def print_process(domain: str, receiver: bool) -> None:
+    """Print the number of the xl remus of DOMAIN.
+
+    Of no other domain's, and of no process that only looks like it: to end the one
+    that is meant. DOMAIN is a name, a number or a UUID.
+
+    Exit code: 2 if there is none.
+
+    \b
+    kill -KILL $(remusnet xen pid pbx)
+    kill $(remusnet xen pid --receiver pbx)
+    """
+    from remusnet.host.xen import xl_process
+    from remusnet.host.xenstore import Xenstore
+
+    click.echo(xl_process(domain, Xenstore(), receiver=receiver))
 
 
 @command.command("recover")
@@ -120,8 +143,10 @@ def recover_domains(
     from remusnet.report.xen import recovered_json, recovered_text
 
     found = recover(domains, _places(run_dir), Xenstore(), drop=drop, force=force, dry_run=dry_run)
+    for problem in dict.fromkeys(problem for each in found for problem in each.problems):
+        click.echo(f"remusnet: warning: {problem}", err=True)
     text = recovered_json if as_json else recovered_text
-    click.echo(text(found, dry_run=dry_run), nl=False)
+    echo(text(found, dry_run=dry_run), nl=False, wrap=not as_json)
     if any(each.kept for each in found):
         context.exit(Conflict.exit_code)
 
@@ -143,4 +168,4 @@ def _present(done: Installed, as_json: bool) -> None:
 
     for note in done.notes:
         click.echo(f"remusnet: warning: {note}", err=True)
-    click.echo(installed_json(done) if as_json else installed_text(done), nl=False)
+    echo(installed_json(done) if as_json else installed_text(done), nl=False, wrap=not as_json)

@@ -6,6 +6,8 @@ guest sent since then it sends again, under the same sequence numbers, and later
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from remusnet.classify.columns import Bools
@@ -91,7 +93,8 @@ def _primary(
     sent = int(np.searchsorted(sent_ns, marks.failed_ns, side="right"))
     held = left_ns[:sent] > marks.failed_ns
     left_ns = np.where(held, NEVER, left_ns[:sent])
-    return _packets(sent_ns[:sent], left_ns, media.numbers[:sent], media.ticks[:sent], held), sent
+    primary = _packets(sent_ns[:sent], left_ns, media.numbers[:sent], media.ticks[:sent], held)
+    return replace(primary, due_ns=media.due_ns[:sent]), sent
 
 
 def _stale(source: Source, media: Segment, marks: FailureMarks, sent: int, hold: bool) -> Passed:
@@ -105,7 +108,8 @@ def _stale(source: Source, media: Segment, marks: FailureMarks, sent: int, hold:
     sent_ns = np.maximum(media.due_ns[rows], marks.failed_ns)
     held = np.full(len(sent_ns), hold)
     left_ns = np.where(held, NEVER, sent_ns)
-    return _packets(sent_ns, left_ns, media.numbers[rows], media.ticks[rows], held)
+    stale = _packets(sent_ns, left_ns, media.numbers[rows], media.ticks[rows], held)
+    return replace(stale, due_ns=media.due_ns[rows])
 
 
 def _last_ns(source: Source, marks: FailureMarks) -> int:
@@ -155,11 +159,13 @@ def _packets(
     lost: Bools,
     where: Lost = Lost.FAILURE,
 ) -> Passed:
+    """Packets that were sent when they were due."""
     ended = np.where(lost, np.int8(where), np.int8(Lost.NOWHERE)).astype(np.int8)
-    return Passed(sent_ns, left_ns, np.full(len(sent_ns), NEVER, np.int64), number, tick, ended)
+    never = np.full(len(sent_ns), NEVER, np.int64)
+    return Passed(sent_ns, left_ns, never, number, tick, ended, sent_ns)
 
 
-_COLUMNS = ("sent_ns", "left_ns", "arrived_ns", "number", "tick", "lost")
+_COLUMNS = ("sent_ns", "left_ns", "arrived_ns", "number", "tick", "lost", "due_ns")
 
 
 def joined(parts: list[Passed]) -> Passed:

@@ -108,7 +108,7 @@ def _fig8(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> It
 
 def _fig9(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Iterator[HeldTo]:
     text = "virtualized, without replication, the jitter stays below 0.5 ms (Fig. 9)"
-    yield _between("jitter, peak (ms)", text, stream.rtp.jitter_ms.max, 0.0, 0.5)
+    yield _between("jitter, max (ms)", text, stream.rtp.jitter_ms.max, 0.0, 0.5)
     text = "2 sigma / sqrt(pi), sigma of the guest's and the network's deviation together"
     expected = noise_mean(_deviation_ms(scenario))
     yield _within("jitter, mean (ms)", text, expected, stream.rtp.jitter_ms.mean, _CHANCE)
@@ -127,7 +127,7 @@ def _fig10(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> I
     said = "about 20 RTP packets a burst, for each call and direction (Fig. 10)"
     if burst.is_integer():
         text = "[p q (1 - q^(k-1)) + (I - p)/16] / (1 - q^k), q = 15/16, k = I/p"
-        yield _within("jitter, peak (ms)", text, held_peak(period, ptime), peak, _SHARE)
+        yield _within("jitter, max (ms)", text, held_peak(period, ptime), peak, _SHARE)
         yield _within("packets a burst, median", said, burst, seen, _CHANCE)
     else:
         yield _between("packets a burst, median", said, seen, math.floor(burst), math.ceil(burst))
@@ -201,7 +201,7 @@ def _fig12(scenario: Scenario, stream: Stream, marks: FailureMarks | None) -> It
         text = "then falling jitter, then stable: no replication any more (Fig. 12)"
         highest = max(2 * noise_mean(_deviation_ms(scenario)), 0.01) + 0.1
         seen = float(after[len(after) // 2 :].max())
-        yield _between("jitter in the end, peak (ms)", text, seen, 0.0, highest)
+        yield _between("jitter in the end, max (ms)", text, seen, 0.0, highest)
 
 
 def _fig12_peak(

@@ -10,7 +10,7 @@ import numpy as np
 from remusnet.classify.columns import Bools
 from remusnet.emulator.conversations import Conversation
 from remusnet.emulator.held_to import held_to
-from remusnet.emulator.loop import Loop
+from remusnet.emulator.loop import Flight, Loop
 from remusnet.emulator.passed import Lost, Passed, measured
 from remusnet.emulator.recorded import Mixed, mix
 from remusnet.emulator.released import Released
@@ -19,9 +19,11 @@ from remusnet.emulator.scenario import Scenario
 from remusnet.emulator.sources import Source
 from remusnet.emulator.stepwise import (
     filled,
+    hazards_seen,
     held_segments,
     lanes_of,
     run_loop,
+    sip_datagrams,
     tally_flights,
     tcp_holds,
 )
@@ -31,12 +33,13 @@ from remusnet.frames import Frames, Int64s
 from remusnet.metrics.outcome import Outcome, Stream
 from remusnet.metrics.output_commit import OutputCommit
 from remusnet.metrics.scene import NEVER, Counts, FailureMarks, Passages, Scene
-from remusnet.metrics.tcp import hold_percentiles
+from remusnet.metrics.survey import SeenHazard
+from remusnet.metrics.tcp import HoldTimes, hold_percentiles
 from remusnet.policy.policy import Policy
 
 KEPT_PACKETS = 500_000
 """Packets of a run that the results keep one by one, for figures and for what a listener hears:
-56 bytes each. All others are in the numbers, not in the series."""
+64 bytes each. All others are in the numbers, not in the series."""
 
 VECTORISED = "vectorised: RTP many packets at a time"
 STEPWISE = "stepwise: every frame alone"
@@ -160,12 +163,16 @@ def _outcome(run: Run, policy: Policy, gathered: Gathered, mixed: Sequence[Mixed
         streams=streams,
         tcp=tcp,
         connections=connections,
-        output_commit=OutputCommit(tally.held, tally.bypassed, tally.dropped, tally.violations),
+        output_commit=OutputCommit(
+            tally.held, tally.bypassed, tally.dropped, tally.violations, tally.unprotected
+        ),
         suspend_ns=happened.suspend_ns,
         commit_ns=happened.commit_ns,
         passages=passages,
         # Of captures that are mixed in there are no passages.
         holding=None if passages is None or mixed else _holding(passages, happened.suspend_ns),
+        sip_udp=_sip_holds(run, flights, mixed),
+        hazards=_hazards(run, policy, flights, mixed),
     )
     scene = Scene(
         resume_ns=happened.resume_ns,
@@ -176,6 +183,29 @@ def _outcome(run: Run, policy: Policy, gathered: Gathered, mixed: Sequence[Mixed
         held_to=held_to(run.scenario, outcome, run.timeline.marks),
     )
     return replace(outcome, scene=scene)
+
+
+def _sip_holds(run: Run, flights: Sequence[Flight], mixed: Sequence[Mixed]) -> HoldTimes:
+    ours = sip_datagrams(flights, run.conversations)
+    sent = [np.array([each.sent_ns for each in ours], np.int64)]
+    left = [np.array([each.left_ns for each in ours], np.int64)]
+    sent += [each.sip_ns[0] for each in mixed]
+    left += [each.sip_ns[1] for each in mixed]
+    return hold_percentiles(np.concatenate(sent), np.concatenate(left))
+
+
+def _hazards(
+    run: Run, policy: Policy, flights: Sequence[Flight], mixed: Sequence[Mixed]
+) -> tuple[SeenHazard, ...]:
+    """Those of conversations and captures together; of what nothing protects, none."""
+    if not run.timeline.protected:
+        return ()
+    found: dict[str, SeenHazard] = {}
+    ours = hazards_seen(flights, run.conversations, policy)
+    for each in (*ours, *(hazard for one in mixed for hazard in one.hazards)):
+        before = found.get(each.name)
+        found[each.name] = replace(before, frames=before.frames + each.frames) if before else each
+    return tuple(found.values())
 
 
 def _holding(passages: Passages, suspend_ns: Int64s) -> Int64s:

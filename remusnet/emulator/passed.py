@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -39,7 +39,8 @@ class Passed:
     """n packets in the order of sending; int64[n] each but ``lost``, which is int8[n].
 
     ``left_ns``, ``arrived_ns``: `NEVER` for packets that didn't. ``number``, ``tick``: see
-    `Segment`; a backup that goes on from an older state uses numbers again.
+    `Segment`; a backup that goes on from an older state uses numbers again. ``due_ns``: when the
+    source wanted to send them, pause or not.
     """
 
     sent_ns: Int64s
@@ -48,6 +49,7 @@ class Passed:
     number: Int64s
     tick: Int64s
     lost: npt.NDArray[np.int8]
+    due_ns: Int64s
 
     def __len__(self) -> int:
         return len(self.sent_ns)
@@ -70,7 +72,7 @@ def through_network(passed: Passed, network: Network, rng: np.random.Generator) 
     else:
         in_order = came[np.argsort(passed.left_ns[came], kind="stable")]
         arrived_ns[in_order] = np.maximum.accumulate(arrival_ns[in_order])
-    return Passed(passed.sent_ns, passed.left_ns, arrived_ns, passed.number, passed.tick, lost)
+    return replace(passed, arrived_ns=arrived_ns, lost=lost)
 
 
 def sequence_of(source: Source, number: Int64s) -> Int64s:
@@ -132,6 +134,7 @@ def measured(source: Source, passed: Passed, *, keep: bool) -> Stream:
             timestamp,
             arrival,
             jitter_ms,
+            passed.due_ns,
         )
     return Stream(stream, source.from_guest, origin, series)
 

@@ -11,7 +11,7 @@ from remusnet.classify.judging import judge_frames
 from remusnet.emulator.guest import find_guest
 from remusnet.emulator.replay import replay
 from remusnet.emulator.scenario import Recording, Scenario
-from remusnet.emulator.simulation import measured_streams
+from remusnet.emulator.simulation import measured_streams, sip_over_udp
 from remusnet.emulator.streams import Tally
 from remusnet.emulator.timeline import Timeline
 from remusnet.errors import InvalidInput, quoted
@@ -19,6 +19,7 @@ from remusnet.frames import Frames, Int64s
 from remusnet.metrics.outcome import Stream
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.scene import NEVER
+from remusnet.metrics.survey import SeenHazard, hazards_seen
 from remusnet.metrics.tcp import TcpConnection, tcp_connections
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
@@ -29,7 +30,8 @@ class Mixed:
     """What became of one capture. ``frames``: those that arrived, in order, at their times.
 
     ``tcp_ns``: (sent, left) of the guest's TCP frames that were held; ``lost``: frames of the
-    guest that its failure took.
+    guest that its failure took. ``sip_ns``: as ``tcp_ns``, of SIP over UDP; ``hazards``: of what
+    the primary sent.
     """
 
     frames: Frames
@@ -38,6 +40,8 @@ class Mixed:
     tcp_ns: tuple[Int64s, Int64s]
     tally: Tally
     lost: int
+    sip_ns: tuple[Int64s, Int64s]
+    hazards: tuple[SeenHazard, ...]
 
 
 def mix(
@@ -76,6 +80,7 @@ def mix(
     left = frames.at(passed.time_ns).take(order)
     held = np.flatnonzero(through & hold & ~passed.dropped & ~gone)
     held_tcp = held[headers.protocol[held] == TCP]
+    held_sip = held[sip_over_udp(headers)[held]]
     counted = output_commit(
         frames.time_ns[guest.sent],
         np.where(gone, NEVER, passed.time_ns)[guest.sent],
@@ -85,7 +90,15 @@ def mix(
         planned.commit_ns,
     )
     dropped = int(np.count_nonzero(passed.dropped & guest.sent))
-    tally = Tally(len(frames), counted.held, counted.bypassed, dropped, counted.violations)
+    unprotected = guest.sent & after if timeline.protected else guest.sent
+    tally = Tally(
+        len(frames),
+        counted.held,
+        counted.bypassed,
+        dropped,
+        counted.violations,
+        int(unprotected.sum()),
+    )
     return Mixed(
         left,
         measured_streams(frames, headers, guest, left, order),
@@ -93,4 +106,6 @@ def mix(
         (frames.time_ns[held_tcp], passed.time_ns[held_tcp]),
         tally,
         int(gone.sum()),
+        (frames.time_ns[held_sip], passed.time_ns[held_sip]),
+        hazards_seen(judgement, headers, np.flatnonzero(through)),
     )

@@ -21,8 +21,14 @@ from remusnet.emulator.scenario import (
     Scenario,
 )
 from remusnet.emulator.schedule import MOST_CHECKPOINTS
-from remusnet.emulator.sources import largest_frame, most_packets
-from remusnet.emulator.traffic_file import read_traffic
+from remusnet.emulator.sources import (
+    all_calls,
+    all_exchanges,
+    all_packets,
+    largest_frame,
+    most_packets,
+)
+from remusnet.emulator.traffic_file import MOST_CALLS, read_traffic
 from remusnet.errors import suggestion
 from remusnet.plan.limits import LARGEST_LIMIT, plug_limit
 from remusnet.policy.documents import parse
@@ -38,6 +44,10 @@ DEFAULT_INTERVAL_NS = 200 * MS
 LONGEST_RUN_NS = 366 * 24 * 3600 * NS_PER_S
 MOST_PACKETS = 1 << 25
 """Of one stream: what its gaps take (256 MiB) is the most memory that a run needs at once."""
+MOST_EXCHANGES = 1 << 16
+"""Of all groups: each is an object that lives as long as the run."""
+MOST_PACKETS_IN_ALL = 1 << 30
+"""Of all streams: some hours of a processor."""
 FIGURES = ("fig8", "fig9", "fig10", "fig11", "fig12")
 
 
@@ -229,12 +239,26 @@ def impossible(scenario: Scenario) -> list[Mistake]:
     if most_packets(scenario) > MOST_PACKETS:
         problem = f"a stream of more than {MOST_PACKETS} packets"
         found.append(Mistake("duration", problem, "a shorter run of more calls"))
+    found += _too_much(scenario)
     if scenario.failure is not None:
         if remus is None:
             found.append(Mistake("failure", "nobody takes over without Remus", "[checkpoint]"))
         if scenario.failure.at_ns >= end_ns:
             problem = f"fails at {format_duration(scenario.failure.at_ns)}, after the end"
             found.append(Mistake("failure.at", problem, f"before {format_duration(end_ns)}"))
+    return found
+
+
+def _too_much(scenario: Scenario) -> list[Mistake]:
+    """What each group may have by itself, all groups together may not."""
+    found = []
+    for key, count, most, what in (
+        ("calls", all_calls(scenario), MOST_CALLS, "calls"),
+        ("sip, tcp, dns, icmp", all_exchanges(scenario), MOST_EXCHANGES, "of them"),
+        ("duration", all_packets(scenario), MOST_PACKETS_IN_ALL, "packets"),
+    ):
+        if count > most:
+            found.append(Mistake(key, f"{count} {what} in all groups", f"at most {most}"))
     return found
 
 

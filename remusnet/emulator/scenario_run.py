@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,11 +30,13 @@ def run_scenario(
     *,
     recordings: Sequence[Frames] = (),
     release: bool = False,
+    on_run: Callable[[Policy], None] | None = None,
 ) -> Simulation:
     """Run ``scenario`` under each of ``policies``: equal scenarios give equal results.
 
     ``recordings``: the captures that the scenario names, in its order. With ``release`` there are,
-    for each outcome, the frames that arrived, in order, at their times; without, none.
+    for each outcome, the frames that arrived, in order, at their times; without, none. ``on_run``
+    is told each policy as its run begins.
 
     Raises InvalidInput: two policies of one name, or captures without guest traffic; ValueError for
     another number of captures than the scenario names.
@@ -54,7 +56,11 @@ def run_scenario(
         release,
     )
     verdicts = stream_verdicts(run.sources, scenario.host, policies)
-    ran = [under(run, policy, holds) for policy, holds in zip(policies, verdicts, strict=True)]
+    ran = []
+    for policy, holds in zip(policies, verdicts, strict=True):
+        if on_run is not None:
+            on_run(policy)
+        ran.append(under(run, policy, holds))
     outcomes = tuple(each.outcome for each in ran)
     # What the guest sends may depend on the policy: the first one's run is counted.
     commit = outcomes[0].output_commit

@@ -19,12 +19,15 @@ from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.rtp import RtpStream, rtp_streams
 from remusnet.metrics.scene import PacketSeries, Passages
+from remusnet.metrics.survey import hazards_seen
 from remusnet.metrics.tcp import hold_percentiles, tcp_connections
 from remusnet.metrics.unmeasured import unmeasured
 from remusnet.plan.limits import LARGEST_LIMIT
-from remusnet.policy.match import TCP
+from remusnet.policy.match import TCP, UDP
 from remusnet.policy.policy import Policy
 from remusnet.schedule import Schedule
+
+SIP_PORTS = (5060, 5061)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,15 +84,32 @@ def simulate(
         limit=limit,
         notes=(*notes, *unmeasured(frames, headers)),
     )
+    recorded = _as_recorded(frames, headers, found)
+    theirs = _untouched(recorded, found)
     outcomes, released = [], []
     for judgement in judge_frames(list(policies), frames, headers):
         deliveries = replay(
             frames.time_ns, frames.length, found.sent, judgement.hold, checkpoints, limit
         )
         left = frames.at(deliveries.time_ns).take(deliveries.order)
-        outcomes.append(_measure(frames, headers, found, judgement, checkpoints, deliveries, left))
+        outcomes.append(
+            _measure(frames, headers, found, judgement, checkpoints, deliveries, theirs)
+        )
         released.append(left)
-    return Simulation(Comparison(setting, tuple(outcomes)), tuple(released))
+    return Simulation(Comparison(setting, tuple(outcomes), recorded), tuple(released))
+
+
+def _as_recorded(frames: Frames, headers: Columns, guest: Guest) -> tuple[Stream, ...]:
+    return _in_order(_by_first(frames, guest, rtp_streams(frames, headers), None))
+
+
+def _untouched(recorded: Sequence[Stream], guest: Guest) -> dict[int, Stream]:
+    """The streams that the guest has no part in, by their first frames: no policy changes them."""
+    found = {}
+    for stream in recorded:
+        if isinstance(stream.rtp, RtpStream) and not guest.sent[stream.rtp.frames].any():
+            found[int(stream.rtp.frames.min())] = stream
+    return found
 
 
 def _measure(
@@ -99,14 +119,15 @@ def _measure(
     judgement: Judgement,
     checkpoints: Checkpoints,
     deliveries: Deliveries,
-    left: Frames,
+    theirs: dict[int, Stream],
 ) -> Outcome:
     held = np.flatnonzero(guest.sent & judgement.hold & ~deliveries.dropped)
     held_tcp = held[headers.protocol[held] == TCP]
+    held_sip = held[sip_over_udp(headers)[held]]
     sent_ns, left_ns = frames.time_ns, deliveries.time_ns
     return Outcome(
         policy=judgement.policy.name,
-        streams=measured_streams(frames, headers, guest, left, deliveries.order),
+        streams=_streams_that_left(frames, headers, guest, deliveries, theirs),
         tcp=hold_percentiles(sent_ns[held_tcp], left_ns[held_tcp]),
         connections=tuple(tcp_connections(headers, held, sent_ns[held], left_ns[held])),
         output_commit=output_commit(
@@ -120,22 +141,68 @@ def _measure(
         suspend_ns=checkpoints.suspend_ns,
         commit_ns=checkpoints.commit_ns,
         passages=_passages(sent_ns, left_ns, guest.sent, judgement.hold, deliveries.dropped),
+        sip_udp=hold_percentiles(sent_ns[held_sip], left_ns[held_sip]),
+        hazards=hazards_seen(judgement, headers, np.flatnonzero(guest.sent)),
         holding=np.unique(deliveries.epoch[guest.sent & judgement.hold]),
     )
+
+
+def sip_over_udp(headers: Columns) -> Bools:
+    """bool[n]: which frames are SIP over UDP, by their ports (5060, and 5061 of DTLS)."""
+    ports: Bools = np.isin(headers.sport, SIP_PORTS) | np.isin(headers.dport, SIP_PORTS)
+    ports &= headers.protocol == UDP
+    return ports
+
+
+def _streams_that_left(
+    frames: Frames,
+    headers: Columns,
+    guest: Guest,
+    deliveries: Deliveries,
+    theirs: dict[int, Stream],
+) -> tuple[Stream, ...]:
+    """All streams of a run; ``theirs``, which it left as they are, are not measured once more."""
+    ours = np.ones(len(frames), np.bool_)
+    for stream in theirs.values():
+        if isinstance(stream.rtp, RtpStream):
+            ours[stream.rtp.frames] = False
+    order = deliveries.order[ours[deliveries.order]]
+    left = frames.at(deliveries.time_ns).take(order)
+    return _in_order({**theirs, **_measured(frames, headers, guest, left, order)})
 
 
 def measured_streams(
     frames: Frames, headers: Columns, guest: Guest, left: Frames, order: Int64s
 ) -> tuple[Stream, ...]:
     """The RTP streams of what ``left``: the frames at ``order``, at the times when they did."""
-    streams = []
-    for stream in rtp_streams(left, _rows(headers, order), frames.time_ns[order]):
-        first = int(order[stream.frames].min())
-        series = _series(stream, frames.time_ns[order[stream.frames]])
-        streams.append((first, Stream(stream, bool(guest.sent[first]), series=series)))
-    # In the recording's order, which is the same under every policy.
-    streams.sort(key=lambda each: each[0])
-    return tuple(stream for _, stream in streams)
+    return _in_order(_measured(frames, headers, guest, left, order))
+
+
+def _measured(
+    frames: Frames, headers: Columns, guest: Guest, left: Frames, order: Int64s
+) -> dict[int, Stream]:
+    """The same, each by its first frame in the recording."""
+    return _by_first(
+        frames, guest, rtp_streams(left, _rows(headers, order), frames.time_ns[order]), order
+    )
+
+
+def _by_first(
+    frames: Frames, guest: Guest, found: Sequence[RtpStream], order: Int64s | None
+) -> dict[int, Stream]:
+    """``found`` in the frames at ``order``; None for all of them, in their own."""
+    streams = {}
+    for stream in found:
+        of = stream.frames if order is None else order[stream.frames]
+        first = int(of.min())
+        series = _series(stream, frames.time_ns[of])
+        streams[first] = Stream(stream, bool(guest.sent[first]), series=series)
+    return streams
+
+
+def _in_order(streams: dict[int, Stream]) -> tuple[Stream, ...]:
+    """In the recording's order, which is the same under every policy."""
+    return tuple(streams[first] for first in sorted(streams))
 
 
 def _passages(
@@ -161,6 +228,7 @@ def _series(stream: RtpStream, sent_ns: Int64s) -> PacketSeries:
         arrival=place,
         jitter_ms=stream.jitter_series_ms,
         event=None if stream.event is None else stream.event[order],
+        due_ns=sent_ns[order],
     )
 
 

@@ -13,6 +13,7 @@ from remusnet.policy.match import UDP
 
 _TCP_FRAME = 1514
 """Of a full segment: 14 bytes of Ethernet and 1500 of IP."""
+_SEGMENT = 1460
 _RTP_HEADERS = 14 + 20 + 8 + 12
 SRTP_TAG = 10
 """Bytes of authentication at a packet's end (RFC 3711, AES_CM_128_HMAC_SHA1_80)."""
@@ -163,6 +164,34 @@ def most_packets(scenario: Scenario) -> int:
         if calls.duration_ns is not None:
             length_ns = min(length_ns, calls.duration_ns)
         found = max(found, length_ns // (calls.ptime_ns * 99 // 100))
+    return found
+
+
+def all_calls(scenario: Scenario) -> int:
+    """The calls of all groups."""
+    return sum(calls.count for calls in scenario.calls)
+
+
+def all_exchanges(scenario: Scenario) -> int:
+    """The dialogs, connections, queries and pings of all groups."""
+    groups = (scenario.sip, scenario.tcp, scenario.dns, scenario.icmp)
+    return sum(each.count for group in groups for each in group)
+
+
+def all_packets(scenario: Scenario) -> int:
+    """The most packets that calls, connections and tunnels of the scenario can have in all."""
+    found = 0
+    for calls in scenario.calls:
+        length_ns = scenario.duration_ns - calls.start_ns
+        if calls.duration_ns is not None:
+            length_ns = min(length_ns, calls.duration_ns)
+        found += calls.count * len(_legs(calls)) * (length_ns // (calls.ptime_ns * 99 // 100))
+    for tcp in scenario.tcp:
+        segments = 2 + (tcp.request + tcp.response) // _SEGMENT
+        found += tcp.count * tcp.exchanges * segments
+    for tunnel in scenario.tunnels:
+        sent = (scenario.duration_ns - tunnel.start_ns) // tunnel.spacing_ns
+        found += sent if tunnel.count is None else min(tunnel.count, sent)
     return found
 
 

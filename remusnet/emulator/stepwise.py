@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from remusnet.classify.columns import columns as columns_of
+from remusnet.classify.hazards import Hazard, hazards_of_frame
+from remusnet.classify.headers import dissect
 from remusnet.classify.reference import classify
 from remusnet.emulator.conversations import Conversation
 from remusnet.emulator.failover import planned_over, whole
 from remusnet.emulator.loop import Flight, Lane, Loop, Verdict
 from remusnet.emulator.passed import Lost, Passed
 from remusnet.emulator.protocol import Payload, Segment
-from remusnet.emulator.scenario import Scenario
+from remusnet.emulator.scenario import Scenario, Transport
 from remusnet.emulator.sources import Source
 from remusnet.emulator.streams import Tally, media_of
 from remusnet.emulator.timeline import Timeline
 from remusnet.emulator.wire import What
-from remusnet.frames import Int64s
+from remusnet.frames import Frames, Int64s
+from remusnet.metrics.flows import flow_of
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.scene import NEVER
+from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes, TcpConnection, hold_percentiles
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
@@ -88,7 +93,7 @@ def _planned(source: Source, scenario: Scenario, timeline: Timeline) -> tuple[Pa
     never = np.full(len(media), NEVER, np.int64)
     lost = np.zeros(len(media), np.int8)
     due_ns = media.due_ns
-    return Passed(due_ns, due_ns, never, media.numbers, media.ticks, lost), len(media)
+    return Passed(due_ns, due_ns, never, media.numbers, media.ticks, lost, due_ns), len(media)
 
 
 def filled(rows: Sequence[Rows], flights: Sequence[Flight]) -> list[Passed]:
@@ -127,6 +132,7 @@ def filled(rows: Sequence[Rows], flights: Sequence[Flight]) -> list[Passed]:
                 base.number[kept],
                 base.tick[kept],
                 lost[kept],
+                base.due_ns[kept],
             )
         )
     return found
@@ -150,8 +156,19 @@ def tally_flights(flights: Sequence[Flight], timeline: Timeline) -> Tally:
         planned.suspend_ns,
         planned.commit_ns,
     )
+    # What a primary that nobody told lets pass stands for nothing any more either.
+    resume_ns = NEVER if timeline.marks is None else timeline.marks.resume_ns
+    alone = np.array([flight.by_backup for flight in guests], np.bool_)
+    if timeline.marks is not None:
+        alone |= ~hold & ~stuck & (_times(guests, "sent_ns") >= resume_ns)
+    unprotected = int(alone.sum()) if timeline.protected else len(guests)
     return Tally(
-        len(flights), counted.held, counted.bypassed, int(dropped.sum()), counted.violations
+        len(flights),
+        counted.held,
+        counted.bypassed,
+        int(dropped.sum()),
+        counted.violations,
+        unprotected,
     )
 
 
@@ -173,11 +190,11 @@ def tcp_holds(
     for flight in everything:
         held[flight.owner].append(flight)
     connections = tuple(
-        TcpConnection(conversations[owner].wire.flow, frames[owner], _holds(held[owner]))
+        TcpConnection(conversations[owner].wire.flow, frames[owner], hold_times(held[owner]))
         for owner in sorted(frames)
         if conversations[owner].wire.protocol == TCP
     )
-    return _holds(everything), connections
+    return hold_times(everything), connections
 
 
 def held_segments(flights: Sequence[Flight]) -> list[Flight]:
@@ -189,7 +206,49 @@ def held_segments(flights: Sequence[Flight]) -> list[Flight]:
     ]
 
 
-def _holds(flights: Sequence[Flight]) -> HoldTimes:
+def sip_datagrams(flights: Sequence[Flight], conversations: Sequence[Conversation]) -> list[Flight]:
+    """SIP over UDP that was held and left."""
+    return [
+        flight
+        for flight in flights
+        if flight.what is not None
+        and flight.hold
+        and flight.left_ns != NEVER
+        and conversations[flight.owner].transport == Transport.UDP
+    ]
+
+
+def hazards_seen(
+    flights: Sequence[Flight], conversations: Sequence[Conversation], policy: Policy
+) -> tuple[SeenHazard, ...]:
+    """The hazards in what the primary sent, in the order in which they were seen.
+
+    Conversations of one kind differ in addresses and ports of clients only, which no hazard is in.
+    """
+    known: dict[tuple[str, int, str, str, bool], tuple[Hazard, ...]] = {}
+    seen: dict[str, SeenHazard] = {}
+    for flight in flights:
+        if flight.what is None or flight.by_backup or not flight.from_guest:
+            continue
+        said = conversations[flight.owner]
+        name = flight.what.name if isinstance(flight.what, Payload) else ""
+        key = said.kind, said.group, said.transport, name, flight.hold
+        if key not in known:
+            frame = said.wire.frame(flight.what, from_guest=True)
+            verdict = PolicyVerdict.HOLD if flight.hold else PolicyVerdict.BYPASS
+            known[key] = tuple(hazards_of_frame(policy, dissect(frame, len(frame)), verdict))
+        for hazard in known[key]:
+            before = seen.get(hazard.name)
+            if before is None:
+                frame = said.wire.frame(flight.what, from_guest=True)
+                flow = flow_of(columns_of(Frames.of([frame])), 0)
+                before = SeenHazard(hazard.name, hazard.text, 0, flow)
+            seen[hazard.name] = replace(before, frames=before.frames + 1)
+    return tuple(seen.values())
+
+
+def hold_times(flights: Sequence[Flight]) -> HoldTimes:
+    """How long ``flights``, which left, were held."""
     return hold_percentiles(_times(flights, "sent_ns"), _times(flights, "left_ns"))
 
 

@@ -44,6 +44,7 @@ class Tally:
     bypassed: int = 0
     dropped: int = 0
     violations: int = 0
+    unprotected: int = 0
 
     def add(self, other: Tally) -> None:
         """``other`` on top."""
@@ -52,6 +53,7 @@ class Tally:
         self.bypassed += other.bypassed
         self.dropped += other.dropped
         self.violations += other.violations
+        self.unprotected += other.unprotected
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class Pieces:
     numbers: list[Int64s] = field(default_factory=list)
     ticks: list[Int64s] = field(default_factory=list)
     jitter_ms: list[Float64s] = field(default_factory=list)
+    due_ns: list[Int64s] = field(default_factory=list)
 
     def passed(self) -> Passed:
         """As one."""
@@ -91,6 +94,7 @@ class Pieces:
             _whole(self.numbers),
             _whole(self.ticks),
             lost.astype(np.int8),
+            _whole(self.due_ns),
         )
 
     def series(self, source: Source) -> PacketSeries:
@@ -105,6 +109,7 @@ class Pieces:
             timestamp_of(source, passed.tick),
             np.flatnonzero(passed.arrived_ns != NEVER),
             jitter,
+            passed.due_ns,
         )
 
 
@@ -165,8 +170,10 @@ def run_stream(
             pieces.numbers.append(segment.numbers)
             pieces.ticks.append(segment.ticks)
             pieces.jitter_ms.append(jitter_ms)
+            pieces.due_ns.append(segment.due_ns)
     if source.from_guest:
         tally.held, tally.bypassed = (tally.packets, 0) if hold else (0, tally.packets)
+        tally.unprotected = 0 if timeline.protected else tally.packets
     stream = summary(
         source,
         times=(meter.first_ns, meter.last_ns) if meter.packets else None,
@@ -222,7 +229,7 @@ def passed_whole(source: Source, scenario: Scenario, timeline: Timeline, *, hold
             sent_ns, left_ns = leave(media.due_ns, timeline.checkpoints, hold)
         never = np.full(len(media), NEVER, np.int64)
         lost = np.zeros(len(media), np.int8)
-        passed = Passed(sent_ns, left_ns, never, media.numbers, media.ticks, lost)
+        passed = Passed(sent_ns, left_ns, never, media.numbers, media.ticks, lost, media.due_ns)
     return through_network(passed, scenario.network, rng)
 
 
@@ -234,10 +241,13 @@ def tally_of(source: Source, passed: Passed, timeline: Timeline, *, hold: bool) 
     marks = timeline.marks
     guests = passed.lost != Lost.NOBODY
     guarded = guests & hold
+    unprotected = np.full(len(passed), not timeline.protected)
     if marks is not None:
-        guarded &= (passed.sent_ns < marks.resume_ns) | (passed.left_ns == NEVER)
+        unprotected = (passed.sent_ns >= marks.resume_ns) & (passed.left_ns != NEVER)
+        guarded &= ~unprotected
     tally.held = int(guarded.sum())
     tally.bypassed = int(guests.sum()) - tally.held
+    tally.unprotected = int((unprotected & guests).sum())
     went = guarded & (passed.left_ns != NEVER)
     tally.violations = early(passed.sent_ns[went], passed.left_ns[went], timeline.checkpoints)
     return tally

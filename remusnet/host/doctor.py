@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from remusnet.checks import Check, Kind, State
 from remusnet.errors import RemusnetError, quoted
 from remusnet.host.domain_files import load_domain_file
-from remusnet.host.install import MARK, Layout
+from remusnet.host.install import MARK, Layout, ran_by
 from remusnet.host.netbuf.places import Places, places_below
 from remusnet.host.netbuf.ready import read_ready
+from remusnet.host.trusted_code import changeable
 from remusnet.host.xl_conf import default_script
+from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import built
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import devices_with
@@ -85,16 +88,17 @@ def _libxenlight(root: Path) -> Iterator[Check]:
 
 def _rebuilt(root: Path) -> Iterator[Check]:
     """Whether the package was upgraded since scripts/build-libxenlight: the rest of it is newer."""
-    built = _read(root / "usr/lib/remusnet/libxenlight.version")
+    # The first line: what it was built from. Rebuilds of packages alone (+b1) have the same source.
+    built = _read(root / "usr/lib/remusnet/libxenlight.version").partition("\n")[0]
     if not built:
         return
     now = _installed(root, "libxenmisc")
-    fits = built == now
+    fits = built == re.sub(r"\+b\d+$", "", now) or built == now
     yield Check(
         what="libxenlight as new as Xen's other libraries",
         kind=Kind.FILES,
         state=State.OK if fits else State.MISSING,
-        found=built if fits else f"built for {built}, installed is {now or 'none'}",
+        found=built if fits else f"built from {built}, installed is {now or 'none'}",
         why="mends of security updates",
         mend="" if fits else _REBUILD,
     )
@@ -134,17 +138,32 @@ def _script(root: Path) -> Iterator[Check]:
 
 
 def _interpreter(layout: Layout) -> Check:
-    """The virtual environment that the script names may have gone since."""
-    program = _text(layout.script).partition("\n")[0].removeprefix("#!").partition(" ")[0]
+    """The virtual environment that the script names may have gone since, or be another's."""
+    program, package = ran_by(_text(layout.script))
     there = os.access(layout.root / program.removeprefix("/"), os.X_OK)
+    found, mend = program, ""
+    if not there:
+        found = f"{program} is not there"
+        mend = "remusnet xen install, with the remusnet that is to be used"
+    elif others := _others(Path(program), Path(package), layout.root):
+        found = f"root runs what others can change: {others}"
+        mend = "chown and chmod it, or install remusnet where only root can write"
     return Check(
         what="the script's Python",
         kind=Kind.FILES,
-        state=State.OK if there else State.MISSING,
-        found=program if there else f"{program} is not there",
+        state=State.MISSING if mend else State.OK,
+        found=found,
         why="remusnet's netbuf script",
-        mend="" if there else "remusnet xen install, with the remusnet that is to be used",
+        mend=mend,
     )
+
+
+def _others(program: Path, package: Path, root: Path) -> str:
+    """The first thing that others can change; empty for none, or where only root can tell."""
+    try:
+        return next(changeable(program, package, root), "")
+    except OSError:
+        return ""
 
 
 def _domains(root: Path) -> Iterator[Check]:
@@ -163,6 +182,10 @@ def _domains(root: Path) -> Iterator[Check]:
         return
     found = places.config if there else f"none: every domain gets tcp-only ({places.config})"
     yield Check(what, Kind.FILES, State.OK, found, why)
+    if there:
+        largest = max(each.plug_limit for each in load_domain_file(places.config).domains.all_terms)
+        mend = f'memory = "64MB" in {places.config}, or a smaller rate or limit'
+        yield memory_look("memory for its largest buffer", [largest], mend)
     if Path(places.ready).exists():
         ready = read_ready(places.ready, places.config) is not None
         yield Check(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import compileall
 import os
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import remusnet
@@ -15,7 +18,10 @@ from remusnet.errors import Conflict, InvalidInput, MissingDependency, NotPermit
 from remusnet.host.netbuf.compiled import forget_ready, make_ready
 from remusnet.host.netbuf.places import Places
 from remusnet.host.netbuf.ready import read_ready
+from remusnet.host.rooted import inside
+from remusnet.host.trusted_code import changeable
 from remusnet.host.xl_conf import default_script, with_default, without_default
+from remusnet.kernel.own_folder import FILE_MODE, Untrusted, replace_file
 from remusnet.plan.xen_outcome import FileChange, Installed
 
 SCRIPT = "remusnet-netbuf"
@@ -29,24 +35,27 @@ _LONGEST_INTERPRETER = 200
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where things are below ``root`` (/, but for tests and for images of a Dom0)."""
+    """Where things are below ``root`` (/, but for tests and for images of a Dom0).
+
+    Links on the way are followed as the system there follows them: never out of ``root``.
+    """
 
     root: Path
 
     @property
     def script(self) -> Path:
         """Our script."""
-        return self.root / SCRIPT_DIR / SCRIPT
+        return inside(self.root, SCRIPT_DIR) / SCRIPT
 
     @property
     def link(self) -> Path:
         """What lets ``xl remus -N remusnet-netbuf`` find it: libxl looks on $PATH only."""
-        return self.root / LINK_DIR / SCRIPT
+        return inside(self.root, LINK_DIR) / SCRIPT
 
     @property
     def xl_conf(self) -> Path:
-        """xl's configuration."""
-        return self.root / XL_CONF
+        """xl's configuration; where that is a link, the file that it leads to."""
+        return inside(self.root, XL_CONF)
 
     @property
     def target(self) -> str:
@@ -75,13 +84,25 @@ main()
 """
 
 
+_PATH = "sys.path.insert(0, "
+
+
+def ran_by(script: str) -> tuple[str, str]:
+    """The Python that a script of ours names, and the folder of the package that it runs."""
+    program = script.partition("\n")[0].removeprefix("#!").partition(" ")[0]
+    words = [line.removeprefix(_PATH) for line in script.splitlines() if line.startswith(_PATH)]
+    folder = str(ast.literal_eval(words[0].removesuffix(")"))) if words else "/"
+    return program, f"{folder.rstrip('/')}/remusnet"
+
+
 def install(layout: Layout, places: Places, *, default: bool, dry_run: bool = False) -> Installed:
     """Puts the script in place, with what it needs prepared; ``default``: in xl.conf too.
 
-    Never writes over what somebody else has put there. Raises MissingDependency without Xen,
-    Conflict, InvalidInput or NotPermitted.
+    Never writes over what somebody else has put there, and never has root run what others can
+    change. Raises MissingDependency without Xen, Conflict, InvalidInput or NotPermitted.
     """
     _require_xen(layout)
+    _refuse_changeable(layout)
     changes = []
     text = script_text()
     _refuse_foreign(layout)
@@ -97,13 +118,13 @@ def install(layout: Layout, places: Places, *, default: bool, dry_run: bool = Fa
             changes.append(FileChange(str(layout.xl_conf), "remus.default.netbufscript set"))
     notes = list(_notes(layout))
     if not dry_run:
-        with _permission():
+        with _changing(layout):
             _write(layout.script, text, 0o755)
             layout.link.parent.mkdir(parents=True, exist_ok=True)
             if not layout.link.is_symlink():
                 layout.link.symlink_to(layout.target)
             if default:
-                _write(layout.xl_conf, after, _mode(layout.xl_conf))
+                _write(layout.xl_conf, after)
             # Else the first run would write them, or, on a read-only system, every run compile.
             compileall.compile_dir(Path(remusnet.__file__).parent, quiet=2)
             if layout.root == Path("/") or "REMUSNET_STATE_DIR" in os.environ:
@@ -124,9 +145,9 @@ def uninstall(layout: Layout, places: Places, *, dry_run: bool = False) -> Insta
     if after != before:
         changes.append(FileChange(str(layout.xl_conf), "as it was before"))
     if not dry_run:
-        with _permission():
+        with _changing(layout):
             if after:
-                _write(layout.xl_conf, after, _mode(layout.xl_conf))
+                _write(layout.xl_conf, after)
             elif before:
                 layout.xl_conf.unlink()  # there was none before
             layout.link.unlink(missing_ok=True)
@@ -144,6 +165,8 @@ def _require_xen(layout: Layout) -> None:
 
 
 def _refuse_foreign(layout: Layout) -> None:
+    if layout.script.is_symlink():
+        raise Conflict(f"{layout.script} is there and is a link: rename it")
     if layout.script.exists() and MARK not in _content(layout.script).splitlines()[1:2]:
         raise Conflict(
             f"{layout.script} is there and was not written by remusnet: rename it, or delete it if "
@@ -157,16 +180,25 @@ def _refuse_foreign(layout: Layout) -> None:
         raise Conflict(f"{layout.link} is there and is not remusnet's link: rename it")
 
 
+def _refuse_changeable(layout: Layout) -> None:
+    """Raises Conflict where others could change what the script runs, in the system it is for."""
+    package = Path(remusnet.__file__).parent
+    try:
+        found = tuple(islice(changeable(Path(sys.executable), package, layout.root), 2))
+    except OSError as error:
+        raise NotPermitted(f"may not look at {error.filename}: run it as root") from error
+    if found:
+        more = " (and more)" if found[1:] else ""
+        raise Conflict(
+            f"root would run what others can change: {found[0]}{more}; install remusnet where only "
+            "root can write, such as in /opt/remusnet, and run that one's xen install"
+        )
+
+
 def _notes(layout: Layout) -> Iterator[str]:
     default = default_script(_content(layout.xl_conf))
     if default and default != layout.target:
         yield f"{layout.xl_conf} has another default script until now: {quoted(default)}"
-    program = Path(sys.executable)
-    for path in (program, Path(remusnet.__file__)):
-        for each in (path.resolve(), *path.resolve().parents):
-            if each.stat().st_mode & stat.S_IWOTH and not each.stat().st_mode & stat.S_ISVTX:
-                yield f"everybody may write {each}, and root will run what is there"
-                break
 
 
 def _prepare(places: Places) -> Iterator[str]:
@@ -190,27 +222,38 @@ def _content(path: Path) -> str:
         raise InvalidInput(f"{quoted(str(path))}: {error.strerror}") from error
 
 
-def _mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+def _write(path: Path, text: str, mode: int | None = None) -> None:
+    """As one step: who reads finds the old file or the new one. Without ``mode``: mode and owner
+    of the old one stay.
+    """
+    owner = None
+    if mode is None:
+        mode = FILE_MODE
+        with suppress(FileNotFoundError):
+            status = path.stat(follow_symlinks=False)
+            mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        content = text.encode("utf-8", "surrogateescape")
+        replace_file(folder, path.name, content, mode=mode, owner=owner)
+    finally:
+        os.close(folder)
 
 
-def _write(path: Path, text: str, mode: int) -> None:
-    """As one step: who reads finds the old file or the new one."""
-    new = path.with_name(f"{path.name}.remusnet-new")
-    with new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-    new.rename(path)
-
-
-class _permission:  # noqa: N801 - it reads as a word: with _permission()
-    """Turns what the system refuses into what the user can do about it."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, PermissionError):
-            raise NotPermitted(f"may not write {error.filename}: run it as root") from error
-        if isinstance(error, OSError):
-            raise InvalidInput(f"{error.filename}: {error.strerror}") from error
+@contextmanager
+def _changing(layout: Layout) -> Iterator[None]:
+    """Turns what the system refuses into what the user can do about it. What is written meanwhile
+    nobody else can change, whatever the umask was.
+    """
+    before = os.umask(0o022)
+    try:
+        yield
+    except Untrusted as error:
+        raise Conflict(f"{error.filename}: {error.strerror}") from error
+    except PermissionError as error:
+        where = error.filename or layout.root
+        raise NotPermitted(f"may not write {where}: run it as root") from error
+    except OSError as error:
+        raise InvalidInput(f"{error.filename or layout.root}: {error.strerror}") from error
+    finally:
+        os.umask(before)

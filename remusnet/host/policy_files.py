@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from io import FileIO
 
+from remusnet.files import open_input
 from remusnet.policy import Policy, preset
 from remusnet.policy.mistakes import Mistake, PolicyFileError
 from remusnet.policy.presets import is_policy_path
@@ -32,18 +33,29 @@ def named_policy(word: str) -> Policy:
 def read_text(path: str) -> str:
     """The text of the file at ``path``. Raises PolicyFileError, as `load_policy_file` does."""
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(LARGEST_POLICY_FILE + 1)
+        file, first = open_input(path)
+        with file:
+            content = _read(file, first)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error), "a file to read") from None
-    except ValueError as error:  # a NUL in the name
-        raise _unreadable(path, str(error), "a file's name") from None
+    except ValueError:  # a null byte, say; Python's own words for it differ between versions
+        raise _unreadable(path, "no file can have this name", "a file's name") from None
     if len(content) > LARGEST_POLICY_FILE:
         raise _unreadable(path, "too large", f"at most {LARGEST_POLICY_FILE >> 20} MiB")
     try:
         return content.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise _unreadable(path, f"not UTF-8 (byte {error.start + 1})", "text in UTF-8") from None
+
+
+def _read(file: FileIO, content: bytes) -> bytes:
+    """What follows ``content``, one byte more than a policy file can have at most."""
+    while len(content) <= LARGEST_POLICY_FILE:
+        more = file.read(LARGEST_POLICY_FILE + 1 - len(content))
+        if not more:
+            break
+        content += more
+    return content
 
 
 def _unreadable(path: str, problem: str, expected: str) -> PolicyFileError:

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remusnet.errors import InvalidInput, RemusnetError, quoted, suggestion
-from remusnet.host.netbuf.places import Places, forget_owner
+from remusnet.host.netbuf.places import OWNER_SUFFIX, Places, forget_owner, read_owner
 from remusnet.host.xenstore import Xenstore, domain_path
-from remusnet.host.xl_processes import remus_domains
+from remusnet.host.xl_processes import receivers, remus_domains
+from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.remove import remove
 from remusnet.kernel.status import status
 from remusnet.plan.outcome import Status
 from remusnet.plan.xen_outcome import Recovered, RemusVif
 
-_OWNER_SUFFIX = ".xen"
+_INCOMING = "--incoming"
+"""What xl appends to the name of a domain as long as it is received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,43 @@ def under_remus(
     running = remus_domains(proc)
     found = tuple(_vif(named, store, by_buffer, running) for named in _named(places, store))
     return found, notes
+
+
+def xl_process(
+    domain: str, store: Xenstore, *, receiver: bool = False, proc: Path = Path("/proc")
+) -> int:
+    """The number of the process that is ``xl remus`` for ``domain`` here; ``receiver``: of the one
+    that receives it, as ``xl migrate-receive``.
+
+    ``domain``: its name, number or UUID, or the word that xl was given, if it is called otherwise
+    by now or is gone. Raises InvalidInput where there is none, MissingDependency without xenstore.
+    """
+    if receiver:
+        received = receivers(proc)
+        for words in _words_of(store):
+            number = received.get(int(words[0]))
+            if number is not None and {domain, f"{domain}{_INCOMING}"} & set(words):
+                return number
+        raise InvalidInput(f"no xl migrate-receive runs for {quoted(domain)}")
+    running = remus_domains(proc)
+    if domain in running:
+        return running[domain]
+    for words in _words_of(store):
+        if domain in words:
+            for word in words:
+                if word in running:
+                    return running[word]
+    close = suggestion(domain, running)
+    raise InvalidInput(f"no xl remus runs for {quoted(domain)}{close}")
+
+
+def _words_of(store: Xenstore) -> Iterator[tuple[str, str, str]]:
+    """Number, name and UUID of each domain."""
+    for domid in store.children("/local/domain"):
+        if domid.isdecimal():
+            found = store.read(domain_path(int(domid), "name"), domain_path(int(domid), "vm"))
+            if found:
+                yield domid, found[0], found[1].rpartition("/")[2]
 
 
 def recover(
@@ -94,14 +133,22 @@ def _recover(
     who = vif.name or f"domain {vif.domid}"
     kept = "" if vif.left_over or force else f"xl remus still runs for {who}"
     if not kept and not dry_run:
+        problems: tuple[str, ...] = ()
         try:
             if vifs:
-                remove(vifs, run_dir=Path(places.run_dir), drop=drop, force=force)
-        except RemusnetError as error:
-            kept = str(error)
-        else:
+                done = remove(
+                    vifs,
+                    run_dir=Path(places.run_dir),
+                    drop=drop,
+                    force=force,
+                    together=True,
+                )
+                problems = done.problems
             store.remove(path, tidy=True)
             forget_owner(places, vif.buffer)
+        except RemusnetError as error:
+            kept = str(error)  # the next one may still be ended
+        return Recovered(vif.buffer, vifs, who, held, drop, kept, problems)
     return Recovered(vif.buffer, vifs, who, held, drop, kept)
 
 
@@ -146,12 +193,18 @@ def _named(places: Places, store: Xenstore) -> Iterator[_Named]:
 
 
 def _owners(run_dir: Path) -> Iterator[tuple[str, str]]:
-    for file in sorted(run_dir.glob(f"*{_OWNER_SUFFIX}")):
-        try:
-            path = file.read_text(encoding="utf-8").partition("\n")[0]
-        except OSError:
-            continue
+    try:
+        with OwnFolder(str(run_dir)) as folder:
+            buffers = [
+                name.removesuffix(OWNER_SUFFIX)
+                for name in folder.names()
+                if name.endswith(OWNER_SUFFIX)
+            ]
+            paths = [read_owner(folder, buffer)[0] for buffer in buffers]
+    except OSError:
+        return  # status has said it
+    for buffer, path in zip(buffers, paths, strict=True):
         match path.split("/"):
             case ["", "libxl", domid, "remus", "netbuf", number]:
                 if domid.isdecimal() and number.isdecimal():
-                    yield file.name.removesuffix(_OWNER_SUFFIX), path
+                    yield buffer, path

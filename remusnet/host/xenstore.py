@@ -6,6 +6,8 @@ Not through libxenstore or the daemon's socket: the tools know where the daemon 
 
 from __future__ import annotations
 
+import time
+
 from remusnet.host.commands import LONGEST_SECONDS, NoSuchProgram, TookTooLong, run
 
 TYPE_CHECKING = False
@@ -14,18 +16,21 @@ if TYPE_CHECKING:
 
     from remusnet.errors import MissingDependency
 
+_MOMENT = 1.0
 # What xenstore_client.c says where a path is not there; every other failure is the daemon's.
 _NO_SUCH_PATH = ("couldn't read path", "could not list path", "could not remove path")
 
 
 class Xenstore:
-    """The store of this host. ``longest``: seconds that each command may take.
+    """The store of this host. ``longest``: seconds that each command may take; ``until``: when the
+    last of them has to be over (time.monotonic), but for a moment that each one gets.
 
     All methods raise MissingDependency where there are no tools, or where they get no answer.
     """
 
-    def __init__(self, longest: float = LONGEST_SECONDS) -> None:
+    def __init__(self, longest: float = LONGEST_SECONDS, until: float = float("inf")) -> None:
         self._longest = longest
+        self._until = until
 
     def read(self, *paths: str) -> list[str] | None:
         """The values of ``paths``; None where one of them is not there."""
@@ -49,9 +54,10 @@ class Xenstore:
     def _run(self, tool: str, *arguments: str, option: str = "") -> str | None:
         """What the tool prints; None where a path is not there."""
         options = (option,) if option else ()
+        longest = min(self._longest, max(_MOMENT, self._until - time.monotonic()))
         try:
             # "--": a value may begin with a hyphen.
-            status, out, said = run(tool, *options, "--", *arguments, longest=self._longest)
+            status, out, said = run(tool, *options, "--", *arguments, longest=longest)
         except NoSuchProgram:
             mend = "on Debian: apt install xenstore-utils"
             raise _missing(f"{tool} is not installed", mend) from None

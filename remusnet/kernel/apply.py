@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from remusnet.errors import KernelRefused
+from remusnet.errors import InvalidInput, KernelRefused, RemusnetError
 from remusnet.kernel.changes import changes
 from remusnet.kernel.drift import drift
 from remusnet.kernel.execute import Executor
 from remusnet.kernel.interrupts import interrupts
-from remusnet.kernel.locks import change_lock, driver_of
+from remusnet.kernel.inventory import senders
+from remusnet.kernel.locks import LONGEST_WAIT, change_lock, driver_of
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import check, is_shared
 from remusnet.kernel.plug_record import plug_id, record_of, write_record
 from remusnet.kernel.receipt import Phase, Receipt, Receipts, receipts_of
 from remusnet.kernel.rights import require_rights
+from remusnet.kernel.run_dir import Problems
 from remusnet.kernel.state import Seen
 from remusnet.plan.outcome import Applied
 from remusnet.plan.plan import Plan
 
 
 def apply(
-    plan: Plan, *, rate: int, interval_ns: int, run_dir: Path, netlink: Netlink | None = None
+    plan: Plan,
+    *,
+    rate: int,
+    interval_ns: int,
+    run_dir: Path,
+    netlink: Netlink | None = None,
+    longest_wait: float = LONGEST_WAIT,
 ) -> Applied:
     """Makes the kernel what ``plan`` says, and looks whether it is.
 
     ``rate`` (bits a second) and ``interval_ns`` are for the receipt. ``netlink``: a socket to use
-    instead of a new one.
+    instead of a new one; ``longest_wait``: seconds to wait for another remusnet.
 
     Whatever goes wrong, a signal too, leaves the kernel and the receipts as they were. Raises
     Conflict, InvalidInput, MissingDependency, NotPermitted, KernelRefused or Interrupted.
@@ -37,8 +45,15 @@ def apply(
     require_rights("change network devices")
     if netlink is None:
         with Netlink() as own:
-            return apply(plan, rate=rate, interval_ns=interval_ns, run_dir=run_dir, netlink=own)
-    with change_lock(run_dir), interrupts() as noted:
+            return apply(
+                plan,
+                rate=rate,
+                interval_ns=interval_ns,
+                run_dir=run_dir,
+                netlink=own,
+                longest_wait=longest_wait,
+            )
+    with change_lock(run_dir, longest_wait), interrupts() as noted:
         seen = observe(netlink, plan.vifs)
         store = Receipts(run_dir)
         before, damaged = store.read()
@@ -47,11 +62,16 @@ def apply(
         limits = _limits(run_dir, seen, before)
         missing = tuple(changes(plan, seen, before, limits, driven))
         after = receipts_of(
-            plan, rate=rate, interval_ns=interval_ns, shared=_shared(plan, seen, before)
+            plan,
+            rate=rate,
+            interval_ns=interval_ns,
+            shared=_shared(plan, seen, before),
+            indexes={vif: seen.devices[vif].index for vif in plan.vifs},
         )
+        notes = (*damaged, *_lodgers(netlink, plan, seen))
         if not missing:
             store.write((each for each in after if before.get(each.buffer) != each), Phase.APPLIED)
-            return Applied(plan, (), damaged)
+            return Applied(plan, (), notes)
         executor = Executor(netlink, seen, noted.check)
         try:
             store.write(after, Phase.APPLYING)
@@ -59,11 +79,27 @@ def apply(
             noted.check()
             _verify(netlink, plan, after)
             store.write(after, Phase.APPLIED)
-            _note_limit(run_dir, seen, plan)
+            problems = _note_limit(run_dir, seen, plan)
         except BaseException as error:
             _take_back(executor, store, after, before, error)
             raise
-        return Applied(plan, missing, damaged)
+        return Applied(plan, missing, (*notes, *problems))
+
+
+def _lodgers(netlink: Netlink, plan: Plan, seen: Seen) -> Iterator[str]:
+    """A sentence for each vif that sends to a buffer device of the plan and is none of its own."""
+    there = {each.buffer for each in plan.protections if each.buffer in seen.devices}
+    others = {name for name, each in seen.devices.items() if each.index in seen.ingress}
+    others.difference_update(plan.vifs)
+    if not there or not others:
+        return
+    for buffer, vifs in senders(observe(netlink, sorted(others))).items():
+        if buffer in there:
+            yield (
+                f"{', '.join(vifs)} {'sends' if len(vifs) == 1 else 'send'} what is held to "
+                f'{buffer} too (a vif that was renamed?): "remusnet remove {" ".join(vifs)}" '
+                "ends that"
+            )
 
 
 def _limits(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, int]:
@@ -75,14 +111,18 @@ def _limits(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[
     return limits
 
 
-def _note_limit(run_dir: Path, seen: Seen, plan: Plan) -> None:
-    """Keeps the record of a plug true, where its driver has left one."""
+def _note_limit(run_dir: Path, seen: Seen, plan: Plan) -> tuple[str, ...]:
+    """Keeps the record of a plug true, where its driver has left one; says what stopped that."""
+    problems = Problems()
     for each in plan.protections:
         record = record_of(run_dir, each.buffer, seen)
         root = seen.root(each.buffer)
         if root is not None and record.limit not in (None, plan.limit):
             identity = plug_id(seen.devices[each.buffer].index, root.handle)
-            write_record(run_dir, each.buffer, identity, replace(record, limit=plan.limit))
+            write_record(
+                run_dir, each.buffer, identity, replace(record, limit=plan.limit), problems
+            )
+    return problems.lines
 
 
 def _shared(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, bool]:
@@ -118,7 +158,13 @@ def _take_back(
         ) from error
     for each in after:
         old = before.get(each.buffer)
-        if old is None:
-            store.delete([each.buffer])
-        else:
-            store.write([old], old.phase)
+        try:
+            if old is None:
+                store.delete([each.buffer])
+            else:
+                store.write([old], old.phase)
+        except RemusnetError as second:
+            raise InvalidInput(
+                f"{error}; the kernel is as before, but its receipt is not ({second}): mend that, "
+                f'then "remusnet apply" or "remusnet remove {" ".join(each.vifs)}" sets it right'
+            ) from error

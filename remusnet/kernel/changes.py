@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from remusnet.kernel.ownership import BANKS, is_shared, own_filters, sinks_for, vifs_of
+from remusnet.kernel.ownership import BANKS, is_marked, is_shared, own_filters, sinks_for, vifs_of
 from remusnet.kernel.receipt import Receipt
 from remusnet.kernel.state import Seen
 from remusnet.kernel.transition import Transition
@@ -101,7 +101,8 @@ def _is_redirected_to(buffer: str, seen: Seen) -> bool:
     return any(
         each.target == device.index
         for vif in vifs_of(device) or ()
-        for each in own_filters(seen.filters_of(vif))
+        for each in seen.filters_of(vif)
+        if is_marked(each)
     )
 
 
@@ -113,4 +114,6 @@ def _vif(
         for each in wanted.added(BANKS[0]):
             yield AddFilter(vif, protection.buffer, each, sink=protection.sink)
         return
-    yield from Transition(wanted, vif, protection, seen, is_shared(vif, seen, receipt)).operations()
+    shared = is_shared(vif, seen, receipt)
+    own = own_filters(vif, seen, receipt)
+    yield from Transition(wanted, vif, protection, seen, own, shared).operations()

@@ -229,6 +229,7 @@ class Summary:
     """A drive that is over. ``released`` and ``dropped``: frames meanwhile, by the kernel's count.
 
     ``signal``: the one that stopped it, 0 for none. ``error``: what ended it, if anything did.
+    ``problems``: what could not be written on the way; the plug is opened all the same.
     """
 
     device: str
@@ -237,6 +238,7 @@ class Summary:
     dropped: int
     signal: int
     error: RemusnetError | None
+    problems: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """As ``remusnet checkpoint --json`` prints it."""
@@ -286,4 +288,5 @@ def drive(
             dropped=dropped,
             signal=clock.number,
             error=error,
+            problems=plug.problems,
         )

@@ -37,11 +37,13 @@ from remusnet.kernel.netlink import attributes
 from remusnet.kernel.state import Counters, Device, Qdisc, SeenFilter
 from remusnet.policy.verdict import Verdict
 
-_TCA_STATS2, _TCA_CHAIN, _TCA_ACT_STATS = 7, 11, 4
+_TCA_STATS2, _TCA_CHAIN, _TCA_INGRESS_BLOCK, _TCA_ACT_STATS = 7, 11, 13, 4
 _TCA_STATS_BASIC, _TCA_STATS_QUEUE, _TCA_STATS_PKT64 = 1, 3, 8
 _BASIC = Struct("=QI")  # bytes, packets
 _QUEUE = Struct("=IIIII")  # qlen, backlog, drops, requeues, overlimits
 _UINT = Struct("=I")
+# IFLA_XDP_PROG_ID: the one that is attached, or none where each of the others has its own.
+_IFLA_XDP, _XDP_PROGRAMS = 43, (4, 5, 6, 7)
 _ULONG = Struct("=Q")
 
 
@@ -50,12 +52,14 @@ def device(body: bytes) -> Device:
     _, _, index, flags, _ = IFINFOMSG.unpack_from(body)
     found = attributes(body[IFINFOMSG.size :])
     info = attributes(found.get(IFLA_LINKINFO, b""))
+    xdp = attributes(found.get(_IFLA_XDP, b""))
     return Device(
         index=index,
         name=_text(found.get(IFLA_IFNAME, b"")),
         kind=_text(info.get(IFLA_INFO_KIND, b"")),
         alias=_text(found.get(IFLA_IFALIAS, b"")),
         up=bool(flags & IFF_UP),
+        xdp=tuple(sorted({_UINT.unpack(xdp[each])[0] for each in _XDP_PROGRAMS if each in xdp})),
     )
 
 
@@ -64,7 +68,8 @@ def qdisc(body: bytes) -> tuple[int, int, Qdisc]:
     _, index, handle, parent, _ = TCMSG.unpack_from(body)
     found = attributes(body[TCMSG.size :])
     kind = _text(found.get(TCA_KIND, b""))
-    return index, parent, Qdisc(kind, handle, counters(found.get(_TCA_STATS2, b"")))
+    block = _UINT.unpack(found.get(_TCA_INGRESS_BLOCK, bytes(4)))[0]
+    return index, parent, Qdisc(kind, handle, counters(found.get(_TCA_STATS2, b"")), block)
 
 
 def counters(data: bytes) -> Counters:

@@ -14,10 +14,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from remusnet.checks import Check, Kind, State
-from remusnet.errors import NotPermitted
+from remusnet.errors import NotPermitted, RemusnetError
+from remusnet.kernel.bpf_programs import tells_of_tcx
+from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
+from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.observe import observe
+from remusnet.kernel.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.probe import Feature, available_classifiers, probe
+from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.rights import require_rights
+from remusnet.plan.domains import Terms
 
 _WHY = {
     "ifb": "the buffer device that held frames go to",
@@ -38,6 +45,7 @@ _TOOLS = {
     "tc": "the scripts that remusnet plan prints; apply doesn't use it",
 }
 _TOOLS_PACKAGE = "iproute2"
+_AS_ROOT = "run remusnet doctor as root, which tries it"
 
 _MODULES = {
     "jinja2": ("plan", True),
@@ -47,6 +55,9 @@ _MODULES = {
     "libvirt": ("finding vifs by the names of libvirt's domains", False),
 }
 """Python modules by name: what uses them, and whether apply does."""
+
+_UML = Path("/usr/bin/linux.uml")
+_CPUINFO = Path("/proc/cpuinfo")
 
 Look = Callable[[Path], Iterable[Check]]
 
@@ -116,13 +127,24 @@ def _found(feature: Feature) -> str:
 
 def _mend(feature: Feature) -> str:
     if feature.there is None:
-        return "run remusnet doctor as root, which tries it"
+        return _AS_ROOT
     if module_file(feature.module):
         return f"modprobe {feature.module}"
     if "cloud" in os.uname().release:
         # Debian's cloud kernels leave out what a cloud's guest has no use for.
         return "apt install linux-image-$(dpkg --print-architecture), then boot that kernel"
     return f"boot a kernel that is built with {feature.option}=m (Debian's standard kernels are)"
+
+
+def _memory(run_dir: Path) -> Iterator[Check]:
+    """Of what is applied; where nothing is, of one plug with the limit that apply gives it."""
+    try:
+        limits = [each.limit for each in Receipts(run_dir).read()[0].values()]
+    except NotPermitted:
+        limits = []  # the check of the run directory says it
+    what = "memory for what is protected" if limits else "memory for one guest"
+    mend = "apply it with --memory 64MB, or a smaller --rate or --limit"
+    yield memory_look(what, limits or [Terms().plug_limit], mend)
 
 
 def _tools(_run_dir: Path) -> Iterator[Check]:
@@ -132,6 +154,29 @@ def _tools(_run_dir: Path) -> Iterator[Check]:
         state = State.OK if path else State.MISSING
         mend = "" if path else f"apt install {_TOOLS_PACKAGE}"
         yield Check(name, Kind.TOOL, state, path or "not installed", why, mend)
+
+
+def _uml(_run_dir: Path) -> Iterator[Check]:
+    """The kernel that remusnet's own tests run in, where it is installed."""
+    if not _UML.exists():
+        return
+    amx = "amx_tile" in _CPUINFO.read_text(encoding="ascii", errors="replace").split()
+    gcc = shutil.which("gcc")
+    if not amx:
+        found = str(_UML)
+    elif gcc:
+        found = f"{_UML}; this processor has AMX, so scripts/uml loads a shim before it"
+    else:
+        found = f"{_UML} needs a shim, for this processor has AMX, and gcc to compile it"
+    ok = gcc is not None or not amx
+    yield Check(
+        what="User-Mode Linux",
+        kind=Kind.TOOL,
+        state=State.OK if ok else State.MISSING,
+        found=found,
+        why="scripts/uml and remusnet's own tests; Linux before 6.13 can't hold AMX's registers",
+        mend="" if ok else "apt install gcc libc6-dev",
+    )
 
 
 def _python(_run_dir: Path) -> Iterator[Check]:
@@ -158,10 +203,15 @@ def _files(run_dir: Path) -> Iterator[Check]:
         there = there.parent
     is_folder = there.is_dir()
     usable = is_folder and os.access(there, os.W_OK | os.X_OK)
-    if usable:
-        found, mend, kind = str(run_dir), "", Kind.FILES
+    kind = Kind.FILES
+    others = _others(run_dir)
+    if others:
+        usable, found = False, others
+        mend = "chown it to root and chmod it to 755, or set REMUSNET_RUN_DIR"
+    elif usable:
+        found, mend = str(run_dir), ""
     elif not is_folder:
-        found, kind = f"{there} is no directory", Kind.FILES
+        found = f"{there} is no directory"
         mend = "set REMUSNET_RUN_DIR to a directory"
     else:
         found, kind = f"{there} is closed to user {os.geteuid()}", Kind.RIGHTS
@@ -177,4 +227,53 @@ def _files(run_dir: Path) -> Iterator[Check]:
     )
 
 
-CHECKS: tuple[Look, ...] = (_rights, _kernel, _tools, _python, _files)
+def _others(run_dir: Path) -> str:
+    """How others could change it; empty where they can't, or where it is not there."""
+    try:
+        with OwnFolder(str(run_dir)):
+            return ""
+    except Untrusted as error:
+        return f"{error.filename}: {error.strerror}"
+    except OSError:
+        return ""
+
+
+def check_vifs(run_dir: Path) -> Iterator[Check]:
+    """Whether something at a vif that is here sees frames before remusnet's filters would."""
+    what, why = "the first look at frames", "filters hold nothing that passed before they saw it"
+    try:
+        protected = {vif for each in Receipts(run_dir).read()[0].values() for vif in each.vifs}
+    except NotPermitted:
+        protected = set()
+    try:
+        with Netlink() as netlink:
+            devices = observe(netlink, ()).devices
+            vifs = [name for name in devices if name.startswith("vif") or name in protected]
+            programs = observe(netlink, vifs).programs
+    except RemusnetError as error:
+        yield Check(what, Kind.KERNEL, State.UNKNOWN, str(error), why, _AS_ROOT)
+        return
+    if programs:
+        (vif, (first, *_)), *others = programs.items()
+        more = f", and {len(others)} more vifs have some" if others else ""
+        found = f"{vif}: {first} has it{more}"
+        mend = f"let whoever attached it detach it: bpftool net show dev {vif}"
+        yield Check(what, Kind.KERNEL, State.MISSING, found, why, mend)
+    elif tells_of_tcx():
+        found = "no XDP or tcx program at a vif" if vifs else "no vif is here"
+        yield Check(what, Kind.KERNEL, State.OK, found, why)
+    else:
+        found = f"the kernel does not tell user {os.geteuid()} of tcx programs"
+        yield Check(what, Kind.KERNEL, State.UNKNOWN, found, why, _AS_ROOT)
+
+
+CHECKS: tuple[Look, ...] = (
+    _rights,
+    _kernel,
+    check_vifs,
+    _tools,
+    _uml,
+    _python,
+    _files,
+    _memory,
+)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from remusnet.errors import Conflict
 from remusnet.kernel.messages import PlugAction, plug_message
 from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.observe import in_flight, root_qdisc
+from remusnet.kernel.observe import in_flight, roots
+from remusnet.kernel.state import Qdisc
 from remusnet.units import format_size
 
 LONGEST_WAIT = 5.0
@@ -19,33 +20,49 @@ _EMPTY_LOOKS = 2
 
 def drain(
     netlink: Netlink,
-    device: str,
-    index: int,
+    devices: Mapping[str, int],
     *,
     longest_wait: float = LONGEST_WAIT,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Waits until the plug of ``device`` is empty and the device has passed everything on.
+    """Waits until the plugs of ``devices`` (numbers by name) are empty, and the devices have passed
+    everything on. One look is for all of them: the kernel shows all qdiscs or none.
 
-    It is opened again each time: a BUFFER that came after the first opening would keep frames for
-    good. ``check`` is called in between. Raises Conflict after ``longest_wait`` seconds.
+    They are opened again each time: a BUFFER that came after the first opening would keep frames
+    for good. ``check`` is called in between. Raises Conflict after ``longest_wait`` seconds.
     """
     deadline = time.monotonic() + longest_wait
     poll = _FIRST_POLL
-    empty = 0
-    while empty < _EMPTY_LOOKS:
-        root = root_qdisc(netlink, index)
-        if root is None or root.kind != "plug":
-            return
-        empty = 0 if root.counters.qlen or in_flight(netlink, index) else empty + 1
-        if time.monotonic() > deadline:
-            raise Conflict(
-                f"{device} still holds {format_size(root.counters.backlog)} after "
-                f"{longest_wait:g} s: something closes its plug again; stop what drives it"
-            )
-        if root.counters.qlen:
+    empty = dict.fromkeys(devices, 0)
+    while empty:
+        found = roots(netlink)
+        holding = []
+        for device in tuple(empty):
+            root = found.get(devices[device])
+            if root is None or root.kind != "plug":
+                del empty[device]
+                continue
+            if root.counters.qlen:
+                holding.append((device, devices[device], root))
+            busy = root.counters.qlen or in_flight(netlink, devices[device])
+            empty[device] = 0 if busy else empty[device] + 1
+            if empty[device] == _EMPTY_LOOKS:
+                del empty[device]
+        if time.monotonic() > deadline and empty:
+            raise _stuck(found, {device: devices[device] for device in empty}, longest_wait)
+        for device, index, root in holding:
             opening = plug_message(index, PlugAction.RELEASE_INDEFINITE, handle=root.handle)
             netlink.do(opening, f"open {device}")
         check()
         time.sleep(poll)
         poll = min(2 * poll, _LONGEST_POLL)
+
+
+def _stuck(found: Mapping[int, Qdisc], devices: Mapping[str, int], waited: float) -> Conflict:
+    still = ", ".join(
+        f"{device} still holds {format_size(found[index].counters.backlog)}"
+        for device, index in devices.items()
+    )
+    return Conflict(
+        f"{still} after {waited:g} s: something closes its plug again; stop what drives it"
+    )

@@ -11,6 +11,7 @@ from remusnet.kernel.ownership import (
     BANKS,
     GUARD_PREF,
     foreign_filters,
+    is_about,
     is_shared,
     own_filters,
     sinks_for,
@@ -89,13 +90,23 @@ def _sink(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
 
 def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
     if vif not in seen.devices:
-        yield Difference(vif, "vif", "there", "gone")
+        other = seen.names.get(receipt.index_of(vif) or 0)
+        yield Difference(vif, "vif", "there", f"renamed to {other}" if other else "gone")
         return
-    if seen.ingress_of(vif) is None:
+    if not is_about(receipt, vif, seen):
+        current = f"another of its name, number {seen.devices[vif].index}"
+        yield Difference(vif, "vif", f"the one of number {receipt.index_of(vif)}", current)
+    for program in seen.programs.get(vif, ()):
+        current = f"{program}, which sees frames first and may let them pass"
+        yield Difference(vif, "program before the filters", "none", current)
+    qdisc = seen.ingress_of(vif)
+    if qdisc is None:
         yield Difference(vif, "ingress qdisc", "there", "gone: every frame bypasses")
         return
-    filters = seen.filters_of(vif)
-    own = own_filters(filters)
+    if qdisc.block:
+        current = f"asks a shared block's ({qdisc.block}), which are not remusnet's"
+        yield Difference(vif, "ingress qdisc", "with filters of its own", current)
+    own = own_filters(vif, seen, receipt)
     plan = receipt.plan()
     targets = targets_of(plan.protections[0], seen, missing=0)
     wanted, shared = Wanted(plan), is_shared(vif, seen, receipt)
@@ -103,7 +114,7 @@ def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
     if bank is None or len(in_bank(own, bank)) != len(own):
         candidates = [wanted.shown(each, shared=shared) for each in BANKS]
         yield from _filters(receipt, vif, candidates, own, targets)
-    for each in foreign_filters(filters):
+    for each in foreign_filters(vif, seen, receipt):
         yield Difference(vif, "filter", "none but remusnet's", str(each))
 
 

@@ -9,47 +9,50 @@ told from one that nobody drives; docs/reference/apply.md says so.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from remusnet.errors import Conflict
 from remusnet.kernel.locks import driver_of
 from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.observe import root_qdisc
+from remusnet.kernel.observe import roots
 from remusnet.kernel.state import Seen
 
 WATCH_SECONDS = 0.5
 _LOOKS = 25
 
 
-def refuse_driven(netlink: Netlink, seen: Seen, run_dir: Path, buffer: str) -> None:
-    """Raises Conflict where something drives the plug of ``buffer``.
+def refuse_driven(netlink: Netlink, seen: Seen, run_dir: Path, buffers: Iterable[str]) -> None:
+    """Raises Conflict where something drives the plug of one of ``buffers``.
 
-    Takes `WATCH_SECONDS` where the plug holds something, else no time.
+    Takes `WATCH_SECONDS` where a plug holds something, for all of them together, else no time.
     """
-    if not buffer:
-        return
-    who = driver_of(run_dir, buffer)
-    if who:
-        raise Conflict(f"the plug of {buffer} is driven{who}: stop that first, or give --force")
-    device, root = seen.devices.get(buffer), seen.root(buffer)
-    if device is None or root is None or root.kind != "plug" or not root.counters.qlen:
-        return
-    if _is_driven(netlink, device.index):
+    watched = []
+    for buffer in buffers:
+        who = driver_of(run_dir, buffer)
+        if who:
+            raise Conflict(f"the plug of {buffer} is driven{who}: stop that first, or give --force")
+        root = seen.root(buffer)
+        if root is not None and root.kind == "plug" and root.counters.qlen:
+            watched.append(seen.devices[buffer].index)
+    driven = [seen.names[index] for index in _driven(netlink, watched)]
+    if driven:
         raise Conflict(
-            f"something drives the plug of {buffer}: it lets frames go and holds others "
+            f"something drives the plug of {', '.join(driven)}: it lets frames go and holds others "
             "(checkpoints of a guest that is still protected?); stop that first, or give --force"
         )
 
 
-def _is_driven(netlink: Netlink, index: int) -> bool:
-    released: set[int] = set()
-    holding = 0
-    for _ in range(_LOOKS):
-        root = root_qdisc(netlink, index)
-        if root is None:
-            return False
-        released.add(root.counters.packets)
-        holding += root.counters.qlen > 0
+def _driven(netlink: Netlink, watched: Collection[int]) -> list[int]:
+    """Those of the devices ``watched`` whose plugs let some frames go and keep others."""
+    released: dict[int, set[int]] = {index: set() for index in watched}
+    holding = dict.fromkeys(watched, 0)
+    for _ in range(_LOOKS if watched else 0):
+        found = roots(netlink)
+        for index in watched:
+            if index in found:
+                released[index].add(found[index].counters.packets)
+                holding[index] += found[index].counters.qlen > 0
         time.sleep(WATCH_SECONDS / _LOOKS)
     # An open plug holds nothing, but for the moment in which a frame goes through it.
-    return len(released) > 1 and holding > _LOOKS // 2
+    return [each for each in watched if len(released[each]) > 1 and holding[each] > _LOOKS // 2]

@@ -1,7 +1,8 @@
 """Operations, done one after the other; what is done can be undone in reverse.
 
-Each operation is acknowledged before the next begins. Only filters of one vif and one verdict are
-sent together: where one of them fails, those after it hold more, or let less pass, than planned.
+Each operation is acknowledged before the next begins; plugs are waited for together. Only filters
+of one vif and one verdict are sent together: where one of them fails, those after it hold more, or
+let less pass, than planned.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class Executor:
         """Does ``operations``. Raises what `remusnet.kernel.explain` makes of the first failure."""
         for batch in _batches(operations):
             self._check()
-            if isinstance(batch[0], DrainPlug):
-                self._drain(batch[0], self._check)
+            drained = [each for each in batch if isinstance(each, DrainPlug)]
+            if drained:
+                self._drain(drained, self._check)
                 continue
             answers = self._netlink.ask([self._encode(each) for each in batch])
             failed = None
@@ -80,7 +82,7 @@ class Executor:
         for operation in undo_of(self.done):
             try:
                 if isinstance(operation, DrainPlug):
-                    self._drain(operation, lambda: None)
+                    self._drain([operation], lambda: None)
                     continue
                 (answer,) = self._netlink.ask([self._encode(operation)])
             except RemusnetError as error:
@@ -98,9 +100,9 @@ class Executor:
             device = quoted(str(operation.arguments.get("device", "")))
             raise InvalidInput(f"could not {describe(operation)}: {device} is gone") from error
 
-    def _drain(self, operation: DrainPlug, check: Callable[[], None]) -> None:
-        index = self._encoder.index(operation.device)
-        drain(self._netlink, operation.device, index, check=check)
+    def _drain(self, operations: Iterable[DrainPlug], check: Callable[[], None]) -> None:
+        devices = {each.device: self._encoder.index(each.device) for each in operations}
+        drain(self._netlink, devices, check=check)
 
 
 def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
@@ -115,6 +117,9 @@ def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
 
 
 def _together(one: Operation, next_one: Operation) -> bool:
+    """Whether nothing has to be known of ``one`` before the next is begun."""
+    if isinstance(one, DrainPlug) and isinstance(next_one, DrainPlug):
+        return True  # they wait together
     return (
         isinstance(one, AddFilter)
         and isinstance(next_one, AddFilter)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from struct import Struct
 
 from remusnet.kernel import decode
+from remusnet.kernel.bpf_programs import program_name, tcx_programs
 from remusnet.kernel.messages import (
     IFINFOMSG,
     RTM_GETLINK,
@@ -18,7 +19,7 @@ from remusnet.kernel.messages import (
     traffic_control,
 )
 from remusnet.kernel.netlink import NLM_F_DUMP, Netlink, attribute, attributes, message
-from remusnet.kernel.state import Device, Qdisc, Seen, SeenFilter
+from remusnet.kernel.state import Device, Program, Qdisc, Seen, SeenFilter
 
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 1 << 3
 _IFLA_STATS64 = 23
@@ -29,9 +30,10 @@ _EVERY_QDISC = message(RTM_GETQDISC, NLM_F_DUMP, traffic_control(0))
 
 
 def observe(netlink: Netlink, vifs: Iterable[str] | None = None) -> Seen:
-    """What the kernel has now; filters of ``vifs`` only (None: of every device).
+    """What the kernel has now; filters and programs of ``vifs`` only (None: of every device).
 
-    Raises KernelRefused or NotPermitted.
+    The thread has to be in the network namespace of the socket: bpf(2) looks there. Raises
+    KernelRefused or NotPermitted.
     """
     devices = {each.name: each for each in _devices(netlink)}
     tops: dict[int, Qdisc] = {}
@@ -42,12 +44,10 @@ def observe(netlink: Netlink, vifs: Iterable[str] | None = None) -> Seen:
             tops[index] = qdisc
         elif parent == TC_H_INGRESS:
             ingress[index] = qdisc
-    filters = {
-        name: _filters(netlink, devices[name].index)
-        for name in (devices if vifs is None else vifs)
-        if name in devices and devices[name].index in ingress
-    }
-    return Seen(devices, tops, ingress, filters)
+    asked = [devices[name] for name in (devices if vifs is None else vifs) if name in devices]
+    filters = {each.name: _filters(netlink, each.index) for each in asked if each.index in ingress}
+    programs = {each.name: found for each in asked if (found := tuple(_programs(each)))}
+    return Seen(devices, tops, ingress, filters, programs)
 
 
 def roots(netlink: Netlink) -> dict[int, Qdisc]:
@@ -90,6 +90,14 @@ def _devices(netlink: Netlink) -> Iterable[Device]:
     mask = attribute(_IFLA_EXT_MASK, _UINT.pack(_RTEXT_FILTER_SKIP_STATS))
     for _, body in netlink.dump(message(RTM_GETLINK, NLM_F_DUMP, link() + mask)):
         yield decode.device(body)
+
+
+def _programs(device: Device) -> Iterable[Program]:
+    """In the order in which they are asked."""
+    hooks = [("XDP", device.xdp), ("tcx", tcx_programs(device.index) or ())]
+    for hook, numbers in hooks:
+        for number in numbers:
+            yield Program(hook, number, program_name(number))
 
 
 def _filters(netlink: Netlink, index: int) -> tuple[SeenFilter, ...]:

@@ -9,9 +9,12 @@ class, beside a marked one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
+from remusnet.classify.filters import Match
 from remusnet.errors import Conflict, InvalidInput, quoted, suggestion
-from remusnet.kernel.receipt import Phase, Receipt
+from remusnet.kernel.matches import canonical
+from remusnet.kernel.receipt import Phase, Receipt, classification_of
 from remusnet.kernel.state import Device, Seen, SeenFilter
 from remusnet.plan.operations import COOKIE, SHARED_COOKIE
 from remusnet.plan.plan import BUFFER_MARK, SINK_MARK, Plan, Protection
@@ -31,23 +34,61 @@ def is_marked(seen: SeenFilter) -> bool:
     return seen.cookie in (_COOKIE, _SHARED_COOKIE)
 
 
-def own_filters(filters: Iterable[SeenFilter]) -> tuple[SeenFilter, ...]:
-    """Those of one vif's filters that are ours."""
-    filters = tuple(filters)
-    marked = any(map(is_marked, filters))
-    return tuple(
-        each
-        for each in filters
-        if is_marked(each)
-        or (marked and each.verdict is Verdict.BYPASS and each.pref <= _LAST_OF_OURS)
+def own_filters(vif: str, seen: Seen, receipt: Receipt | None) -> tuple[SeenFilter, ...]:
+    """Those of the filters of ``vif`` that are ours.
+
+    Where a hand has deleted all that hold, and their marks with them, the others are known by what
+    they let bypass: as ``receipt`` says, if it is about this vif.
+    """
+    filters = seen.filters_of(vif)
+    if any(map(is_marked, filters)):
+        return tuple(
+            each
+            for each in filters
+            if is_marked(each) or (each.verdict is Verdict.BYPASS and each.pref <= _LAST_OF_OURS)
+        )
+    if not filters or receipt is None or not is_about(receipt, vif, seen):
+        return ()
+    known = _bypasses(receipt.policy, receipt.classifier)
+    return tuple(each for each in filters if _place(each) in known)
+
+
+def foreign_filters(vif: str, seen: Seen, receipt: Receipt | None) -> tuple[SeenFilter, ...]:
+    """Those of the filters of ``vif`` that are not ours."""
+    own = {id(each) for each in own_filters(vif, seen, receipt)}
+    return tuple(each for each in seen.filters_of(vif) if id(each) not in own)
+
+
+@lru_cache
+def _bypasses(policy: str, classifier: str) -> frozenset[tuple[int, int, Match | None]]:
+    """Where what a receipt lets bypass may stand, and what it is."""
+    return frozenset(
+        (each.pref + bank, each.protocol, canonical(each))
+        for each in classification_of(policy, classifier).filters
+        for bank in BANKS
+        if each.verdict is Verdict.BYPASS
     )
 
 
-def foreign_filters(filters: Iterable[SeenFilter]) -> tuple[SeenFilter, ...]:
-    """Those of one vif's filters that are not ours."""
-    filters = tuple(filters)
-    own = {id(each) for each in own_filters(filters)}
-    return tuple(each for each in filters if id(each) not in own)
+def _place(each: SeenFilter) -> tuple[int, int, Match | None] | None:
+    return (each.pref, each.protocol, each.match) if each.verdict is Verdict.BYPASS else None
+
+
+def is_about(receipt: Receipt, vif: str, seen: Seen) -> bool:
+    """Whether the vif that is there now is the one that ``receipt`` names, as far as it tells.
+
+    One that was made again, or another that was given its name, has another number.
+    """
+    device = seen.devices.get(vif)
+    if device is None or vif not in receipt.vifs:
+        return False
+    return receipt.index_of(vif) in (None, device.index)
+
+
+def buffers_of(vif: str, seen: Seen) -> tuple[str, ...]:
+    """The devices to which filters of ours send what ``vif`` holds: one, as a rule."""
+    targets = {each.target for each in seen.filters_of(vif) if is_marked(each)}
+    return tuple(sorted(seen.names[each] for each in targets if each in seen.names))
 
 
 def vifs_of(device: Device) -> tuple[str, ...] | None:
@@ -77,9 +118,9 @@ def _marked_for(device: Device, mark: str) -> tuple[str, ...] | None:
 def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:
     """Whether the vif's ingress or clsact qdisc was there before us, or somebody else's by now."""
     qdisc = seen.ingress_of(vif)
-    if qdisc is not None and qdisc.kind != "ingress":
+    if qdisc is not None and (qdisc.kind != "ingress" or qdisc.block):
         return True
-    if receipt is not None and vif in receipt.vifs:
+    if receipt is not None and is_about(receipt, vif, seen):
         return vif in receipt.shared
     marked = [each for each in seen.filters_of(vif) if is_marked(each)]
     if marked:
@@ -92,10 +133,13 @@ def check(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> None:
 
     Raises InvalidInput where a vif is not there.
     """
+    elsewhere = {vif: each.buffer for each in receipts.values() for vif in each.vifs}
     for protection in plan.protections:
-        for vif in protection.vifs:
-            _check_vif(vif, protection, seen)
         receipt = receipts.get(protection.buffer)
+        for vif in protection.vifs:
+            _check_vif(vif, protection, seen, receipt)
+            if receipt is None or vif not in receipt.vifs:
+                _check_buffer(vif, elsewhere.get(vif), protection)
         device = seen.devices.get(protection.buffer)
         if device is not None:
             _check_device(device, vifs_of(device), "buffer device", protection, receipt)
@@ -106,18 +150,21 @@ def check(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> None:
             check_sink(protection.sink, seen)
 
 
-def _check_vif(vif: str, protection: Protection, seen: Seen) -> None:
+def _check_vif(vif: str, protection: Protection, seen: Seen, receipt: Receipt | None) -> None:
     if vif not in seen.devices:
         raise no_such_vif(vif, seen)
-    refuse_foreign_filters(vif, seen)
-    names = {device.index: device.name for device in seen.devices.values()}
+    _refuse_foreign(vif, seen, receipt)
     for each in seen.filters_of(vif):
-        other = names.get(each.target) if each.verdict is Verdict.HOLD else None
-        if other is not None and other != protection.buffer:
-            raise Conflict(
-                f"{vif} is protected with the buffer device {other} already: name that one with "
-                f'--buffer, or end it first: "remusnet remove {vif}"'
-            )
+        if each.verdict is Verdict.HOLD:
+            _check_buffer(vif, seen.names.get(each.target), protection)
+
+
+def _check_buffer(vif: str, buffer: str | None, protection: Protection) -> None:
+    if buffer is not None and buffer != protection.buffer:
+        raise Conflict(
+            f"{vif} is protected with the buffer device {buffer} already: name that one with "
+            f'--buffer, or end it first: "remusnet remove {vif}"'
+        )
 
 
 def no_such_vif(vif: str, seen: Seen) -> InvalidInput:
@@ -128,14 +175,28 @@ def no_such_vif(vif: str, seen: Seen) -> InvalidInput:
     return InvalidInput(f"no such device: {quoted(vif)}{close}{there if not close else ''}")
 
 
-def refuse_foreign_filters(vif: str, seen: Seen) -> None:
-    """Raises Conflict for filters of somebody else: ours would be asked before or after them."""
-    foreign = foreign_filters(seen.filters_of(vif))
+def _refuse_foreign(vif: str, seen: Seen, receipt: Receipt | None) -> None:
+    """Raises Conflict for programs and filters of somebody else: ours would be asked after them,
+    or before.
+    """
+    for program in seen.programs.get(vif, ()):
+        raise Conflict(
+            f"{vif} has a program that sees frames before remusnet's filters do, and may let them "
+            f"pass: {program}; whoever attached it has to detach it first "
+            f'("bpftool net show dev {vif}" shows it)'
+        )
     qdisc = seen.ingress_of(vif)
+    if qdisc and qdisc.block:
+        raise Conflict(
+            f"{vif} has {an(qdisc.kind)} qdisc whose filters are a shared block's ({qdisc.block}), "
+            "which other devices may ask too: whoever made it has to delete it first "
+            f'("tc qdisc show dev {vif}" shows it)'
+        )
+    foreign = foreign_filters(vif, seen, receipt)
     if foreign and qdisc:
         more = f" and {len(foreign) - 1} more" if foreign[1:] else ""
         raise Conflict(
-            f"{vif} has an {qdisc.kind} qdisc with filters that are not remusnet's: "
+            f"{vif} has {an(qdisc.kind)} qdisc with filters that are not remusnet's: "
             f"{foreign[0]}{more}; whoever made them has to delete them first "
             f'("tc filter show dev {vif} ingress" shows them)'
         )
@@ -163,6 +224,11 @@ def _check_device(
             f"{name} is the {what} of {', '.join(others)} already: name all its vifs "
             "together, or remove the others first"
         )
+
+
+def an(word: str) -> str:
+    """``a clsact``, ``an ingress``: a word of the kernel's, with its article."""
+    return f"{'an' if word[:1] in 'aeiou' else 'a'} {word}"
 
 
 def is_begun(device: Device, receipt: Receipt | None) -> bool:

@@ -35,7 +35,7 @@ from remusnet.kernel.plug_record import (
     read_record,
     write_record,
 )
-from remusnet.kernel.run_dir import default_run_dir
+from remusnet.kernel.run_dir import Problems, default_run_dir
 from remusnet.kernel.state import Qdisc
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.plan.names import check_device_name
@@ -86,7 +86,9 @@ class Plug:
     ``force``: allow BUFFER while an epoch waits for its release; the kernel then forgets how many
     frames that epoch had, and every later release comes late (sch_plug.c, plug_change).
     ``lock``: hold the driver's lock until it is closed: then ``remusnet remove`` is a conflict, and
-    no second driver comes in between. ``run_dir``: where lock and record are.
+    no second driver comes in between. ``run_dir``: where lock and record are. ``ending``: it is
+    only to be opened, which a full disk or an unusable ``run_dir`` must not stop: the lock and the
+    record are done without where they have to be. `problems` says so.
 
     One thread at a time. Between a signal handler that raises and the next operation nothing is
     lost but knowledge: the state is unknown then.
@@ -96,23 +98,32 @@ class Plug:
     """
 
     def __init__(
-        self, device: str, *, force: bool = False, lock: bool = True, run_dir: Path | None = None
+        self,
+        device: str,
+        *,
+        force: bool = False,
+        lock: bool = True,
+        run_dir: Path | None = None,
+        ending: bool = False,
     ) -> None:
         self.device = check_device_name(device)
         self._run_dir = run_dir or default_run_dir()
         self._index = _index(device)
         self._force = force
         self._lock = lock
+        self._problems = Problems()
         with ExitStack() as stack:
             self._netlink = stack.enter_context(Netlink())
             qdisc = _plug_of(self._netlink, device, self._index)
             self._id = plug_id(self._index, qdisc.handle)
             before = PlugRecord()
             if lock:
-                stack.enter_context(driver_lock(self._run_dir, device))
+                stack.enter_context(
+                    driver_lock(self._run_dir, device, self._problems if ending else None)
+                )
                 before = read_record(self._run_dir, device, self._id)
                 # Whoever is killed from here on leaves none: then nobody knows.
-                forget_record(self._run_dir, device)
+                forget_record(self._run_dir, device, self._problems)
                 stack.callback(self._write_record)
             self._buffer, self._release, self._release_all = (
                 bytearray(plug_message(self._index, action, handle=qdisc.handle))
@@ -156,6 +167,11 @@ class Plug:
         return PlugRecord(
             self.state, self._limit, self._buffers, self._releases, stranded=self._stranded
         )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be locked or written, one line each; complete once it is closed."""
+        return self._problems.lines
 
     def close(self) -> None:
         """Leaves the plug as it is, gives up lock and socket; leaving the context won't open it.
@@ -252,7 +268,8 @@ class Plug:
         raise refusal(answer, f"{what} on {self.device}")
 
     def _write_record(self) -> None:
-        write_record(self._run_dir, self.device, self._id, self.record)
+        # What the plug was told is done: a full disk does not undo it.
+        write_record(self._run_dir, self.device, self._id, self.record, self._problems)
 
 
 def plug_status(device: str, run_dir: Path | None = None) -> PlugStatus:

@@ -8,14 +8,13 @@ it wrong, and nobody can tell.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from remusnet.errors import InvalidInput, NotPermitted, quoted
+from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.run_dir import Problems, folder_error
 from remusnet.kernel.state import Seen
 from remusnet.plan.names import check_device_name
 
@@ -73,13 +72,13 @@ def plug_id(index: int, handle: int) -> PlugId:
 def read_record(folder: Path, device: str, of: PlugId) -> PlugRecord:
     """The record of the plug ``of`` on ``device``; an empty one where none can be believed."""
     try:
-        with _path(folder, device).open("rb") as file:
-            data = json.loads(file.read(_LARGEST))
+        with OwnFolder(str(folder)) as opened:
+            data = json.loads(opened.read(_name(device), _LARGEST))
         if data.pop("format") != _FORMAT or data.pop("plug") != asdict(of):
             return PlugRecord()
         return PlugRecord(**(data | {"state": PlugState(data["state"])}))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        # Missing or damaged: then nobody has said anything.
+        # Missing or damaged, or others may have written it: then nobody has said anything.
         return PlugRecord()
 
 
@@ -91,32 +90,42 @@ def record_of(folder: Path, device: str, seen: Seen) -> PlugRecord:
     return read_record(folder, device, plug_id(there.index, root.handle))
 
 
-def write_record(folder: Path, device: str, of: PlugId, record: PlugRecord) -> None:
+def write_record(
+    folder: Path, device: str, of: PlugId, record: PlugRecord, problems: Problems | None = None
+) -> None:
     """Writes ``record`` in one step: who reads finds the old file, or none, or the new one.
 
-    Raises NotPermitted, or InvalidInput where the folder can't be written.
+    ``problems``: what can't be done is noted there, and what was done to the plug does not fail for
+    it: there is no record then, so nobody knows what state the plug is in. Else it raises
+    NotPermitted, Conflict for a folder that others can change, or InvalidInput.
     """
-    path = _path(folder, device)
     content = {"format": _FORMAT, "plug": asdict(of), **asdict(record)}
-    new = path.with_suffix(f".{os.getpid()}")
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        new.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        new.rename(path)
+        with OwnFolder(str(folder), make=True) as opened:
+            opened.write(_name(device), f"{json.dumps(content)}\n".encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        if isinstance(error, PermissionError):
-            raise NotPermitted(f"may not write {quoted(str(folder))}: run it as root") from error
-        raise InvalidInput(f"{quoted(str(folder))}: {error.strerror}") from error
+        if problems is None:
+            raise folder_error(folder, error) from error
+        problems.note(f"could not write the record of {device}'s plug", folder, error)
+        forget_record(folder, device, problems)
 
 
-def forget_record(folder: Path, device: str) -> None:
-    """Deletes the record, if there is one: nobody has said anything any more."""
-    with contextlib.suppress(OSError):
-        _path(folder, device).unlink()
+def forget_record(folder: Path, device: str, problems: Problems | None = None) -> None:
+    """Deletes the record, if there is one: nobody has said anything any more.
+
+    Where it can't be deleted it stays, which is noted among ``problems``.
+    """
+    try:
+        with OwnFolder(str(folder)) as opened:
+            opened.delete(_name(device))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if problems is not None:
+            what = f"the record of {device}'s plug stays, and is out of date"
+            problems.note(what, folder, error)
 
 
-def _path(folder: Path, device: str) -> Path:
+def _name(device: str) -> str:
     # Not .json: those are receipts.
-    return folder / f"plug-{check_device_name(device)}.state"
+    return f"plug-{check_device_name(device)}.state"

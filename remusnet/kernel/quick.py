@@ -13,6 +13,8 @@ import binascii
 import errno
 from struct import Struct
 
+from remusnet.kernel.bpf_programs import may_have_tcx, tcx_programs
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +26,11 @@ _NETLINK_ROUTE, _SOL_NETLINK, _NETLINK_CAP_ACK = 0, 270, 10
 _REQUEST, _REQUEST_ACK, _REQUEST_DUMP, _CREATE_EXCL = 0x01, 0x05, 0x301, 0x600
 _ERROR, _DONE = 2, 3
 _ANSWER, _DUMP = 4096, 1 << 17
-_NEWLINK, _SETLINK, _NEWQDISC, _GETTFILTER = 16, 19, 36, 46
+_NEWLINK, _GETLINK, _SETLINK, _NEWQDISC, _GETTFILTER = 16, 18, 19, 36, 46
 _IFNAME, _LINKINFO, _IFALIAS, _AF_SPEC, _TX_QUEUES, _RX_QUEUES = 3, 18, 20, 26, 31, 32
 _INFO_KIND, _ADDR_GEN_MODE = 1, 8
-_NESTED = 0x8000
+_XDP, _XDP_ATTACHED = 43, 2
+_NESTED, _TYPE_MASK = 0x8000, 0x3FFF
 _ROOT, _MIN_INGRESS = 0xFFFFFFFF, 0xFFFFFFF2
 _KIND, _OPTIONS = 1, 2
 _RELEASE_INDEFINITE, _LIMIT = 2, 3
@@ -117,6 +120,8 @@ def protect(
         raise GaveUp from error
     try:
         numbers = [_socket.if_nametoindex(vif) for vif in vifs]
+        if any(sees_frames_first(kernel, number) for number in numbers):
+            raise GaveUp
         kernel.do(create(buffer))
         index = _socket.if_nametoindex(buffer)
         kernel.do(mark(index, buffer_alias(vifs)))
@@ -152,11 +157,30 @@ def _make_sink(kernel: Kernel, sink: str, alias: str) -> int:
     return index
 
 
+def sees_frames_first(kernel: Kernel, vif: int) -> bool:
+    """Whether an XDP or tcx program of somebody's may let frames of ``vif`` pass."""
+    found = attributes(kernel.get(_GETLINK, _LINK.pack(0, 0, vif, 0, 0)), _LINK.size)
+    attached = attributes(found.get(_XDP, b""), 0).get(_XDP_ATTACHED, b"\0")
+    return attached != b"\0" or bool(may_have_tcx() and tcx_programs(vif))
+
+
 def fingerprint(kernel: Kernel, vif: int) -> int:
     """What tells the filters of ``vif`` from others: their handles, preferences and protocols."""
     where = _TC.pack(0, vif, 0, _MIN_INGRESS, 0)
     heads = (each[: _TC.size] for each in kernel.dump(_GETTFILTER, where))
     return binascii.crc32(b"".join(heads))
+
+
+def attributes(data: bytes, at: int) -> dict[int, bytes]:
+    """The attributes in ``data`` from ``at`` on, by type."""
+    found = {}
+    while at + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if length < _ATTRIBUTE.size:
+            raise GaveUp
+        found[kind & _TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
+        at += length + (-length % 4)
+    return found
 
 
 def exists(device: str) -> bool:

@@ -7,8 +7,7 @@ the last one. The kernel's own marks (`remusnet.kernel.ownership`) say what is o
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -16,7 +15,9 @@ from pathlib import Path
 
 import remusnet
 from remusnet.classify.filters import Classification
-from remusnet.errors import InvalidInput, NotPermitted, RemusnetError, quoted
+from remusnet.errors import InvalidInput, RemusnetError, quoted
+from remusnet.kernel.own_folder import NEW, OwnFolder
+from remusnet.kernel.run_dir import Problems, folder_error
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.names import check_device_name
 from remusnet.plan.plan import Plan, Protection
@@ -48,7 +49,8 @@ class Receipt:
     ``policy``: the whole policy, as TOML. ``limit``: bytes; ``rate``: bits a second;
     ``interval_ns``: the checkpoint interval. ``shared``: the vifs that had an ingress or clsact
     qdisc before us, which stays. ``sink``: what held frames are mirrored to, empty for none.
-    ``version``: the remusnet that wrote it.
+    ``version``: the remusnet that wrote it. ``indexes``: the numbers of ``vifs`` then, which tell
+    them from others that have their names by now; empty where they are not known.
     """
 
     phase: Phase
@@ -63,11 +65,30 @@ class Receipt:
     interval_ns: int
     sink: str = ""
     version: str = remusnet.__version__
+    indexes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.indexes and len(self.indexes) != len(self.vifs):
+            raise ValueError("not a number for each vif")
+
+    def index_of(self, vif: str) -> int | None:
+        """The number that ``vif`` had, where it is known."""
+        return dict(zip(self.vifs, self.indexes, strict=False)).get(vif)
+
+    def without(self, vifs: Collection[str]) -> Receipt:
+        """The same for the other vifs."""
+        kept = [number for number, vif in enumerate(self.vifs) if vif not in vifs]
+        return replace(
+            self,
+            vifs=tuple(self.vifs[number] for number in kept),
+            shared=tuple(vif for vif in self.shared if vif not in vifs),
+            indexes=tuple(self.indexes[number] for number in kept) if self.indexes else (),
+        )
 
     def plan(self) -> Plan:
         """The plan that was applied. Raises InvalidInput where this version can't make it."""
         protection = Protection(self.buffer, self.vifs, self.sink)
-        return Plan(_classification(self.policy, self.classifier), (protection,), self.limit)
+        return Plan(classification_of(self.policy, self.classifier), (protection,), self.limit)
 
     def to_json(self) -> dict[str, object]:
         """The content of its file."""
@@ -75,9 +96,17 @@ class Receipt:
 
 
 def receipts_of(
-    plan: Plan, *, rate: int, interval_ns: int, shared: Mapping[str, bool]
+    plan: Plan,
+    *,
+    rate: int,
+    interval_ns: int,
+    shared: Mapping[str, bool],
+    indexes: Mapping[str, int] | None = None,
 ) -> tuple[Receipt, ...]:
-    """The receipts of ``plan`` once it is applied, one for each buffer device."""
+    """The receipts of ``plan`` once it is applied, one for each buffer device.
+
+    ``shared``, ``indexes``: of its vifs, see `Receipt`.
+    """
     policy = plan.classification.policy
     text = to_toml(policy)
     return tuple(
@@ -93,97 +122,123 @@ def receipts_of(
             rate=rate,
             interval_ns=interval_ns,
             sink=each.sink,
+            indexes=tuple(indexes[vif] for vif in each.vifs) if indexes else (),
         )
         for each in plan.protections
     )
 
 
 class Receipts:
-    """The receipts in a folder, which appears with the first one."""
+    """The receipts in a folder, which appears with the first one.
 
-    def __init__(self, folder: Path) -> None:
+    ``problems``: an ending's; then what can't be read, written or deleted is noted there, and
+    nothing is raised.
+    """
+
+    def __init__(self, folder: Path, problems: Problems | None = None) -> None:
         self.folder = folder
+        self._problems = problems
 
     def read(self) -> tuple[dict[str, Receipt], tuple[str, ...]]:
         """All receipts by their buffer device, and one sentence for each damaged one.
 
-        Raises NotPermitted.
+        Raises NotPermitted, or Conflict where others can change the folder.
         """
         found: dict[str, Receipt] = {}
         damaged: list[str] = []
         try:
-            paths = sorted(self.folder.glob(f"*{_SUFFIX}"))
-            for path in paths:
-                try:
-                    receipt = _read(path)
-                except DamagedReceipt as error:
-                    damaged.append(str(error))
-                else:
-                    found[receipt.buffer] = receipt
-        except PermissionError as error:
-            raise _denied(self.folder) from error
+            with OwnFolder(str(self.folder)) as opened:
+                for name in opened.names():
+                    if not name.endswith(_SUFFIX):
+                        continue
+                    try:
+                        receipt = _read(opened, name)
+                    except DamagedReceipt as error:
+                        damaged.append(str(error))
+                    else:
+                        found[receipt.buffer] = receipt
+        except FileNotFoundError:
+            return {}, ()
+        except OSError as error:
+            self._fail("could not read receipts", error)
         return found, tuple(damaged)
 
     def write(self, receipts: Iterable[Receipt], phase: Phase) -> None:
         """Writes each as one step: who reads finds the old file or the new one.
 
-        Raises NotPermitted, or InvalidInput where the folder can't be written.
+        Raises NotPermitted, Conflict, or InvalidInput where the folder can't be written.
         """
+        contents = {
+            self._name(each.buffer): json.dumps(replace(each, phase=phase).to_json(), indent=1)
+            for each in receipts
+        }
+        if not contents:
+            return
         try:
-            self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            for receipt in receipts:
-                path = self._path(receipt.buffer)
-                content = json.dumps(replace(receipt, phase=phase).to_json(), indent=1) + "\n"
-                new = path.with_suffix(".new")
-                with new.open("w", encoding="utf-8") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                new.rename(path)
-        except PermissionError as error:
-            raise _denied(self.folder) from error
+            with OwnFolder(str(self.folder), make=True) as opened:
+                for name, content in contents.items():
+                    opened.write(name, f"{content}\n".encode())
         except OSError as error:
-            raise InvalidInput(f"{quoted(str(self.folder))}: {error.strerror}") from error
+            self._fail("could not write the receipt", error)
 
     def delete(self, buffers: Iterable[str]) -> None:
-        """Deletes the receipts of ``buffers``, damaged and half-written ones too."""
-        for buffer in buffers:
-            path = self._path(buffer)
-            path.unlink(missing_ok=True)
-            path.with_suffix(".new").unlink(missing_ok=True)
+        """Deletes the receipts of ``buffers``, damaged and half-written ones too.
 
-    def _path(self, buffer: str) -> Path:
-        return self.folder / f"{check_device_name(buffer)}{_SUFFIX}"
+        Raises as `write` does.
+        """
+        names = [self._name(each) for each in buffers]
+        # As older versions have called a half-written one.
+        names += [name.removesuffix(_SUFFIX) + NEW for name in names]
+        try:
+            with OwnFolder(str(self.folder)) as opened:
+                for name in names:
+                    opened.delete(name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._fail("could not delete the receipt", error)
+
+    def _name(self, buffer: str) -> str:
+        return f"{check_device_name(buffer)}{_SUFFIX}"
+
+    def _fail(self, what: str, error: OSError) -> None:
+        if self._problems is None:
+            raise folder_error(self.folder, error) from error
+        self._problems.note(what, self.folder, error)
 
 
-def _read(path: Path) -> Receipt:
+def _read(folder: OwnFolder, name: str) -> Receipt:
     try:
-        with path.open("rb") as file:
-            data = json.loads(file.read(_LARGEST))
+        data = json.loads(folder.read(name, _LARGEST))
         if data.pop("format") != _FORMAT:
             raise ValueError("written by another version of remusnet")
         data |= {name: tuple(map(check_device_name, data[name])) for name in ("vifs", "shared")}
+        data["indexes"] = tuple(map(_index, data.get("indexes", ())))
         receipt = Receipt(**(data | {"phase": Phase(data["phase"])}))
         if receipt.sink:
             check_device_name(receipt.sink)
-        if path.name != f"{check_device_name(receipt.buffer)}{_SUFFIX}":
+        if name != f"{check_device_name(receipt.buffer)}{_SUFFIX}":
             raise ValueError("not of the buffer device that it is named after")
         receipt.plan()
     except PermissionError:
         raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RemusnetError) as error:
-        raise DamagedReceipt(f"damaged receipt {quoted(str(path))}: {error}") from error
+        path = quoted(f"{folder.path}/{name}")
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DamagedReceipt(f"damaged receipt {path}: {why}") from error
     return receipt
 
 
+def _index(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise ValueError(f"no number of a device: {value!r}")
+    return value
+
+
 @lru_cache
-def _classification(text: str, classifier: str) -> Classification:
-    """``text`` compiled, once for all the receipts that say the same."""
+def classification_of(text: str, classifier: str) -> Classification:
+    """The policy ``text`` compiled, once for all the receipts that say the same."""
     shipped = {to_toml(policy): policy for policy in PRESETS.values()}
     # A file can't say all that the shipped policies do.
     policy = shipped[text] if text in shipped else load(text, "receipt")
     return CLASSIFIERS[classifier](policy)
-
-
-def _denied(folder: Path) -> NotPermitted:
-    return NotPermitted(f"may not use {quoted(str(folder))}: run it as root, or give --run-dir")

@@ -12,13 +12,34 @@ from remusnet.policy.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A network device. ``kind``: what ``ip -d link`` calls it (``ifb``), empty for hardware."""
+    """A network device. ``kind``: what ``ip -d link`` calls it (``ifb``), empty for hardware.
+
+    ``xdp``: the numbers of the XDP programs that see its frames.
+    """
 
     index: int
     name: str
     kind: str
     alias: str
     up: bool
+    xdp: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An eBPF program that sees a device's frames before the filters at its ingress do.
+
+    ``hook``: ``XDP`` or ``tcx``. ``name``: empty where the kernel does not tell.
+    """
+
+    hook: str
+    number: int
+    name: str = ""
+
+    def __str__(self) -> str:
+        """As an error message names it: ``tcx program 97 (cil_from_netdev)``."""
+        name = f" ({quoted(self.name)})" if self.name else ""
+        return f"{self.hook} program {self.number}{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +59,15 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Qdisc:
-    """A qdisc. ``handle`` 0: the kernel's own default, which nobody has asked for."""
+    """A qdisc. ``handle`` 0: the kernel's own default, which nobody has asked for.
+
+    ``block``: of an ingress or clsact qdisc, the shared block whose filters it asks, 0 for none.
+    """
 
     kind: str
     handle: int
     counters: Counters
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +102,20 @@ class SeenFilter:
 class Seen:
     """One look at the kernel. ``roots`` and ``ingress`` are by device number, the rest by name.
 
-    ``filters`` has those vifs only that were asked for and have an ingress or clsact qdisc.
+    ``filters`` has those vifs only that were asked for and have an ingress or clsact qdisc,
+    ``programs`` those that were asked for and have any. ``names``: of devices, by number.
     """
 
     devices: Mapping[str, Device]
     roots: Mapping[int, Qdisc]
     ingress: Mapping[int, Qdisc]
     filters: Mapping[str, tuple[SeenFilter, ...]]
+    programs: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
+    names: Mapping[int, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = {each.index: each.name for each in self.devices.values()}
+        object.__setattr__(self, "names", names)
 
     def root(self, name: str) -> Qdisc | None:
         """The root qdisc of a device that somebody has asked for, if any."""

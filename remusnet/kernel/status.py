@@ -10,12 +10,11 @@ from remusnet.kernel.inventory import Found, inventory
 from remusnet.kernel.locks import driver_of
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe, roots
-from remusnet.kernel.ownership import no_such_vif, own_filters
+from remusnet.kernel.ownership import is_marked, no_such_vif
 from remusnet.kernel.plug_record import record_of
 from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.state import Counters, Qdisc, Seen, SeenFilter
 from remusnet.plan.outcome import Status
-from remusnet.policy.verdict import Verdict
 
 _WARN_FROM = 0.8
 """Share of the limit: above it the next epoch may not fit, and what does not fit is dropped."""
@@ -47,12 +46,7 @@ def status(
 def _status(found: Found, seen: Seen, later: Mapping[int, Qdisc], run_dir: Path) -> Status:
     root = seen.root(found.buffer)
     plug = root.counters if root is not None and root.kind == "plug" else None
-    holds = [
-        each
-        for vif in found.vifs
-        for each in own_filters(seen.filters_of(vif))
-        if each.verdict is Verdict.HOLD
-    ]
+    holds = [each for vif in found.vifs for each in seen.filters_of(vif) if is_marked(each)]
     refused = sum(each.counters.overlimits for each in holds)
     held = None if plug is None else plug.packets + plug.qlen + plug.drops
     waiting = plug or Counters()
@@ -105,7 +99,10 @@ def _bypassed(found: Found, seen: Seen, held: int | None, refused: int) -> int |
 
 def _warnings(found: Found, seen: Seen, plug: Counters) -> list[str]:
     warnings = []
-    if found.receipt is None:
+    if found.lodges_in:
+        owners = ", ".join(found.owners)
+        warnings.append(f"sends what is held to {found.lodges_in}, the buffer device of {owners}")
+    elif found.receipt is None:
         warnings.append("no receipt: what it is is known by the kernel's marks only")
     else:
         limit = found.receipt.limit

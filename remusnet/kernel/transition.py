@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from remusnet.classify.filters import ETH_P_ALL, EVERY_FRAME, LAST_PREF, Filter
-from remusnet.kernel.ownership import BANKS, GUARD_PREF, own_filters
+from remusnet.kernel.ownership import BANKS, GUARD_PREF
 from remusnet.kernel.state import Seen, SeenFilter
 from remusnet.kernel.wanted import Wanted, in_bank, targets_of
 from remusnet.plan.operations import AddFilter, DeleteFilters, Operation
@@ -24,7 +24,8 @@ from remusnet.policy.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The way of the filters of ours that ``vif`` has to ``wanted``, as part of ``protection``.
+    """The way of the filters of ours that ``vif`` has (``own``) to ``wanted``, as part of
+    ``protection``.
 
     ``shared``: its qdisc was there before us.
     """
@@ -33,12 +34,8 @@ class Transition:
     vif: str
     protection: Protection
     seen: Seen
+    own: tuple[SeenFilter, ...]
     shared: bool
-
-    @property
-    def own(self) -> tuple[SeenFilter, ...]:
-        """The filters of ours that are there."""
-        return own_filters(self.seen.filters_of(self.vif))
 
     def operations(self) -> Iterator[Operation]:
         """The operations, none where the filters are there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from remusnet.kernel.bpf_programs import tells_of_tcx
 from remusnet.kernel.drift import drift
 from remusnet.kernel.inventory import inventory
 from remusnet.kernel.netlink import Netlink
@@ -36,6 +37,12 @@ def verify(
             continue
         if found.receipt is not None:
             differences = (*drift(found.receipt, seen), *_limit(found.receipt, run_dir, seen))
+        elif found.lodges_in:
+            current = (
+                f"send to {found.lodges_in}, the buffer device of {', '.join(found.owners)}: "
+                "a vif that was renamed?"
+            )
+            differences = (Difference(found.vifs[0], "filters", "none", current),)
         else:
             what = found.buffer or found.vifs[0]
             current = "none, only marks: it may have been made by hand, or the receipt is lost"
@@ -49,7 +56,10 @@ def verify(
             wanted, current = "a protection", "none: every frame bypasses"
             lack = Difference(vif, "protection", wanted, current)
             result.append(Verified(Protected("", (vif,), None), (lack,)))
-    return tuple(result), damaged
+    notes = list(damaged)
+    if result and not tells_of_tcx():
+        notes.append("whether a tcx program sees frames first is not known: only root may ask")
+    return tuple(result), tuple(notes)
 
 
 def _limit(receipt: Receipt, run_dir: Path, seen: Seen) -> tuple[Difference, ...]:

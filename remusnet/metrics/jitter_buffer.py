@@ -141,7 +141,8 @@ def play_out(buffer: JitterBuffer, media_ns: Int64s, arrival_ns: Int64s, ptime_n
         play_ns[start:end] = plays[: end - start]
         late[start:end] = too_late[: end - start]
         fresh[start] = True
-        start, look = end, _FIRST_LOOK
+        # The next stretch may be as long: then it is looked at once.
+        start, look = end, max(_FIRST_LOOK, end - start)
     return Playout(play_ns, late, fresh)
 
 
@@ -174,13 +175,17 @@ def _recent_quantiles(beyond_ms: Float64s) -> Float64s:
     found = np.zeros(-(-count // _STEP))
     young = _REMEMBERED // _STEP  # steps whose memory isn't full yet
     for step in range(1, min(young, len(found))):
-        found[step] = np.quantile(beyond_ms[: step * _STEP], _QUANTILE, method="lower")
+        rank = int(_QUANTILE * (step * _STEP - 1))
+        found[step] = np.partition(beyond_ms[: step * _STEP], rank)[rank]
     if len(found) > young:
-        full = np.lib.stride_tricks.sliding_window_view(beyond_ms, _REMEMBERED)[::_STEP]
-        full = full[: len(found) - young]
-        rank = int(_QUANTILE * (_REMEMBERED - 1))
-        # In pieces: partition() copies, and every packet is in eight of these rows.
-        for start in range(0, len(full), _ROWS):
-            rows = np.partition(full[start : start + _ROWS], rank, axis=1)
-            found[young + start : young + start + len(rows)] = rows[:, rank]
+        # Every packet is in the memory of eight steps, but only the largest of a step can be that
+        # memory's quantile, which has few above it.
+        top = _REMEMBERED - int(_QUANTILE * (_REMEMBERED - 1))
+        steps = beyond_ms[: (len(found) - 1) * _STEP].reshape(-1, _STEP)
+        large = np.partition(steps, -top, axis=1)[:, -top:].reshape(-1)
+        rows = np.lib.stride_tricks.sliding_window_view(large, young * top)[::top]
+        # In pieces: partition() copies.
+        for start in range(0, len(rows), _ROWS):
+            chosen = np.partition(rows[start : start + _ROWS], -top, axis=1)[:, -top]
+            found[young + start : young + start + len(chosen)] = chosen
     return np.repeat(found, _STEP)[:count]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from remusnet.frames import Int64s
 from remusnet.metrics.output_commit import OutputCommit
 from remusnet.metrics.rtp import StreamSummary
 from remusnet.metrics.scene import Origin, PacketSeries, Passages, ScenarioSetting, Scene
-from remusnet.metrics.tcp import HoldTimes, TcpConnection
+from remusnet.metrics.survey import SeenHazard
+from remusnet.metrics.tcp import NONE_HELD, HoldTimes, TcpConnection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,10 +37,11 @@ class Outcome:
 
     ``streams``: in order of their first packets in the recording, or of the scenario's calls.
     ``tcp``: how much later than recorded the guest's TCP frames left that were held, a pause
-    included; ``connections``: the same for each connection. ``suspend_ns``, ``commit_ns``:
-    int64[m], on the capture's clock, or from the scenario's start. ``scene``: None of a replay.
-    ``passages``: all frames of the guest; None where the run is too large to keep them.
-    ``holding``: int64[k], ascending, which epochs held a frame; None where that isn't known.
+    included; ``connections``: the same for each connection; ``sip_udp``: the same of SIP over UDP.
+    ``hazards``: of what the guest sent, where the policy lets it pass. ``suspend_ns``,
+    ``commit_ns``: int64[m], on the capture's clock, or from the scenario's start. ``scene``: None
+    of a replay. ``passages``: all frames of the guest; None where the run is too large to keep
+    them. ``holding``: int64[k], ascending, which epochs held a frame; None where that isn't known.
     """
 
     policy: str
@@ -51,6 +53,8 @@ class Outcome:
     commit_ns: Int64s
     scene: Scene | None = None
     passages: Passages | None = None
+    sip_udp: HoldTimes = NONE_HELD
+    hazards: tuple[SeenHazard, ...] = ()
     holding: Int64s | None = None
 
     @property
@@ -77,7 +81,9 @@ class Outcome:
                     for each in self.connections
                 ],
             },
+            "sip_udp": {"hold_ms": self.sip_udp.to_json()},
             "output_commit": self.output_commit.to_json(),
+            "hazards": [asdict(hazard) for hazard in self.hazards],
             "epochs": [{"suspend_ns": suspend, "commit_ns": commit} for suspend, commit in epochs],
             "quiet_epochs": len(self.suspend_ns) - len(suspends),
             **({} if self.scene is None else self.scene.to_json()),
@@ -130,11 +136,18 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The same traffic under several policies."""
+    """The same traffic under several policies.
+
+    ``recorded``: the streams of a recording as they were recorded; None of a scenario.
+    """
 
     setting: Setting
     outcomes: tuple[Outcome, ...]
+    recorded: tuple[Stream, ...] | None = None
 
     def to_json(self) -> dict[str, object]:
         """All of ``simulate --json``."""
-        return {**self.setting.to_json(), "runs": [each.to_json() for each in self.outcomes]}
+        found = {**self.setting.to_json(), "runs": [each.to_json() for each in self.outcomes]}
+        if self.recorded is not None:
+            found["recorded"] = {"streams": [stream.to_json() for stream in self.recorded]}
+        return found

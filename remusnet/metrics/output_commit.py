@@ -18,6 +18,8 @@ Bools = npt.NDArray[np.bool_]
 class OutputCommit:
     """Frames of a guest. ``held + bypassed`` are all that it sent; ``dropped`` is within held.
 
+    ``unprotected``, within bypassed: those sent while nothing was held, whatever the policy: by a
+    backup after a failover, or by a guest without checkpoints.
     ``violations``: held frames that left before the commit of the epoch that sent them.
     """
 
@@ -25,14 +27,16 @@ class OutputCommit:
     bypassed: int
     dropped: int
     violations: int
+    unprotected: int = 0
 
     def to_json(self) -> dict[str, int]:
-        """``{"held", "bypassed", "dropped", "violations"}``."""
+        """``{"held", "bypassed", "dropped", "violations", "unprotected"}``."""
         return {
             "held": self.held,
             "bypassed": self.bypassed,
             "dropped": self.dropped,
             "violations": self.violations,
+            "unprotected": self.unprotected,
         }
 
 

@@ -24,10 +24,11 @@ class PacketSeries:
 
     Of a recording: those that came, at the recording's times, which count as times of sending.
     ``sent_ns``, ``left_ns`` (the guest's host), ``arrived_ns`` (at the client): int64[n], the last
-    two `NEVER` for packets that didn't. ``sequence`` (16 bits), ``timestamp`` (32 bits): int64[n].
-    ``arrival``: int64[m], the packets that came, in the order of coming; ``jitter_ms``:
-    float64[m], the estimate after each of those, NaN where the clock rate isn't known. ``event``:
-    bool[n], telephone events, which are no sound; None where there are none.
+    two `NEVER` for packets that didn't. ``due_ns``: int64[n], when the guest would have sent them
+    had it not stood still; of a recording, its times. ``sequence`` (16 bits), ``timestamp``
+    (32 bits): int64[n]. ``arrival``: int64[m], the packets that came, in the order of coming;
+    ``jitter_ms``: float64[m], the estimate after each of those, NaN where the clock rate isn't
+    known. ``event``: bool[n], telephone events, which are no sound; None where there are none.
     """
 
     sent_ns: Int64s
@@ -37,6 +38,7 @@ class PacketSeries:
     timestamp: Int64s
     arrival: Int64s
     jitter_ms: Float64s
+    due_ns: Int64s
     event: Bools | None = None
 
 

@@ -79,26 +79,27 @@ def _survey(
         for i, count, size in zip(first, counts, sizes, strict=True)
     )
     held = int(judgement.hold.sum())
+    every = np.arange(len(headers))
     return Survey(
-        judgement.policy, held, len(headers) - held, flows, _hazards(judgement, flow, names)
+        judgement.policy, held, len(headers) - held, flows, hazards_seen(judgement, headers, every)
     )
 
 
-def _hazards(
-    judgement: Judgement,
-    flow: np.ndarray[tuple[int], np.dtype[np.int64]],
-    names: list[str],
+def hazards_seen(
+    judgement: Judgement, columns: Columns, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
 ) -> tuple[SeenHazard, ...]:
-    counts = np.bincount(judgement.group, minlength=len(judgement.headers))
+    """The hazards in the frames at ``rows`` (int64[n], ascending), which were judged."""
+    group = judgement.group[rows]
+    counts = np.bincount(group, minlength=len(judgement.headers))
     seen: dict[str, tuple[Hazard, list[int]]] = {}
     pairs = zip(judgement.headers, judgement.decisions, strict=True)
-    for group, (headers, decision) in enumerate(pairs):
-        for hazard in hazards_of_frame(judgement.policy, headers, decision.verdict):
-            seen.setdefault(hazard.name, (hazard, []))[1].append(group)
+    for number, (headers, decision) in enumerate(pairs):
+        if counts[number]:
+            for hazard in hazards_of_frame(judgement.policy, headers, decision.verdict):
+                seen.setdefault(hazard.name, (hazard, []))[1].append(number)
     found = []
-    for name, (hazard, groups) in seen.items():
-        # Groups are numbered in the order of their first frames.
-        first = int(np.argmax(judgement.group == groups[0]))
-        total = int(counts[groups].sum())
-        found.append(SeenHazard(name, hazard.text, total, names[int(flow[first])]))
+    for name, (hazard, numbers) in seen.items():
+        first = int(rows[np.argmax(np.isin(group, numbers))])
+        total = int(counts[numbers].sum())
+        found.append(SeenHazard(name, hazard.text, total, flow_of(columns, first)))
     return tuple(found)

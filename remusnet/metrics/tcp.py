@@ -37,6 +37,9 @@ class TcpConnection:
     hold: HoldTimes
 
 
+NONE_HELD = HoldTimes(0, None, None, None)
+
+
 def hold_percentiles(sent_ns: Int64s, delivered_ns: Int64s) -> HoldTimes:
     """How long frames waited that were sent at ``sent_ns`` and delivered at ``delivered_ns``.
 
@@ -50,7 +53,7 @@ def hold_percentiles(sent_ns: Int64s, delivered_ns: Int64s) -> HoldTimes:
         raise ValueError(f"frame {int(np.argmin(held_ns))} is delivered before it was sent")
     held = spread(milliseconds(held_ns))
     if held is None:
-        return HoldTimes(0, None, None, None)
+        return NONE_HELD
     return HoldTimes(len(held_ns), held.p50, held.p99, held.max)
 
 

@@ -169,7 +169,7 @@ def voices(
     received = Received(
         series.sequence[came],
         series.timestamp[came],
-        series.sent_ns[came],
+        series.due_ns[came],  # who speaks in a pause is heard that much later
         series.arrived_ns[came],
         None if series.event is None else series.event[came],
     )

@@ -10,9 +10,17 @@ from remusnet.classify.flower import compile_flower
 from remusnet.classify.hazards import hazards_of_policy
 from remusnet.classify.u32 import compile_u32
 from remusnet.errors import InvalidInput, quoted, suggestion
-from remusnet.plan.limits import LARGEST_LIMIT, plug_limit
+from remusnet.plan.limits import (
+    LARGEST_LIMIT,
+    MEMORY_COST,
+    explain_limit,
+    memory_limit,
+    memory_needed,
+    plug_limit,
+)
 from remusnet.plan.plan import Plan, protections
 from remusnet.policy.policy import Policy
+from remusnet.units import format_size
 
 CLASSIFIERS: dict[str, Callable[[Policy], Classification]] = {
     "u32": compile_u32,
@@ -34,21 +42,32 @@ def build_plan(
     rate: int,
     interval_ns: int,
     limit: int | None = None,
+    memory: int | None = None,
     decouple: bool = True,
 ) -> Plan:
     """The plan that holds what ``policy`` holds of what the guests behind ``vifs`` send.
 
     ``vifs``: those in a tuple are one network card, and share a buffer device. ``rate``: bits a
     second of the link, ``interval_ns``: the checkpoint interval; from them the plug's limit in
-    bytes, unless ``limit`` gives it. ``decouple``: held frames don't keep the guest's pages (see
-    `remusnet.plan.plan.protections`). Raises InvalidInput.
+    bytes, unless ``limit`` gives it, or ``memory``, the bytes of memory that each plug may cost:
+    then it is that / 12.5 (see `remusnet.plan.limits`). ``decouple``: held frames don't keep the
+    guest's pages (see `remusnet.plan.plan.protections`). Raises InvalidInput.
     """
     if classifier not in CLASSIFIERS:
         raise InvalidInput(
             f"unknown classifier: {quoted(classifier)}{suggestion(classifier, CLASSIFIERS)}; "
             f"known are {', '.join(CLASSIFIERS)}"
         )
-    given = limit is not None
+    if limit is not None and memory is not None:
+        raise InvalidInput("a limit and a memory budget: give one of them")
+    given = limit is not None or memory is not None
+    if memory is not None:
+        limit = memory_limit(memory)
+        if not LARGEST_FRAME <= limit <= LARGEST_LIMIT:
+            raise InvalidInput(
+                f"invalid memory budget: {memory} bytes; expected {memory_needed(LARGEST_FRAME)} "
+                f"({float(MEMORY_COST)} times one GSO frame) to {memory_needed(LARGEST_LIMIT)}"
+            )
     if limit is None:
         limit = plug_limit(rate, interval_ns)
     if not LARGEST_FRAME <= limit <= LARGEST_LIMIT:
@@ -56,14 +75,38 @@ def build_plan(
             f"invalid limit: {limit} bytes; expected {LARGEST_FRAME} (one GSO frame) "
             f"to {LARGEST_LIMIT}"
         )
+    protected = protections(vifs, buffer, decouple=decouple)
+    wanted = plug_limit(rate, interval_ns)
+    if memory is None:
+        about_memory = _unbounded(limit, len(protected))
+    else:
+        about_memory = _too_small(limit, wanted, explain_limit(wanted, rate, interval_ns))
     return Plan(
         CLASSIFIERS[classifier](policy),
-        protections(vifs, buffer, decouple=decouple),
+        protected,
         limit,
-        tuple(_warnings(policy)),
+        (*_warnings(policy), *about_memory),
         rate=None if given else rate,
         interval_ns=None if given else interval_ns,
+        memory=memory,
     )
+
+
+def _unbounded(limit: int, plugs: int) -> Iterator[str]:
+    """What a guest can make the kernel pay where nobody has said what it may."""
+    each = "" if plugs == 1 else " for each buffer device"
+    yield (
+        f"a guest that floods small frames can cost {format_size(memory_needed(limit))} of memory"
+        f"{each}, {float(MEMORY_COST)} times the limit; --memory bounds it"
+    )
+
+
+def _too_small(limit: int, wanted: int, reason: str) -> Iterator[str]:
+    if limit < wanted:
+        yield (
+            f"the memory budget lets a plug hold {format_size(limit)}, less than {reason} "
+            f"({format_size(wanted)}): a guest that sends more in two epochs loses frames"
+        )
 
 
 def _warnings(policy: Policy) -> Iterator[str]:

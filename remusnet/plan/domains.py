@@ -12,7 +12,7 @@ from uuid import UUID
 
 from remusnet.errors import InvalidInput, RemusnetError
 from remusnet.plan.build import CLASSIFIERS, LARGEST_FRAME
-from remusnet.plan.limits import LARGEST_LIMIT, plug_limit
+from remusnet.plan.limits import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
 from remusnet.plan.names import check_device_name
 from remusnet.policy.conditions import Unfit, read_word
 from remusnet.policy.documents import key_path, parse, unknown_keys
@@ -22,7 +22,7 @@ from remusnet.units import parse_duration, parse_rate, parse_size
 
 MOST_DOMAINS = 1000
 
-_TERMS_KEYS = ("policy", "classifier", "interval", "rate", "limit", "decouple")
+_TERMS_KEYS = ("policy", "classifier", "interval", "rate", "limit", "memory", "decouple")
 _DOMAIN_KEYS = ("name", "uuid", "vif")
 _HIGHEST_VIF = 2**16 - 1
 _T = TypeVar("_T")
@@ -37,7 +37,8 @@ class Terms:
     """How a vif is protected.
 
     ``policy``: the name of a shipped one, or a file's path. ``interval_ns``: between checkpoints;
-    ``rate``: bits a second of the link; ``limit``: bytes, None for what follows from these two.
+    ``rate``: bits a second of the link; ``limit``: bytes, None for what follows from these two,
+    or from ``memory``: the bytes of memory that each plug may cost. At most one of both is given.
     ``decouple``: whether held frames are copied, so that they keep nothing of the guest's.
     """
 
@@ -47,12 +48,15 @@ class Terms:
     rate: int = 10**9
     limit: int | None = None
     decouple: bool = True
+    memory: int | None = None
 
     @property
     def plug_limit(self) -> int:
         """Bytes that the plug takes."""
         if self.limit is not None:
             return self.limit
+        if self.memory is not None:
+            return memory_limit(self.memory)
         return max(plug_limit(self.rate, self.interval_ns), LARGEST_FRAME)
 
 
@@ -191,13 +195,19 @@ class _Reader:
         return found
 
     def _terms(self, table: Mapping[str, Any], path: str, default: Terms) -> Terms:
+        if "limit" in table and "memory" in table:
+            problem = "a limit and a memory budget"
+            self._mistake(key_path(path, "memory"), problem, "one of them")
+        # One of both takes the place of whatever the default has.
+        own = "limit" in table or "memory" in table
         return Terms(
             policy=self._read(table, "policy", path, self._policy, default.policy),
             classifier=self._read(table, "classifier", path, _classifier, default.classifier),
             interval_ns=self._read(table, "interval", path, _interval, default.interval_ns),
             rate=self._read(table, "rate", path, _rate, default.rate),
-            limit=self._read(table, "limit", path, _limit, default.limit),
+            limit=self._read(table, "limit", path, _limit, None if own else default.limit),
             decouple=self._read(table, "decouple", path, _decouple, default.decouple),
+            memory=self._read(table, "memory", path, _memory, None if own else default.memory),
         )
 
     def _policy(self, value: object) -> str:
@@ -284,6 +294,12 @@ def _rate(value: object) -> int:
 def _limit(value: object) -> int | None:
     expected = f'a size such as "50MB", at least {LARGEST_FRAME} bytes (one GSO frame)'
     return _quantity(value, "size", expected, parse_size, LARGEST_FRAME, LARGEST_LIMIT)
+
+
+def _memory(value: object) -> int | None:
+    least = memory_needed(LARGEST_FRAME)
+    expected = f'a size such as "64MB", at least {least} bytes (12.5 times one GSO frame)'
+    return _quantity(value, "size", expected, parse_size, least, memory_needed(LARGEST_LIMIT))
 
 
 def _decouple(value: object) -> bool:

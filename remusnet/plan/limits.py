@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from remusnet.units import format_duration, format_rate
+from fractions import Fraction
+
+from remusnet.units import format_duration, format_rate, format_size
 
 SMALLEST_LIMIT = 256 * 1024
 """Four GSO frames of 64 KiB. The kernel's own default (48 kB on an IFB) drops even the first."""
 
 LARGEST_LIMIT = 2**32 - 1
 """``struct tc_plug_qopt`` has 32 bits for it (include/uapi/linux/pkt_sched.h)."""
+
+MEMORY_COST = Fraction(25, 2)
+"""Bytes of memory for each byte that a plug counts, in frames of 60 bytes, Ethernet's shortest.
+
+sch_plug counts a frame's bytes (net/sched/sch_plug.c, plug_enqueue); the kernel pays for its
+buffer, some 750 bytes whatever is in it: ``struct sk_buff``, and 512 bytes for head room, frame and
+``struct skb_shared_info``.
+"""
+
+RUNT_COST = Fraction(55)
+"""The same for frames of 14 bytes, a bare Ethernet header: the least that netback and veth take."""
+
+
+def memory_limit(budget: int) -> int:
+    """The plug's limit for a memory budget, both in bytes: budget / 12.5, rounded down.
+
+    >>> memory_limit(64_000_000)
+    5120000
+    """
+    return int(budget / MEMORY_COST)
+
+
+def memory_needed(limit: int, cost: Fraction = MEMORY_COST) -> int:
+    """Bytes of memory that frames of 60 bytes take where they fill ``limit``, rounded up.
+
+    >>> memory_needed(50_000_000)
+    625000000
+    """
+    return -int(-limit * cost // 1)
 
 
 def plug_limit(rate_bits: int, interval_ns: int) -> int:
@@ -24,12 +55,18 @@ def plug_limit(rate_bits: int, interval_ns: int) -> int:
     return min(max(needed, SMALLEST_LIMIT), LARGEST_LIMIT)
 
 
-def explain_limit(limit: int, rate_bits: int | None, interval_ns: int | None) -> str:
+def explain_limit(
+    limit: int, rate_bits: int | None, interval_ns: int | None, memory: int | None = None
+) -> str:
     """Where a limit comes from, for a person: ``2 x 1gbit x 200ms``; as asked for without both.
+
+    ``memory``: the budget in bytes that it was made from, if it was.
 
     >>> explain_limit(SMALLEST_LIMIT, 1_000_000, 40_000_000)
     'more than 2 x 1mbit x 40ms, for large frames'
     """
+    if memory is not None:
+        return f"{format_size(memory)} of memory / {float(MEMORY_COST)}"
     if rate_bits is None or interval_ns is None:
         return "as asked for"
     product = f"2 x {format_rate(rate_bits)} x {format_duration(interval_ns)}"

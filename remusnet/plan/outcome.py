@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 
 from remusnet.plan.operations import Json, Operation
 from remusnet.plan.plan import Plan
@@ -136,19 +138,48 @@ class Applied:
         return {"changed": bool(self.operations), "operations": len(self.operations), **plan}
 
 
+class Fate(StrEnum):
+    """What became of what was held of a vif."""
+
+    LEFT = "left"
+    DROPPED = "dropped"
+    """As it was asked for."""
+    WAITS = "waits"
+    """In the buffer device, which other vifs go on to use."""
+    LOST = "lost"
+    """The vif was gone, to which it would have gone back."""
+    NOTHING = "nothing"
+    """The vif was gone, and nothing was held."""
+
+
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What `remove` has done: ``vifs`` that were protected, ``unprotected`` ones that were not."""
+    """What `remove` has done: ``vifs`` that were protected, ``unprotected`` ones that were not.
+
+    ``fates``: of what was held, by vif. ``left``: a sentence for each thing that could not go.
+    ``problems``: what could not be written or deleted in the run directory, one line each.
+    """
 
     vifs: tuple[str, ...]
     unprotected: tuple[str, ...]
     operations: tuple[Operation, ...]
     dropped: bool
+    fates: Mapping[str, Fate] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def fate(self, vif: str) -> Fate:
+        """What became of what was held of one of ``vifs``."""
+        return Fate.DROPPED if self.dropped else self.fates.get(vif, Fate.LEFT)
 
     def to_json(self) -> Json:
-        """``removed`` and ``unprotected`` vifs, and whether what was held was ``dropped``."""
+        """``removed`` and ``unprotected`` vifs, whether what was held was ``dropped``, and what
+        became of it (``held``, by vif); ``left``.
+        """
         return {
             "removed": list(self.vifs),
             "unprotected": list(self.unprotected),
             "dropped": self.dropped,
+            "held": {vif: self.fate(vif).value for vif in self.vifs},
+            "left": list(self.left),
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from remusnet.classify.filters import LAST_PREF, Classification, Filter
 from remusnet.errors import InvalidInput
-from remusnet.plan.limits import explain_limit
+from remusnet.plan.limits import explain_limit, memory_needed
 from remusnet.plan.names import buffer_name, check_device_name, is_emulated, sink_name
 from remusnet.plan.operations import (
     OWNER,
@@ -48,6 +48,7 @@ class Plan:
     """What protects ``protections`` with ``classification``; plugs hold up to ``limit`` bytes.
 
     ``rate`` (bits a second), ``interval_ns``: what the limit comes from; None where it was given.
+    ``memory``: the budget in bytes of each plug, where the limit comes from that.
     ``warnings``: one sentence each, what the user should know before it is applied.
     """
 
@@ -57,6 +58,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     rate: int | None = None
     interval_ns: int | None = None
+    memory: int | None = None
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -86,7 +88,7 @@ class Plan:
     @property
     def limit_reason(self) -> str:
         """Where the limit comes from, for a person."""
-        return explain_limit(self.limit, self.rate, self.interval_ns)
+        return explain_limit(self.limit, self.rate, self.interval_ns, self.memory)
 
     @property
     def vifs(self) -> tuple[str, ...]:
@@ -119,6 +121,8 @@ class Plan:
             "limit": self.limit,
             "rate": self.rate,
             "interval_ns": self.interval_ns,
+            "memory": self.memory,
+            "memory_needed": memory_needed(self.limit),
             "protections": [
                 {"buffer": each.buffer, "sink": each.sink or None, "vifs": list(each.vifs)}
                 for each in self.protections

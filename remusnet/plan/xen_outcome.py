@@ -63,7 +63,8 @@ class RemusVif:
 class Recovered:
     """A buffer device that a killed xl had left: ``vifs`` that are free of it, or ``kept`` (why).
 
-    ``held``: packets that it held; they have left, or were ``dropped``.
+    ``held``: packets that it held; they have left, or were ``dropped``. ``problems``: what could
+    not be written or deleted in the run directory, one line each.
     """
 
     buffer: str
@@ -72,7 +73,8 @@ class Recovered:
     held: int
     dropped: bool = False
     kept: str = ""
+    problems: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         """As ``remusnet xen recover --json`` has it."""
-        return asdict(self) | {"kept": self.kept or None}
+        return asdict(self) | {"kept": self.kept or None, "problems": list(self.problems)}

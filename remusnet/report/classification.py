@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Group
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from remusnet.classify.judging import Judgement
 from remusnet.frames import Int64s
 from remusnet.metrics.survey import Survey
 from remusnet.policy.verdict import Verdict
+from remusnet.report.layout import Column, print_records, print_sentence
 from remusnet.units import format_size
 
 _COLOURS = {Verdict.HOLD: "yellow", Verdict.BYPASS: "green"}
@@ -36,25 +36,37 @@ def survey_json(surveys: Sequence[Survey]) -> dict[str, Any]:
     }
 
 
-def survey_view(survey: Survey) -> Group:
+def print_survey(console: Console, survey: Survey) -> None:
     """For a terminal: the sums, a table of flows (the largest first), and the hazards."""
     name = survey.policy.name
-    title = f"{name}: {survey.held} frames held, {survey.bypassed} bypass"
-    table = Table(box=None, pad_edge=False)
-    table.add_column("FLOW", overflow="fold")
-    table.add_column("FRAMES", justify="right")
-    table.add_column("BYTES", justify="right")
-    table.add_column("VERDICT", no_wrap=True)
-    table.add_column("RULE", overflow="fold")
-    for flow in sorted(survey.flows, key=lambda each: -each.frames):
-        verdict = Text(flow.verdict, _COLOURS[flow.verdict])
-        size = format_size(flow.bytes)
-        table.add_row(Text(flow.flow), str(flow.frames), size, verdict, Text(flow.rule))
-    hazards = [
-        Text(f"hazard: {each.text}: {each.frames} frames, first in {each.flow}", "red")
-        for each in survey.hazards
-    ]
-    return Group(Text(title, "bold"), table, *hazards)
+    console.print(Text(f"{name}: {survey.held} frames held, {survey.bypassed} bypass", "bold"))
+    flows = sorted(survey.flows, key=lambda each: -each.frames)
+    print_records(
+        console,
+        _FLOW_COLUMNS,
+        [
+            (
+                flow.flow,
+                str(flow.frames),
+                format_size(flow.bytes),
+                Text(flow.verdict, _COLOURS[flow.verdict]),
+                flow.rule,
+            )
+            for flow in flows
+        ],
+    )
+    for each in survey.hazards:
+        text = f"hazard: {each.text}: {each.frames} frames, first in {each.flow}"
+        print_sentence(console, text, "red")
+
+
+_FLOW_COLUMNS = (
+    Column("FLOW"),
+    Column("FRAMES", right=True),
+    Column("BYTES", right=True),
+    Column("VERDICT"),
+    Column("RULE"),
+)
 
 
 def packet_lines(

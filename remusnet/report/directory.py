@@ -6,29 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from remusnet.capture import write
-from remusnet.errors import Conflict, InvalidInput, quoted
 from remusnet.frames import Frames
 from remusnet.report.assertions import Checked
 from remusnet.report.csv_files import csv_files
 from remusnet.report.document import report_json
+from remusnet.report.folder import prepare, replaced
 from remusnet.report.measures import Measurements
-from remusnet.report.page import report_page
+from remusnet.report.page import FileBeside, report_page
 
 PAGE = "index.html"
+__all__ = ["PAGE", "prepare", "write_report"]
 
-
-def prepare(directory: Path) -> None:
-    """Make the folder, so that what stands in the way is known before the work.
-
-    A folder that has files of an older report gets the new ones. Raises InvalidInput for what is
-    no folder, Conflict for a folder with files in it that are of no report.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InvalidInput(f"{quoted(str(directory))} is no folder") from None
-    if not (directory / PAGE).exists() and any(directory.iterdir()):
-        raise Conflict(f"{quoted(str(directory))} has files in it, and they are of no report")
+_BESIDE = {
+    "report.json": "all numbers",
+    "streams.csv": "a row for each stream, policy and jitter buffer",
+    "packets.csv": "a row for each RTP packet",
+    "epochs.csv": "a row for each epoch that held something",
+}
 
 
 def write_report(
@@ -36,18 +30,32 @@ def write_report(
     measurements: Measurements,
     checked: Sequence[Checked],
     released: Sequence[Frames] = (),
+    command: str | None = None,
 ) -> None:
     """Write the page, JSON, CSV, and the frames of each run that has some, into ``directory``.
 
-    Raises MissingDependency without matplotlib.
+    The folder takes the place of an older report's when all of it is written. ``command``: what the
+    page says has made it. Raises MissingDependency without matplotlib, and what `prepare` raises.
     """
+    # A scenario may keep none.
+    captures = {
+        released_name(outcome.policy): frames
+        for outcome, frames in zip(measurements.comparison.outcomes, released, strict=False)
+    }
+    beside = [FileBeside(name, has) for name, has in _BESIDE.items()]
+    beside += [FileBeside(name, "what was released, as a capture") for name in captures]
     texts = {
-        PAGE: report_page(measurements, checked),
+        PAGE: report_page(measurements, checked, command=command, files=beside),
         "report.json": report_json(measurements, checked),
         **csv_files(measurements),
     }
-    for name, text in texts.items():
-        (directory / name).write_text(text, encoding="utf-8", newline="\n")
-    # A scenario may keep none.
-    for outcome, frames in zip(measurements.comparison.outcomes, released, strict=False):
-        write(directory / f"released-{outcome.policy}.pcap", frames)
+    with replaced(directory) as folder:
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        for name, frames in captures.items():
+            write(folder / name, frames)
+
+
+def released_name(policy: str) -> str:
+    """The capture of what left under ``policy``."""
+    return f"released-{policy}.pcap"

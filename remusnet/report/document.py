@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from remusnet.metrics.outcome import Stream
 from remusnet.report.assertions import Checked
 from remusnet.report.measures import Measurements
 
@@ -15,13 +16,19 @@ def report_json(measurements: Measurements, checked: Sequence[Checked] = ()) -> 
     Each stream has ``voice``, a list with an entry for each jitter buffer; ``assertions`` has what
     was asked. docs/reference/json.md describes it all.
     """
-    document = measurements.comparison.to_json()
-    runs = []
-    for outcome in measurements.comparison.outcomes:
-        streams = [
+
+    def heard(streams: Sequence[Stream]) -> list[dict[str, object]]:
+        return [
             {**stream.to_json(), "voice": [each.to_json() for each in measurements.voices(stream)]}
-            for stream in outcome.streams
+            for stream in streams
         ]
-        runs.append({**outcome.to_json(), "streams": streams})
-    document |= {"runs": runs, "assertions": [each.to_json() for each in checked]}
+
+    comparison = measurements.comparison
+    document = comparison.to_json()
+    document["runs"] = [
+        {**outcome.to_json(), "streams": heard(outcome.streams)} for outcome in comparison.outcomes
+    ]
+    if comparison.recorded is not None:
+        document["recorded"] = {"streams": heard(comparison.recorded)}
+    document["assertions"] = [each.to_json() for each in checked]
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

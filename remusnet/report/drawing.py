@@ -26,7 +26,23 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = (
     "#e69f00",
 )
 INK, FAINT, BAND = "#24292f", "#d0d7de", "#eaeef2"
+AXIS, PAPER = "#8c959f", "#ffffff"
 HELD, BYPASSED, LOST, OUTAGE = ORANGE, BLUE, "#a40e26", "#ffdcd7"
+IN_PAGE = {
+    INK: "--ink",
+    FAINT: "--line",
+    BAND: "--band",
+    AXIS: "--axis",
+    LOST: "--lost",
+    OUTAGE: "--outage",
+    BLUE: "--blue",
+    ORANGE: "--orange",
+    GREEN: "--green",
+    PURPLE: "--purple",
+    SKY: "--sky",
+    YELLOW: "--yellow",
+}
+"""What a page's style calls the colours of figures: it has others of each for the dark."""
 
 _OF_POLICY = {"tcp-only": BLUE, "real-time": GREEN, "hold-all": ORANGE, "stock-remus": PURPLE}
 _OTHERS = (SKY, YELLOW, INK, BLUE, GREEN, ORANGE)
@@ -43,7 +59,7 @@ _STYLE: dict[Any, Any] = {  # matplotlib's stubs list each key, and would want t
     # A name with two dollars in it is no formula.
     "text.parse_math": False,
     "axes.labelcolor": INK,
-    "axes.edgecolor": "#8c959f",
+    "axes.edgecolor": AXIS,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
@@ -118,8 +134,13 @@ def to_png(figure: Figure) -> bytes:
     return data.getvalue()
 
 
+def _in_page(colour: str) -> str:
+    """What a page paints for a figure's colour; its own ground shows through."""
+    return "none" if colour == PAPER else f"var({IN_PAGE[colour]})"
+
+
 def inline(svg: str, name: str, title: str) -> str:
-    """An SVG document as an element of a page.
+    """An SVG document as an element of a page, in the page's colours.
 
     Its identifiers get ``name`` in front: those of several figures are alike. ``title`` (plain
     text without markup) is what a screen reader says.
@@ -127,6 +148,11 @@ def inline(svg: str, name: str, title: str) -> str:
     element = svg[svg.index("<svg") :]
     element = re.sub(r'\bid="', f'id="{name}-', element)
     element = re.sub(r'(href="|url\()#', rf"\1#{name}-", element)
+    element = re.sub(
+        r"\b(fill|stroke): (#[0-9a-f]{6})\b",
+        lambda found: f"{found[1]}: {_in_page(found[2])}",
+        element,
+    )
     # In a page the size is the column's: the viewBox has the proportions.
     element = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", element, count=1)
     element = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", element, count=1)

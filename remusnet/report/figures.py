@@ -104,7 +104,7 @@ def jitter(comparison: Comparison) -> Figure | None:
         _failure(axes, outcome, begin_ns, 1e9)
         axes.set_ylabel("jitter (ms)")
         seen = stream.rtp.jitter_ms
-        axes.set_title(f"{outcome.policy}: mean {seen.mean:.2f} ms, peak {seen.max:.2f} ms")
+        axes.set_title(f"{outcome.policy}: mean {seen.mean:.2f} ms, max {seen.max:.2f} ms")
     rows[-1].set_xlim(left=0)
     rows[-1].set_ylim(bottom=0)
     rows[-1].set_xlabel("time (s)")
@@ -135,7 +135,7 @@ def delays(comparison: Comparison) -> Figure | None:
             label=", ".join(policies),
         )
     longest = max(1.0, *(float(took_ms.max()) for _, took_ms in runs))
-    axes.set_xlabel("delay from sending to arrival (ms)")
+    axes.set_xlabel("delay until arrival, pauses included (ms)")
     axes.set_ylabel("share of packets (%)")
     axes.set_xlim(-0.02 * longest, 1.02 * longest)
     axes.set_ylim(0, 102)
@@ -178,11 +178,23 @@ def _window(comparison: Comparison, outcome: Outcome, passages: Passages) -> tup
         around = (failure.path_ns - failure.failed_ns) // 3
         return failure.failed_ns - around, failure.path_ns + around
     period = comparison.setting.period_ns or 400 * NS_PER_MS
-    first = int(passages.sent_ns[0]) if len(passages.sent_ns) else 0
-    # Not the first period: protection has just begun. Nor where nothing is sent yet.
-    suspends = outcome.suspend_ns[outcome.suspend_ns >= first]
+    first, last = _media(comparison) or _ends(passages.sent_ns)
+    # Not the first period: protection, or the call, has just begun.
+    within = (outcome.suspend_ns >= first) & (outcome.suspend_ns <= last)
+    suspends = outcome.suspend_ns[within]
     start = int(suspends[1]) - period // 8 if len(suspends) > 1 + _PERIODS else first
     return start, start + _PERIODS * period
+
+
+def _media(comparison: Comparison) -> tuple[int, int] | None:
+    """When the guest's worst stream began and ended: what a reader wants to see is the media."""
+    found = [stream for each in comparison.outcomes if (stream := _worst(each))]
+    worst = max(found, key=lambda each: each.rtp.jitter_ms.mean, default=None)
+    return _ends(worst.series.due_ns) if worst and worst.series else None
+
+
+def _ends(time_ns: Int64s) -> tuple[int, int]:
+    return (int(time_ns[0]), int(time_ns[-1])) if len(time_ns) else (0, 0)
 
 
 def _checkpoints(
@@ -275,7 +287,7 @@ def _delays_ms(outcome: Outcome) -> npt.NDArray[np.float64]:
         if stream.from_guest and stream.series is not None:
             series = stream.series
             came = series.arrived_ns != NEVER
-            found.append(series.arrived_ns[came] - series.sent_ns[came])
+            found.append(series.arrived_ns[came] - series.due_ns[came])
     return np.concatenate(found or [np.zeros(0, np.int64)]) / NS_PER_MS
 
 
@@ -319,8 +331,9 @@ _FIGURES = (
         Caption(
             "delay",
             "How long RTP packets took",
-            "For each delay, the share of the guest's RTP packets that took no longer. What lies "
-            "right of a line's start a jitter buffer has to wait for.",
+            "For each delay, the share of the guest's RTP packets that took no longer, from when "
+            "they were due: a packet that the guest could not send in a pause is late by the rest "
+            "of it. What lies right of a line's start a jitter buffer has to wait for.",
         ),
         delays,
     ),

@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from remusnet.plan.outcome import Applied, Protected, Removed, Status, Verified
+from remusnet.plan.limits import plug_limit
+from remusnet.plan.outcome import Applied, Fate, Protected, Removed, Status, Verified
 from remusnet.units import format_duration, format_rate, format_size
 
 _UNVERIFIED = "unverified: the kernel can not be asked"
 _NOTHING = "nothing is protected\n"
+_FATES = {
+    Fate.LEFT: "what was held has left",
+    Fate.DROPPED: "what was held was dropped",
+    Fate.WAITS: "what was held waits in the buffer device, which others go on to use",
+    Fate.LOST: "it is gone (deleted, or moved elsewhere), so what was held of it was dropped",
+    Fate.NOTHING: "it is gone (deleted, or moved elsewhere), and nothing was held of it",
+}
 
 
 def applied_text(done: Applied) -> str:
@@ -31,9 +39,9 @@ def applied_json(done: Applied) -> str:
 
 def removed_text(done: Removed) -> str:
     """A line for each vif."""
-    held = "what was held was dropped" if done.dropped else "what was held has left"
-    lines = [f"{vif}: not protected any more; {held}\n" for vif in done.vifs]
-    return "".join([*lines, *(f"{vif}: was not protected\n" for vif in done.unprotected)])
+    lines = [f"{vif}: not protected any more; {_FATES[done.fate(vif)]}" for vif in done.vifs]
+    lines += [f"{vif}: was not protected" for vif in done.unprotected]
+    return "".join(f"{line}\n" for line in (*lines, *done.left))
 
 
 def removed_json(done: Removed) -> str:
@@ -99,6 +107,8 @@ def _rows(each: Status) -> Iterator[tuple[str, str]]:
         yield "owner", f"remusnet {terms.version}{state}"
         yield "policy", f"{terms.policy}, classifier {terms.classifier}"
         why = f"{format_rate(terms.rate)}, {format_duration(terms.interval_ns)}"
+        if terms.limit != plug_limit(terms.rate, terms.interval_ns):
+            why = "as asked for"
         yield "limit", f"{format_size(terms.limit)} ({why}; {_UNVERIFIED})"
     yield "held", _packets(each.held)
     yield "bypassed", _packets(each.bypassed)

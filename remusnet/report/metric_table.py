@@ -239,8 +239,14 @@ _RUN_METRICS: tuple[tuple[str, Unit, str, Callable[[Outcome], float | None]], ..
     (
         "commit.bypassed",
         Unit.NUMBER,
-        "frames let pass before their commit",
+        "frames let pass before their commit, or sent unprotected",
         lambda run: run.output_commit.bypassed,
+    ),
+    (
+        "commit.unprotected",
+        Unit.NUMBER,
+        "frames sent while nothing was held: after a failover",
+        lambda run: run.output_commit.unprotected,
     ),
     (
         "commit.dropped",
@@ -265,6 +271,24 @@ _RUN_METRICS: tuple[tuple[str, Unit, str, Callable[[Outcome], float | None]], ..
         Unit.MS,
         "how much later held TCP frames left: longest",
         lambda run: run.tcp.max,
+    ),
+    (
+        "sip.hold.median",
+        Unit.MS,
+        "how much later held SIP over UDP left: median",
+        lambda run: run.sip_udp.median,
+    ),
+    (
+        "sip.hold.p99",
+        Unit.MS,
+        "how much later held SIP over UDP left: 99th percentile",
+        lambda run: run.sip_udp.p99,
+    ),
+    (
+        "sip.hold.max",
+        Unit.MS,
+        "how much later held SIP over UDP left: longest",
+        lambda run: run.sip_udp.max,
     ),
     ("failover.outage", Unit.MS, "from the failure until frames flow again", _outage),
     ("failover.lost", Unit.NUMBER, "frames that the failure cost", _counted("lost_failure")),

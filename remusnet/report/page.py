@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from markupsafe import Markup
 
+from remusnet.metrics.outcome import Stream
 from remusnet.metrics.scene import HeldTo
+from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.voice import Voice
 from remusnet.report.assertions import Checked
 from remusnet.report.drawing import inline, style, to_svg
 from remusnet.report.figures import Caption, report_figures
 from remusnet.report.measures import Measurements
-from remusnet.report.simulation import OPEN_LOOP, setting_lines, side_by_side, title
+from remusnet.report.simulation import OPEN_LOOP, plain, setting_lines, title
+from remusnet.report.stream_groups import Group, groups
+from remusnet.report.summary import NOTHING, Summary, burst, fixed, hazards, sides, summary
 from remusnet.report.templating import markup, render
 
 MOST_ROWS = 40
 """Streams in the table of the page; the CSV has them all."""
 
+_WORST = "worst 10\N{NO-BREAK SPACE}s"
+STREAM_HEADS = (
+    "packets", "lost", "jitter, mean (ms)", "max (ms)", "burst", "MOS", _WORST, "not heard (%)",
+    "delay (ms)",
+)  # fmt: skip
 VOICE_NOTE = (
     "MOS is ITU-T G.107's estimate for narrow-band telephony (4.41 at best), worst 10 s that of "
-    "the worst ten seconds, delay from mouth to ear. Of two jitter buffers it is the worse one's."
+    "the worst ten seconds, not heard what was lost or late, delay from mouth to ear. Of two "
+    "jitter buffers it is the worse one's. Burst: packets a burst, median / max."
 )
 
 
@@ -34,55 +45,83 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamRow:
-    """A stream under one policy; ``cells``: text of the columns."""
+class FileBeside:
+    """A file in the folder of the page: its name, and what it has."""
 
     name: str
-    policy: str
-    cells: tuple[str, ...]
+    has: str
+
+    @property
+    def link(self) -> str:
+        """Relative, so that the folder can be moved."""
+        return f"./{quote(self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that the template shows."""
+    """All that the template shows. ``command``: what made it, None where no command did."""
 
     title: str
     description: str
     setting: tuple[tuple[str, str], ...]
     checked: tuple[Checked, ...]
-    policies: tuple[str, ...]
-    rows: list[tuple[str, list[tuple[str, list[str]]]]]
-    violations: tuple[int, ...]
+    summary: Summary
+    hazards: list[tuple[list[str], SeenHazard]]
     figures: tuple[Drawn, ...]
     held_to: tuple[tuple[str, HeldTo], ...]
-    streams: tuple[StreamRow, ...]
+    stream_heads: tuple[str, ...]
+    streams: list[Group]
     streams_left_out: int
     voice_note: str
     caveats: tuple[str, ...]
+    command: str | None
+    files: tuple[FileBeside, ...]
 
     @property
     def failed(self) -> int:
         """How many assertions failed."""
         return sum(not each.passed for each in self.checked)
 
+    @property
+    def contents(self) -> list[tuple[str, str]]:
+        """The sections that there are: identifiers and titles, in the order of the page."""
+        sections: list[tuple[object, str, str]] = [
+            (self.checked, "assertions", "Assertions"),
+            (True, "policies", "What each policy does"),
+            (self.hazards, "hazards", "What may go wrong after a failover"),
+            *((True, each.caption.name, each.caption.title) for each in self.figures),
+            (self.held_to, "held-to", "What it is held to"),
+            (self.streams, "streams", "RTP streams"),
+            (self.caveats, "caveats", "What to know before trusting it"),
+            (self.command or self.files, "made", "How it was made"),
+        ]
+        return [(name, title) for there, name, title in sections if there]
 
-def report_page(measurements: Measurements, checked: Sequence[Checked] = ()) -> str:
+
+def report_page(
+    measurements: Measurements,
+    checked: Sequence[Checked] = (),
+    *,
+    command: str | None = None,
+    files: Sequence[FileBeside] = (),
+) -> str:
     """The report as HTML; the same bytes for the same result.
+
+    ``command``: what a shell would be told to make it again; ``files``: what lies beside the page.
 
     Raises MissingDependency without matplotlib.
     """
     comparison = measurements.comparison
     setting = comparison.setting
     scenario = setting.scenario
-    rows = tuple(_stream_rows(measurements))
+    streams = groups(sides(measurements), lambda stream: _stream_cells(measurements, stream))
     page = Page(
         title=title(setting),
         description=scenario.description if scenario else "",
         setting=tuple(setting_lines(setting)),
         checked=tuple(checked),
-        policies=tuple(outcome.policy for outcome in comparison.outcomes),
-        rows=side_by_side(comparison.outcomes),
-        violations=tuple(outcome.output_commit.violations for outcome in comparison.outcomes),
+        summary=summary(measurements),
+        hazards=hazards(comparison.outcomes),
         figures=_figures(measurements),
         held_to=tuple(
             (outcome.policy, each)
@@ -90,10 +129,13 @@ def report_page(measurements: Measurements, checked: Sequence[Checked] = ()) -> 
             if outcome.scene
             for each in outcome.scene.held_to
         ),
-        streams=rows[:MOST_ROWS],
-        streams_left_out=max(0, len(rows) - MOST_ROWS),
+        stream_heads=STREAM_HEADS,
+        streams=streams[:MOST_ROWS],
+        streams_left_out=max(0, len(streams) - MOST_ROWS),
         voice_note=VOICE_NOTE,
         caveats=_caveats(measurements),
+        command=None if command is None else plain(command),
+        files=tuple(files),
     )
     return render("simulation.html.j2", page=page)
 
@@ -106,30 +148,28 @@ def _figures(measurements: Measurements) -> tuple[Drawn, ...]:
         )
 
 
-def _stream_rows(measurements: Measurements) -> list[StreamRow]:
-    rows = []
-    for stream, labels in measurements.streams:
-        rtp = stream.rtp
-        voices = measurements.voices(stream)
-        policy = dict(labels)["policy"]
-        cells = (
-            str(rtp.packets),
-            str(rtp.lost),
-            f"{rtp.jitter_ms.mean:.2f} ms" if rtp.jitter_ms.known else "-",
-            f"{rtp.jitter_ms.max:.2f} ms" if rtp.jitter_ms.known else "-",
-            *_voice_cells(voices),
-        )
-        rows.append((rtp.flow, rtp.ssrc, StreamRow(f"{rtp.flow} {rtp.ssrc_text}", policy, cells)))
-    # What the policies make of one stream stands together, in the order of first appearance.
-    order = {key: place for place, key in reversed(list(enumerate(row[:2] for row in rows)))}
-    return [row for *key, row in sorted(rows, key=lambda row: order[row[:2]])]
+def _stream_cells(measurements: Measurements, stream: Stream) -> tuple[str, ...]:
+    rtp = stream.rtp
+    return (
+        str(rtp.packets),
+        str(rtp.lost),
+        fixed(rtp.jitter_ms.mean) or NOTHING,
+        fixed(rtp.jitter_ms.max) or NOTHING,
+        burst(rtp.bursts.median, rtp.bursts.max),
+        *_voice_cells(measurements.voices(stream)),
+    )
 
 
-def _voice_cells(voices: tuple[Voice, ...]) -> tuple[str, str, str]:
+def _voice_cells(voices: tuple[Voice, ...]) -> tuple[str, str, str, str]:
     if not voices:
-        return ("-", "-", "-")
+        return ("-", "-", "-", "-")
     worse = min(voices, key=lambda voice: voice.r)
-    return (f"{worse.mos:.2f}", f"{worse.mos_min:.2f}", f"{worse.delay_ms:.0f} ms")
+    return (
+        f"{worse.mos:.2f}",
+        f"{worse.mos_min:.2f}",
+        f"{worse.missing_percent:.2f}",
+        f"{worse.delay_ms:.0f}",
+    )
 
 
 def _caveats(measurements: Measurements) -> tuple[str, ...]:

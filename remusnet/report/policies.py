@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
+from rich.console import Console
 
 from remusnet.plan.domains import DomainPolicies
 from remusnet.policy import Policy, Verdict
@@ -14,18 +14,17 @@ from remusnet.policy.conditions import CONDITIONS
 from remusnet.policy.mistakes import MistakenFile, shown_origin
 from remusnet.policy.toml import unreachable
 from remusnet.policy.words import describe_verdict
+from remusnet.report.layout import Column, print_records
 
 
-def policy_table(policies: Iterable[Policy]) -> Table:
-    """Name, what it holds and what bypasses, a row a policy; cells wrap in a narrow terminal."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("POLICY", no_wrap=True)
-    table.add_column("HOLDS")
-    table.add_column("BYPASSES")
-    for policy in policies:
-        holds, bypasses = (describe_verdict(policy, verdict) for verdict in Verdict)
-        table.add_row(policy.name, holds, bypasses)
-    return table
+def print_policies(console: Console, policies: Iterable[Policy]) -> None:
+    """Name, what it holds and what bypasses, of each policy."""
+    columns = (Column("POLICY"), Column("HOLDS", prose=True), Column("BYPASSES", prose=True))
+    rows = [
+        (policy.name, *(describe_verdict(policy, verdict) for verdict in Verdict))
+        for policy in policies
+    ]
+    print_records(console, columns, rows)
 
 
 def policy_summary(policy: Policy) -> dict[str, Any]:

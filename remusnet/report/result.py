@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remusnet.errors import suggestion
+from remusnet.errors import InvalidInput, suggestion
 from remusnet.metrics.outcome import Comparison
-from remusnet.report.assertion_syntax import Selector, parse
-from remusnet.report.assertions import evaluate
+from remusnet.report.assertion_syntax import Assertion, Selector, parse
+from remusnet.report.assertions import Checked, evaluate
 from remusnet.report.measures import Measurements, Metric, folded, readings
 from remusnet.report.metric_table import METRICS
 
@@ -17,11 +17,22 @@ class Result:
 
     def __init__(self, comparison: Comparison) -> None:
         self._measurements = Measurements(comparison)
+        self._checked: list[Checked] = []
 
     @property
     def comparison(self) -> Comparison:
         """All that was measured, as remusnet itself has it."""
         return self._measurements.comparison
+
+    @property
+    def measurements(self) -> Measurements:
+        """The same, for a report."""
+        return self._measurements
+
+    @property
+    def checked(self) -> tuple[Checked, ...]:
+        """All assertions that were checked so far, with what was seen."""
+        return tuple(self._checked)
 
     def check(self, *assertions: str) -> None:
         """Raise AssertionError, with what was seen, where one of ``assertions`` doesn't hold.
@@ -29,12 +40,18 @@ class Result:
         They are those of ``simulate --assert``. Raises InvalidInput for a mistake in one.
         """
         __tracebackhide__ = True  # pytest shows the line of the test, not this one
-        checked = evaluate([parse(text) for text in assertions], self._measurements)
+        try:
+            parsed = [_parsed(text) for text in assertions]
+        except InvalidInput as error:
+            raise error.with_traceback(None) from None
+        checked = evaluate(parsed, self._measurements)
+        self._checked += checked
         failed = [f"{each.assertion.text}: {each.seen}" for each in checked if not each.passed]
         if failed:
             raise AssertionError("\n".join(failed))
 
     def __getattr__(self, word: str) -> Values:
+        __tracebackhide__ = True
         return _extended(self._measurements, (), word)
 
 
@@ -50,16 +67,18 @@ class Values:
         self._words = words
 
     def __getattr__(self, word: str) -> Values:
+        __tracebackhide__ = True
         return _extended(self._measurements, self._words, word)
 
-    def __call__(self, **selectors: str) -> list[float]:
+    def __call__(self, **selectors: object) -> list[float]:
         """The values whose labels are these; ``*`` stands for anything, ``from_`` for ``from``.
 
         Raises TypeError for a selector that the metric doesn't have, and where the words are only
         the beginning of a metric.
         """
+        __tracebackhide__ = True
         metric = _metric(".".join(self._words))
-        chosen = [Selector(key.rstrip("_"), value) for key, value in selectors.items()]
+        chosen = [Selector(key.rstrip("_"), str(value)) for key, value in selectors.items()]
         for selector in chosen:
             if selector.key not in metric.keys:
                 raise TypeError(
@@ -71,6 +90,7 @@ class Values:
         return [reading.value for reading in folded(metric, kept)]
 
     def __iter__(self) -> Iterator[float]:
+        __tracebackhide__ = True
         return iter(self())
 
     def __repr__(self) -> str:
@@ -78,13 +98,21 @@ class Values:
 
 
 def _extended(measurements: Measurements, words: tuple[str, ...], word: str) -> Values:
+    __tracebackhide__ = True
     path = ".".join((*words, word))
     if not any(known == path or known.startswith(f"{path}.") for known in METRICS):
         raise AttributeError(f"no metric {path!r}{suggestion(path, METRICS)}")
     return Values(measurements, (*words, word))
 
 
+def _parsed(text: object) -> Assertion:
+    if not isinstance(text, str):
+        raise InvalidInput(f"expected an assertion as text, not {text!r}")
+    return parse(text)
+
+
 def _metric(path: str) -> Metric:
+    __tracebackhide__ = True
     if path not in METRICS:
         known = ", ".join(each for each in METRICS if each.startswith(f"{path}."))
         raise TypeError(f"{path} is no metric; expected one of {known}")

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from math import isnan
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
 from remusnet.report.assertions import Checked
+from remusnet.report.layout import (
+    Column,
+    Section,
+    print_compared,
+    print_named,
+    print_records,
+    print_sentence,
+)
+from remusnet.report.measures import Measurements
+from remusnet.report.stream_groups import groups
+from remusnet.report.summary import (
+    NOTHING,
+    Cell,
+    Side,
+    Summary,
+    Tone,
+    burst,
+    fixed,
+    hazards,
+    sides,
+    summary,
+)
 from remusnet.units import format_duration, format_size
 
 OPEN_LOOP = (
@@ -23,9 +43,7 @@ OPEN_LOOP = (
 MOST_STREAMS = 20
 """Streams that get a table. A capture can have thousands; JSON has them all."""
 
-_NONE = "-"
-
-Cell = Callable[[Outcome], str]
+_STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "bold red"}
 
 
 def simulation_json(
@@ -48,21 +66,20 @@ def simulation_json(
 
 def print_simulation(console: Console, comparison: Comparison) -> None:
     """What was simulated, the policies side by side, and each RTP stream."""
-    lines = list(setting_lines(comparison.setting))
-    width = max(len(name) for name, _ in lines) + 1
-    for name, value in lines:
-        console.print(Text.assemble((f"{name:{width}}", "bold"), value), soft_wrap=True)
+    print_named(console, setting_lines(comparison.setting))
     console.print()
-    console.print(_side_by_side(comparison.outcomes))
-    _print_streams(console, comparison.outcomes)
+    measurements = Measurements(comparison)
+    _print_summary(console, summary(measurements))
+    _print_hazards(console, comparison.outcomes)
+    _print_streams(console, sides(measurements))
     _print_held_to(console, comparison.outcomes)
     console.print()
     if comparison.setting.scenario is None:
-        console.print(Text(OPEN_LOOP))
+        print_sentence(console, OPEN_LOOP)
     for sentence in comparison.setting.scenario.assumptions if comparison.setting.scenario else ():
-        console.print(Text(f"Assumed: {plain(sentence)}"))
+        print_sentence(console, f"Assumed: {plain(sentence)}")
     for sentence in comparison.setting.notes:
-        console.print(Text(f"Note: {plain(sentence)}"))
+        print_sentence(console, f"Note: {plain(sentence)}")
 
 
 def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
@@ -110,124 +127,52 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def side_by_side(outcomes: tuple[Outcome, ...]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
-    """What the policies did: titles, under each rows, and in each a cell for every outcome.
-
-    Violations of output commit aren't among them: those stand out by their colour.
-    """
-    return [
-        (title, [(name, [cell(outcome) for outcome in outcomes]) for name, cell in rows])
-        for title, rows in _ROWS
+def _print_summary(console: Console, found: Summary) -> None:
+    sections = [
+        Section(each.title, [(row.name, [_text(cell) for cell in row.cells]) for row in each.rows])
+        for each in found.sections
     ]
+    print_compared(console, found.heads, sections)
 
 
-def _side_by_side(outcomes: tuple[Outcome, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True)
-    for outcome in outcomes:
-        table.add_column(outcome.policy, justify="right", overflow="fold")
-    for title, rows in side_by_side(outcomes):
-        table.add_row(Text(title, "bold"))
-        for name, cells in rows:
-            table.add_row(f"  {name}", *(Text(cell) for cell in cells))
-    table.add_row("  violations of output commit", *map(_violations, outcomes))
-    return table
+def _text(cell: Cell) -> Text:
+    return Text(cell.text, _STYLES[cell.tone])
 
 
-def _violations(outcome: Outcome) -> Text:
-    count = outcome.output_commit.violations
-    return Text(str(count), "bold red" if count else "green")
-
-
-def _print_streams(console: Console, outcomes: tuple[Outcome, ...]) -> None:
-    """A small table for each stream: what every policy made of it."""
-    found: dict[tuple[str, int], list[tuple[str, Stream]]] = {}
-    for outcome in outcomes:
-        for stream in outcome.streams:
-            rows = found.setdefault((stream.rtp.flow, stream.rtp.ssrc), [])
-            rows.append((outcome.policy, stream))
-    for rows in list(found.values())[:MOST_STREAMS]:
-        stream = rows[0][1]
-        direction = "from the guest" if stream.from_guest else "not from the guest"
+def _print_hazards(console: Console, outcomes: tuple[Outcome, ...]) -> None:
+    """As ``classify`` has them, of the guest's own frames; one under several policies once."""
+    for policies, hazard in hazards(outcomes):
+        text = f"Hazard under {', '.join(policies)}: {hazard.text}: {hazard.frames} frames"
         console.print()
-        console.print(
-            Text(f"RTP {stream.rtp.flow} {stream.rtp.ssrc_text}, {direction}", "bold"),
-            soft_wrap=True,
+        print_sentence(console, f"{text}, first in {hazard.flow}", "red", indent=4)
+
+
+def _print_streams(console: Console, columns: Sequence[Side]) -> None:
+    """A small table for each stream: what every policy made of it."""
+    found = groups(columns, _stream_cells)
+    for group in found[:MOST_STREAMS]:
+        console.print()
+        print_sentence(console, f"RTP {group.title}", "bold", indent=4)
+        heads = [Column("  policy", roomy=16)]
+        heads += [Column(name, right=True, roomy=8) for name in _STREAM_HEADS]
+        print_records(
+            console, heads, [(f"  {', '.join(runs)}", *cells) for runs, cells in group.rows]
         )
-        console.print(_stream_table(rows))
-        for note in dict.fromkeys(note for _, each in rows for note in each.rtp.notes):
-            console.print(Text(f"  note: {plain(note)}"))
+        for note in group.notes:
+            print_sentence(console, f"note: {plain(note)}", indent=4)
     if len(found) > MOST_STREAMS:
         console.print(Text(f"\nand {len(found) - MOST_STREAMS} streams more: --json has all"))
 
 
-def _stream_table(rows: list[tuple[str, Stream]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("  policy", min_width=18, overflow="fold")
-    for name in ("packets", "lost", "mean ms", "peak ms", "burst"):
-        table.add_column(name, justify="right", min_width=8, no_wrap=True)
-    for policy, stream in rows:
-        rtp = stream.rtp
-        table.add_row(
-            f"  {policy}",
-            str(rtp.packets),
-            str(rtp.lost),
-            _ms(rtp.jitter_ms.mean),
-            _ms(rtp.jitter_ms.max),
-            _burst(rtp.bursts.median, rtp.bursts.max),
-        )
-    return table
+_STREAM_HEADS = ("packets", "lost", "mean ms", "max ms", "burst")
 
 
-def _burst(median: float, largest: int) -> str:
-    return f"{median:g} / {largest}"
-
-
-def _ms(value: float | None) -> str:
-    return _NONE if value is None or isnan(value) else f"{value:.2f}"
-
-
-def _worst(measure: Callable[[Stream], float]) -> Cell:
-    """The largest value over the guest's own streams: those are what Remus delays."""
-
-    def cell(outcome: Outcome) -> str:
-        own = [stream for stream in outcome.streams if stream.from_guest]
-        values = [value for value in map(measure, own) if not isnan(value)]
-        return _ms(max(values)) if values else _NONE
-
-    return cell
-
-
-def _bursts(outcome: Outcome) -> str:
-    bursts = [stream.rtp.bursts for stream in outcome.streams if stream.from_guest]
-    if not bursts:
-        return _NONE
-    return _burst(max(each.median for each in bursts), max(each.max for each in bursts))
-
-
-_ROWS: tuple[tuple[str, tuple[tuple[str, Cell], ...]], ...] = (
-    (
-        "RTP from the guest (worst stream)",
-        (
-            ("jitter, mean (ms)", _worst(lambda stream: stream.rtp.jitter_ms.mean)),
-            ("jitter, peak (ms)", _worst(lambda stream: stream.rtp.jitter_ms.max)),
-            ("packets a burst, median / max", _bursts),
-        ),
-    ),
-    (
-        "Delay of TCP that is held (SIP)",
-        (
-            ("median (ms)", lambda outcome: _ms(outcome.tcp.median)),
-            ("p99 (ms)", lambda outcome: _ms(outcome.tcp.p99)),
-            ("max (ms)", lambda outcome: _ms(outcome.tcp.max)),
-        ),
-    ),
-    (
-        "Frames from the guest",
-        (
-            ("held until their commit", lambda outcome: str(outcome.output_commit.held)),
-            ("  dropped: the plug was full", lambda outcome: str(outcome.output_commit.dropped)),
-            ("let pass before their commit", lambda outcome: str(outcome.output_commit.bypassed)),
-        ),
-    ),
-)
+def _stream_cells(stream: Stream) -> tuple[str, ...]:
+    rtp = stream.rtp
+    return (
+        str(rtp.packets),
+        str(rtp.lost),
+        fixed(rtp.jitter_ms.mean) or NOTHING,
+        fixed(rtp.jitter_ms.max) or NOTHING,
+        burst(rtp.bursts.median, rtp.bursts.max),
+    )

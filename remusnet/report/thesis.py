@@ -6,7 +6,7 @@ figures are images, so there are no numbers to compare but those in its text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from remusnet.report.drawing import (
     to_png,
     to_svg,
 )
+from remusnet.report.folder import replaced
 from remusnet.report.templating import markup, render
 
 if TYPE_CHECKING:
@@ -124,6 +125,11 @@ class Drawn:
     svg: str
     png: bytes
 
+    @property
+    def rows(self) -> list[tuple[None, HeldTo]]:
+        """What it is held to, as the table has it: all of one policy, which isn't named again."""
+        return [(None, each) for each in self.held_to]
+
 
 def draw(shown: Shown, comparison: Comparison) -> Drawn:
     """Draw the first run of a scenario, the one that the thesis's figure shows.
@@ -148,22 +154,29 @@ def draw(shown: Shown, comparison: Comparison) -> Drawn:
 
 def thesis_page(drawn: Iterable[Drawn]) -> str:
     """The figures on a page, each with the thesis's words, what it is held to, and assumptions."""
-    return render("thesis.html.j2", drawn=tuple(drawn))
+    drawn = tuple(drawn)
+    contents = [(each.shown.scenario, each.shown.title) for each in drawn]
+    return render("thesis.html.j2", drawn=drawn, contents=contents)
 
 
-def write_figures(directory: Path, drawn: tuple[Drawn, ...]) -> Iterator[Path]:
-    """Write each figure as SVG and PNG, and the page, into ``directory``; the paths as written."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for each in drawn:
-        svg = directory / f"{each.shown.scenario}.svg"
-        svg.write_text(each.svg, encoding="utf-8", newline="\n")
-        yield svg
-        png = directory / f"{each.shown.scenario}.png"
-        png.write_bytes(each.png)
-        yield png
-    page = directory / "index.html"
-    page.write_text(thesis_page(drawn), encoding="utf-8", newline="\n")
-    yield page
+def write_figures(directory: Path, drawn: tuple[Drawn, ...]) -> list[Path]:
+    """Write each figure as SVG and PNG, and the page, into ``directory``; the paths there.
+
+    The folder takes the place of older figures when all of it is written. Raises what
+    `remusnet.report.folder.prepare` raises.
+    """
+    written = []
+    with replaced(directory) as folder:
+        for each in drawn:
+            svg = folder / f"{each.shown.scenario}.svg"
+            svg.write_text(each.svg, encoding="utf-8", newline="\n")
+            png = folder / f"{each.shown.scenario}.png"
+            png.write_bytes(each.png)
+            written += [svg, png]
+        page = folder / "index.html"
+        page.write_text(thesis_page(drawn), encoding="utf-8", newline="\n")
+        written.append(page)
+    return [directory / each.name for each in written]
 
 
 def _figure(shown: Shown, outcome: Outcome) -> Figure:
@@ -192,9 +205,9 @@ def _figure(shown: Shown, outcome: Outcome) -> Figure:
 
 
 def _expected(axes: Axes, held_to: tuple[HeldTo, ...]) -> None:
-    """A line where a closed form says that the mean and the peak of the jitter are."""
+    """A line where a closed form says that the mean and the maximum of the jitter are."""
     for each in held_to:
-        if each.expected is None or each.what not in ("jitter, mean (ms)", "jitter, peak (ms)"):
+        if each.expected is None or each.what not in ("jitter, mean (ms)", "jitter, max (ms)"):
             continue
         word = each.what.removeprefix("jitter, ").removesuffix(" (ms)")
         axes.axhline(each.expected, color=INK, linewidth=1, linestyle=(0, (4, 3)))

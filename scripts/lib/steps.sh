@@ -4,8 +4,15 @@
 STEPS_SUMMARY=()
 STEPS_FAILED=0
 
-_step_done() { # NAME RESULT SECONDS
-    STEPS_SUMMARY+=("$(printf '%-24s %-6s %6.1f s' "$1" "$2" "$3")")
+_STEPS_START=$EPOCHREALTIME
+
+# _minutes START: the time since then, as "  4 min  5.3 s".
+_minutes() {
+    awk "BEGIN { t = $EPOCHREALTIME - $1; m = int(t / 60); printf \"%3d min %4.1f s\", m, t - 60 * m }"
+}
+
+_step_done() { # NAME RESULT TIME
+    STEPS_SUMMARY+=("$(printf '%-24s %-6s %s' "$1" "$2" "$3")")
 }
 
 # step NAME COMMAND...: runs it with nothing on its standard input; a failure is remembered, and the
@@ -18,18 +25,19 @@ step() {
         result=FAILED
         STEPS_FAILED=$((STEPS_FAILED + 1))
     }
-    _step_done "$name" "$result" "$(awk "BEGIN { print $EPOCHREALTIME - $start }")"
+    _step_done "$name" "$result" "$(_minutes "$start")"
 }
 
 # step_left_out NAME REASON: counted neither as passed nor as failed.
 step_left_out() {
     printf '\n== %s: left out, %s\n' "$1" "$2"
-    _step_done "$1" "-" 0
+    _step_done "$1" "-" " left out"
 }
 
-# Prints all steps with their times; fails if one of them did.
+# Prints all steps with their times, and that of everything since this file was read; fails if one of them did.
 steps_summary() {
     printf '\n== summary\n'
     printf '%s\n' "${STEPS_SUMMARY[@]}"
+    printf '%-24s %-6s %s\n' all "" "$(_minutes "$_STEPS_START")"
     [ "$STEPS_FAILED" = 0 ]
 }

@@ -17,7 +17,7 @@ from tests.kernel.lab.bed import VIF, Bed
 def test_auto_takes_the_cheapest_exact_classifier(bed: Bed, policy: str, expected: str) -> None:
     """u32 is exact for hold-all alone; an exact one makes the policy the whole truth."""
     remusnet = (sys.executable, "-m", "remusnet")
-    options = ("--policy", policy, "--classifier", "auto", "--json")
+    options = ("--policy", policy, "--classifier", "auto", "--json", "--memory", "20MB")
     bed.dom0.run(*remusnet, "apply", VIF, *options)
     shown = json.loads(bed.dom0.run(*remusnet, "status", "--json"))
     assert [each["receipt"]["classifier"] for each in shown["protections"]] == [expected]

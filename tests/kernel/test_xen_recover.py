@@ -41,6 +41,10 @@ def processes(host: XenHost, *words: str) -> Path:
     folder = host.folder / "proc/4711"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cmdline").write_bytes(b"".join(f"{each}\0".encode() for each in words))
+    (folder / "status").write_text("PPid:\t1\nUid:\t0\t0\t0\t0\n")
+    (folder / "xl").touch()
+    if not (folder / "exe").is_symlink():
+        (folder / "exe").symlink_to(folder / "xl")
     return folder.parent
 
 

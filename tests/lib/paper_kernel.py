@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from remusnet.kernel.matches import canonical, kind_of
-from remusnet.kernel.state import Counters, Device, Qdisc, Seen, SeenFilter
+from remusnet.kernel.state import Counters, Device, Program, Qdisc, Seen, SeenFilter
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -37,6 +37,7 @@ class PaperKernel:
     ingress: dict[int, Qdisc] = field(default_factory=dict)
     filters: dict[str, list[SeenFilter]] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
+    programs: dict[str, tuple[Program, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for vif in self.vifs:
@@ -74,6 +75,27 @@ class PaperKernel:
                 assert len(kept) < len(self.filters[name])
                 self.filters[name] = kept
 
+    def rename(self, old: str, new: str) -> None:
+        """Gives a vif another name: its number and its filters stay."""
+        assert new not in self.devices
+        self.devices[new] = replace(self.devices.pop(old), name=new)
+        if old in self.filters:
+            self.filters[new] = self.filters.pop(old)
+        self.vifs = tuple(new if each == old else each for each in self.vifs)
+
+    def appear(self, vif: str) -> None:
+        """Makes a new vif."""
+        assert vif not in self.devices
+        self._add(vif, "veth", up=True)
+        self.vifs += (vif,)
+
+    def vanish(self, vif: str) -> None:
+        """Deletes a vif, and with it its qdisc and its filters."""
+        device = self.devices.pop(vif)
+        self.ingress.pop(device.index, None)
+        self.filters.pop(vif, None)
+        self.vifs = tuple(each for each in self.vifs if each != vif)
+
     def seen(self) -> Seen:
         """A look at it."""
         filters = {
@@ -81,7 +103,9 @@ class PaperKernel:
             for vif in self.vifs
             if self._index(vif) in self.ingress
         }
-        return Seen(dict(self.devices), dict(self.roots), dict(self.ingress), filters)
+        return Seen(
+            dict(self.devices), dict(self.roots), dict(self.ingress), filters, dict(self.programs)
+        )
 
     def _add_root(self, operation: AddPlug | SealSink) -> None:
         index = self._index(operation.device)

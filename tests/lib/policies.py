@@ -39,7 +39,14 @@ CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     name: st.lists(st.sampled_from(NETWORKS), min_size=1, max_size=2, unique=True).map(tuple)
     for name in ("source", "destination", "address")
 }  # fmt: skip
-PORTS = st.sampled_from([PortRange(0, 1023), PortRange(1024, 65535), PortRange(5004, 5005)])
+PORTS = st.sampled_from(
+    [
+        PortRange(0, 1023),
+        PortRange(1024, 65535),
+        PortRange(5004, 5005),
+        PortRange(0, 65535),
+    ]
+)
 CONDITIONS |= {
     name: st.lists(PORTS, min_size=1, max_size=2, unique=True).map(tuple)
     for name in ("source_port", "destination_port", "port")

@@ -70,10 +70,10 @@ def test_a_browser_shows_all_of_the_page(document: str) -> None:
         "a checkpoint every 400ms",
         "holds commit.violations == 0",
         "failed rtp.jitter.mean < 6ms 37.7516 ms is the worst of 8, 2 failed (policy hold-all",
-        "packets a burst, median / max 1 / 3 1 / 3 20 / 20 20 / 20",
+        "packets a burst, median / max 1 / 1 1 / 3 1 / 3 20 / 20 20 / 20",
         "When frames left",
         "held until the commit",
-        "hold-all: mean 37.75 ms, peak 51.04 ms",
+        "hold-all: mean 37.75 ms, max 51.04 ms",
         "share of packets (%)",
         "udp 192.0.2.10:20000 > 192.0.2.20:30000 0x600d0001",
         "Open loop",
@@ -94,5 +94,7 @@ def test_a_browser_draws_all_figures(document: str) -> None:
 
 def test_a_browser_has_nothing_to_load(report: Path, document: str) -> None:
     assert "Content-Security-Policy" in document
-    assert not re.search(r'\b(?:src|href)="(?!#)', document)
+    assert not re.search(r"\bsrc=", document)
+    # What lies beside it is fetched when somebody asks for it.
+    assert not re.search(r'\bhref="(?!#|\./)', document)
     assert [file.name for file in report.parent.glob("*.svg")] == []

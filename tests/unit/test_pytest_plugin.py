@@ -3,15 +3,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from remusnet import capture
 from remusnet.errors import InvalidInput
-from remusnet.pytest_plugin import Simulate
+from remusnet.pytest_plugin import Simulate, _folder_name
 from remusnet.report.result import Result
 from tests.unit.emulator.traffic import call
 from tests.unit.report.outcomes import replayed_call
+
+SCENARIO: dict[str, object] = {"capture": None, "scenario": "fig8"}
 
 
 @pytest.fixture
@@ -143,3 +146,168 @@ def test_loading_the_plugin_loads_nothing_else() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[] True\n"
+
+
+WRONG: dict[str, tuple[dict[str, object], str]] = {
+    "interval": ({"interval": 345}, "interval: expected text, for example '50ms', not 345"),
+    "interval's unit": ({"interval": "345"}, "invalid time: '345'"),
+    "period": ({"period": 0.4}, "period: expected text, for example '400ms', not 0.4"),
+    "pause": ({"pause": None}, "pause: expected text, for example '50ms', not None"),
+    "commit_delay": ({"commit_delay": b"5ms"}, "commit_delay: expected text"),
+    "schedule": ({"schedule": "xm"}, "schedule: expected one of xl, xend, not 'xm'"),
+    "schedule's type": ({"schedule": 1}, "schedule: expected one of xl, xend, not 1"),
+    "guest": ({"guest": 10}, "guest: expected text, for example '00:16:3e:00:00:01', not 10"),
+    "rate": ({"rate": 10**9}, "rate: expected text, for example '1gbit', not 1000000000"),
+    "limit": ({"limit": 1024}, "limit: expected text, for example '10MB', not 1024"),
+    "one policy": ({"policies": "tcp-only"}, "policies: expected a list of names and files"),
+    "no policies": ({"policies": 5}, "policies: expected a list of names and files, not 5"),
+    "a policy": ({"policies": [5]}, "policies: expected a name or a path, not 5"),
+    "capture": ({"capture": 5}, "capture: expected a name or a path, not 5"),
+    "scenario": ({"capture": None, "scenario": 5}, "scenario: expected a name or a path, not 5"),
+    "calls": ({**SCENARIO, "calls": "3"}, "calls: expected a whole number, 1 to 1000000, not '3'"),
+    "no calls": ({**SCENARIO, "calls": 0}, "calls: expected a whole number, 1 to 1000000, not 0"),
+    "calls as a switch": ({**SCENARIO, "calls": True}, "calls: expected a whole number"),
+    "seed": ({**SCENARIO, "seed": -1}, "seed: expected a whole number, 0 to "),
+    "duration": ({**SCENARIO, "duration": 60}, "duration: expected text, for example '60s'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_value_of_another_type_is_bad_input(case: str, tmp_path: Path) -> None:
+    arguments, said = WRONG[case]
+    capture.write(tmp_path / "call.pcap", call(50))
+    given: dict[str, Any] = {"capture": "call.pcap", **arguments}
+    with pytest.raises(InvalidInput) as caught:
+        Simulate(tmp_path)(**given)
+    assert said in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_an_assertion_of_another_type_is_bad_input(result: Result) -> None:
+    with pytest.raises(InvalidInput, match="expected an assertion as text, not 5"):
+        result.check(5)  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_capture_may_be_the_first_word_and_a_period_its_rhythm(tmp_path: Path) -> None:
+    capture.write(tmp_path / "call.pcap", call(100))
+    result = Simulate(tmp_path)("call.pcap", period="400ms", policies=["tcp-only"])
+    setting = result.comparison.setting
+    assert (setting.period_ns, setting.interval_ns) == (400_000_000, 345_000_000)
+
+
+def test_a_selector_may_be_a_number(result: Result) -> None:
+    assert result.rtp.lost(call=1) == result.rtp.lost(call="1") == []
+
+
+TYPO = """
+    def test_typo(remusnet_simulate):
+        result = remusnet_simulate("call.pcap", policies=["tcp-only"])
+        {line}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('result.check("rtp.jiter.mean < 6ms")', "*InvalidInput: assertion*column 1: unknown me*"),
+        ('result.check("mos => 4")', "*InvalidInput: assertion*expected one of*"),
+        ("max(result.rtp.jiter.mean)", "*AttributeError: no metric 'rtp.jiter'*"),
+        ("list(result.rtp.jitter)", "*TypeError: rtp.jitter is no metric; expected one of*"),
+        ('remusnet_simulate("call.pcap", interval=345)', "*InvalidInput: interval: expected te*"),
+        ('remusnet_simulate("nocall.pcap")', "*InvalidInput: cannot read *nocall.pcap*"),
+    ],
+)
+def test_a_typo_shows_the_line_of_the_test_and_one_of_ours(
+    pytester: pytest.Pytester, line: str, said: str
+) -> None:
+    capture.write(pytester.path / "call.pcap", call(50))
+    pytester.makepyfile(TYPO.format(line=line))
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines([f">*{line.replace('[', '[[]')}", f"E{said}"])
+    done.stdout.no_fnmatch_line("*remusnet/*.py*")
+    assert sum(each.startswith("E ") for each in done.outlines) == 1
+
+
+FAILING = """
+    import pytest
+
+    @pytest.mark.parametrize("policy", ["tcp-only", "hold-all"])
+    def test_calls(remusnet_simulate, policy):
+        result = remusnet_simulate("call.pcap", policies=[policy])
+        result.check("commit.violations == 0", "rtp.jitter.mean < 6ms")
+
+    def test_twice(remusnet_simulate):
+        remusnet_simulate("call.pcap", policies=["tcp-only"])
+        remusnet_simulate("fig8", duration="1s")
+        assert False
+
+    @pytest.mark.xfail(strict=True)
+    def test_known(remusnet_simulate):
+        remusnet_simulate("call.pcap", policies=["tcp-only"])
+        assert False
+
+    def test_other():
+        assert False
+"""
+
+
+@pytest.mark.slow
+def test_a_failed_tests_reports_are_kept_where_the_option_says(pytester: pytest.Pytester) -> None:
+    capture.write(pytester.path / "call.pcap", call(250))
+    pytester.makepyfile(test_mine=FAILING)
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--remusnet-report", "kept")
+    done.assert_outcomes(passed=1, failed=3, xfailed=1)
+    names = sorted(path.name for path in (pytester.path / "kept").iterdir())
+    assert names == [
+        "test_mine.py-test_calls-hold-all",
+        "test_mine.py-test_twice",
+        "test_mine.py-test_twice-2",
+    ]
+    first = pytester.path / "kept" / names[0]
+    assert "1 of 2 assertions failed" in (first / "index.html").read_text()
+    assert len(capture.read(first / "released-hold-all.pcap").frames) == len(call(250))
+    # The frames of a scenario too.
+    assert list((pytester.path / "kept" / names[2]).glob("released-*.pcap"))
+    done.stdout.fnmatch_lines(
+        ["*- remusnet's reports -*", f"kept: '{first / 'index.html'}'"], consecutive=True
+    )
+
+
+def test_a_report_that_can_not_be_kept_hides_no_failure(pytester: pytest.Pytester) -> None:
+    capture.write(pytester.path / "call.pcap", call(50))
+    (pytester.path / "kept").write_text("a file")
+    pytester.makepyfile(TYPO.format(line='result.check("commit.held == 77")'))
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--remusnet-report", "kept")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["E*AssertionError: commit.held == 77*", "not kept: *"])
+
+
+def test_without_the_option_nothing_is_kept(pytester: pytest.Pytester) -> None:
+    capture.write(pytester.path / "call.pcap", call(50))
+    pytester.makepyfile(TYPO.format(line='result.check("commit.held == 77")'))
+    before = set(pytester.path.iterdir())
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(failed=1)
+    assert {each.name for each in set(pytester.path.iterdir()) - before} <= {"__pycache__"}
+
+
+def test_the_option_without_matplotlib_is_a_usage_error(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--remusnet-report", "kept")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*--remusnet-report: figures need matplotlib: pip install *"])
+
+
+@pytest.mark.parametrize(
+    ("node", "number", "name"),
+    [
+        ("tests/test_calls.py::test_x[a/b c]", 1, "tests-test_calls.py-test_x-a-b-c"),
+        ("../../etc/test.py::test_x", 2, "etc-test.py-test_x-2"),
+        ("t.py::test_x[\x1b$(rm)]", 1, "t.py-test_x-rm"),
+        ("t.py::test_" + "x" * 500, 1, "x" * 200),
+    ],
+)
+def test_a_reports_folder_is_named_for_its_test(node: str, number: int, name: str) -> None:
+    assert _folder_name(node, number) == name

@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from remusnet.errors import InvalidInput
 from remusnet.schedule import Schedule, ScheduleKind
@@ -33,6 +35,21 @@ def test_xend_is_late_where_the_checkpoint_takes_longer_than_the_interval() -> N
 def test_impossible_times_are_refused(times: tuple[int, int, int], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         Schedule(*times)
+
+
+@given(
+    st.integers(2, 10**9), st.integers(0, 10**8), st.integers(0, 10**8), st.sampled_from((XL, XEND))
+)
+def test_a_schedule_of_a_period_has_that_period_or_is_refused(
+    period: int, pause: int, delay: int, kind: ScheduleKind
+) -> None:
+    try:
+        schedule = Schedule.of_period(period, pause, delay, kind)
+    except InvalidInput:
+        assert period < pause + delay + (kind is XL) or pause == period
+    else:
+        assert schedule.period_ns == period
+        assert schedule.kind is kind
 
 
 def test_a_guest_that_never_runs_is_refused() -> None:

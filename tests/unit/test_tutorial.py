@@ -60,7 +60,7 @@ def test_the_test_of_the_tutorial_passes(folder: Path, pytester: pytest.Pytester
 def test_the_jobs_of_the_tutorial_do_what_it_did_by_hand(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    jobs = re.findall(r"remusnet simulate --capture (?:[^\n]+\n +--)+[^\n]+", TUTORIAL)
+    jobs = re.findall(r"remusnet simulate call.pcap (?:[^\n]+\n +--)+[^\n]+", TUTORIAL)
     assert len(jobs) == 2
     words = [shlex.split(job) for job in jobs]
     assert words[0] == words[1]

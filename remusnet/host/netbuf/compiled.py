@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import binascii
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from remusnet.classify.filters import Classification
 from remusnet.errors import RemusnetError
 from remusnet.host.netbuf import ready
-from remusnet.host.netbuf.places import Places
+from remusnet.host.netbuf.places import READY, Places
 from remusnet.host.netbuf.terms import domain_file
 from remusnet.kernel.encoder import Encoder
+from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.quick import BUFFER, SINK, VIF
 from remusnet.kernel.receipt import receipts_of
 from remusnet.plan.build import CLASSIFIERS
@@ -35,24 +34,23 @@ def make_ready(places: Places) -> bool:
 
     Raises OSError where it can't be written.
     """
-    target = Path(places.ready)
     try:
         body = "".join(f"{line}\n" for line in _lines(places))
     except (RemusnetError, ValueError, OSError):
-        target.unlink(missing_ok=True)
+        forget_ready(places)
         return False
-    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    new = target.with_name(f"{target.name}.{os.getpid()}")
-    with new.open("w", encoding="ascii") as file:
-        os.fchmod(file.fileno(), 0o644)
-        file.write(f"{body}end {binascii.crc32(body.encode())}")
-    new.rename(target)
+    with OwnFolder(places.state_dir, make=True) as folder:
+        folder.write(READY, f"{body}end {binascii.crc32(body.encode())}".encode("ascii"))
     return True
 
 
 def forget_ready(places: Places) -> None:
-    """Deletes it."""
-    Path(places.ready).unlink(missing_ok=True)
+    """Deletes it. Raises OSError."""
+    try:
+        with OwnFolder(places.state_dir) as folder:
+            folder.delete(READY)
+    except FileNotFoundError:
+        return
 
 
 def _lines(places: Places) -> Iterator[str]:
@@ -118,7 +116,8 @@ def _receipt(classification: Classification) -> str:
     """What a receipt says of the filters, as members of a JSON object."""
     plan = Plan(classification, (Protection(BUFFER, (VIF,)),), 0)
     (receipt,) = receipts_of(plan, rate=0, interval_ns=0, shared={})
-    theirs = ("phase", "buffer", "sink", "vifs", "shared", "limit", "rate", "interval_ns")
+    theirs = {"phase", "buffer", "sink", "vifs", "shared", "indexes"}
+    theirs |= {"limit", "rate", "interval_ns"}
     members = {name: value for name, value in receipt.to_json().items() if name not in theirs}
     return json.dumps(members)[1:-1]
 

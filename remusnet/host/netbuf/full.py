@@ -8,15 +8,18 @@ from pathlib import Path
 
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.contract import Call
-from remusnet.host.netbuf.places import Places, forget_owner, read_owner, write_owner
+from remusnet.host.netbuf.locks import remaining
+from remusnet.host.netbuf.places import Places, forget_owner, owner_of, write_owner
 from remusnet.host.netbuf.terms import asks_for_domain, choose
 from remusnet.kernel.apply import apply
 from remusnet.kernel.inventory import inventory
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
+from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.quick import exists
 from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.remove import remove
+from remusnet.kernel.run_dir import Problems
 from remusnet.plan.names import buffer_name
 from remusnet.plan.plan import Plan, protections
 
@@ -29,10 +32,13 @@ class SetUp:
     warning: str
 
 
-def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) -> SetUp:
+def set_up(
+    call: Call, places: Places, domain: Callable[[], tuple[str, str]], deadline: float
+) -> SetUp:
     """Protects the devices of ``call``, whatever is left there of an xl that was killed.
 
-    ``domain``: asks for the domain's name and UUID. Raises RemusnetError or OSError.
+    ``domain``: asks for the domain's name and UUID. ``deadline``: for locks (time.monotonic).
+    Raises RemusnetError or OSError.
     """
     name, uuid = domain() if asks_for_domain(places) else ("", "")
     chosen = choose(places, name, uuid, call.vif, call.devid)
@@ -43,7 +49,7 @@ def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) ->
     plan = Plan(chosen.classification, protected, terms.plug_limit)
     with Netlink() as netlink:
         # Something may still drive it: then this is a second xl remus for the domain, and refused.
-        _remove(call, places, netlink, buffer, force=False)
+        _remove(call, places, netlink, buffer, deadline, force=False)
         try:
             apply(
                 plan,
@@ -51,42 +57,65 @@ def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) ->
                 interval_ns=terms.interval_ns,
                 run_dir=Path(places.run_dir),
                 netlink=netlink,
+                longest_wait=remaining(deadline),
             )
         except BaseException:
             forget_owner(places, buffer)  # there is nothing of ours any more
             raise
-    write_owner(places, buffer, call)
+    with OwnFolder(places.run_dir) as folder:
+        write_owner(folder, buffer, call)
     if not chosen.warning and not places.policy and not places.decouple:
         _prepare_next_time(places)
     return SetUp(buffer, chosen.warning)
 
 
-def tear_down(call: Call, places: Places, *, drop: bool = False) -> bool:
+def tear_down(
+    call: Call, places: Places, deadline: float, *, drop: bool = False
+) -> tuple[str, ...]:
     """Releases (``drop``: drops) and removes what was made for ``call``; nothing where that is
-    gone already.
+    gone already, or where the buffer device is another call's by now: a vif's name can come back.
 
-    False where the buffer device is another call's by now: a vif's name can come back.
-    Raises RemusnetError or OSError.
+    What could not be written in the run directory on the way, one line each: the protection has
+    ended all the same. ``deadline``: for locks (time.monotonic). Raises RemusnetError or OSError.
     """
     buffer = buffer_name(call.vif)
-    if read_owner(places, buffer)[0] not in ("", call.path):
-        return False
+    if owner_of(places, buffer) not in ("", call.path):
+        return ()
     with Netlink() as netlink:
         # libxl has stopped driving it, or is gone.
-        _remove(call, places, netlink, buffer, force=True, drop=drop)
+        problems = _remove(call, places, netlink, buffer, deadline, force=True, drop=drop)
     forget_owner(places, buffer)
-    return True
+    return problems
 
 
 def _remove(
-    call: Call, places: Places, netlink: Netlink, buffer: str, *, force: bool, drop: bool = False
-) -> None:
+    call: Call,
+    places: Places,
+    netlink: Netlink,
+    buffer: str,
+    deadline: float,
+    *,
+    force: bool,
+    drop: bool = False,
+) -> tuple[str, ...]:
     run_dir = Path(places.run_dir)
-    there = inventory(observe(netlink), Receipts(run_dir).read()[0])
+    problems = Problems()
+    there = inventory(observe(netlink), Receipts(run_dir, problems).read()[0])
     ours = [each for each in there if each.buffer == buffer or set(each.vifs) & set(call.devices)]
     vifs = tuple(dict.fromkeys(vif for each in ours for vif in each.vifs))
-    if vifs:
-        remove(vifs, run_dir=run_dir, force=force, drop=drop, netlink=netlink)
+    if not vifs:
+        return problems.lines
+    # Together with whatever sends there under another name: an ending comes to its end.
+    done = remove(
+        vifs,
+        run_dir=run_dir,
+        force=force,
+        drop=drop,
+        together=True,
+        netlink=netlink,
+        longest_wait=remaining(deadline),
+    )
+    return tuple(dict.fromkeys((*problems.lines, *done.problems)))
 
 
 def _prepare_next_time(places: Places) -> None:

@@ -7,80 +7,100 @@ while it picks an IFB that has no qdisc yet, and would take one of ours before i
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
+from remusnet.kernel.lock_files import said, sign, wait_for_lock
+from remusnet.kernel.own_folder import OwnFolder
+
+LIBXL_SECONDS = 40.0
+"""After these libxl kills the script (LIBXL_HOTPLUG_TIMEOUT), and nobody learns why."""
 LONGEST_SECONDS = 30.0
-"""libxl kills the script after 40 s (LIBXL_HOTPLUG_TIMEOUT); the user should learn why."""
-_POLL_SECONDS = 0.002
+"""What a run of the script may wait for locks, all of them together; the rest is for its work."""
 
 
 class Busy(Exception):
     """Somebody else has had the lock all the time."""
 
 
+def deadline_from(start: float) -> float:
+    """When a script that began at ``start`` (time.monotonic) has waited long enough."""
+    return start + LONGEST_SECONDS
+
+
+def remaining(deadline: float) -> float:
+    """Seconds up to ``deadline``, 0 behind it."""
+    return max(0.0, deadline - time.monotonic())
+
+
 class XenLock:
     """The lock ``name`` of Xen's scripts in ``folder``, as a context. Raises Busy or OSError."""
 
-    def __init__(self, folder: str, name: str, longest: float = LONGEST_SECONDS) -> None:
+    def __init__(self, folder: str, name: str, deadline: float) -> None:
         self._folder = folder
+        self._name = name
         self._path = f"{folder}/{name}"
-        self._longest = longest
+        self._deadline = deadline
         self._descriptor = -1
 
     def __enter__(self) -> None:
-        os.makedirs(self._folder, exist_ok=True)
-        deadline = time.monotonic() + self._longest
         while True:
-            descriptor = _locked(self._path, deadline)
-            if _is_there(self._path, descriptor):
-                self._descriptor = descriptor
-                return
+            with OwnFolder(self._folder, make=True) as folder:
+                descriptor = folder.open_lock(self._name)
+            try:
+                if not wait_for_lock(descriptor, self._deadline):
+                    raise _busy(self._path)
+                if _is_there(self._path, descriptor):
+                    self._descriptor = descriptor
+                    return
+            except BaseException:
+                os.close(descriptor)
+                raise
             os.close(descriptor)
 
     def __exit__(self, *_error: object) -> None:
         # Deleted by its holder only, and before it is given up: that is the protocol.
-        os.unlink(self._path)
-        os.close(self._descriptor)
+        try:
+            os.unlink(self._path)
+        except OSError:
+            return  # the lock goes with the descriptor all the same
+        finally:
+            os.close(self._descriptor)
 
 
 class ChangeLock:
     """The lock that `remusnet.kernel.locks.change_lock` takes too, in the run directory."""
 
-    def __init__(self, folder: str, longest: float = LONGEST_SECONDS) -> None:
+    def __init__(self, folder: OwnFolder, deadline: float) -> None:
         self._folder = folder
-        self._longest = longest
+        self._deadline = deadline
         self._descriptor = -1
 
     def __enter__(self) -> None:
-        os.makedirs(self._folder, mode=0o755, exist_ok=True)
-        self._descriptor = _locked(f"{self._folder}/lock", time.monotonic() + self._longest)
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        descriptor = self._folder.open_lock("lock")
+        try:
+            if not wait_for_lock(descriptor, self._deadline):
+                raise _busy(f"{self._folder.path}/lock")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        sign(descriptor)
+        self._descriptor = descriptor
 
     def __exit__(self, *_error: object) -> None:
         os.close(self._descriptor)
 
 
-def _locked(path: str, deadline: float) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return descriptor
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Busy(f"another process has held the lock {path} all the time") from None
-            time.sleep(_POLL_SECONDS)
-    except BaseException:
-        os.close(descriptor)
-        raise
+def _busy(path: str) -> Busy:
+    who = said(path).removeprefix(" by ") or "another process"
+    return Busy(
+        f"gave up: {who} has had the lock {path} all the time, and libxl kills this script "
+        f"{LIBXL_SECONDS:g} s after its start"
+    )
 
 
 def _is_there(path: str, descriptor: int) -> bool:
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
     except FileNotFoundError:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from remusnet.kernel.own_folder import OwnFolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ _DEFAULTS = {
     # Where Xen's own scripts have their locks (tools/hotplug/Linux/locking.sh).
     "REMUSNET_XEN_LOCK_DIR": "/var/run/xen-hotplug",
 }
+
+READY = "netbuf.ready"
+OWNER_SUFFIX = ".xen"
+_LARGEST_OWNER = 4096
 
 
 class Places:
@@ -38,17 +42,23 @@ class Places:
     @property
     def ready(self) -> str:
         """The file of prepared messages."""
-        return f"{self.state_dir}/netbuf.ready"
-
-    def owner(self, buffer: str) -> str:
-        """The file that says which call of libxl a buffer device was made for."""
-        return f"{self.run_dir}/{buffer}.xen"
+        return f"{self.state_dir}/{READY}"
 
 
 def places_below(root: str, environment: Mapping[str, str]) -> Places:
-    """The places of a system that is mounted at ``root``; what the environment names, it is."""
+    """The places of a system that is mounted at ``root``; what the environment names, it is.
+
+    Links are followed as that system follows them: never out of ``root``. Raises InvalidInput.
+    """
     root = root.rstrip("/")
-    return Places({name: root + path for name, path in _DEFAULTS.items()} | dict(environment))
+    if not root:
+        return Places(environment)
+    from pathlib import Path
+
+    from remusnet.host.rooted import inside  # here: the script needs neither
+
+    below = {name: str(inside(Path(root), path)) for name, path in _DEFAULTS.items()}
+    return Places(below | dict(environment))
 
 
 def usual_buffer(vif: str) -> str | None:
@@ -65,26 +75,39 @@ def usual_sink(buffer: str) -> str | None:
     return name if len(name) <= 15 else None
 
 
-def read_owner(places: Places, buffer: str) -> tuple[str, str]:
+def owner_name(buffer: str) -> str:
+    """The file in the run directory that says which call of libxl a buffer device was made for."""
+    return f"{buffer}{OWNER_SUFFIX}"
+
+
+def read_owner(folder: OwnFolder, buffer: str) -> tuple[str, str]:
     """The XENBUS_PATH that ``buffer`` was made for, and how; empty if nobody has said."""
     try:
-        with open(places.owner(buffer), encoding="utf-8") as file:
-            return file.readline().strip(), file.readline().strip()
+        text = folder.read(owner_name(buffer), _LARGEST_OWNER).decode()
     except (OSError, ValueError):
         return "", ""
+    path, _, how = text.partition("\n")
+    return path.strip(), how.strip()
 
 
-def write_owner(places: Places, buffer: str, call: Call, how: str = "") -> None:
+def write_owner(folder: OwnFolder, buffer: str, call: Call, how: str = "") -> None:
     """Says that ``buffer`` is for this call, and ``how`` it was made. Raises OSError."""
-    new = f"{places.owner(buffer)}.new"
-    with open(new, "w", encoding="utf-8") as file:
-        file.write(f"{call.path}\n{how}\n")
-    os.rename(new, places.owner(buffer))
+    folder.write(owner_name(buffer), f"{call.path}\n{how}\n".encode())
+
+
+def owner_of(places: Places, buffer: str) -> str:
+    """The XENBUS_PATH that ``buffer`` was made for; empty if nobody who can be believed said it."""
+    try:
+        with OwnFolder(places.run_dir) as folder:
+            return read_owner(folder, buffer)[0]
+    except OSError:
+        return ""
 
 
 def forget_owner(places: Places, buffer: str) -> None:
-    """The opposite; does nothing where nobody has said."""
+    """Nobody has said any more; where that can't be done, what was said is out of date."""
     try:
-        os.unlink(places.owner(buffer))
+        with OwnFolder(places.run_dir) as folder:
+            folder.delete(owner_name(buffer))
     except OSError:
         return

@@ -6,17 +6,16 @@ which apply and remove can go on, for the receipt is an intent until the last st
 
 from __future__ import annotations
 
-import os
-
 from remusnet.host.netbuf.locks import ChangeLock
 from remusnet.host.netbuf.places import (
-    forget_owner,
+    owner_name,
     read_owner,
     usual_buffer,
     usual_sink,
     write_owner,
 )
 from remusnet.host.netbuf.ready import read_ready
+from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.quick import GaveUp, exists, protect
 from remusnet.kernel.quick_end import end
 
@@ -29,10 +28,13 @@ if TYPE_CHECKING:
     from remusnet.host.netbuf.ready import ReadyTerms
 
 
-def set_up_quickly(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) -> str | None:
+def set_up_quickly(
+    call: Call, places: Places, domain: Callable[[], tuple[str, str]], deadline: float
+) -> str | None:
     """The buffer device that was made; None where it has to be done the long way.
 
-    ``domain``: asks for the domain's name and UUID.
+    ``domain``: asks for the domain's name and UUID. ``deadline``: for locks (time.monotonic).
+    Raises Busy.
     """
     buffer = usual_buffer(call.vif)
     vifs = tuple(each for each in call.devices if exists(each))
@@ -46,45 +48,50 @@ def set_up_quickly(call: Call, places: Places, domain: Callable[[], tuple[str, s
     sink = usual_sink(buffer) if terms.filters.decouple else ""
     if sink is None or (sink and exists(sink)):
         return None
-    receipt = f"{places.run_dir}/{buffer}.json"
+    receipt = f"{buffer}.json"
     try:
-        with ChangeLock(places.run_dir):
-            if os.path.exists(receipt):
+        with OwnFolder(places.run_dir, make=True) as folder, ChangeLock(folder, deadline):
+            if folder.has(receipt):
                 return None
-            write_owner(places, buffer, call)
-            _write(receipt, _receipt(terms, buffer, sink, vifs, "applying"))
+            write_owner(folder, buffer, call)
+            folder.write(receipt, _receipt(terms, buffer, sink, vifs, "applying"))
             try:
                 made = protect(vifs, buffer, sink, terms.limit, terms.filters.templates)
             except GaveUp:
                 if not exists(buffer):  # the first step: nothing has been done
-                    os.unlink(receipt)
-                    forget_owner(places, buffer)
+                    folder.delete(receipt)
+                    folder.delete(owner_name(buffer))
                 return None
-            write_owner(places, buffer, call, _made(made))
-            _write(receipt, _receipt(terms, buffer, sink, vifs, "applied"))
+            write_owner(folder, buffer, call, _made(made))
+            numbers = [number for name, number, _ in made if name in vifs]
+            folder.write(receipt, _receipt(terms, buffer, sink, vifs, "applied", numbers))
     except (GaveUp, OSError):
         return None
     return buffer
 
 
-def tear_down_quickly(call: Call, places: Places) -> bool:
-    """Whether it was done: only where the setup was quick too, and nobody has touched it since."""
+def tear_down_quickly(call: Call, places: Places, deadline: float) -> bool:
+    """Whether it was done: only where the setup was quick too, and nobody has touched it since.
+
+    ``deadline``: for locks (time.monotonic). Raises Busy.
+    """
     buffer = usual_buffer(call.vif)
     if buffer is None:
         return False
-    path, how = read_owner(places, buffer)
-    if path != call.path or not how:
-        return False
     try:
-        made = [_read_made(each) for each in how.split(" ")]
-        with ChangeLock(places.run_dir):
-            # What drivers of remusnet's own have left goes with the rest, the long way.
-            left = (f"driver-{buffer}.lock", f"plug-{buffer}.state")
-            if any(os.path.exists(f"{places.run_dir}/{name}") for name in left):
+        with OwnFolder(places.run_dir) as folder:
+            path, how = read_owner(folder, buffer)
+            if path != call.path or not how:
                 return False
-            end(made)
-            os.unlink(f"{places.run_dir}/{buffer}.json")
-            forget_owner(places, buffer)
+            made = [_read_made(each) for each in how.split(" ")]
+            with ChangeLock(folder, deadline):
+                # What drivers of remusnet's own have left goes with the rest, the long way.
+                left = (f"driver-{buffer}.lock", f"plug-{buffer}.state")
+                if any(map(folder.has, left)):
+                    return False
+                end(made)
+                folder.delete(f"{buffer}.json")
+                folder.delete(owner_name(buffer))
     except (GaveUp, OSError, ValueError):
         return False
     return True
@@ -100,19 +107,20 @@ def _read_made(word: str) -> tuple[str, int, str]:
     return name, int(number), what
 
 
-def _receipt(terms: ReadyTerms, buffer: str, sink: str, vifs: Sequence[str], phase: str) -> str:
+def _receipt(
+    terms: ReadyTerms,
+    buffer: str,
+    sink: str,
+    vifs: Sequence[str],
+    phase: str,
+    numbers: Sequence[int] = (),
+) -> bytes:
     """As `remusnet.kernel.receipt` writes it; the names are plain, so they need no escapes."""
     names = ", ".join(f'"{each}"' for each in vifs)
-    return (
+    text = (
         f'{{"phase": "{phase}", "buffer": "{buffer}", "sink": "{sink}", "vifs": [{names}], '
-        f'"shared": [], '
+        f'"shared": [], "indexes": {list(numbers)}, '
         f'"limit": {terms.limit}, "rate": {terms.rate}, "interval_ns": {terms.interval_ns}, '
         f"{terms.filters.receipt}}}\n"
     )
-
-
-def _write(path: str, text: str) -> None:
-    new = path.removesuffix(".json") + ".new"
-    with open(new, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.rename(new, path)
+    return text.encode()

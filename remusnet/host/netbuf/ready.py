@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import binascii
 import os
+import stat
 import sys
 
 import remusnet
+from remusnet.kernel.own_folder import OwnFolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ YES, NO = "yes", "no"
 _NUMBERS = ("V", "B", "S")
 _LARGEST = 16 << 20
 _LARGEST_SOURCE = 1 << 20
-_GROUP_OR_OTHERS_WRITE = 0o022
 
 
 class Filters:
@@ -119,7 +120,7 @@ def head() -> str:
 def read_ready(path: str, config: str) -> Ready | None:
     """What the file at ``path`` has ready for the file of domains ``config``.
 
-    None where it is missing, damaged, of another version, not of root or of this user, or where a
+    None where it is missing, damaged, of another version, where others can change it, or where a
     file that it was made from has changed.
     """
     try:
@@ -133,23 +134,28 @@ def read_ready(path: str, config: str) -> Ready | None:
 
 
 def content(path: str) -> bytes | None:
-    """What is in a file; None where there is none. Raises OSError, ValueError if too large."""
+    """What is in a file; None where there is none.
+
+    Raises OSError; ValueError for what is too large, or no file.
+    """
     try:
-        with open(path, "rb") as file:
-            found = file.read(_LARGEST_SOURCE + 1)
+        # Not to wait for whoever is to write to a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    with open(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("not a file")
+        found = file.read(_LARGEST_SOURCE + 1)
     if len(found) > _LARGEST_SOURCE:
         raise ValueError("too large")
     return found
 
 
 def _read_own(path: str) -> str:
-    with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        if status.st_uid not in (0, os.geteuid()) or status.st_mode & _GROUP_OR_OTHERS_WRITE:
-            raise ValueError("others may write it")
-        return file.read(_LARGEST).decode("ascii")
+    folder, _, name = path.rpartition("/")
+    with OwnFolder(folder) as opened:
+        return opened.read(name, _LARGEST).decode("ascii")
 
 
 def _parse(body: str, config: str) -> Ready | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from remusnet.host.netbuf.contract import SETUP, BadCall, bus_path, read_call
-from remusnet.host.netbuf.locks import Busy, XenLock
-from remusnet.host.netbuf.places import Places, forget_owner, read_owner, usual_buffer
+from remusnet.host.netbuf.locks import Busy, XenLock, deadline_from
+from remusnet.host.netbuf.places import Places, forget_owner, owner_of, usual_buffer
 from remusnet.host.netbuf.quick import set_up_quickly, tear_down_quickly
 from remusnet.host.xenstore import Xenstore, domain_path
 from remusnet.kernel.quick import exists
@@ -26,43 +27,45 @@ if TYPE_CHECKING:
 _PROGRAM = "remusnet-netbuf"
 _BAD_CALL, _BUSY, _BUG = 2, 5, 70
 _LOCK = "pickifb"
+_LAST_SECONDS = 36.0  # for xenstore; libxl kills the script after 40
 _LONGEST_TEXT = 1024  # xenstore takes 2048 bytes, and a line has to be read
 
 
 def main() -> NoReturn:
     """Run, and exit."""
     _fill_standard_descriptors()
+    os.umask(0o022)  # xl's may be another, and what is written here is root's
     sys.exit(run(sys.argv[1:], os.environ))
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit status of a call."""
-    store = Xenstore()
+    start = time.monotonic()
+    store = Xenstore(until=start + _LAST_SECONDS)
     try:
         call = read_call(arguments, environment)
         places = Places(environment)
         if call.action == SETUP:
-            _set_up(call, places, store)
+            _set_up(call, places, store, deadline_from(start))
         else:
-            _tear_down(call, places, store)
+            _tear_down(call, places, store, deadline_from(start))
     except BadCall as error:
         return _fail(str(error), _BAD_CALL, store, environment)
     except Busy as error:
         return _fail(str(error), _BUSY, store, environment)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", _BAD_CALL, store, environment)
+        return _fail(_said(error), _BAD_CALL, store, environment)
     except Exception as error:  # noqa: BLE001 - the last stop: libxl has to learn of it
         code = getattr(error, "exit_code", None)
         if isinstance(code, int):
-            return _fail(str(error), code, store, environment)
+            return _fail(_said(error), code, store, environment)
         sys.excepthook(type(error), error, error.__traceback__)
         what = f"this is a bug in remusnet ({type(error).__name__}: {error}); please report it"
         return _fail(what, _BUG, store, environment)
     return 0
 
 
-def _set_up(call: Call, places: Places, store: Xenstore) -> None:
+def _set_up(call: Call, places: Places, store: Xenstore, deadline: float) -> None:
     def domain() -> tuple[str, str]:
         found = store.read(domain_path(call.domid, "name"), domain_path(call.domid, "vm"))
         # /vm/UUID. A domain without them is named by nobody.
@@ -70,35 +73,61 @@ def _set_up(call: Call, places: Places, store: Xenstore) -> None:
         return name, vm.rpartition("/")[2]
 
     warning = ""
-    with XenLock(places.lock_dir, _LOCK):
-        buffer = set_up_quickly(call, places, domain)
+    with XenLock(places.lock_dir, _LOCK, deadline):
+        buffer = set_up_quickly(call, places, domain, deadline)
         if buffer is None:
             from remusnet.host.netbuf.full import set_up
 
-            done = set_up(call, places, domain)
+            done = set_up(call, places, domain, deadline)
             buffer, warning = done.buffer, done.warning
     try:
         # One that an earlier attempt has left would make libxl give up.
         store.remove(f"{call.path}/hotplug-error")
         said = {f"{call.path}/remusnet-warning": _line(warning)} if warning else {}
         store.write({f"{call.path}/ifb": buffer, **said, **call.success})
-    except Exception:
+    except Exception as error:
         # libxl does not know of it: it would hold the guest's output for ever.
         from remusnet.host.netbuf.full import tear_down
 
-        tear_down(call, places)
+        try:
+            tear_down(call, places, deadline)
+        except Exception as second:  # noqa: BLE001 - the first is the one to mend
+            error.add_note(f"and taking it back failed: {_said(second)}")
         raise
     if warning:
         _say(warning, "warning")
 
 
-def _tear_down(call: Call, places: Places, store: Xenstore) -> None:
-    gone = _is_gone(call, store)
-    if (gone or not tear_down_quickly(call, places)) and _is_anything_left(call, places):
-        from remusnet.host.netbuf.full import tear_down
+def _tear_down(call: Call, places: Places, store: Xenstore, deadline: float) -> None:
+    """Goes on after an error, and raises the first with all the others: what is left of it makes
+    nothing better.
+    """
+    errors: list[Exception] = []
+    try:
+        for problem in _end(call, places, store, deadline):
+            _say(problem, "warning")
+    except Exception as error:  # noqa: BLE001 - raised below
+        errors.append(error)
+    try:
+        store.remove(call.path, tidy=True)
+    except Exception as error:  # noqa: BLE001 - raised below
+        errors.append(error)
+    if errors:
+        for more in errors[1:]:
+            errors[0].add_note(_said(more))
+        raise errors[0]
 
-        tear_down(call, places, drop=gone)
-    store.remove(call.path, tidy=True)
+
+def _end(call: Call, places: Places, store: Xenstore, deadline: float) -> tuple[str, ...]:
+    """What could not be written on the way."""
+    gone = _is_gone(call, store)
+    if not gone and tear_down_quickly(call, places, deadline):
+        return ()
+    if not _is_anything_left(call, places):
+        return ()
+    from remusnet.host.netbuf.full import tear_down
+
+    return tear_down(call, places, deadline, drop=gone)
 
 
 def _is_gone(call: Call, store: Xenstore) -> bool:
@@ -118,7 +147,7 @@ def _is_anything_left(call: Call, places: Places) -> bool:
         return True
     if any(exists(each) for each in call.devices):
         return True  # their filters may be left without their buffer device
-    if read_owner(places, buffer)[0] == call.path:
+    if owner_of(places, buffer) == call.path:
         forget_owner(places, buffer)
     return False
 
@@ -132,6 +161,14 @@ def _fail(text: str, code: int, store: Xenstore, environment: Mapping[str, str])
     except Exception:  # noqa: BLE001 - what failed first is what the user has to mend, in one line
         return code
     return code
+
+
+def _said(error: Exception) -> str:
+    """An error in one line, with what else has failed."""
+    text = str(error)
+    if isinstance(error, OSError):
+        text = f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}"
+    return "; ".join((text, *getattr(error, "__notes__", ())))
 
 
 def _say(text: str, level: str) -> None:

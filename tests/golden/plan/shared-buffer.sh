@@ -3,6 +3,7 @@
 # Hold every frame: strict output commit.
 # A plug holds up to 50000000 bytes (2 x 1gbit x 200ms).
 # Exact: it holds what the policy holds, and nothing else.
+# Warning: a guest that floods small frames can cost 625.0 MB of memory, 12.5 times the limit; --memory bounds it.
 set -eu
 
 # The buffer device. One queue, so that the plug can be its root.

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.kernel.lab import xstate
 from tests.kernel.lab.errors import LabUnavailable
 
 # An ordinary user's PATH often lacks the sbin directories.
@@ -28,12 +29,14 @@ class Kernel:
     """A UML kernel's parts on the host's disk.
 
     ``linux`` is the executable, ``modules`` the directory that holds one directory a kernel
-    version, ``modprobe`` a program that acts as modprobe when it's called by that name.
+    version, ``modprobe`` a program that acts as modprobe when it's called by that name,
+    ``preload`` what the loader has to load before ``linux``.
     """
 
     linux: Path
     modules: Path
     modprobe: Path
+    preload: tuple[Path, ...] = ()
 
 
 def default_cache() -> Path:
@@ -47,18 +50,31 @@ def default_cache() -> Path:
 def find_kernel(cache: Path | None = None) -> Kernel:
     """The installed UML kernel, or one unpacked into ``cache`` (the first time only).
 
-    Raises ``LabUnavailable`` if a package is neither there nor to be had.
+    Raises ``LabUnavailable`` if a package is neither there nor to be had, or if the kernel can't
+    run on this processor.
     """
     cache = default_cache() if cache is None else cache
     top = INSTALLED
     if not ((top / "usr/bin/linux.uml").exists() and (top / "usr/lib/uml/modules").is_dir()):
         top = _unpacked("user-mode-linux", cache)
+    modules = top / "usr/lib/uml/modules"
     modprobe = shutil.which("modprobe", path=SYSTEM_PATH)
     return Kernel(
         linux=top / "usr/bin/linux.uml",
-        modules=top / "usr/lib/uml/modules",
+        modules=modules,
         modprobe=Path(modprobe) if modprobe else _unpacked_kmod(cache),
+        preload=xstate.preload(modules, lambda: built_library(xstate.SHIM, cache)),
     )
+
+
+def built_library(source: Path, cache: Path | None = None, **macros: int) -> Path:
+    """A library to preload, compiled with the ``macros`` (the first time only) and kept.
+
+    Raises ``LabUnavailable`` if that can't be done.
+    """
+    cache = default_cache() if cache is None else cache
+    with _writable(cache, source.name):
+        return xstate.compiled(source, cache, **{"LIMIT": xstate.LIMIT, **macros})
 
 
 def _unpacked_kmod(cache: Path) -> Path:
@@ -72,18 +88,24 @@ def _unpacked(package: str, cache: Path) -> Path:
     target = cache / package
     if target.is_dir():
         return target
+    with _writable(cache, package), _locked(cache / "lock"):
+        if not target.is_dir():
+            _unpack(package, target)
+    return target
+
+
+@contextmanager
+def _writable(cache: Path, thing: str) -> Iterator[None]:
+    """A cache to put ``thing`` into; what its file system refuses is said of both."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             # The kernel will run as another account, whatever root's umask is.
             for directory in (cache, cache.parent):
                 directory.chmod(0o755)
-        with _locked(cache / "lock"):
-            if not target.is_dir():
-                _unpack(package, target)
+        yield
     except OSError as error:
-        raise LabUnavailable(f"can't keep {package} in {cache}: {error}") from error
-    return target
+        raise LabUnavailable(f"can't keep {thing} in {cache}: {error}") from error
 
 
 def _unpack(package: str, target: Path) -> None:

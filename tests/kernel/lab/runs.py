@@ -22,6 +22,7 @@ from typing import Protocol, Self
 from tests.kernel.lab.account import Account
 from tests.kernel.lab.errors import LabDied
 from tests.kernel.lab.kernel import SYSTEM_PATH
+from tests.kernel.lab.panic import panic_line
 
 HERE = Path(__file__).resolve().parent
 
@@ -171,7 +172,15 @@ class Run:
         return Result(int(status), self.read("stdout"), self.read("stderr"), self.read("console"))
 
     def last_words(self, why: str) -> str:
-        """``why``, and the ends of what the console and the job showed."""
+        """``why``, and the ends of what the console and the job showed.
+
+        A kernel that panicked before the job began says it in one line: the rest of its console
+        is a stack of addresses.
+        """
+        if not (self.directory / "stdout").exists():
+            panic = panic_line(self.read("console"))
+            if panic is not None:
+                return panic
         parts = [why]
         for name in ("console", "stdout", "stderr"):
             tail = self.read(name).replace("\r", "").splitlines()[-40:]

@@ -62,7 +62,8 @@ class Uml:
         run = Run.prepare(job, self.account)
         try:
             self._lay_out(run.directory, job)
-            run.begin(self._command(run.directory), {"TMPDIR": tmpdir}, self.account)
+            environment = {"TMPDIR": tmpdir, **self._preload(run.directory)}
+            run.begin(self._command(run.directory), environment, self.account)
         except BaseException:
             run.__exit__(None, None, None)
             raise
@@ -102,6 +103,14 @@ class Uml:
         shared = (directory, *(path.resolve() for path in job.writable))
         mounts += [f"none {p} hostfs X-mount.mkdir,rw,{_mountable(p)} 0 0" for p in shared]
         (directory / "fstab").write_text("\n".join([*mounts, ""]), encoding="utf-8")
+
+    def _preload(self, directory: Path) -> dict[str, str]:
+        """The loader's list, by links: what the list separates may be part of a path."""
+        names = []
+        for number, library in enumerate(self.kernel.preload):
+            names.append(f"./preload{number}.so")
+            (directory / names[-1]).symlink_to(library)
+        return {"LD_PRELOAD": ":".join(names)} if names else {}
 
     def _command(self, directory: Path) -> list[str]:
         return [

@@ -220,6 +220,13 @@ def test_what_hides_ports_is_held_by_a_rule_that_holds() -> None:
     ]
 
 
+@pytest.mark.parametrize("field", ["port", "source_port", "destination_port"])
+def test_every_port_is_one_filter_of_the_protocol(field: str) -> None:
+    """With a key that compares nothing, of either end, the kernel would refuse the second."""
+    every = Match(protocol=frozenset({UDP}), **{field: (PortRange(7, 7), PortRange(0, 65535))})  # type: ignore[arg-type]  # a field of ports
+    assert matches((HOLD, every), default=BYPASS)[0] == FlowerMatch(ip_proto=UDP)
+
+
 def test_port_zero_lets_nothing_bypass() -> None:
     low = Match(protocol=frozenset({UDP}), source_port=(PortRange(0, 3),))
     assert matches((BYPASS, low)) == [

@@ -27,6 +27,37 @@ RNG = Random(11)
 HOLD, BYPASS = Verdict.HOLD, Verdict.BYPASS
 
 
+# -- headers that nobody walks ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ethertype", "between", "verdicts"),
+    [
+        (0x86DD, bytes.fromhex("87"), "B H H B"),
+        (0x86DD, bytes.fromhex("8b"), "B H H B"),
+        (0x86DD, bytes.fromhex("8c"), "B H H B"),
+        (0x86DD, bytes.fromhex("3c"), "H H H B"),
+        (0x9200, b"", "B H H B"),
+        (0x9100, b"", "H H H B"),
+    ],
+    ids=["mobility", "hip", "shim6", "destination-options", "tag-0x9200", "tag-0x9100"],
+)
+def test_tcp_behind_a_header_that_nobody_walks(
+    ethertype: int, between: bytes, verdicts: str
+) -> None:
+    """docs/explanation/hazards.md tells users: held by all that hold what they do not know."""
+    tcp = bytes.fromhex("9c40 0050 00000001 00000001 5018 1000 0000 0000")
+    if between:  # one header of 8 bytes, and the protocol that it names
+        packet = bytes.fromhex("60000000 001c") + between + b"\x40" + bytes(31) + b"\1"
+        packet += b"\6" + bytes(7) + tcp
+    else:
+        packet = bytes.fromhex("0005 0800 4500 0028 0000 0000 4006 0000 0a000001 0a000002") + tcp
+    headers = dissect(bytes(12) + ethertype.to_bytes(2, "big") + packet)
+    letters = {HOLD: "H", BYPASS: "B"}
+    found = [letters[judge(preset, headers).verdict] for preset in PRESETS.values()]
+    assert " ".join(found) == verdicts
+
+
 # -- the presets -----------------------------------------------------------------------------------
 
 KINDS = """

@@ -27,7 +27,10 @@ def test_all_figures_are_drawn_and_hold(capsys: pytest.CaptureFixture[str], tmp_
             line.startswith(f"{each.scenario} ") and "holds" in line for line in out.splitlines()
         )
     expected = {f"{each.scenario}.{kind}" for each in thesis.SHOWN for kind in ("svg", "png")}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == expected | {"index.html"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == expected | {
+        "index.html",
+        ".remusnet-report",
+    }
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -90,6 +91,20 @@ def test_help_lists_each_command_with_its_line(run: Run, option: str) -> None:
     assert code == 0
     for name, entry in COMMANDS.items():
         assert f"  {name:<10}  {entry.help}\n" in out
+    assert "\nProtect a guest by hand:\n  policy " in out
+    assert "docs/README.md" in out
+
+
+def test_the_manual_is_where_help_says() -> None:
+    root = Path(__file__).parents[3]
+    assert (root / "docs" / "README.md").is_file()
+    assert (root / "docs" / "tutorial" / "your-call-in-ci.md").is_file()
+
+
+def test_every_command_of_help_is_in_the_manual() -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "reference" / "commands.md").read_text()
+    for name in COMMANDS:
+        assert re.search(rf"^\| `{name}\b", manual, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -288,7 +303,119 @@ def test_a_full_disk_is_one_line(lines: int) -> None:
             check=False,
             timeout=60,
         )
-    assert (done.returncode, done.stderr) == (2, "remusnet: error: No space left on device\n")
+    assert done.returncode == 74
+    assert done.stderr == "remusnet: error: could not be printed: No space left on device\n"
+
+
+_DONE = """
+import sys
+from pathlib import Path
+import click
+from remusnet.cli import apply
+from remusnet.cli.main import main
+
+@click.command()
+@click.argument("words", nargs=-1)
+def command(words):
+    Path(words[0]).write_text("done")
+    click.echo("x" * int(words[1]))
+
+apply.command = command
+main(["apply", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("unbuffered", [False, True])
+@pytest.mark.parametrize("length", [1, 1_000_000])
+@pytest.mark.parametrize(
+    ("output", "why"), [("full", "No space left on device"), ("closed", "Broken pipe")]
+)
+def test_what_is_done_but_can_not_be_printed_has_a_sentence_and_a_code_of_its_own(
+    output: str, why: str, length: int, unbuffered: bool, tmp_path: Path
+) -> None:
+    if output == "full":
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+    else:
+        read, descriptor = os.pipe()
+        os.close(read)
+    try:
+        done = subprocess.run(
+            [
+                sys.executable,
+                *(["-u"] if unbuffered else []),
+                "-c",
+                _DONE,
+                str(tmp_path / "out"),
+                str(length),
+            ],
+            env=ENVIRONMENT,
+            stdout=descriptor,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(descriptor)
+    assert (tmp_path / "out").read_text() == "done"
+    assert done.stderr == f"remusnet: error: done, but could not be printed: {why}\n"
+    assert done.returncode == 74
+
+
+def test_a_report_that_is_written_is_done_even_if_nobody_reads_about_it(tmp_path: Path) -> None:
+    call = Path(__file__).parents[2] / "data/call.pcap"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "remusnet",
+                "simulate",
+                "--capture",
+                str(call),
+                "--policy",
+                "tcp-only",
+                "--out",
+                str(tmp_path / "out.pcap"),
+            ],
+            cwd=Path(__file__).parents[3],
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert done.returncode == 74, done.stderr
+    assert done.stderr.endswith("done, but could not be printed: No space left on device\n")
+    assert (tmp_path / "out.pcap").exists()
+
+
+def test_a_full_disk_under_a_file_is_not_taken_for_that_of_the_output() -> None:
+    call = Path(__file__).parents[2] / "data/call.pcap"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "remusnet",
+            "simulate",
+            "--capture",
+            str(call),
+            "--policy",
+            "tcp-only",
+            "--out",
+            "/dev/full",
+        ],
+        cwd=Path(__file__).parents[3],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "printed" not in done.stderr
+    assert done.stderr.endswith("No space left on device\n")
 
 
 def test_a_closed_output_is_no_error_of_its_own() -> None:

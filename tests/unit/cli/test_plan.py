@@ -45,6 +45,16 @@ def test_rate_and_interval_make_the_limit_unless_it_is_given(run: Run) -> None:
     assert "plug limit 1048576\n" in out
 
 
+def test_a_memory_budget_makes_the_limit_in_every_format(run: Run) -> None:
+    _, out, _ = run("vif1.0", "--memory", "64MB")
+    assert "# A plug holds up to 5120000 bytes (64.0 MB of memory / 12.5).\n" in out
+    assert "plug limit 5120000\n" in out
+    document = json.loads(run("vif1.0", "--memory", "64MB", "--format", "json")[1])
+    names = ("limit", "memory", "memory_needed", "rate")
+    assert [document[name] for name in names] == [5_120_000, 64_000_000, 64_000_000, None]
+    assert run("vif1.0", "--memory", "64MB", "--limit", "1MB")[0] == 2
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_json_has_what_scripts_rely_on(run: Run, name: str) -> None:
     code, out, _ = run("vif1.0", "--policy", name, "--format", "json")

@@ -56,14 +56,6 @@ def test_list_is_a_table_of_what_each_preset_holds_and_lets_bypass(run: Run) -> 
     assert "\x1b" not in out
 
 
-@pytest.mark.parametrize("width", [20, 40, 200])
-def test_list_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    _, out, _ = run("list")
-    assert max(map(len, out.splitlines())) <= width
-    assert all(name in out for name in PRESETS)
-
-
 def test_no_color_means_no_colours_even_where_colours_are_forced(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

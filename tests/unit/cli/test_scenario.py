@@ -91,7 +91,8 @@ def test_a_scenarios_json_is_the_replays_and_the_speed(run: Run) -> None:
         assert {"ssrc", "flow", "packets", "lost", "burst", "from_guest"} <= set(stream)
         assert set(stream["jitter_ms"]) == {"mean", "max"}
     assert set(only["tcp"]["hold_ms"]) == {"median", "p99", "max"}
-    assert set(only["output_commit"]) == {"held", "bypassed", "dropped", "violations"}
+    counts = {"held", "bypassed", "dropped", "violations", "unprotected"}
+    assert set(only["output_commit"]) == counts
     # RTP bypasses, and there is nothing else.
     assert only["epochs"] == []
     assert only["quiet_epochs"] == 201  # one each 300 ms, in 60 s, and the last one
@@ -139,7 +140,7 @@ def test_the_console_says_what_a_figure_is_held_to_and_what_is_assumed(run: Run)
 
 
 BAD: dict[str, tuple[list[str], str]] = {
-    "neither": ([], "expected a scenario or --capture FILE, and not both"),
+    "neither": ([], "expected a scenario or a capture, and not both"),
     "both": (["fig11", "--capture", "x.pcap"], "and not both"),
     "an interval beside a scenario": (
         ["fig11", "--interval", "1s"],

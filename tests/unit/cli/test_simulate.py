@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Callable
@@ -29,10 +30,11 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def simulate(capsys: pytest.CaptureFixture[str], recording: Path) -> Simulate:
-    """Runs the command on the recording, or on what ``--capture`` names."""
+    """Runs the command on the recording, or on what ``--capture`` or the first word names."""
 
     def run(*args: str | Path) -> tuple[int, str, str]:
-        given = [] if "--capture" in args else ["--capture", str(recording)]
+        named = "--capture" in args or (args and not str(args[0]).startswith("-"))
+        given = [] if named else ["--capture", str(recording)]
         with pytest.raises(SystemExit) as ended:
             main(["simulate", *given, *map(str, args)])
         out, err = capsys.readouterr()
@@ -43,7 +45,7 @@ def simulate(capsys: pytest.CaptureFixture[str], recording: Path) -> Simulate:
 
 
 def document(simulate: Simulate, *args: str | Path) -> Any:
-    code, out, err = simulate("--json", *args)
+    code, out, err = simulate(*args, "--json")
     assert (code, err) == (0, "")
     return json.loads(out, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
 
@@ -51,7 +53,7 @@ def document(simulate: Simulate, *args: str | Path) -> Any:
 def test_without_a_policy_all_shipped_ones_are_compared(simulate: Simulate) -> None:
     code, out, err = simulate()
     assert (code, err) == (0, "")
-    assert out.splitlines()[5].split() == list(PRESETS)
+    assert out.splitlines()[5].split() == ["as", "recorded", *PRESETS]
 
 
 def test_policies_run_in_the_order_typed(simulate: Simulate) -> None:
@@ -67,7 +69,8 @@ def test_the_json_has_what_scripts_rely_on(simulate: Simulate) -> None:
         assert set(stream["jitter_ms"]) == {"mean", "max"}
         assert set(stream["burst"]) == {"median", "max"}
     assert set(run["tcp"]["hold_ms"]) == {"median", "p99", "max"}
-    assert run["output_commit"] == {"held": 5, "bypassed": 250, "dropped": 0, "violations": 0}
+    counts = {"held": 5, "bypassed": 250, "dropped": 0, "violations": 0, "unprotected": 0}
+    assert run["output_commit"] == counts
     first = run["epochs"][0]
     assert first["suspend_ns"] == int(call(250).time_ns[0]) + 400 * MS
     assert first["commit_ns"] == first["suspend_ns"] + 55 * MS
@@ -138,7 +141,71 @@ def test_a_capture_that_is_cut_is_replayed_with_a_warning(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["call.pcap", "call", "call.toml"])
+def test_a_capture_needs_no_option_whatever_its_name(
+    simulate: Simulate, recording: Path, tmp_path: Path, name: str
+) -> None:
+    """It is told by its first bytes."""
+    (tmp_path / name).write_bytes(recording.read_bytes())
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(recording.read_bytes()))
+    expected = document(simulate, "--capture", recording)["runs"]
+    for path in (tmp_path / name, tmp_path / f"{name}.gz"):
+        assert document(simulate, path)["runs"] == expected
+
+
+def test_a_capture_that_is_not_there_is_missed_as_one(simulate: Simulate) -> None:
+    for name in ("no/call.pcap", "call.pcapng", "CALL.PCAP.gz"):
+        code, _, err = simulate(name, "--pause", "1ms")
+        assert (code, err.count("\n")) == (2, 1)
+        assert err.startswith(f"remusnet: error: cannot read '{name}': No such file")
+
+
+def test_a_file_that_is_neither_is_told_so(
+    simulate: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes").write_text("no capture")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = simulate("notes")
+    assert code == 2
+    assert err == (
+        "remusnet: error: 'notes' is neither a scenario (.toml) nor a capture (pcap, pcapng)\n"
+    )
+
+
+def test_a_shipped_scenario_is_no_file(
+    simulate: Simulate, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fig9").write_bytes(recording.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert document(simulate, "fig9", "--duration", "1s")["capture"] == "fig9"
+
+
+@pytest.mark.parametrize(("kind", "interval"), [("xl", 345), ("xend", 400)])
+def test_a_period_is_from_commit_to_commit(simulate: Simulate, kind: str, interval: int) -> None:
+    found = document(simulate, "--period", "400ms", "--schedule", kind, "--policy", "tcp-only")
+    assert (found["schedule"]["period_ns"], found["schedule"]["interval_ns"]) == (
+        400 * MS,
+        interval * MS,
+    )
+    # The plug is as large as if that interval had been given.
+    same = document(simulate, "--interval", f"{interval}ms", "--schedule", kind)
+    assert found["limit_bytes"] == same["limit_bytes"]
+
+
 BAD: dict[str, tuple[list[str], str]] = {
+    "no room in the period": (
+        ["--period", "55ms"],
+        "invalid period: 55ms; pause and commit delay take 55ms of it",
+    ),
+    "a period shorter than its checkpoint": (
+        ["--period", "20ms", "--schedule", "xend"],
+        "invalid period: 20ms; pause and commit delay take 55ms of it",
+    ),
+    "a period and an interval": (
+        ["--period", "400ms", "--interval", "200ms"],
+        "--interval, --period: give one of them, not both",
+    ),
+    "a scenario's period": (["fig8", "--period", "1s"], "--period: only for a capture"),
     "interval 0": (["--interval", "0"], "invalid interval: 0 ns; expected more than 0"),
     "negative interval": (["--interval", "-5ms"], "--interval: invalid time: '-5ms'"),
     "wordy interval": (["--interval", "soon"], "--interval: invalid time: 'soon'"),

@@ -50,9 +50,17 @@ def test_one_that_fails_ends_in_1_and_the_others_are_told_too(simulate: Simulate
         *HOLD_ALL, "--assert", "rtp.jitter.mean < 6ms", "--assert", "commit.violations == 0"
     )
     assert code == 1
-    assert err.startswith("remusnet: error: 'rtp.jitter.mean < 6ms' does not hold: ")
+    assert err == "remusnet: error: 1 of 2 assertions does not hold\n"
+    assert out.count("rtp.jitter.mean < 6ms") == 1
     assert "FAILED rtp.jitter.mean < 6ms: " in out
     assert "ok     commit.violations == 0" in out
+
+
+def test_with_json_the_error_has_what_was_seen(simulate: Simulate) -> None:
+    _, out, err = simulate(*HOLD_ALL, "--assert", "rtp.jitter.mean < 6ms", "--json")
+    assert err.startswith("remusnet: error: 'rtp.jitter.mean < 6ms' does not hold: ")
+    assert err.count("\n") == 1
+    assert json.loads(out)["assertions"][0]["passed"] is False
 
 
 def test_several_that_fail_are_counted(simulate: Simulate) -> None:

@@ -169,7 +169,7 @@ def test_an_edited_figure_is_held_to_the_forms_that_fit_it(
     held = {each.what: each for each in scene(outcome(found, found.policies[0])).held_to}
     assert held["jitter, mean (ms)"].text.startswith(form)
     assert held["jitter, mean (ms)"].holds
-    assert "jitter, peak (ms)" not in held
+    assert "jitter, max (ms)" not in held
     if name == "fig10":
         assert held["packets a burst, median"].holds
 

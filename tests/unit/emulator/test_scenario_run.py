@@ -19,7 +19,7 @@ from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.rtp import rtp_streams
 from remusnet.metrics.scene import Counts
-from remusnet.policy import PRESETS
+from remusnet.policy import PRESETS, Policy, Verdict
 from tests.unit.emulator.scenes import MS, S, outcome, scenario, scene
 from tests.unit.emulator.traffic import GUEST, by, call
 from tests.unit.metrics import packets as make
@@ -272,3 +272,52 @@ def test_what_arrived_has_the_numbers_of_the_scenario_in_a_capture_of_it_too() -
     assert (stream.rtp.bursts, stream.rtp.sequence) == (seen.bursts, seen.sequence)
     assert seen.jitter_ms.mean == pytest.approx(stream.rtp.jitter_ms.mean)
     assert seen.timestamp_jumps == 0
+
+
+FAILS = '[checkpoint]\nperiod = "400ms"\n[failure]\nat = "5s"\ndetection = "1s"\n'
+
+
+@pytest.mark.parametrize("more", ["", "[vif]\nring = 4\n", '[network]\nrate = "100mbit"\n'])
+def test_what_a_backup_sends_is_unprotected_whatever_the_policy(more: str) -> None:
+    """From 6 s to 10 s it sends 50 packets a second; nothing that hold-all held has passed."""
+    for policy, passed in (("hold-all", 0), ("tcp-only", 250)):
+        counts = outcome(f"{FAILS}{more}[[calls]]\n", policy).output_commit
+        assert counts.unprotected == pytest.approx(200, abs=1)
+        assert counts.bypassed - counts.unprotected == pytest.approx(passed, abs=1)
+
+
+def test_a_capture_s_frames_after_the_failure_are_unprotected() -> None:
+    text = RECORDED + '[failure]\nat = "2s"\ndetection = "1s"\n'
+    counts = mixed(text, "hold-all", call(400)).comparison.outcomes[0].output_commit
+    # From 2 s to 8 s; nobody sent those of the outage, and nothing held them.
+    assert counts.bypassed == counts.unprotected == pytest.approx(6 * 50 + 6, abs=2)
+
+
+def test_without_checkpoints_everything_is_unprotected() -> None:
+    counts = outcome("[[calls]]\n[[dns]]\n", "hold-all").output_commit
+    assert counts.unprotected == counts.bypassed > 500
+
+
+def test_sip_over_udp_that_is_held_has_its_delay_and_that_passes_is_a_hazard() -> None:
+    text = '[checkpoint]\nperiod = "400ms"\n[[sip]]\ntransport = "udp"\n'
+    held, passed = outcome(text, "real-time"), outcome(text, "tcp-only")
+    assert held.sip_udp.frames > 0
+    assert 0 < (held.sip_udp.max or 0) <= 400
+    assert held.hazards == ()
+    assert passed.sip_udp.max is None
+    (hazard,) = passed.hazards
+    assert hazard.name == "sip-over-udp"
+    assert hazard.frames == passed.output_commit.bypassed
+
+
+def test_hazards_of_captures_and_conversations_are_counted_together() -> None:
+    text = RECORDED + "[[tcp]]\n"
+    passed = mixed(text, "stock-remus", call(200)).comparison.outcomes[0]
+    assert passed.hazards == ()
+    frames = call(200)
+    (hazard,) = run_scenario(
+        scenario(text), [Policy("pass", (), Verdict.BYPASS)],
+        recordings=[frames],
+    ).comparison.outcomes[0].hazards  # fmt: skip
+    assert hazard.name == "tcp"
+    assert hazard.frames > 4

@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from remusnet.classify.columns import columns
 from remusnet.emulator.simulation import Simulation, simulate
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.closed_forms import bypass_mean, held_mean, held_peak
 from remusnet.metrics.outcome import Outcome, Stream
+from remusnet.metrics.rtp import rtp_streams
 from remusnet.policy import PRESETS
 from remusnet.schedule import Schedule
-from tests.unit.emulator.traffic import GUEST, GUEST_SSRC, MS, PEER_SSRC, by, call
+from tests.unit.emulator.traffic import GUEST, GUEST_SSRC, MS, PEER, PEER_SSRC, SIP, by, call
+from tests.unit.metrics import packets
 from tests.unit.metrics import packets as make
 
 EVERYTHING = 2**32 - 1
+SIP_BACK = packets.Flow(SIP.destination, SIP.dport, SIP.source, SIP.sport)
 
 
 @cache
@@ -30,6 +34,18 @@ def simulated(
     """The 40 s call under all presets."""
     schedule = Schedule(interval_ms * MS, pause_us * 1000, commit_delay_us * 1000)
     return simulate(call(), list(PRESETS.values()), schedule, limit, capture="call.pcap")
+
+
+def with_sip_over_udp() -> Frames:
+    """A call of 4 s, in which the guest answers over UDP twice, and the peer asks once."""
+    timed = [(int(at), bytes(call(200).frame(i))) for i, at in enumerate(call(200).time_ns)]
+    answer = packets.udp(b"SIP/2.0 200 OK\r\n\r\n", SIP)
+    asked = packets.udp(b"OPTIONS sip:guest SIP/2.0\r\n\r\n", SIP_BACK)
+    start = timed[0][0]
+    timed += [(start + at * MS, by(GUEST, answer)) for at in (500, 1000)]
+    timed += [(start + 400 * MS, by(PEER, asked, GUEST))]
+    timed.sort(key=lambda each: each[0])
+    return Frames.of([frame for _, frame in timed], [at for at, _ in timed])
 
 
 def outcome(simulation: Simulation, policy: str) -> Outcome:
@@ -175,6 +191,50 @@ def test_bad_settings_are_refused() -> None:
             simulate(call(50), [policy], schedule, limit, capture="")
     with pytest.raises(InvalidInput, match="there are no frames"):
         simulate(Frames.of([]), [policy], schedule, 10**6, capture="")
+
+
+def test_a_recording_is_measured_as_it_was_too() -> None:
+    """What Remus isn't to blame for: here nothing, the call has no jitter at all."""
+    recorded = simulated(400, 50_000, 5_000).comparison.recorded
+    assert recorded is not None
+    assert [(each.rtp.packets, each.rtp.jitter_ms.max) for each in recorded] == [(2000, 0)] * 2
+
+
+@pytest.mark.parametrize("limit", [EVERYTHING, 3000])
+def test_streams_that_no_policy_changes_are_measured_once_and_right(limit: int) -> None:
+    """The short cut has the numbers of measuring all that left."""
+    frames = with_sip_over_udp()
+    schedule = Schedule(400 * MS, 50 * MS, 5 * MS)
+    simulation = simulate(frames, list(PRESETS.values()), schedule, limit, capture="x")
+    for found, left in zip(simulation.comparison.outcomes, simulation.released, strict=True):
+        whole = {each.ssrc: each.to_json() for each in rtp_streams(left, columns(left))}
+        assert {each.rtp.ssrc: each.rtp.to_json() for each in found.streams} == whole
+
+
+def test_held_sip_over_udp_has_its_own_delay() -> None:
+    frames = with_sip_over_udp()
+    schedule = Schedule(400 * MS, 0, 0)
+    simulation = simulate(frames, list(PRESETS.values()), schedule, EVERYTHING, capture="x")
+    # Sent at 0.5 s and 1 s; commits are at 0.8 s and 1.2 s.
+    held = outcome(simulation, "real-time").sip_udp
+    assert (held.frames, held.median, held.max) == (2, 250, 300)
+    assert outcome(simulation, "tcp-only").sip_udp.max is None
+    assert outcome(simulation, "real-time").tcp.frames == 4
+
+
+def test_hazards_are_those_of_what_the_guest_sent() -> None:
+    """The peer's frames are nobody's to hold."""
+    simulation = simulate(
+        with_sip_over_udp(),
+        list(PRESETS.values()),
+        Schedule(400 * MS, 0, 0),
+        EVERYTHING,
+        capture="x",
+    )
+    (hazard,) = outcome(simulation, "tcp-only").hazards
+    assert (hazard.name, hazard.frames) == ("sip-over-udp", 2)
+    assert hazard.flow == "udp 10.0.0.1:5060 > 10.0.0.2:40000"
+    assert outcome(simulation, "real-time").hazards == ()
 
 
 def quiet(count: int = 6, hours: int = 8) -> Frames:

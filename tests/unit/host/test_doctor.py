@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import remusnet
 from remusnet.checks import Check, State
 from remusnet.host.doctor import check_xen, is_xen_host, without_blackhole
-from remusnet.host.install import script_text
+from remusnet.host.install import ran_by, script_text
 
 DEBIANS = b"\x7fELF...Remus: No support for network buffering\0"
 REBUILT = DEBIANS + b"libnl-route-3.so.200\0libxl_netbuffer.c"
@@ -66,7 +67,7 @@ def test_a_fresh_debian_lacks_the_library_and_both_scripts(dom0: Path) -> None:
 def mend(root: Path) -> None:
     put(root, LIBRARY, REBUILT)
     put(root, "usr/lib/remusnet/libxenlight.so.4.17.0.debian", DEBIANS)
-    put(root, "usr/lib/remusnet/libxenlight.version", "4.17.5-1\n")
+    put(root, "usr/lib/remusnet/libxenlight.version", "4.17.5-1\n4.17.5-1\n")
     put(root, "etc/xen/scripts/remusnet-netbuf", script_text("/opt/r/bin/python"), 0o755)
     put(root, "opt/r/bin/python", "", 0o755)
     line = 'remus.default.netbufscript="/etc/xen/scripts/remusnet-netbuf"\n'
@@ -77,6 +78,15 @@ def test_what_is_mended_is_ok(dom0: Path) -> None:
     mend(dom0)
     assert wrong(dom0) == {}
     assert any(each.found == "Xen 4.17.6-pre" for each in check_xen(dom0))
+
+
+def test_a_library_of_another_source_than_the_installed_one_is_older_whatever_it_was_built_for(
+    dom0: Path,
+) -> None:
+    mend(dom0)
+    put(dom0, "usr/lib/remusnet/libxenlight.version", "4.17.4-9\n4.17.5-1\n")
+    (found,) = wrong(dom0).values()
+    assert found.found == "built from 4.17.4-9, installed is 4.17.5-1"
 
 
 @pytest.mark.parametrize(
@@ -107,6 +117,22 @@ def test_each_fault_is_found_with_its_mend(
     found = wrong(dom0)
     assert list(found) == [what]
     assert found[what].mend
+
+
+def test_a_python_that_others_can_change_is_found(dom0: Path) -> None:
+    mend(dom0)
+    (dom0 / "opt/r").chmod(0o777)
+    found = wrong(dom0)
+    assert list(found) == ["the script's Python"]
+    assert "/opt/r: others may write it" in found["the script's Python"].found
+    assert found["the script's Python"].mend
+
+
+def test_a_script_names_its_python_and_its_package() -> None:
+    assert ran_by(script_text("/opt/r/bin/python")) == (
+        "/opt/r/bin/python",
+        str(Path(remusnet.__file__).parent),
+    )
 
 
 def test_xens_own_script_is_a_default_too(dom0: Path) -> None:

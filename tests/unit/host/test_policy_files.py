@@ -87,6 +87,16 @@ def test_a_limit_is_at_least_one_frame_and_follows_rate_and_interval() -> None:
     assert Terms(rate=10**9, interval_ns=200_000_000).plug_limit == 50_000_000
     assert Terms(rate=1, interval_ns=1).plug_limit >= LARGEST_FRAME
     assert Terms(limit=100_000).plug_limit == 100_000
+    assert Terms(memory=64_000_000).plug_limit == 5_120_000
+
+
+def test_a_domains_own_limit_or_budget_takes_the_place_of_either_in_the_default() -> None:
+    own = '[[domain]]\nname="l"\nlimit="1MB"\n[[domain]]\nname="m"\nmemory="25MB"\n'
+    for default in ("limit='9MB'", "memory='90MB'"):
+        found = load(f"[default]\n{default}\n{own}[[domain]]\nname='n'")
+        limits = [found.choose(name, "", "", 0).plug_limit for name in "lmn"]
+        assert limits[:2] == [1_000_000, 2_000_000]
+        assert limits[2] == found.default.plug_limit != 50_000_000
 
 
 def test_every_mistake_is_named_at_once() -> None:
@@ -134,6 +144,9 @@ def test_every_mistake_is_named_at_once() -> None:
         ("[default", "end of document: broken TOML"),
         ('[default]\npolicy="a\\nb/c"', "default.policy: invalid path"),
         ("[default]\nlimit='1TB'", "default.limit: invalid size"),
+        ("[default]\nmemory='1TB'", "default.memory: invalid size"),
+        ("[default]\nmemory='64kB'", "default.memory: invalid size: '64kB'"),
+        ("[default]\nmemory='64MB'\nlimit='1MB'", "default.memory: a limit and a memory budget"),
         ("[default]\ninterval='0'", "default.interval: invalid time: '0'"),
         ("[default]\ndecouple='no'", "default.decouple: invalid decouple: 'no'"),
         ("[default]\nvif=true", "default.vif: unknown key"),

@@ -92,7 +92,7 @@ def test_prepared_filters_are_the_messages_of_the_plan(
     members = json.loads(f"{{{terms.filters.receipt}}}")
     assert members == {key: expected.to_json()[key] for key in members}
     assert members.keys() | {
-        *("phase", "buffer", "sink", "vifs", "shared", "limit", "rate", "interval_ns")
+        *("phase", "buffer", "sink", "vifs", "shared", "indexes", "limit", "rate", "interval_ns")
     } == {"format", *asdict(expected)}
     assert (terms.limit, terms.rate, terms.interval_ns) == (10**6, 10**9, 200_000_000)
 
@@ -271,3 +271,11 @@ def test_a_call_has_both_devices_of_the_card() -> None:
 def test_a_path_that_libxl_does_not_make_is_refused(path: str) -> None:
     with pytest.raises(BadCall, match="XENBUS_PATH"):
         read_call(["setup"], CALL | {"XENBUS_PATH": path})
+
+
+def test_a_source_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """The long way says what is wrong with it."""
+    os.mkfifo(tmp_path / "remusnet.toml")
+    with pytest.raises(ValueError, match="not a file"):
+        ready.content(str(tmp_path / "remusnet.toml"))
+    assert ready.content(str(tmp_path / "none.toml")) is None

@@ -124,6 +124,17 @@ def test_a_closed_run_directory_is_a_matter_of_rights(
     assert (check.state, check.kind) == (State.MISSING, Kind.RIGHTS)
 
 
+def test_a_run_directory_that_others_can_change_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (check,) = doctor._files(tmp_path / "run")
+    assert check.state is State.OK
+    (tmp_path / "run").chmod(0o777)
+    (check,) = doctor._files(tmp_path / "run")
+    assert check.state is State.MISSING
+    assert "others may write it" in check.found
+    assert "chmod" in check.mend
+
+
 def test_what_is_not_ok_says_why_it_matters_and_what_mends_it(machine: Machine) -> None:
     text = doctor_text(list(machine("sch_plug").values()))
     assert "MISSING sch_plug" in text
@@ -139,3 +150,37 @@ def test_json_has_each_check_and_what_they_come_to(machine: Machine) -> None:
     assert found["checks"][0].keys() == {
         *("what", "kind", "state", "found", "why", "mend", "needed"),
     }
+
+
+class TestUserModeLinux:
+    def test_a_machine_that_has_not_installed_it_hears_nothing_of_it(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(doctor, "_UML", tmp_path / "nowhere")
+        assert "User-Mode Linux" not in machine()
+
+    @pytest.mark.parametrize(
+        ("flags", "gcc", "state", "mend"),
+        [
+            ("fpu avx512f", None, State.OK, ""),
+            ("fpu amx_tile", "/usr/bin/gcc", State.OK, ""),
+            ("fpu amx_tile", None, State.MISSING, "apt install gcc libc6-dev"),
+        ],
+    )
+    def test_with_amx_it_needs_a_compiler(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        flags: str,
+        gcc: str | None,
+        state: State,
+        mend: str,
+    ) -> None:
+        (tmp_path / "linux.uml").touch()
+        (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
+        monkeypatch.setattr(doctor, "_UML", tmp_path / "linux.uml")
+        monkeypatch.setattr(doctor, "_CPUINFO", tmp_path / "cpuinfo")
+        monkeypatch.setattr("shutil.which", lambda _name: gcc)
+        (check,) = doctor._uml(tmp_path)
+        assert (check.state, check.mend, check.needed) == (state, mend, False)
+        assert ("AMX" in check.found) == ("amx" in flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from ipaddress import ip_network
 
@@ -19,6 +20,7 @@ from remusnet.classify.filters import (
     U32Key,
     U32Match,
 )
+from remusnet.errors import InvalidInput
 from remusnet.kernel.decode import filter_
 from remusnet.kernel.encoder import Encoder
 from remusnet.kernel.matches import KINDS, canonical, kind_of
@@ -43,9 +45,10 @@ from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import AddFilter, DrainPlug
 from remusnet.plan.plan import Plan
 from remusnet.plan.undo import undo_of
-from remusnet.policy import PRESETS
+from remusnet.policy import PRESETS, Policy
 from remusnet.policy.match import Fragment
 from remusnet.policy.verdict import Verdict
+from tests.lib.policies import policies
 
 HEADER = 16  # of a netlink message
 INDEXES = {"vif1.0": 0x0A0B0C0D, "ifb-1.0": 0x00010203, "sink-1.0": 0x0C0B0A09}
@@ -94,6 +97,15 @@ def test_a_u32_selector_comes_back_as_it_went(match: U32Match) -> None:
 @given(each=flower_filters())
 def test_flower_keys_come_back_as_they_went(each: Filter) -> None:
     assert canonical(each) == each.match
+
+
+@given(policies(), st.sampled_from(["u32", "flower"]))
+def test_no_two_filters_of_a_policy_are_the_same_to_the_kernel(policy: Policy, name: str) -> None:
+    """Flower refuses the second; u32 would ask it for nothing."""
+    with contextlib.suppress(InvalidInput):
+        filters = CLASSIFIERS[name](policy).filters
+        shown = [(each.pref, each.protocol, canonical(each)) for each in filters]
+        assert len(set(shown)) == len(shown)
 
 
 def test_a_flower_key_that_compares_nothing_is_none() -> None:

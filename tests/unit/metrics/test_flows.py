@@ -125,6 +125,6 @@ def test_a_flow_table_of_150_000_frames_takes_a_moment(flows: int) -> None:
 
 
 def _seconds(many: Columns) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()  # others may use the processor meanwhile
     flow_keys(many)
-    return time.perf_counter() - begin
+    return time.process_time() - begin

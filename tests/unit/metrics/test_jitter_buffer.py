@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -13,8 +13,10 @@ from remusnet.metrics.jitter_buffer import (
     FixedBuffer,
     JitterBuffer,
     Playout,
+    _recent_quantiles,
     play_out,
 )
+from tests.lib.long import count
 
 MS = 1_000_000
 PTIME = 20 * MS
@@ -166,6 +168,23 @@ def test_looking_at_more_packets_at_once_changes_nothing(monkeypatch: pytest.Mon
             playout = played(buffer, transit)
             results.append((playout.play_ns.tolist(), playout.late.tolist()))
         assert all(result == results[0] for result in results)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 1500), st.sampled_from([1.0, 100.0]))
+@settings(max_examples=count(sample=40, long=1000))
+def test_what_an_adaptive_buffer_remembers_is_a_quantile_of_the_last_packets(
+    seed: int, packets: int, spread: float
+) -> None:
+    """As numpy has it, over the 256 packets before each step of 32."""
+    rng = np.random.default_rng(seed)
+    # With ties, as packets of one burst have.
+    beyond_ms = np.round(rng.exponential(spread, packets), 1)
+    found = _recent_quantiles(beyond_ms)
+    assert found[:32].tolist() == [0] * min(32, packets)
+    for start in range(32, packets, 32):
+        memory = beyond_ms[max(0, start - 256) : start]
+        expected = np.quantile(memory, 0.97, method="lower")
+        assert (found[start : start + 32] == expected).all()
 
 
 def test_no_packets_are_no_playout() -> None:

@@ -207,7 +207,9 @@ def test_warnings_name_what_bypasses_and_say_nothing_twice() -> None:
         in tcp_only
     )
     assert any(each.startswith("tunnels bypass") and "vxlan" in each for each in tcp_only)
-    assert plan(policy="hold-all").warnings == ()
+    assert [each.partition(" can cost")[0] for each in plan(policy="hold-all").warnings] == [
+        "a guest that floods small frames"
+    ]
     assert any("IPv6, tagged IPv4" in each for each in plan(policy="stock-remus").warnings)
 
 
@@ -218,3 +220,40 @@ def test_the_json_form_has_each_operation_with_its_undo(case: Plan) -> None:
     for each in document["operations"]:
         assert set(each) == {"kind", "arguments", "undo"}
         assert "device" in each["arguments"]
+
+
+def test_a_memory_budget_makes_the_limit_and_says_what_it_is_short_of() -> None:
+    made = build_plan(
+        ["vif1.0"], PRESETS["hold-all"], rate=RATE, interval_ns=INTERVAL, memory=64_000_000
+    )
+    assert (made.limit, made.limit_reason) == (5_120_000, "64.0 MB of memory / 12.5")
+    (warning,) = made.warnings
+    assert "5.1 MB, less than 2 x 1gbit x 200ms (50.0 MB)" in warning
+    ample = build_plan(
+        ["vif1.0"], PRESETS["hold-all"], rate=RATE, interval_ns=INTERVAL, memory=10**9
+    )
+    assert (ample.limit, ample.warnings) == (80_000_000, ())
+
+
+def test_without_a_budget_the_worst_case_is_said_of_each_buffer_device() -> None:
+    assert "can cost 625.0 MB of memory, 12.5 times" in plan(policy="hold-all").warnings[0]
+    two = plan("vif1.0", "vif2.0", policy="hold-all", limit=10**6)
+    assert "can cost 12.5 MB of memory for each buffer device" in two.warnings[0]
+
+
+@pytest.mark.parametrize("memory", [0, 819_374, 12_500_000 * LARGEST_LIMIT])
+def test_a_budget_that_no_plug_can_have_is_refused(memory: int) -> None:
+    with pytest.raises(InvalidInput, match="invalid memory budget"):
+        build_plan(["vif1.0"], PRESETS["hold-all"], rate=RATE, interval_ns=INTERVAL, memory=memory)
+
+
+def test_a_limit_and_a_budget_are_one_too_many() -> None:
+    with pytest.raises(InvalidInput, match="give one of them"):
+        build_plan(
+            ["vif1.0"],
+            PRESETS["hold-all"],
+            rate=RATE,
+            interval_ns=INTERVAL,
+            limit=10**6,
+            memory=10**8,
+        )

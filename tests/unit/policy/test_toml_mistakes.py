@@ -281,6 +281,6 @@ def test_broken_toml_is_one_mistake_with_its_place(text: str, mistake: str) -> N
 @pytest.mark.parametrize("part", ["a", '"a"', "'a' "])
 def test_a_key_of_a_hundred_thousand_parts_takes_no_time(part: str) -> None:
     """tomllib alone needs eight seconds for 20,000, and eight times as long for twice as many."""
-    start = time.monotonic()
+    start = time.process_time()
     mistakes(".".join([part] * 100_000) + " = 1")
-    assert time.monotonic() - start < 4  # measured: a few ms
+    assert time.process_time() - start < 4  # measured: a few ms

@@ -21,6 +21,8 @@ from remusnet.metrics.scene import (
     SipTransaction,
     Transfer,
 )
+from remusnet.metrics.survey import SeenHazard
+from remusnet.metrics.tcp import HoldTimes
 from remusnet.policy import PRESETS
 from remusnet.report.measures import Measurements
 from remusnet.schedule import Schedule
@@ -73,7 +75,10 @@ def staged(
     held_to: tuple[HeldTo, ...] = (),
     policies: tuple[str, ...] = ("tcp-only", "hold-all"),
 ) -> Comparison:
-    """The replayed call as if it were a scenario's, with what only a scenario has."""
+    """The replayed call as if it were a scenario's, with what only a scenario has.
+
+    It has all that there can be: what no run has together is among it.
+    """
     replay = replayed_call(*policies)
     scene = Scene(np.zeros(0, np.int64), sip, transfers, counts or Counts(4137), failure, held_to)
     outcomes = tuple(_staged(outcome, scene) for outcome in replay.outcomes)
@@ -87,7 +92,10 @@ def _staged(outcome: Outcome, scene: Scene) -> Outcome:
         replace(stream, rtp=replace(stream.rtp, events=pressed), origin=_origin(number, stream))
         for number, stream in enumerate(outcome.streams, 1)
     )
-    return replace(outcome, streams=streams, scene=replace(scene, resume_ns=resume_ns))
+    scene = replace(scene, resume_ns=resume_ns)
+    sip = HoldTimes(2, 200.0, 290.0, 300.0)
+    hazards = (SeenHazard("sip-over-udp", "SIP over UDP bypasses", 3, "udp 10.0.0.1:5060 > *"),)
+    return replace(outcome, streams=streams, scene=scene, sip_udp=sip, hazards=hazards)
 
 
 def _origin(number: int, stream: Stream) -> Origin:

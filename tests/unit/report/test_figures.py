@@ -11,6 +11,7 @@ import pytest
 
 from remusnet.emulator.library import shipped
 from remusnet.emulator.scenario_run import run_scenario
+from remusnet.emulator.simulation import simulate
 from remusnet.errors import MissingDependency
 from remusnet.metrics.outcome import Comparison
 from remusnet.metrics.scene import NEVER, FailureMarks
@@ -25,6 +26,8 @@ from remusnet.report.figures import (
     report_figures,
     timeline,
 )
+from remusnet.schedule import Schedule
+from tests.unit.emulator.traffic import call
 from tests.unit.report.outcomes import MS, replayed_call, staged
 
 
@@ -66,7 +69,7 @@ def test_axes_say_what_they_show_and_in_which_unit() -> None:
     found = drawn()
     assert "time (ms), from" in " ".join(texts(found["timeline"]))
     assert {"time (s)", "jitter (ms)"} <= set(texts(found["jitter"]))
-    assert {"delay from sending to arrival (ms)", "share of packets (%)"} <= set(
+    assert {"delay until arrival, pauses included (ms)", "share of packets (%)"} <= set(
         texts(found["delay"])
     )
 
@@ -155,6 +158,38 @@ def test_a_failure_is_marked_and_is_what_the_timeline_shows() -> None:
     assert any(
         re.search(r"from [0-9.]+ s after the start", text) for text in texts(found["timeline"])
     )
+
+
+def test_the_timeline_begins_in_the_media_and_not_at_the_first_frame_of_all() -> None:
+    """A capture begins with neighbour discovery, or registrations: seconds without a packet."""
+    schedule = Schedule(400 * MS, 50 * MS, 5 * MS)
+    frames = call(500, first_ns=9000 * MS)
+    comparison = simulate(frames, [PRESETS["tcp-only"]], schedule, 10**8, capture="x").comparison
+    begun = re.findall(
+        r"from ([0-9.]+) s after the start", " ".join(texts(timeline_of(comparison)))
+    )
+    assert 9 <= float(begun[0]) <= 10
+
+
+def timeline_of(comparison: Comparison) -> str:
+    with style():
+        made = timeline(comparison)
+        assert made is not None
+        return to_svg(made)
+
+
+def test_delays_have_the_pause_in_them_in_scenarios_as_in_recordings() -> None:
+    """A sixth of fig11's packets is due in a pause of 50 ms; the network adds 1 ms."""
+    comparison = run_scenario(shipped("fig11"), [PRESETS["tcp-only"]]).comparison
+    with style():
+        made = delays(comparison)
+    assert made is not None
+    (line,) = made.axes[0].lines
+    took_ms = np.asarray(line.get_xdata(), np.float64)
+    # Noise of 0.09 ms beside either end.
+    assert took_ms.max() == pytest.approx(51, abs=1)
+    # Of 401 quantiles; packets come every 20 ms, so a period has 15 and a pause 2 or 3 of them.
+    assert np.mean(took_ms > 2) == pytest.approx(50 / 300, abs=0.02)
 
 
 def test_no_line_leads_through_an_outage() -> None:

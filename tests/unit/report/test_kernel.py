@@ -11,6 +11,7 @@ from remusnet.plan.build import build_plan
 from remusnet.plan.outcome import (
     Applied,
     Difference,
+    Fate,
     Protected,
     Removed,
     Status,
@@ -60,6 +61,13 @@ def test_a_status_says_whether_held_frames_are_copied(
     assert (document["decouple"], document["uncopied_packets"]) == (decouple, uncopied)
 
 
+def test_a_limit_that_was_given_is_not_said_to_come_from_a_rate() -> None:
+    given = replace(THERE, terms=replace(TERMS, limit=20_000_000))
+    text = kernel.status_text([replace(STATUS, protected=given)])
+    assert "  limit      20.0 MB (as asked for; unverified: the kernel can not be asked)\n" in text
+    assert "1gbit" not in text
+
+
 def test_nothing_protected_is_said() -> None:
     assert kernel.status_text([]) == "nothing is protected\n"
     assert kernel.verified_text([]) == "nothing is protected\n"
@@ -96,6 +104,27 @@ def test_a_removal_says_what_became_of_what_was_held() -> None:
         "vif1.0: not protected any more; what was held has left",
         "vif2.0: was not protected",
     ]
+    fates = dict(zip("abcd", (Fate.LEFT, Fate.WAITS, Fate.LOST, Fate.NOTHING), strict=True))
+    several = Removed(tuple("abcd"), (), (), False, fates, ("a: its ingress qdisc stays",))
+    assert kernel.removed_text(several).splitlines() == [
+        "a: not protected any more; what was held has left",
+        (
+            "b: not protected any more; what was held waits in the buffer device, "
+            "which others go on to use"
+        ),
+        (
+            "c: not protected any more; it is gone (deleted, or moved elsewhere), "
+            "so what was held of it was dropped"
+        ),
+        (
+            "d: not protected any more; it is gone (deleted, or moved elsewhere), "
+            "and nothing was held of it"
+        ),
+        "a: its ingress qdisc stays",
+    ]
+    document = json.loads(kernel.removed_json(several))
+    assert document["held"] == {"a": "left", "b": "waits", "c": "lost", "d": "nothing"}
+    assert document["left"] == ["a: its ingress qdisc stays"]
     dropped = Removed(("vif1.0",), (), (), dropped=True)
     assert "what was held was dropped" in kernel.removed_text(dropped)
     assert json.loads(kernel.removed_json(dropped))["dropped"] is True

@@ -32,7 +32,7 @@ def test_a_figure_has_its_closed_forms_and_the_same_bytes_each_time() -> None:
     one, other = (draw(SHOWN[2], simulated("fig10")) for _ in range(2))
     assert (one.svg, one.png) == (other.svg, other.png)
     assert "mean 38 ms" in one.svg
-    assert "peak 51 ms" in one.svg
+    assert "max 51 ms" in one.svg
 
 
 def test_the_outage_is_told(tmp_path: Path) -> None:

@@ -29,12 +29,21 @@ def pack(lab: Lab, disk: Path, files: Mapping[str, bytes]) -> None:
     with tarfile.open(disk, "w") as archive:
         top = lab.root
         for place in sorted((top / "opt/remusnet").glob("lib/python3*/site-packages/remusnet*")):
-            archive.add(place, str(place.relative_to(top)))
-        archive.add(top / "opt/remusnet/bin/remusnet", "opt/remusnet/bin/remusnet")
+            archive.add(place, str(place.relative_to(top)), filter=_as_roots)
+        command = "opt/remusnet/bin/remusnet"
+        archive.add(top / command, command, filter=_as_roots)
         for name, data in files.items():
             info = tarfile.TarInfo(f"lab/job/{name}")
             info.size, info.mode = len(data), 0o755
             archive.addfile(info, BytesIO(data))
+
+
+def _as_roots(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """As pip leaves it in Dom0: `remusnet xen install` refuses what others can change."""
+    info.uid = info.gid = 0
+    info.uname = info.gname = "root"
+    info.mode &= ~0o022
+    return info
 
 
 def run(

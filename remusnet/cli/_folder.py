@@ -1,0 +1,71 @@
+"""A folder that a command makes is whole, or it is not there."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def whole_or_gone(folder: Path | None) -> Iterator[Callable[[], None]]:
+    """Whatever ends the body, Ctrl-C and kill too: a ``folder`` that it has begun is gone again.
+
+    So are the folders above that it made for it. One that was there before stays, and so does one
+    that is whole: the body says so by calling what it is given. None: no folder.
+    """
+    whole = False
+
+    def finished() -> None:
+        nonlocal whole
+        whole = True
+
+    if folder is None:
+        yield finished
+        return
+    new = [each for each in (folder, *folder.parents) if not _there(each)]
+    with _ended_by_exception():
+        try:
+            yield finished
+        except BaseException:
+            if new and not whole:
+                shutil.rmtree(folder, ignore_errors=True)
+                for each in new[1:]:
+                    with suppress(OSError):  # somebody else has put something into it
+                        each.rmdir()
+            raise
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.is_symlink() or path.exists()
+    except (OSError, ValueError):
+        return True  # what can't be looked at is nobody's to delete
+
+
+@contextmanager
+def _ended_by_exception() -> Iterator[None]:
+    """Let kill and a closed terminal end the program as an exception does, not at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in _ENDINGS}
+    for each in _ENDINGS:
+        if before[each] is signal.SIG_DFL:  # not ignored, as by nohup
+            signal.signal(each, _end)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)

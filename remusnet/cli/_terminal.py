@@ -1,0 +1,39 @@
+"""Standard output as a person sees it: as wide as the terminal, or unwrapped in a pipe."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPE = 1_000_000
+"""Wider than any line: a pipe gets each record as one line, for grep and awk."""
+
+
+def width() -> int:
+    """Columns of the terminal; of no terminal more than any line needs."""
+    if sys.stdout is None or not sys.stdout.isatty():  # None: it was closed before the start
+        return _PIPE
+    return max(1, shutil.get_terminal_size().columns)
+
+
+def console() -> Console:
+    """For tables."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=width())
+
+
+def echo(text: str, *, nl: bool = True, wrap: bool = True) -> None:
+    """Print lines; with ``wrap``, those wider than the terminal are broken between words."""
+    columns = width()
+    if wrap and any(len(line) > columns for line in text.split("\n")):
+        from remusnet.report.layout import wrapped
+
+        text = wrapped(text, columns)
+    click.echo(text, nl=nl)

@@ -1,0 +1,84 @@
+"""A memory budget on a small host: a guest that floods small frames can't exhaust it.
+
+The kernel of these tests has 256 MB, of which it leaves some 231.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from remusnet.kernel.memory import total_memory
+from remusnet.kernel.messages import PlugAction
+from tests.kernel.lab.bed import VIF
+from tests.kernel.lab.mmsg import SLOTS, Batch
+from tests.kernel.lab.protection import BUFFER, Site
+from tests.lib.long import count
+
+BUDGET = 64_000_000
+LIMIT = 5_120_000
+SMALL = bytes.fromhex("02000000000202000000000188b5") + bytes(46)
+SECONDS = count(sample=3, long=60)
+
+
+def remusnet(site: Site, *words: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        ["ip", "netns", "exec", site.bed.dom0.name, sys.executable, "-m", "remusnet", *words],
+        env={**os.environ, "REMUSNET_RUN_DIR": str(site.run_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def free() -> int:
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return int(dict(line.split(":") for line in lines)["MemFree"].split()[0]) * 1024
+
+
+def killed_for_memory() -> int:
+    lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    return int(dict(line.split() for line in lines)["oom_kill"])
+
+
+@pytest.mark.uml(timeout=60 + 3 * SECONDS)
+def test_a_guest_that_floods_small_frames_costs_no_more_than_the_budget(site: Site) -> None:
+    """Nobody releases meanwhile: no commit comes, and the flood goes on."""
+    code, out, err = remusnet(site, "apply", VIF, "--policy", "hold-all", "--memory", "64MB")
+    assert (code, "limit 5.1 MB" in out) == (0, True), err
+    site.plug(PlugAction.BUFFER)
+    assert len(SMALL) == 60
+    batch = Batch([SMALL] * SLOTS)
+    kills, before, least = killed_for_memory(), free(), total_memory() or 0
+    with site.bed.from_guest() as guest:
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            guest.send_batch(batch)
+            least = min(least, free())
+    held = site.bed.qdisc(BUFFER)
+    print(f"{held}, {before - least} bytes of memory in {SECONDS} s")
+    assert (held.backlog, held.qlen) == (LIMIT // 60 * 60, LIMIT // 60)
+    assert held.drops > 0
+    # The rest is the kernel's own: pages that its allocator keeps, sockets, tests.
+    assert before - least < BUDGET + 4_000_000
+    assert before - least > BUDGET / 2, "the frames cost next to nothing: what was measured?"
+    assert killed_for_memory() == kills
+    assert remusnet(site, "remove", VIF)[0] == 0
+
+
+@pytest.mark.uml
+def test_what_could_cost_half_of_the_memory_is_refused_unless_forced(site: Site) -> None:
+    code, _, err = remusnet(site, "apply", VIF)
+    assert code == 5
+    assert err.startswith("remusnet: error: small frames can cost 625.0 MB, ")
+    assert "--force goes on" in err
+    assert not site.files()
+    code, _, err = remusnet(site, "apply", VIF, "--force")
+    assert (code, "warning: small frames can cost" in err) == (0, True)
+    assert remusnet(site, "remove", VIF)[0] == 0

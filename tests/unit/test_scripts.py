@@ -1,0 +1,145 @@
+"""The scripts that people start: what they refuse, what they say, and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.lab.wait import wait_until
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TRY_DEBIAN = REPOSITORY / "scripts/try-debian"
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """Stand-ins for what try-debian calls; ``say`` notes who was called, and with what."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    say = f'echo "${{0##*/}} $*" >>{tmp_path}/calls\n'
+    scripts = {
+        "id": "echo 0",
+        "dpkg-query": "printf installed",
+        "unshare": f'{say}shift 3\nexec "$@"',
+        "mmdebstrap": f'{say}for last; do :; done\ntouch "$last/made"',
+        "bwrap": say,
+    }
+    for name, text in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    (tmp_path / "roots").mkdir()
+    return folder
+
+
+def environment(tools: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "TMPDIR": str(tools.parent / "roots"),
+    }
+
+
+def try_debian(tools: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [TRY_DEBIAN, *argv],
+        env={**environment(tools), **more},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert list((tools.parent / "roots").iterdir()) == []
+    return done
+
+
+def calls(tools: Path) -> list[str]:
+    return (tools.parent / "calls").read_text().splitlines()
+
+
+class TestTryDebian:
+    def test_it_runs_the_demo_and_the_fast_tests_and_removes_the_root(self, tools: Path) -> None:
+        done = try_debian(tools)
+        assert (done.returncode, done.stderr) == (0, "")
+        commands = [call.partition("--chdir /checkout ")[2] for call in calls(tools)[2:]]
+        assert commands == ["python3 --version", "scripts/demo", "scripts/test --fast"]
+        assert " trixie /" in calls(tools)[1]
+
+    def test_a_command_of_ones_own_runs_instead_and_its_status_comes_out(self, tools: Path) -> None:
+        (tools / "bwrap").write_text('#!/bin/sh\ncase "$*" in *version) exit 0 ;; esac; exit 7\n')
+        assert try_debian(tools, "bookworm", "false", "-x").returncode == 7
+
+    def test_a_root_that_can_not_be_made_is_3(self, tools: Path) -> None:
+        (tools / "mmdebstrap").write_text("#!/bin/sh\necho 'E: no network' >&2\nexit 25\n")
+        done = try_debian(tools)
+        assert done.returncode == 3
+        assert done.stderr.splitlines() == [
+            "E: no network",
+            "scripts/try-debian: mmdebstrap could not make it (status 25)",
+        ]
+
+    def test_time_up_is_124(self, tools: Path) -> None:
+        (tools / "mmdebstrap").write_text("#!/bin/sh\nexec sleep 1000\n")
+        assert try_debian(tools, REMUSNET_TRY_SECONDS="1").returncode == 124
+
+    @pytest.mark.parametrize("tool", ["mmdebstrap", "bwrap"])
+    def test_a_signal_ends_what_runs_and_removes_the_root(self, tools: Path, tool: str) -> None:
+        begun = tools.parent / "begun"
+        (tools / tool).write_text(
+            f"#!/bin/sh\necho $$ >{begun}.new\nmv {begun}.new {begun}\nsleep 1000\n"
+        )
+        with subprocess.Popen(
+            [TRY_DEBIAN], env=environment(tools), stdout=subprocess.DEVNULL
+        ) as process:
+            wait_until(begun.exists, "the tool runs", 60)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        assert not Path("/proc", begun.read_text().strip()).exists()
+        assert list((tools.parent / "roots").iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("argv", "variables", "said"),
+        [
+            (["--wrong"], {}, "unknown argument: --wrong"),
+            (["../../etc"], {}, "'../../etc' is no name of a Debian release"),
+            (["Trixie; reboot"], {}, "'Trixie; reboot' is no name of a Debian release"),
+            ([], {"REMUSNET_TRY_SECONDS": "soon"}, "REMUSNET_TRY_SECONDS is 'soon'"),
+        ],
+    )
+    def test_a_mistake_is_2_and_one_line(
+        self, tools: Path, argv: list[str], variables: dict[str, str], said: str
+    ) -> None:
+        done = try_debian(tools, *argv, **variables)
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert said in line
+
+    def test_who_is_not_root_is_told_so(self, tools: Path) -> None:
+        (tools / "id").write_text("#!/bin/sh\necho 1000\n")
+        done = try_debian(tools)
+        assert (done.returncode, done.stderr) == (
+            4,
+            "scripts/try-debian: only root can make a root directory\n",
+        )
+
+
+class TestSteps:
+    def test_the_summary_has_each_steps_minutes_and_fails_if_a_step_did(self) -> None:
+        program = (
+            ". scripts/lib/steps.sh; step one true; step two false; "
+            "step_left_out three 'it is late'; steps_summary"
+        )
+        done = subprocess.run(
+            ["bash", "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        lines = done.stdout.partition("== summary\n")[2].splitlines()
+        assert [" ".join(line.split()[:2]) for line in lines[:3]] == [
+            "one ok",
+            "two FAILED",
+            "three -",
+        ]
+        assert all("0 min" in lines[number] for number in (0, 1, 3))
+        assert lines[3].startswith("all ")
