@@ -97,13 +97,19 @@ def measured(source: Source, passed: Passed, *, keep: bool) -> Stream:
     sequence = sequence_of(source, passed.number)
     timestamp = timestamp_of(source, passed.tick)
     jitter_ms = interarrival_jitter(arrived_ns, timestamp[arrival], source.calls.codec.clock_rate)
-    sizes = burst_sizes(arrived_ns, source.calls.ptime_ns)
+    counted = sequence_counts(sequence[arrival])
+    # Of packets that a backup sent again the first copies, as of a capture's.
+    if counted.duplicates:
+        _, first = np.unique(passed.number[arrival], return_index=True)
+        sizes = burst_sizes(arrived_ns[np.sort(first)], source.calls.ptime_ns)
+    else:
+        sizes = burst_sizes(arrived_ns, source.calls.ptime_ns)
     went = passed.left_ns != NEVER
     stream = summary(
         source,
         times=(int(arrived_ns[0]), int(arrived_ns[-1])) if len(arrival) else None,
         packets=len(arrival),
-        sequence=sequence_counts(sequence[arrival]),
+        sequence=counted,
         jitter=jitter_summary(jitter_ms),
         interarrival=spread(milliseconds(np.diff(arrived_ns))),
         bursts=burst_summary(sizes),

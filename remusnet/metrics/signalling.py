@@ -15,7 +15,9 @@ from remusnet.metrics.fragments import fragmented_datagrams, reassembled
 from remusnet.policy.match import TCP, UDP, Fragment
 
 # What a message with SDP contains; a TCP segment border may cut one of them, but not all.
-_TRACE = re.compile(rb"SIP/2\.0|[mM]=audio|[aA]=rtpmap:")
+# One by one: a search for several at once, or for a letter of either case, takes 4 to 20 times as
+# long (514 ms of 30 MB, where these take 24 ms together).
+_TRACES = tuple(re.compile(trace) for trace in (rb"SIP/2\.0", rb"=audio", rb"=rtpmap:"))
 _SYN = 0x02
 MOST_BYTES = 1 << 24
 """Of one TCP connection's direction that are read, from its first on: 16 MiB of SIP are tens of
@@ -48,7 +50,8 @@ def signalling_texts(frames: Frames, columns: Columns) -> list[bytes]:
 
 def _traced_frames(frames: Frames, columns: Columns) -> Int64s:
     """Frames whose TCP or UDP payload contains a trace of SIP or SDP, ascending."""
-    hits = np.fromiter((hit.start() for hit in _TRACE.finditer(frames.data.data)), np.int64)
+    found_at = (hit.start() for trace in _TRACES for hit in trace.finditer(frames.data.data))
+    hits = np.fromiter(found_at, np.int64)
     # Frames taken from others share their bytes and need not lie in order.
     order = np.argsort(frames.offset, kind="stable")
     place = np.searchsorted(frames.offset[order], hits, side="right") - 1

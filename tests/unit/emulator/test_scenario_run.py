@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ from remusnet.metrics.rtp import rtp_streams
 from remusnet.metrics.scene import Counts
 from remusnet.policy import PRESETS, Policy, Verdict
 from tests.unit.emulator.scenes import MS, S, outcome, scenario, scene
-from tests.unit.emulator.traffic import call
+from tests.unit.emulator.traffic import GUEST, by, call
+from tests.unit.metrics import packets as make
 
 ALL = """
 [checkpoint]
@@ -176,6 +178,37 @@ def test_bad_arguments_are_refused() -> None:
         mixed(RECORDED + 'guest = "10.9.9.9"\n', "tcp-only", call(10))
 
 
+def test_what_a_mixed_in_capture_hides_is_said_with_its_name() -> None:
+    """And of its frames nobody knows the epochs: all are there."""
+    outer = make.Flow("10.0.0.1", 50_000, "10.0.0.2", 4789)
+    vxlan = bytes.fromhex("0800000000002a00")
+    frames = make.capture(
+        (at, by(GUEST, make.udp(vxlan + frame, outer)))
+        for at, frame in make.stream(make.steady(50), 1)
+    )
+    comparison = mixed(RECORDED, "hold-all", frames).comparison
+    (note,) = comparison.setting.notes
+    assert note.startswith("'call.pcap': 50 frames of vxlan carry 1 RTP stream inside")
+    assert comparison.outcomes[0].to_json()["quiet_epochs"] == 0
+
+
+def test_a_scenario_lists_the_epochs_that_held_something() -> None:
+    text = '[checkpoint]\nperiod = "400ms"\n[[sip]]\ntransport = "tcp"\n'
+    found = outcome(text)
+    listed: Any = found.to_json()
+    suspends, commits = found.holding_epochs
+    assert listed["epochs"] == [
+        {"suspend_ns": suspend, "commit_ns": commit}
+        for suspend, commit in zip(suspends.tolist(), commits.tolist(), strict=True)
+    ]
+    assert 0 < len(listed["epochs"]) < len(found.suspend_ns)
+    assert len(listed["epochs"]) + listed["quiet_epochs"] == len(found.suspend_ns)
+    # What left at a commit left at one of those.
+    assert found.passages is not None
+    held = found.passages.held & ~found.passages.dropped
+    assert set(found.passages.left_ns[held].tolist()) == set(commits.tolist())
+
+
 def test_without_checkpoints_no_policy_holds_anything() -> None:
     found = outcome("[[calls]]\n[[tcp]]\n", "hold-all")
     assert found.output_commit.held == 0
@@ -223,6 +256,22 @@ def test_xends_checkpoints_are_late_where_they_take_too_long() -> None:
         """
     found = outcome(text)
     assert set(np.diff(found.suspend_ns).tolist()) == {70 * MS}
+
+
+def test_what_arrived_has_the_numbers_of_the_scenario_in_a_capture_of_it_too() -> None:
+    """After a rollback 15 packets come twice: neither has bursts of copies."""
+    text = (
+        '[checkpoint]\nperiod = "300ms"\npause = "50ms"\n[failure]\nat = "5s"\n'
+        '[[calls]]\ndirection = "send"\ndrift-ppm = 50\n'
+    )
+    simulation = run_scenario(scenario(text), [PRESETS["tcp-only"]], release=True)
+    (stream,) = simulation.comparison.outcomes[0].streams
+    frames = simulation.released[0]
+    (seen,) = rtp_streams(frames, columns(frames))
+    assert stream.rtp.duplicates > 0
+    assert (stream.rtp.bursts, stream.rtp.sequence) == (seen.bursts, seen.sequence)
+    assert seen.jitter_ms.mean == pytest.approx(stream.rtp.jitter_ms.mean)
+    assert seen.timestamp_jumps == 0
 
 
 FAILS = '[checkpoint]\nperiod = "400ms"\n[failure]\nat = "5s"\ndetection = "1s"\n'
