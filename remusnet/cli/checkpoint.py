@@ -92,6 +92,7 @@ def command(
         count=count,
         duration_ns=duration,
         show=_progress if on_terminal else None,
+        warn=_warn,
         run_dir=run_dir,
     )
     if on_terminal:
@@ -107,6 +108,10 @@ def _progress(timing: Timing) -> None:
     click.echo(f"\r{_timing(timing):<78}", nl=False, err=True)
 
 
+def _warn(text: str) -> None:
+    click.echo(f"remusnet: warning: {text}", err=True)
+
+
 def _timing(timing: Timing) -> str:
     return (
         f"{timing.checkpoints} checkpoints in {timing.elapsed_ns / 1e9:.1f} s, timers late by "
@@ -119,4 +124,6 @@ def _text(summary: Summary) -> str:
     if summary.timing.missed:
         lines.append(f"{summary.timing.missed} times a whole period or more was lost")
     lines.append(f"{summary.released} frames released in time, {summary.dropped} dropped")
+    if summary.purges:
+        lines.append(f"{summary.purges} times the plug was purged, and what it held lost")
     return "\n".join(lines)

@@ -14,7 +14,8 @@ from remusnet.cli._quantities import SIZE
 from remusnet.units import format_size
 
 if TYPE_CHECKING:
-    from remusnet.kernel.plug import Plug, PlugStatus
+    from remusnet.kernel.plug import Plug
+    from remusnet.kernel.plug_status import PlugStatus
 
 ACTIONS = ("buffer", "release", "release-all", "limit", "status")
 
@@ -47,7 +48,8 @@ def command(
     remusnet plug ifb-1.0 limit 50MB
     remusnet plug ifb-1.0 status --json
     """
-    from remusnet.kernel.plug import Plug, plug_status
+    from remusnet.kernel.plug import Plug
+    from remusnet.kernel.plug_status import plug_status
 
     if (action == "limit") is (limit is None):
         raise click.UsageError("limit takes a SIZE, and nothing else does")
@@ -57,6 +59,12 @@ def command(
         return
     with closing(Plug(ifb, force=force, run_dir=run_dir)) as plug:
         _do(plug, action, limit or 0)
+        if plug.purges:
+            click.echo(
+                f"remusnet: warning: {ifb}: {plug.purge}: its plug was cleared, and nothing "
+                "released, for that could be of the open epoch",
+                err=True,
+            )
         if as_json:
             click.echo(_json(plug.status()))
 

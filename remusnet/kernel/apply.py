@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,17 @@ from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import check, is_shared
 from remusnet.kernel.plug_record import plug_id, record_of, write_record
-from remusnet.kernel.receipt import Phase, Receipt, Receipts, receipts_of
+from remusnet.kernel.receipt import (
+    Phase,
+    Receipt,
+    Receipts,
+    has_new_plug,
+    noted,
+    receipts_of,
+)
 from remusnet.kernel.rights import require_rights
 from remusnet.kernel.state import Seen
+from remusnet.plan.operations import AddFilter, AddPlug, ClosePlug, OpenPlug, Operation
 from remusnet.plan.outcome import Applied
 from remusnet.plan.plan import Plan
 
@@ -49,29 +57,77 @@ def apply(
         after = receipts_of(
             plan, rate=rate, interval_ns=interval_ns, shared=_shared(plan, seen, before)
         )
+        notes = (*damaged, *_replaced(after, seen, before, driven), *_closed(missing))
         if not missing:
+            after = _noted(after, seen, before, missing)
             store.write((each for each in after if before.get(each.buffer) != each), Phase.APPLIED)
-            return Applied(plan, (), damaged)
+            return Applied(plan, (), notes)
         executor = Executor(netlink, seen, noted.check)
         try:
             store.write(after, Phase.APPLYING)
             executor.run(missing)
             noted.check()
-            _verify(netlink, plan, after)
+            after = _noted(after, _verify(netlink, plan, after), before, missing)
             store.write(after, Phase.APPLIED)
             _note_limit(run_dir, seen, plan)
         except BaseException as error:
             _take_back(executor, store, after, before, error)
             raise
-        return Applied(plan, missing, damaged)
+        return Applied(plan, missing, notes)
+
+
+def _replaced(
+    receipts: Sequence[Receipt], seen: Seen, before: Mapping[str, Receipt], driven: Sequence[str]
+) -> Iterator[str]:
+    """A sentence for each plug that somebody has made in the place of ours."""
+    for each in receipts:
+        old = before.get(each.buffer)
+        if old is not None and has_new_plug(old, seen) and each.buffer not in driven:
+            yield (
+                f"somebody has replaced the plug of {each.buffer}: what drove it can't drive this "
+                f'one; where it stays closed, "remusnet plug {each.buffer} release-all" opens it'
+            )
+
+
+def _closed(operations: Sequence[Operation]) -> Iterator[str]:
+    """A sentence for each plug that was made or cleared, and that nothing has opened since."""
+    opened = {each.device for each in operations if type(each) is OpenPlug}
+    for each in operations:
+        if not isinstance(each, AddPlug | ClosePlug) or each.device in opened:
+            continue
+        if isinstance(each, AddPlug):
+            what = "has a new plug, which is closed; what drove the old one can't drive it"
+        else:
+            what = "has lost what it held; its plug is closed until the next release"
+        yield (
+            f"{each.device} {what}: where nothing drives it, "
+            f'"remusnet plug {each.device} release-all" opens it'
+        )
+
+
+def _noted(
+    receipts: Sequence[Receipt],
+    seen: Seen,
+    before: Mapping[str, Receipt],
+    operations: Sequence[Operation],
+) -> tuple[Receipt, ...]:
+    """``receipts`` with what was ``seen`` of their buffer devices, after ``operations``."""
+    refiltered = {each.buffer for each in operations if isinstance(each, AddFilter)}
+    return tuple(
+        noted(each, seen, before=before.get(each.buffer), refiltered=each.buffer in refiltered)
+        for each in receipts
+    )
 
 
 def _limits(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, int]:
     """What the plugs were told last: by a driver, or else by the apply of the receipt."""
     limits = {}
     for buffer, receipt in receipts.items():
-        if receipt.phase is Phase.APPLIED:
-            limits[buffer] = record_of(run_dir, buffer, seen).limit or receipt.limit
+        known = record_of(run_dir, buffer, seen).limit
+        if known is None and not has_new_plug(receipt, seen):
+            known = receipt.limit
+        if receipt.phase is Phase.APPLIED and known is not None:
+            limits[buffer] = known
     return limits
 
 
@@ -93,12 +149,13 @@ def _shared(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str
     }
 
 
-def _verify(netlink: Netlink, plan: Plan, receipts: Sequence[Receipt]) -> None:
+def _verify(netlink: Netlink, plan: Plan, receipts: Sequence[Receipt]) -> Seen:
     seen = observe(netlink, plan.vifs)
     found = [each for receipt in receipts for each in drift(receipt, seen)]
     if found:
         more = f" (and {len(found) - 1} more)" if found[1:] else ""
         raise KernelRefused(f"the kernel has not become what was planned: {found[0]}{more}")
+    return seen
 
 
 def _take_back(

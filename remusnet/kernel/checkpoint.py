@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
@@ -224,10 +224,42 @@ class Reporter:
             self._show(self._checkpointer.timing())
 
 
+class _News:
+    """What is told while a plug is driven, from the reporter's thread."""
+
+    def __init__(
+        self,
+        plug: Plug,
+        show: Callable[[Timing], None] | None,
+        warn: Callable[[str], None] | None,
+    ) -> None:
+        self._plug = plug
+        self._show = show
+        self._warn = warn
+        self._told = 0
+
+    def tell(self, timing: Timing) -> None:
+        """What is new."""
+        self.tell_purges()
+        if self._show is not None:
+            self._show(timing)
+
+    def tell_purges(self) -> None:
+        """The purges that nobody has been told of."""
+        count = self._plug.purges
+        if count > self._told and self._warn is not None:
+            self._told = count
+            self._warn(
+                f"{self._plug.device}: {self._plug.purge}: what it held is lost, and its plug was "
+                "cleared so that nothing of the open epoch leaves"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """A drive that is over. ``released`` and ``dropped``: frames meanwhile, by the kernel's count.
 
+    ``purges``: how often something has emptied the plug without a release; then it was cleared.
     ``signal``: the one that stopped it, 0 for none. ``error``: what ended it, if anything did.
     """
 
@@ -235,6 +267,7 @@ class Summary:
     timing: Timing
     released: int
     dropped: int
+    purges: int
     signal: int
     error: RemusnetError | None
 
@@ -245,6 +278,7 @@ class Summary:
             **self.timing.to_json(),
             "released": self.released,
             "dropped": self.dropped,
+            "purges": self.purges,
             "signal": self.signal or None,
             "error": None if self.error is None else str(self.error),
         }
@@ -257,33 +291,38 @@ def drive(
     count: int | None = None,
     duration_ns: int | None = None,
     show: Callable[[Timing], None] | None = None,
+    warn: Callable[[str], None] | None = None,
     run_dir: Path | None = None,
 ) -> Summary:
     """Drives the plug of ``device`` until ``count``, ``duration_ns`` or a signal; then opens it.
 
-    ``show`` is called twice a second, from another thread. Raises what `Plug` raises before the
-    first checkpoint; what comes later ends the drive, and is in the summary.
+    ``show`` is called twice a second, from another thread; ``warn`` from there too, with a sentence
+    about each time that something has purged the plug, if several came at once, about the last.
+    Raises what `Plug` raises before the first checkpoint; what comes later ends the drive, and is
+    in the summary.
     """
     error: RemusnetError | None = None
     released = dropped = 0
     with blocked_signals() as clock:
         plug = Plug(device, run_dir=run_dir)
         checkpointer = Checkpointer(plug, schedule, clock, count=count, duration_ns=duration_ns)
+        news = _News(plug, show, warn)
         try:
-            with plug, ExitStack() as stack:
+            with plug:
                 before = plug.status()
-                if show is not None:
-                    stack.enter_context(Reporter(checkpointer, show))
-                checkpointer.run()
+                with Reporter(checkpointer, news.tell):
+                    checkpointer.run()
                 after = plug.status()
                 released, dropped = after.passed - before.passed, after.drops - before.drops
         except RemusnetError as failure:
             error = failure
+        news.tell_purges()
         return Summary(
             device=device,
             timing=checkpointer.timing(),
             released=released,
             dropped=dropped,
+            purges=plug.purges,
             signal=clock.number,
             error=error,
         )

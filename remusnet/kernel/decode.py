@@ -20,6 +20,7 @@ from remusnet.kernel.messages import (
     IFLA_IFNAME,
     IFLA_INFO_KIND,
     IFLA_LINKINFO,
+    IFLA_TXQLEN,
     MIRRED,
     TC_ACT_PIPE,
     TC_ACT_STOLEN,
@@ -56,6 +57,7 @@ def device(body: bytes) -> Device:
         kind=_text(info.get(IFLA_INFO_KIND, b"")),
         alias=_text(found.get(IFLA_IFALIAS, b"")),
         up=bool(flags & IFF_UP),
+        queue=_UINT.unpack(found.get(IFLA_TXQLEN, bytes(_UINT.size)))[0],
     )
 
 

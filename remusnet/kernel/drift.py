@@ -17,7 +17,7 @@ from remusnet.kernel.ownership import (
     vifs_of,
     vifs_of_sink,
 )
-from remusnet.kernel.receipt import Phase, Receipt
+from remusnet.kernel.receipt import Phase, Receipt, has_new_plug, has_new_queue
 from remusnet.kernel.state import Seen, SeenFilter
 from remusnet.kernel.wanted import Targets, Wanted, in_bank, targets_of
 from remusnet.plan.operations import SEAL
@@ -53,6 +53,12 @@ def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
     if device is None:
         yield Difference(name, "buffer device", "there", "gone: what should be held is dropped")
         return
+    if receipt.index and device.index != receipt.index:
+        current = f"number {device.index}: somebody has made it anew"
+        yield Difference(name, "buffer device", f"number {receipt.index}", current)
+    if has_new_queue(receipt, seen):
+        current = f"{device.queue}: what was held when it was changed is lost"
+        yield Difference(name, "txqueuelen", f"{receipt.queue}", current)
     if vifs_of(device) != receipt.vifs:
         yield Difference(name, "alias", buffer_alias(receipt.vifs), device.alias or "none")
     if not device.up:
@@ -62,6 +68,9 @@ def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
         yield Difference(name, "root qdisc", "plug", "none: what should be held leaves at once")
     elif root.kind != "plug":
         yield Difference(name, "root qdisc", "plug", f"{root.kind}, which is not remusnet's")
+    elif has_new_plug(receipt, seen):
+        current = f"plug {root.handle >> 16:x}:, which somebody has made in its place"
+        yield Difference(name, "root qdisc", f"plug {receipt.handle >> 16:x}:", current)
 
 
 def _sink(receipt: Receipt, seen: Seen) -> Iterator[Difference]:

@@ -15,6 +15,7 @@ from remusnet.kernel.quick import (
     SINK,
     GaveUp,
     Kernel,
+    attributes,
     buffer_alias,
     fingerprint,
     message,
@@ -30,7 +31,6 @@ _GETLINK, _DELLINK, _GETQDISC, _DELQDISC = 18, 17, 38, 37
 _ROOT, _INGRESS, _INGRESS_HANDLE = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFF0000
 _IFALIAS, _STATS64 = 20, 23
 _KIND, _STATS2, _QUEUE = 1, 7, 3
-_TYPE_MASK = 0x3FFF
 
 _ATTRIBUTE = Struct("=HH")
 _LINK = Struct("=BxHiII")
@@ -107,7 +107,7 @@ def _waiting(kernel: Kernel, index: int) -> int | None:
     found = _root(kernel, index, b"plug\0")
     if found is None:
         return None
-    stats = _attributes(found.get(_STATS2, b""), 0)
+    stats = attributes(found.get(_STATS2, b""), 0)
     packets: int = _UINT.unpack_from(stats.get(_QUEUE, b"\0\0\0\0"))[0]
     return packets
 
@@ -116,7 +116,7 @@ def _root(kernel: Kernel, index: int, kind: bytes) -> dict[int, bytes] | None:
     """The attributes of the root qdisc of a device; None where it is of another kind."""
     for body in kernel.dump(_GETQDISC, _TC.pack(0, index, 0, _ROOT, 0)):
         _, where, _, parent, _ = _TC.unpack_from(body)
-        found = _attributes(body, _TC.size)
+        found = attributes(body, _TC.size)
         if (where, parent, found.get(_KIND)) == (index, _ROOT, kind):
             return found
     return None
@@ -134,18 +134,7 @@ def _alias(kernel: Kernel, index: int) -> str:
 
 
 def _link(kernel: Kernel, index: int) -> dict[int, bytes]:
-    return _attributes(kernel.get(_GETLINK, _LINK.pack(0, 0, index, 0, 0)), _LINK.size)
-
-
-def _attributes(data: bytes, at: int) -> dict[int, bytes]:
-    found = {}
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if length < _ATTRIBUTE.size:
-            raise GaveUp
-        found[kind & _TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
-        at += length + (-length % 4)
-    return found
+    return attributes(kernel.get(_GETLINK, _LINK.pack(0, 0, index, 0, 0)), _LINK.size)
 
 
 def _text(kind: int, text: str) -> bytes:

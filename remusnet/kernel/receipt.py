@@ -17,6 +17,7 @@ from pathlib import Path
 import remusnet
 from remusnet.classify.filters import Classification
 from remusnet.errors import InvalidInput, NotPermitted, RemusnetError, quoted
+from remusnet.kernel.state import Seen
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.names import check_device_name
 from remusnet.plan.plan import Plan, Protection
@@ -49,6 +50,10 @@ class Receipt:
     ``interval_ns``: the checkpoint interval. ``shared``: the vifs that had an ingress or clsact
     qdisc before us, which stays. ``sink``: what held frames are mirrored to, empty for none.
     ``version``: the remusnet that wrote it.
+
+    ``index``, ``queue``: number and txqueuelen of the buffer device; ``handle``: that of its plug;
+    0 where nobody has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it, when
+    the filters were made.
     """
 
     phase: Phase
@@ -63,6 +68,11 @@ class Receipt:
     interval_ns: int
     sink: str = ""
     version: str = remusnet.__version__
+    index: int = 0
+    handle: int = 0
+    queue: int = 0
+    drops: int = 0
+    held: int = 0
 
     def plan(self) -> Plan:
         """The plan that was applied. Raises InvalidInput where this version can't make it."""
@@ -96,6 +106,39 @@ def receipts_of(
         )
         for each in plan.protections
     )
+
+
+def noted(receipt: Receipt, seen: Seen, *, before: Receipt | None, refiltered: bool) -> Receipt:
+    """``receipt`` with what was ``seen`` of its buffer device and plug.
+
+    ``before``: the receipt that it takes the place of; ``refiltered``: whether the filters are new.
+    """
+    device, root = seen.devices.get(receipt.buffer), seen.root(receipt.buffer)
+    if device is None or root is None:
+        return receipt
+    drops, held = (root.counters.drops, root.counters.backlog) if refiltered else (0, 0)
+    if not refiltered and before is not None and before.handle == root.handle:
+        drops, held = before.drops, before.held
+    return replace(
+        receipt,
+        index=device.index,
+        handle=root.handle,
+        queue=device.queue,
+        drops=drops,
+        held=held,
+    )
+
+
+def has_new_plug(receipt: Receipt, seen: Seen) -> bool:
+    """Whether another plug is at the root of the buffer device than was applied."""
+    root = seen.root(receipt.buffer)
+    return bool(receipt.handle and root and root.handle != receipt.handle)
+
+
+def has_new_queue(receipt: Receipt, seen: Seen) -> bool:
+    """Whether somebody has changed the txqueuelen of the buffer device, which purges its plug."""
+    device = seen.devices.get(receipt.buffer)
+    return bool(receipt.queue and device and device.queue != receipt.queue)
 
 
 class Receipts:

@@ -12,13 +12,17 @@ from remusnet.policy.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A network device. ``kind``: what ``ip -d link`` calls it (``ifb``), empty for hardware."""
+    """A network device. ``kind``: what ``ip -d link`` calls it (``ifb``), empty for hardware.
+
+    ``queue``: its txqueuelen, in packets; a change of it purges the root qdisc.
+    """
 
     index: int
     name: str
     kind: str
     alias: str
     up: bool
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)

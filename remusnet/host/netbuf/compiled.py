@@ -118,7 +118,8 @@ def _receipt(classification: Classification) -> str:
     """What a receipt says of the filters, as members of a JSON object."""
     plan = Plan(classification, (Protection(BUFFER, (VIF,)),), 0)
     (receipt,) = receipts_of(plan, rate=0, interval_ns=0, shared={})
-    theirs = ("phase", "buffer", "sink", "vifs", "shared", "limit", "rate", "interval_ns")
+    theirs = {"phase", "buffer", "sink", "vifs", "shared", "limit", "rate", "interval_ns"}
+    theirs |= {"index", "handle", "queue", "drops", "held"}
     members = {name: value for name, value in receipt.to_json().items() if name not in theirs}
     return json.dumps(members)[1:-1]
 

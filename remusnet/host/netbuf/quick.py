@@ -22,7 +22,7 @@ from remusnet.kernel.quick_end import end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from remusnet.host.netbuf.contract import Call
     from remusnet.host.netbuf.places import Places
@@ -54,14 +54,14 @@ def set_up_quickly(call: Call, places: Places, domain: Callable[[], tuple[str, s
             write_owner(places, buffer, call)
             _write(receipt, _receipt(terms, buffer, sink, vifs, "applying"))
             try:
-                made = protect(vifs, buffer, sink, terms.limit, terms.filters.templates)
+                made, marks = protect(vifs, buffer, sink, terms.limit, terms.filters.templates)
             except GaveUp:
                 if not exists(buffer):  # the first step: nothing has been done
                     os.unlink(receipt)
                     forget_owner(places, buffer)
                 return None
             write_owner(places, buffer, call, _made(made))
-            _write(receipt, _receipt(terms, buffer, sink, vifs, "applied"))
+            _write(receipt, _receipt(terms, buffer, sink, vifs, "applied", marks))
     except (GaveUp, OSError):
         return None
     return buffer
@@ -100,14 +100,25 @@ def _read_made(word: str) -> tuple[str, int, str]:
     return name, int(number), what
 
 
-def _receipt(terms: ReadyTerms, buffer: str, sink: str, vifs: Sequence[str], phase: str) -> str:
-    """As `remusnet.kernel.receipt` writes it; the names are plain, so they need no escapes."""
+def _receipt(
+    terms: ReadyTerms,
+    buffer: str,
+    sink: str,
+    vifs: Sequence[str],
+    phase: str,
+    marks: Mapping[str, int] = {},
+) -> str:
+    """As `remusnet.kernel.receipt` writes it; the names are plain, so they need no escapes.
+
+    ``marks``: what it notes of the plug and its device.
+    """
     names = ", ".join(f'"{each}"' for each in vifs)
+    noted = "".join(f'"{name}": {number}, ' for name, number in marks.items())
     return (
         f'{{"phase": "{phase}", "buffer": "{buffer}", "sink": "{sink}", "vifs": [{names}], '
         f'"shared": [], '
         f'"limit": {terms.limit}, "rate": {terms.rate}, "interval_ns": {terms.interval_ns}, '
-        f"{terms.filters.receipt}}}\n"
+        f"{noted}{terms.filters.receipt}}}\n"
     )
 
 
