@@ -8,9 +8,12 @@ from pathlib import Path
 
 from remusnet.errors import KernelRefused
 from remusnet.kernel.changes import changes
+from remusnet.kernel.counts import counts
 from remusnet.kernel.drift import drift
+from remusnet.kernel.drivers import stuck
 from remusnet.kernel.execute import Executor
 from remusnet.kernel.interrupts import interrupts
+from remusnet.kernel.limit_proof import dropped
 from remusnet.kernel.locks import change_lock, driver_of
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
@@ -26,7 +29,15 @@ from remusnet.kernel.receipt import (
 )
 from remusnet.kernel.rights import require_rights
 from remusnet.kernel.state import Seen
-from remusnet.plan.operations import AddFilter, AddPlug, ClosePlug, OpenPlug, Operation
+from remusnet.plan.operations import (
+    AddFilter,
+    AddIngress,
+    AddPlug,
+    ClosePlug,
+    OpenPlug,
+    Operation,
+    SetLimit,
+)
 from remusnet.plan.outcome import Applied
 from remusnet.plan.plan import Plan
 
@@ -57,23 +68,25 @@ def apply(
         after = receipts_of(
             plan, rate=rate, interval_ns=interval_ns, shared=_shared(plan, seen, before)
         )
-        notes = (*damaged, *_replaced(after, seen, before, driven), *_closed(missing))
+        notes = [*damaged, *_replaced(after, seen, before, driven), *_closed(missing)]
+        for each in plan.protections:
+            notes += stuck(each.buffer, seen, run_dir)
         if not missing:
-            after = _noted(after, seen, before, missing)
+            after = _noted(after, seen, before, missing, seen)
             store.write((each for each in after if before.get(each.buffer) != each), Phase.APPLIED)
-            return Applied(plan, (), notes)
+            return Applied(plan, (), tuple(notes))
         executor = Executor(netlink, seen, noted.check)
         try:
             store.write(after, Phase.APPLYING)
             executor.run(missing)
             noted.check()
-            after = _noted(after, _verify(netlink, plan, after), before, missing)
+            after = _noted(after, seen, before, missing, _verify(netlink, plan, after))
             store.write(after, Phase.APPLIED)
             _note_limit(run_dir, seen, plan)
         except BaseException as error:
             _take_back(executor, store, after, before, error)
             raise
-        return Applied(plan, missing, notes)
+        return Applied(plan, missing, tuple(notes))
 
 
 def _replaced(
@@ -107,25 +120,40 @@ def _closed(operations: Sequence[Operation]) -> Iterator[str]:
 
 def _noted(
     receipts: Sequence[Receipt],
-    seen: Seen,
+    then: Seen,
     before: Mapping[str, Receipt],
     operations: Sequence[Operation],
+    now: Seen,
 ) -> tuple[Receipt, ...]:
-    """``receipts`` with what was ``seen`` of their buffer devices, after ``operations``."""
+    """``receipts`` with what is there ``now``, and what was counted ``then``."""
     refiltered = {each.buffer for each in operations if isinstance(each, AddFilter)}
-    return tuple(
-        noted(each, seen, before=before.get(each.buffer), refiltered=each.buffer in refiltered)
-        for each in receipts
-    )
+    told = {each.device for each in operations if isinstance(each, AddPlug | SetLimit)}
+    anew = {each.device for each in operations if isinstance(each, AddIngress)}
+    found = []
+    for each in receipts:
+        old = before.get(each.buffer)
+        counted = None
+        if each.buffer in refiltered:
+            vifs = [vif for vif in each.vifs if vif not in anew]
+            so_far = counts(each.buffer, vifs, old, then)
+            counted = (so_far.taken, so_far.refused) if vifs else (0, 0)
+        told_now = each.buffer in told
+        found.append(noted(each, now, before=old, refiltered=counted, told=told_now))
+    return tuple(found)
 
 
 def _limits(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, int]:
-    """What the plugs were told last: by a driver, or else by the apply of the receipt."""
+    """What the plugs were told last: by a driver, or else by the apply of the receipt.
+
+    Those that have dropped frames since may have been told something else: nobody knows.
+    """
     limits = {}
     for buffer, receipt in receipts.items():
         known = record_of(run_dir, buffer, seen).limit
         if known is None and not has_new_plug(receipt, seen):
             known = receipt.limit
+        if dropped(receipt, seen):
+            known = None
         if receipt.phase is Phase.APPLIED and known is not None:
             limits[buffer] = known
     return limits

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from remusnet.classify.filters import protocol_name
+from remusnet.kernel.limit_proof import dropped, is_less
 from remusnet.kernel.ownership import (
     BANKS,
     GUARD_PREF,
@@ -33,7 +34,8 @@ _COUPLED = "what is held keeps the guest's pages"
 def drift(receipt: Receipt, seen: Seen) -> tuple[Difference, ...]:
     """All differences; none means that the kernel is as the receipt says.
 
-    Not among them, since it can't be read back: the plug's limit, and whether it is open.
+    Not among them, since it can't be read back: whether the plug is open, and its limit, but for
+    what `remusnet.kernel.limit_proof` can tell.
     """
     return tuple(_differences(receipt, seen))
 
@@ -71,6 +73,9 @@ def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
     elif has_new_plug(receipt, seen):
         current = f"plug {root.handle >> 16:x}:, which somebody has made in its place"
         yield Difference(name, "root qdisc", f"plug {receipt.handle >> 16:x}:", current)
+    elif is_less(receipt, seen):
+        current = f"less: {dropped(receipt, seen)} frames were dropped, and all that came would fit"
+        yield Difference(name, "limit of the plug", f"{receipt.limit} bytes", current)
 
 
 def _sink(receipt: Receipt, seen: Seen) -> Iterator[Difference]:

@@ -53,7 +53,8 @@ class Receipt:
 
     ``index``, ``queue``: number and txqueuelen of the buffer device; ``handle``: that of its plug;
     0 where nobody has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it, when
-    the filters were made.
+    the filters were made; ``taken``, ``refused``: what filters before them had counted (see
+    `remusnet.kernel.counts`). ``told``: the plug's drops when it was told its limit.
     """
 
     phase: Phase
@@ -73,6 +74,9 @@ class Receipt:
     queue: int = 0
     drops: int = 0
     held: int = 0
+    taken: int = 0
+    refused: int = 0
+    told: int = 0
 
     def plan(self) -> Plan:
         """The plan that was applied. Raises InvalidInput where this version can't make it."""
@@ -108,25 +112,32 @@ def receipts_of(
     )
 
 
-def noted(receipt: Receipt, seen: Seen, *, before: Receipt | None, refiltered: bool) -> Receipt:
+def noted(
+    receipt: Receipt,
+    seen: Seen,
+    *,
+    before: Receipt | None,
+    refiltered: tuple[int, int] | None = None,
+    told: bool = False,
+) -> Receipt:
     """``receipt`` with what was ``seen`` of its buffer device and plug.
 
-    ``before``: the receipt that it takes the place of; ``refiltered``: whether the filters are new.
+    ``before``: the receipt that it takes the place of; ``refiltered``: what the filters before had
+    taken and refused, where they are new; ``told``: whether the plug was told its limit just now.
     """
     device, root = seen.devices.get(receipt.buffer), seen.root(receipt.buffer)
     if device is None or root is None:
         return receipt
-    drops, held = (root.counters.drops, root.counters.backlog) if refiltered else (0, 0)
-    if not refiltered and before is not None and before.handle == root.handle:
-        drops, held = before.drops, before.held
-    return replace(
-        receipt,
-        index=device.index,
-        handle=root.handle,
-        queue=device.queue,
-        drops=drops,
-        held=held,
-    )
+    now = root.counters
+    receipt = replace(receipt, index=device.index, handle=root.handle, queue=device.queue)
+    if before is not None:
+        receipt = replace(receipt, taken=before.taken, refused=before.refused)
+        if before.handle == root.handle:
+            receipt = replace(receipt, drops=before.drops, held=before.held, told=before.told)
+    if refiltered is not None:
+        taken, refused = refiltered
+        receipt = replace(receipt, drops=now.drops, held=now.backlog, taken=taken, refused=refused)
+    return replace(receipt, told=now.drops) if told else receipt
 
 
 def has_new_plug(receipt: Receipt, seen: Seen) -> bool:

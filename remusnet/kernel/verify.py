@@ -7,6 +7,7 @@ from pathlib import Path
 
 from remusnet.kernel.drift import drift
 from remusnet.kernel.inventory import inventory
+from remusnet.kernel.limit_proof import dropped, is_less
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import no_such_vif
@@ -31,11 +32,13 @@ def verify(
     seen = observe(netlink)
     there = inventory(seen, receipts)
     result = []
+    notes = list(damaged)
     for found in there:
         if vifs and not set(found.vifs) & set(vifs):
             continue
         if found.receipt is not None:
             differences = (*drift(found.receipt, seen), *_limit(found.receipt, run_dir, seen))
+            notes += _drops(found.receipt, seen)
         else:
             what = found.buffer or found.vifs[0]
             current = "none, only marks: it may have been made by hand, or the receipt is lost"
@@ -49,7 +52,19 @@ def verify(
             wanted, current = "a protection", "none: every frame bypasses"
             lack = Difference(vif, "protection", wanted, current)
             result.append(Verified(Protected("", (vif,), None), (lack,)))
-    return tuple(result), damaged
+    return tuple(result), tuple(notes)
+
+
+def _drops(receipt: Receipt, seen: Seen) -> tuple[str, ...]:
+    """A sentence where frames were dropped and nobody can tell whether the limit is to blame."""
+    number = dropped(receipt, seen)
+    if not number or is_less(receipt, seen):
+        return ()
+    text = (
+        f"the plug of {receipt.buffer} has dropped {number} frames since it was told its limit: "
+        'that is too small, or somebody has told it another, which "remusnet apply" mends'
+    )
+    return (text,)
 
 
 def _limit(receipt: Receipt, run_dir: Path, seen: Seen) -> tuple[Difference, ...]:

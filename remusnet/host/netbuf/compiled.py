@@ -119,7 +119,7 @@ def _receipt(classification: Classification) -> str:
     plan = Plan(classification, (Protection(BUFFER, (VIF,)),), 0)
     (receipt,) = receipts_of(plan, rate=0, interval_ns=0, shared={})
     theirs = {"phase", "buffer", "sink", "vifs", "shared", "limit", "rate", "interval_ns"}
-    theirs |= {"index", "handle", "queue", "drops", "held"}
+    theirs |= {"index", "handle", "queue", "drops", "held", "taken", "refused", "told"}
     members = {name: value for name, value in receipt.to_json().items() if name not in theirs}
     return json.dumps(members)[1:-1]
 

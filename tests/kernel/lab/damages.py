@@ -64,6 +64,11 @@ class Hand:
     def set(self, *, up: bool) -> None:
         self._do(message(RTM_NEWLINK, 0, link(self.index, IFF_UP if up else 0, IFF_UP)))
 
+    def flap(self) -> None:
+        """Down and up again."""
+        self.set(up=False)
+        self.set(up=True)
+
     def queue(self, length: int) -> None:
         """Another txqueuelen."""
         body = link(self.index) + attribute(IFLA_TXQLEN, _UINT.pack(length))

@@ -93,7 +93,7 @@ def test_prepared_filters_are_the_messages_of_the_plan(
     assert members == {key: expected.to_json()[key] for key in members}
     assert members.keys() | {
         *("phase", "buffer", "sink", "vifs", "shared", "limit", "rate", "interval_ns"),
-        *("index", "handle", "queue", "drops", "held"),
+        *("index", "handle", "queue", "drops", "held", "taken", "refused", "told"),
     } == {"format", *asdict(expected)}
     assert (terms.limit, terms.rate, terms.interval_ns) == (10**6, 10**9, 200_000_000)
 

@@ -240,7 +240,7 @@ def test_after_a_new_txqueuelen_the_plug_is_cleared_while_the_device_is_down() -
     for operation in operations:
         kernel.do(operation)
     assert kernel.devices[BUFFER].up
-    after = noted(receipt(plan), kernel.seen(), before=before, refiltered=False)
+    after = noted(receipt(plan), kernel.seen(), before=before)
     assert (after.queue, drift(after, kernel.seen())) == (100, ())
 
 
@@ -248,7 +248,7 @@ def test_another_plug_or_device_of_the_same_name_is_a_difference() -> None:
     kernel = PaperKernel()
     plan = PLANS["tcp-only", "u32"]
     settle(plan, kernel)
-    before = noted(receipt(plan), kernel.seen(), before=None, refiltered=True)
+    before = noted(receipt(plan), kernel.seen(), before=None)
     assert drift(before, kernel.seen()) == ()
     other = replace(before, handle=before.handle + 0x10000, index=before.index + 1)
     found = [(each.what, each.current) for each in drift(other, kernel.seen())]
