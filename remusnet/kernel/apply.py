@@ -43,12 +43,18 @@ from remusnet.plan.plan import Plan
 
 
 def apply(
-    plan: Plan, *, rate: int, interval_ns: int, run_dir: Path, netlink: Netlink | None = None
+    plan: Plan,
+    *,
+    rate: int,
+    interval_ns: int,
+    run_dir: Path,
+    interval_from: str = "",
+    netlink: Netlink | None = None,
 ) -> Applied:
     """Makes the kernel what ``plan`` says, and looks whether it is.
 
-    ``rate`` (bits a second) and ``interval_ns`` are for the receipt. ``netlink``: a socket to use
-    instead of a new one.
+    ``rate`` (bits a second), ``interval_ns`` and ``interval_from`` are for the receipt.
+    ``netlink``: a socket to use instead of a new one.
 
     Whatever goes wrong, a signal too, leaves the kernel and the receipts as they were. Raises
     Conflict, InvalidInput, MissingDependency, NotPermitted, KernelRefused or Interrupted.
@@ -56,7 +62,14 @@ def apply(
     require_rights("change network devices")
     if netlink is None:
         with Netlink() as own:
-            return apply(plan, rate=rate, interval_ns=interval_ns, run_dir=run_dir, netlink=own)
+            return apply(
+                plan,
+                rate=rate,
+                interval_ns=interval_ns,
+                run_dir=run_dir,
+                interval_from=interval_from,
+                netlink=own,
+            )
     with change_lock(run_dir), interrupts() as noted:
         seen = observe(netlink, plan.vifs)
         store = Receipts(run_dir)
@@ -66,7 +79,11 @@ def apply(
         limits = _limits(run_dir, seen, before)
         missing = tuple(changes(plan, seen, before, limits, driven))
         after = receipts_of(
-            plan, rate=rate, interval_ns=interval_ns, shared=_shared(plan, seen, before)
+            plan,
+            rate=rate,
+            interval_ns=interval_ns,
+            shared=_shared(plan, seen, before),
+            interval_from=interval_from,
         )
         notes = [*damaged, *_replaced(after, seen, before, driven), *_closed(missing)]
         for each in plan.protections:

@@ -30,6 +30,10 @@ _SUFFIX = ".json"
 _LARGEST = 4 << 20
 
 
+MARKS = ("index", "handle", "queue", "drops", "held", "taken", "refused", "told")
+"""What a receipt notes of the kernel, not of the plan."""
+
+
 class Phase(StrEnum):
     """How far remusnet has come. Only after a kill is a receipt found that says it is under way."""
 
@@ -47,9 +51,9 @@ class Receipt:
     """What protects ``vifs`` by the buffer device ``buffer``.
 
     ``policy``: the whole policy, as TOML. ``limit``: bytes; ``rate``: bits a second;
-    ``interval_ns``: the checkpoint interval. ``shared``: the vifs that had an ingress or clsact
-    qdisc before us, which stays. ``sink``: what held frames are mirrored to, empty for none.
-    ``version``: the remusnet that wrote it.
+    ``interval_ns``: the checkpoint interval, ``interval_from``: who says so, empty for the user.
+    ``shared``: the vifs that had an ingress or clsact qdisc before us, which stays. ``sink``: what
+    held frames are mirrored to, empty for none. ``version``: the remusnet that wrote it.
 
     ``index``, ``queue``: number and txqueuelen of the buffer device; ``handle``: that of its plug;
     0 where nobody has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it, when
@@ -69,6 +73,7 @@ class Receipt:
     interval_ns: int
     sink: str = ""
     version: str = remusnet.__version__
+    interval_from: str = ""
     index: int = 0
     handle: int = 0
     queue: int = 0
@@ -89,7 +94,12 @@ class Receipt:
 
 
 def receipts_of(
-    plan: Plan, *, rate: int, interval_ns: int, shared: Mapping[str, bool]
+    plan: Plan,
+    *,
+    rate: int,
+    interval_ns: int,
+    shared: Mapping[str, bool],
+    interval_from: str = "",
 ) -> tuple[Receipt, ...]:
     """The receipts of ``plan`` once it is applied, one for each buffer device."""
     policy = plan.classification.policy
@@ -107,6 +117,7 @@ def receipts_of(
             rate=rate,
             interval_ns=interval_ns,
             sink=each.sink,
+            interval_from=interval_from,
         )
         for each in plan.protections
     )

@@ -39,6 +39,7 @@ class Terms:
     ``policy``: the name of a shipped one, or a file's path. ``interval_ns``: between checkpoints;
     ``rate``: bits a second of the link; ``limit``: bytes, None for what follows from these two.
     ``decouple``: whether held frames are copied, so that they keep nothing of the guest's.
+    ``interval_given``: whether somebody has asked for that interval.
     """
 
     policy: str = DEFAULT_POLICY.name
@@ -47,6 +48,7 @@ class Terms:
     rate: int = 10**9
     limit: int | None = None
     decouple: bool = True
+    interval_given: bool = False
 
     @property
     def plug_limit(self) -> int:
@@ -198,6 +200,7 @@ class _Reader:
             rate=self._read(table, "rate", path, _rate, default.rate),
             limit=self._read(table, "limit", path, _limit, default.limit),
             decouple=self._read(table, "decouple", path, _decouple, default.decouple),
+            interval_given=default.interval_given or "interval" in table,
         )
 
     def _policy(self, value: object) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.contract import Call
+from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, xl_interval
 from remusnet.host.netbuf.places import Places, forget_owner, read_owner, write_owner
 from remusnet.host.netbuf.terms import asks_for_domain, choose
 from remusnet.kernel.apply import apply
@@ -17,6 +18,7 @@ from remusnet.kernel.observe import observe
 from remusnet.kernel.quick import exists
 from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.remove import remove
+from remusnet.plan.domains import Terms
 from remusnet.plan.names import buffer_name
 from remusnet.plan.plan import Plan, protections
 
@@ -38,7 +40,7 @@ def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) ->
     chosen = choose(places, name, uuid, call.vif, call.devid)
     buffer = buffer_name(call.vif)
     vifs = tuple(each for each in call.devices if exists(each)) or (call.vif,)
-    terms = chosen.terms
+    terms, interval_from = _under_xl(chosen.terms)
     protected = protections(vifs, buffer, decouple=terms.decouple)
     plan = Plan(chosen.classification, protected, terms.plug_limit)
     with Netlink() as netlink:
@@ -49,6 +51,7 @@ def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) ->
                 plan,
                 rate=terms.rate,
                 interval_ns=terms.interval_ns,
+                interval_from=interval_from,
                 run_dir=Path(places.run_dir),
                 netlink=netlink,
             )
@@ -59,6 +62,16 @@ def set_up(call: Call, places: Places, domain: Callable[[], tuple[str, str]]) ->
     if not chosen.warning and not places.policy and not places.decouple:
         _prepare_next_time(places)
     return SetUp(buffer, chosen.warning)
+
+
+def _under_xl(terms: Terms) -> tuple[Terms, str]:
+    """``terms`` at the pace of the xl that has started the script, and who says so."""
+    if terms.interval_given:
+        return terms, BY_FILE
+    interval_ns, interval_from = xl_interval()
+    if not interval_ns:
+        return terms, BY_DEFAULT
+    return replace(terms, interval_ns=interval_ns), interval_from
 
 
 def tear_down(call: Call, places: Places, *, drop: bool = False) -> bool:

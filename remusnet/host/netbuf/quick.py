@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from remusnet.host.netbuf.interval import xl_interval
 from remusnet.host.netbuf.locks import ChangeLock
 from remusnet.host.netbuf.places import (
     forget_owner,
@@ -43,6 +44,7 @@ def set_up_quickly(call: Call, places: Places, domain: Callable[[], tuple[str, s
     terms = ready.choose(name, uuid, call.vif, call.devid, places.policy, places.decouple)
     if terms is None:
         return None
+    terms = terms.under(*xl_interval())
     sink = usual_sink(buffer) if terms.filters.decouple else ""
     if sink is None or (sink and exists(sink)):
         return None
@@ -118,6 +120,7 @@ def _receipt(
         f'{{"phase": "{phase}", "buffer": "{buffer}", "sink": "{sink}", "vifs": [{names}], '
         f'"shared": [], '
         f'"limit": {terms.limit}, "rate": {terms.rate}, "interval_ns": {terms.interval_ns}, '
+        f'"interval_from": "{terms.interval_from}", '
         f"{noted}{terms.filters.receipt}}}\n"
     )
 
