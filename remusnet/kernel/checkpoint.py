@@ -8,12 +8,14 @@ is counted from there. And who was stopped for long begins anew, without a burst
 from __future__ import annotations
 
 import ctypes
+import fcntl
+import os
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
@@ -24,6 +26,7 @@ from remusnet.kernel.plug import Plug
 from remusnet.schedule import Schedule
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NEWS = signal.SIGIO
 _PR_SET_TIMERSLACK = 29  # linux/prctl.h
 _RECENT = 10_000
 
@@ -39,6 +42,16 @@ class Driven(Protocol):
 
     def release(self) -> None:
         """It has committed."""
+
+
+class Watched(Protocol):
+    """What there can be news of: a `remusnet.kernel.plug.Plug`."""
+
+    def fileno(self) -> int:
+        """Readable where there are."""
+
+    def check(self) -> None:
+        """Deals with them."""
 
 
 class Clock(Protocol):
@@ -157,17 +170,39 @@ class SignalClock:
 
     def __init__(self) -> None:
         self.number = 0
+        self._heard: Watched | None = None
+
+    def hear(self, plug: Watched) -> None:
+        """From now on a wait checks ``plug`` as soon as there are news of it, and goes on."""
+        self._heard = plug
+        fcntl.fcntl(plug, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(plug, fcntl.F_SETFL, fcntl.fcntl(plug, fcntl.F_GETFL) | os.O_ASYNC)
+
+    def close(self) -> None:
+        """No news any more: SIGIO would end a process that has not blocked it."""
+        if self._heard is not None:
+            with suppress(OSError, ValueError):  # the plug is closed
+                flags = fcntl.fcntl(self._heard, fcntl.F_GETFL)
+                fcntl.fcntl(self._heard, fcntl.F_SETFL, flags & ~os.O_ASYNC)
+        self._heard = None
+        signal.sigtimedwait((_NEWS,), 0)
 
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC."""
         return time.monotonic_ns()
 
     def wait_until(self, deadline_ns: int) -> bool:
-        """Sleeps in sigtimedwait(2): a signal neither interrupts an operation nor gets lost."""
+        """Sleeps in sigtimedwait(2): a signal neither interrupts an operation nor gets lost.
+
+        Raises what a check of the plug raises.
+        """
         while not self.number:
             remaining = max(0, deadline_ns - time.monotonic_ns())
-            come = signal.sigtimedwait(_SIGNALS, remaining / 1e9)
-            if come is not None:
+            come = signal.sigtimedwait((*_SIGNALS, _NEWS), remaining / 1e9)
+            if come is not None and come.si_signo == _NEWS:
+                if self._heard is not None:
+                    self._heard.check()
+            elif come is not None:
                 self.number = come.si_signo
             elif time.monotonic_ns() >= deadline_ns:
                 return True
@@ -176,18 +211,21 @@ class SignalClock:
 
 @contextmanager
 def blocked_signals() -> Iterator[SignalClock]:
-    """SIGINT, SIGTERM and SIGHUP wait for the clock that this gives; those ignored still are.
+    """SIGINT, SIGTERM and SIGHUP wait for the clock that this gives; those ignored still are. So
+    does SIGIO, by which the kernel says that there are news of a plug.
 
     Meanwhile the kernel's timers are as exact as it can make them for this thread, instead of
     50 us late on purpose (PR_SET_TIMERSLACK, prctl(2)).
     """
     mask = {each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, mask)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*mask, _NEWS})
     _set_timer_slack(1)
+    clock = SignalClock()
     try:
-        yield SignalClock()
+        yield clock
     finally:
         _set_timer_slack(0)  # 0: as it was by default
+        clock.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
@@ -309,6 +347,7 @@ def drive(
         news = _News(plug, show, warn)
         try:
             with plug:
+                clock.hear(plug)
                 before = plug.status()
                 with Reporter(checkpointer, news.tell):
                     checkpointer.run()

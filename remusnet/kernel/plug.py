@@ -210,6 +210,19 @@ class Plug:
         if self._line.purge:
             self._clear()
 
+    def fileno(self) -> int:
+        """A descriptor that is readable where it is time to `check`."""
+        return self._line.fileno()
+
+    def check(self) -> None:
+        """Clears the plug where something has purged it, as `release` does. Raises as that does.
+
+        Who waits for a commit or for the next checkpoint does it as soon as the news come.
+        """
+        self._catch_up()
+        if self._line.purge:
+            self._clear()
+
     def release_all(self) -> None:
         """RELEASE_INDEFINITE: everything leaves, and passes until the next BUFFER.
 

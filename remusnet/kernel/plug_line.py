@@ -70,6 +70,10 @@ class PlugLine:
         """Closes the socket."""
         self._socket.close()
 
+    def fileno(self) -> int:
+        """The socket's descriptor: readable where there is something to `look` at."""
+        return self._socket.fileno()
+
     def expect(self, *, up: bool, queue: int) -> None:
         """Says how the device is now, with its txqueuelen; asked for after the line was opened."""
         self.up, self._queue = up, queue

@@ -9,6 +9,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -16,8 +17,10 @@ from functools import partial
 
 import pytest
 
+from remusnet.kernel.checkpoint import blocked_signals
 from remusnet.kernel.messages import PLUG_QOPT, PlugAction
 from remusnet.kernel.plug import Plug
+from remusnet.kernel.plug_record import PlugState
 from remusnet.kernel.plug_status import plug_status
 from remusnet.kernel.status import status
 from tests.kernel.lab.damages import Hand
@@ -81,6 +84,7 @@ def test_a_driver_that_looks_at_nothing_lets_as_many_frames_go_as_were_purged(
     DAMAGES[damage](hand)
     hand.tell(PlugAction.BUFFER)
     guest.send(frames(1000, 129))
+    site.bed.wait_for_held(BUFFER, 129)
     hand.tell(PlugAction.RELEASE_ONE)
     assert leaving(client) == list(range(1000, 1000 + HELD))
 
@@ -96,10 +100,12 @@ def test_a_driver_of_ours_lets_none_go_and_goes_on(
         DAMAGES[damage](hand)
         plug.buffer()
         guest.send(frames(1000, 129))
+        site.bed.wait_for_held(BUFFER, 129)
         plug.release()
         assert leaving(client) == []
         assert plug.purges == 1
         guest.send(frames(2000, 5))
+        site.bed.wait_for_held(BUFFER, 5)
         plug.buffer()
         guest.send(frames(3000, 5))
         plug.release()
@@ -113,6 +119,7 @@ def test_news_that_is_no_purge_changes_nothing(
     guest, client = ends
     with driven(site) as plug:
         guest.send(frames(0))
+        site.bed.wait_for_held(BUFFER, HELD)
         hand.promiscuous()
         plug.buffer()
         plug.release()
@@ -129,6 +136,7 @@ def test_a_start_clears_the_counters_that_a_purge_has_left(
     site.bed.wait_for_held(BUFFER, HELD)
     DAMAGES["down and up"](hand)
     guest.send(frames(500, 3))
+    site.bed.wait_for_held(BUFFER, 3)
     with driven(site):
         assert leaving(client) == [500, 501, 502]  # from before
         guest.send(frames(1000))
@@ -152,8 +160,10 @@ def test_a_device_raised_by_apply_lets_nothing_of_the_open_epoch_go(
         'drives it, "remusnet plug ifb-1.0 release-all" opens it'
     )
     guest.send(frames(1000))
+    site.bed.wait_for_held(BUFFER, HELD)
     hand.tell(PlugAction.BUFFER)
     guest.send(frames(2000))
+    site.bed.wait_for_held(BUFFER, 2 * HELD)
     assert leaving(client) == []
     hand.tell(PlugAction.RELEASE_ONE)
     assert leaving(client) == list(range(1000, 1000 + HELD))
@@ -174,8 +184,10 @@ def test_a_new_txqueuelen_is_a_difference_and_apply_clears_its_plug(
     site.apply(site.plan())
     assert site.agrees()
     guest.send(frames(1000))
+    site.bed.wait_for_held(BUFFER, HELD)
     hand.tell(PlugAction.BUFFER)
     guest.send(frames(2000))
+    site.bed.wait_for_held(BUFFER, 2 * HELD)
     hand.tell(PlugAction.RELEASE_ONE)
     assert leaving(client) == list(range(1000, 1000 + HELD))
 
@@ -209,6 +221,22 @@ def test_what_comes_between_a_purge_and_the_release_behind_it_leaves_and_no_more
         assert plug.purges == 1
         guest.send(frames(5000))
         assert leaving(client) == []
+
+
+def test_a_driver_that_waits_clears_a_purged_plug_at_once(
+    site: Site, hand: Hand, ends: tuple[Sender, Capture]
+) -> None:
+    """And not only before its next release: one that is not through yet lets frames go."""
+    guest, _ = ends
+    with driven(site) as plug, blocked_signals() as clock:
+        clock.hear(plug)
+        guest.send(frames(0))
+        timer = threading.Timer(0.2, hand.flap)
+        timer.start()
+        clock.wait_until(clock.now_ns() + 1_000_000_000)
+        timer.join()
+        assert plug.purges == 1
+        assert plug.state is PlugState.BUFFERING
 
 
 def test_how_long_that_window_is(site: Site, hand: Hand) -> None:
@@ -257,6 +285,7 @@ def test_a_process_for_each_operation_sees_that_frames_are_missing(
     one(Plug.buffer)
     DAMAGES["down and up"](hand)
     guest.send(frames(1000, 20))
+    site.bed.wait_for_held(BUFFER, 20)
     assert one(Plug.release) == "it holds fewer frames than were left in it"
     assert leaving(client) == []
 
@@ -344,6 +373,7 @@ def test_a_plug_with_another_limit_is_a_difference_and_gets_its_own_again(
         hand.tell(PlugAction.BUFFER)
         hand.limit(200)
         guest.send(frames(0, 20))
+        wait_until(lambda: site.bed.qdisc(BUFFER).drops == 18, "18 drops")
         said = "less: 18 frames were dropped, and all that came would fit"
         expected = "limit of the plug", said
     ((difference,),) = (each.differences for each in site.verify())
@@ -353,6 +383,7 @@ def test_a_plug_with_another_limit_is_a_difference_and_gets_its_own_again(
     with site.bed.dom0.entered():
         before = plug_status(BUFFER, site.run_dir)
         guest.send(frames(0))
+        site.bed.wait_for_held(BUFFER, before.packets + HELD)
         after = plug_status(BUFFER, site.run_dir)
     assert (after.drops, after.record.limit) == (before.drops, LIMIT)
     assert after.packets == before.packets + HELD
