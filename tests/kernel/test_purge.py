@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,7 @@ from remusnet.kernel.plug import Plug
 from remusnet.kernel.plug_record import PlugState
 from remusnet.kernel.plug_status import plug_status
 from remusnet.kernel.status import status
+from tests.kernel.lab.bed import Bed
 from tests.kernel.lab.damages import Hand
 from tests.kernel.lab.packets import Capture, Sender, stamped
 from tests.kernel.lab.protection import BUFFER, LIMIT, TCP_FRAME, Site
@@ -125,6 +128,42 @@ def test_news_that_is_no_purge_changes_nothing(
         plug.release()
         assert leaving(client) == list(range(HELD))
         assert plug.purges == 0
+
+
+DOWN, QUEUE = "it was set down", "its txqueuelen was changed"
+CHANGES = {
+    "ip link set {} down; ip link set {} up": DOWN,
+    "ip link set {} txqueuelen 100": QUEUE,
+    "ip link set {} txqueuelen 100; ip link set {} txqueuelen 32": QUEUE,
+    "echo 77 >/sys/class/net/{}/tx_queue_len": QUEUE,
+    "ip link set {} txqueuelen 32": "",  # as it was
+    "ip link set {} mtu 1400": "",
+    "ip link set {} promisc on": "",
+    "ip link set {} alias other": "",
+    "tc qdisc replace dev {} root plug limit 999999": "",
+}
+
+
+def test_what_purges_a_plug_is_heard_and_nothing_else_is_taken_for_it(
+    bed: Bed, tmp_path: Path
+) -> None:
+    """By what the plug holds before and after."""
+    for number, (commands, expected) in enumerate(CHANGES.items()):
+        device = f"ifb{number}"
+        bed.add_ifb(device)
+        bed.dom0.tc(f"qdisc add dev {device} root plug limit 1000000")
+        with bed.dom0.entered(), Plug(device, run_dir=tmp_path) as plug:
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+                sender.bind((device, 0))
+                sender.send(TCP_FRAME)
+            assert plug.status().packets == 1
+            # A sysfs of another namespace would not show the device.
+            mounted = f"mount -t sysfs none /sys && {commands.replace('{}', device)}"
+            words = ["unshare", "--mount", "sh", "-ec", mounted]
+            subprocess.run(words, check=True, capture_output=True)
+            assert plug.status().packets == (0 if expected else 1), commands
+            plug.check()
+            assert plug.purge == expected, commands
 
 
 def test_a_start_clears_the_counters_that_a_purge_has_left(
