@@ -125,5 +125,6 @@ def _text(summary: Summary) -> str:
         lines.append(f"{summary.timing.missed} times a whole period or more was lost")
     lines.append(f"{summary.released} frames released in time, {summary.dropped} dropped")
     if summary.purges:
-        lines.append(f"{summary.purges} times the plug was purged, and what it held lost")
+        times = "once" if summary.purges == 1 else f"{summary.purges} times"
+        lines.append(f"the plug was purged {times}: what it held then is lost")
     return "\n".join(lines)

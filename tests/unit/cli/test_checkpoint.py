@@ -119,7 +119,9 @@ def test_an_error_comes_after_the_summary(run: Run, drive: Drive) -> None:
 
 def test_purges_are_told_when_they_come_and_at_the_end(run: Run, drive: Drive) -> None:
     drive.purges = 3
-    assert "3 times the plug was purged, and what it held lost\n" in run()[1]
+    assert "the plug was purged 3 times: what it held then is lost\n" in run()[1]
+    drive.purges = 1
+    assert "the plug was purged once: what it held then is lost\n" in run()[1]
 
 
 def test_lost_periods_are_told(run: Run, drive: Drive) -> None:
