@@ -93,6 +93,7 @@ def command(
         count=count,
         duration_ns=duration,
         show=_progress if on_terminal else None,
+        warn=_warn,
         run_dir=run_dir,
     )
     if on_terminal:
@@ -110,6 +111,10 @@ def _progress(timing: Timing) -> None:
     click.echo(f"\r{_timing(timing):<78}", nl=False, err=True)
 
 
+def _warn(text: str) -> None:
+    click.echo(f"remusnet: warning: {text}", err=True)
+
+
 def _timing(timing: Timing) -> str:
     return (
         f"{timing.checkpoints} checkpoints in {timing.elapsed_ns / 1e9:.1f} s, timers late by "
@@ -122,4 +127,7 @@ def _text(summary: Summary) -> str:
     if summary.timing.missed:
         lines.append(f"{summary.timing.missed} times a whole period or more was lost")
     lines.append(f"{summary.released} frames released in time, {summary.dropped} dropped")
+    if summary.purges:
+        times = "once" if summary.purges == 1 else f"{summary.purges} times"
+        lines.append(f"the plug was purged {times}: what it held then is lost")
     return "\n".join(lines)

@@ -16,7 +16,8 @@ from remusnet.cli._terminal import echo
 from remusnet.units import format_size
 
 if TYPE_CHECKING:
-    from remusnet.kernel.plug import Plug, PlugStatus
+    from remusnet.kernel.plug import Plug
+    from remusnet.kernel.plug_status import PlugStatus
 
 ACTIONS = ("buffer", "release", "release-all", "limit", "status")
 
@@ -49,7 +50,8 @@ def command(
     remusnet plug ifb-1.0 limit 50MB
     remusnet plug ifb-1.0 status --json
     """
-    from remusnet.kernel.plug import Plug, plug_status
+    from remusnet.kernel.plug import Plug
+    from remusnet.kernel.plug_status import plug_status
 
     if (action == "limit") is (limit is None):
         raise click.UsageError("limit takes a SIZE, and nothing else does")
@@ -60,6 +62,12 @@ def command(
     ending = action == "release-all"
     with closing(Plug(ifb, force=force, run_dir=run_dir, ending=ending)) as plug:
         _do(plug, action, limit or 0)
+        if plug.purges:
+            click.echo(
+                f"remusnet: warning: {ifb}: {plug.purge}: its plug was cleared, and nothing "
+                "released, for that could be of the open epoch",
+                err=True,
+            )
         if as_json:
             click.echo(_json(plug.status()))
     for problem in plug.problems:

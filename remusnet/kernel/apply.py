@@ -8,19 +8,38 @@ from pathlib import Path
 
 from remusnet.errors import InvalidInput, KernelRefused, RemusnetError
 from remusnet.kernel.changes import changes
+from remusnet.kernel.counts import counts
 from remusnet.kernel.drift import drift
+from remusnet.kernel.drivers import stuck
 from remusnet.kernel.execute import Executor
 from remusnet.kernel.interrupts import interrupts
 from remusnet.kernel.inventory import senders
+from remusnet.kernel.limit_proof import dropped
 from remusnet.kernel.locks import LONGEST_WAIT, change_lock, driver_of
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import check, is_shared
 from remusnet.kernel.plug_record import plug_id, record_of, write_record
-from remusnet.kernel.receipt import Phase, Receipt, Receipts, receipts_of
+from remusnet.kernel.receipt import (
+    Phase,
+    Receipt,
+    Receipts,
+    has_new_plug,
+    noted,
+    receipts_of,
+)
 from remusnet.kernel.rights import require_rights
 from remusnet.kernel.run_dir import Problems
 from remusnet.kernel.state import Seen
+from remusnet.plan.operations import (
+    AddFilter,
+    AddIngress,
+    AddPlug,
+    ClosePlug,
+    OpenPlug,
+    Operation,
+    SetLimit,
+)
 from remusnet.plan.outcome import Applied
 from remusnet.plan.plan import Plan
 
@@ -31,13 +50,15 @@ def apply(
     rate: int,
     interval_ns: int,
     run_dir: Path,
+    interval_from: str = "",
     netlink: Netlink | None = None,
     longest_wait: float = LONGEST_WAIT,
 ) -> Applied:
     """Makes the kernel what ``plan`` says, and looks whether it is.
 
-    ``rate`` (bits a second) and ``interval_ns`` are for the receipt. ``netlink``: a socket to use
-    instead of a new one; ``longest_wait``: seconds to wait for another remusnet.
+    ``rate`` (bits a second), ``interval_ns`` and ``interval_from`` are for the receipt.
+    ``netlink``: a socket to use instead of a new one; ``longest_wait``: seconds to wait for
+    another remusnet.
 
     Whatever goes wrong, a signal too, leaves the kernel and the receipts as they were. Raises
     Conflict, InvalidInput, MissingDependency, NotPermitted, KernelRefused or Interrupted.
@@ -50,6 +71,7 @@ def apply(
                 rate=rate,
                 interval_ns=interval_ns,
                 run_dir=run_dir,
+                interval_from=interval_from,
                 netlink=own,
                 longest_wait=longest_wait,
             )
@@ -67,17 +89,22 @@ def apply(
             interval_ns=interval_ns,
             shared=_shared(plan, seen, before),
             indexes={vif: seen.devices[vif].index for vif in plan.vifs},
+            interval_from=interval_from,
         )
-        notes = (*damaged, *_lodgers(netlink, plan, seen))
+        notes = [*damaged, *_lodgers(netlink, plan, seen)]
+        notes += [*_replaced(after, seen, before, driven), *_closed(missing)]
+        for each in plan.protections:
+            notes += stuck(each.buffer, seen, run_dir)
         if not missing:
+            after = _noted(after, seen, before, missing, seen)
             store.write((each for each in after if before.get(each.buffer) != each), Phase.APPLIED)
-            return Applied(plan, (), notes)
+            return Applied(plan, (), tuple(notes))
         executor = Executor(netlink, seen, noted.check)
         try:
             store.write(after, Phase.APPLYING)
             executor.run(missing)
             noted.check()
-            _verify(netlink, plan, after)
+            after = _noted(after, seen, before, missing, _verify(netlink, plan, after))
             store.write(after, Phase.APPLIED)
             problems = _note_limit(run_dir, seen, plan)
         except BaseException as error:
@@ -102,12 +129,73 @@ def _lodgers(netlink: Netlink, plan: Plan, seen: Seen) -> Iterator[str]:
             )
 
 
+def _replaced(
+    receipts: Sequence[Receipt], seen: Seen, before: Mapping[str, Receipt], driven: Sequence[str]
+) -> Iterator[str]:
+    """A sentence for each plug that somebody has made in the place of ours."""
+    for each in receipts:
+        old = before.get(each.buffer)
+        if old is not None and has_new_plug(old, seen) and each.buffer not in driven:
+            yield (
+                f"somebody has replaced the plug of {each.buffer}: what drove it can't drive this "
+                f'one; where it stays closed, "remusnet plug {each.buffer} release-all" opens it'
+            )
+
+
+def _closed(operations: Sequence[Operation]) -> Iterator[str]:
+    """A sentence for each plug that was made or cleared, and that nothing has opened since."""
+    opened = {each.device for each in operations if type(each) is OpenPlug}
+    for each in operations:
+        if not isinstance(each, AddPlug | ClosePlug) or each.device in opened:
+            continue
+        if isinstance(each, AddPlug):
+            what = "has a new plug, which is closed; what drove the old one can't drive it"
+        else:
+            what = "has lost what it held; its plug is closed until the next release"
+        yield (
+            f"{each.device} {what}: where nothing drives it, "
+            f'"remusnet plug {each.device} release-all" opens it'
+        )
+
+
+def _noted(
+    receipts: Sequence[Receipt],
+    then: Seen,
+    before: Mapping[str, Receipt],
+    operations: Sequence[Operation],
+    now: Seen,
+) -> tuple[Receipt, ...]:
+    """``receipts`` with what is there ``now``, and what was counted ``then``."""
+    refiltered = {each.buffer for each in operations if isinstance(each, AddFilter)}
+    told = {each.device for each in operations if isinstance(each, AddPlug | SetLimit)}
+    anew = {each.device for each in operations if isinstance(each, AddIngress)}
+    found = []
+    for each in receipts:
+        old = before.get(each.buffer)
+        counted = None
+        if each.buffer in refiltered:
+            vifs = [vif for vif in each.vifs if vif not in anew]
+            so_far = counts(each.buffer, vifs, old, then)
+            counted = (so_far.taken, so_far.refused) if vifs else (0, 0)
+        told_now = each.buffer in told
+        found.append(noted(each, now, before=old, refiltered=counted, told=told_now))
+    return tuple(found)
+
+
 def _limits(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, int]:
-    """What the plugs were told last: by a driver, or else by the apply of the receipt."""
+    """What the plugs were told last: by a driver, or else by the apply of the receipt.
+
+    Those that have dropped frames since may have been told something else: nobody knows.
+    """
     limits = {}
     for buffer, receipt in receipts.items():
-        if receipt.phase is Phase.APPLIED:
-            limits[buffer] = record_of(run_dir, buffer, seen).limit or receipt.limit
+        known = record_of(run_dir, buffer, seen).limit
+        if known is None and not has_new_plug(receipt, seen):
+            known = receipt.limit
+        if dropped(receipt, seen):
+            known = None
+        if receipt.phase is Phase.APPLIED and known is not None:
+            limits[buffer] = known
     return limits
 
 
@@ -133,12 +221,13 @@ def _shared(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str
     }
 
 
-def _verify(netlink: Netlink, plan: Plan, receipts: Sequence[Receipt]) -> None:
+def _verify(netlink: Netlink, plan: Plan, receipts: Sequence[Receipt]) -> Seen:
     seen = observe(netlink, plan.vifs)
     found = [each for receipt in receipts for each in drift(receipt, seen)]
     if found:
         more = f" (and {len(found) - 1} more)" if found[1:] else ""
         raise KernelRefused(f"the kernel has not become what was planned: {found[0]}{more}")
+    return seen
 
 
 def _take_back(

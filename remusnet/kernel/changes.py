@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from remusnet.kernel.ownership import BANKS, is_marked, is_shared, own_filters, sinks_for, vifs_of
-from remusnet.kernel.receipt import Receipt
+from remusnet.kernel.receipt import Receipt, has_new_queue
 from remusnet.kernel.state import Seen
 from remusnet.kernel.transition import Transition
 from remusnet.kernel.wanted import Wanted
@@ -16,8 +16,11 @@ from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
     AddPlug,
+    ClearPlug,
+    ClosePlug,
     CreateBuffer,
     DeleteSink,
+    LowerDevice,
     MarkDevice,
     OpenPlug,
     Operation,
@@ -28,6 +31,7 @@ from remusnet.plan.operations import (
     sink_operations,
 )
 from remusnet.plan.plan import Plan, Protection, buffer_alias, sink_alias
+from remusnet.policy.verdict import Verdict
 
 
 def changes(
@@ -47,7 +51,9 @@ def changes(
     for protection in plan.protections:
         receipt = receipts.get(protection.buffer)
         limit = limits.get(protection.buffer)
-        yield from _buffer(plan, protection, seen, limit, open_it=protection.buffer not in driven)
+        open_it = protection.buffer not in driven
+        purged = receipt is not None and has_new_queue(receipt, seen)
+        yield from _buffer(plan, protection, seen, limit, open_it=open_it, purged=purged)
         yield from _sink(protection, seen)
         for vif in protection.vifs:
             yield from _vif(wanted, protection, vif, seen, receipt)
@@ -57,7 +63,13 @@ def changes(
 
 
 def _buffer(
-    plan: Plan, protection: Protection, seen: Seen, limit: int | None, *, open_it: bool
+    plan: Plan,
+    protection: Protection,
+    seen: Seen,
+    limit: int | None,
+    *,
+    open_it: bool,
+    purged: bool,
 ) -> Iterator[Operation]:
     name, alias = protection.buffer, buffer_alias(protection.vifs)
     device, root = seen.devices.get(name), seen.root(name)
@@ -66,15 +78,20 @@ def _buffer(
         yield MarkDevice(name, alias)
     elif device.alias != alias:
         yield MarkDevice(name, alias, device.alias or None)
-    if device is None or not device.up:
+    if device is not None and device.up and purged and root is not None:
+        yield LowerDevice(name)
+    if device is None or not device.up or (purged and root is not None):
+        if root is not None:
+            yield ClearPlug(name)
+            yield ClosePlug(name)
         yield QuietDevice(name)
         yield RaiseDevice(name)
     if root is None:
         yield AddPlug(name, plan.limit)
     elif limit != plan.limit:
         yield SetLimit(name, plan.limit, limit)
-    if root is None or (open_it and not _is_redirected_to(name, seen)):
-        # Never on a plug that frames are sent to: it may hold what must not leave yet.
+    if open_it and not _is_held_already(protection, seen):
+        # Never where frames were held before: some driver may think that they still are.
         yield OpenPlug(name)
 
 
@@ -96,13 +113,14 @@ def _sink(protection: Protection, seen: Seen) -> Iterator[Operation]:
         yield RaiseDevice(name)
 
 
-def _is_redirected_to(buffer: str, seen: Seen) -> bool:
-    device = seen.devices[buffer]
+def _is_held_already(protection: Protection, seen: Seen) -> bool:
+    """Whether the vifs have filters of ours that hold, wherever these send to by now."""
+    device = seen.devices.get(protection.buffer)
+    before = vifs_of(device) if device is not None else None
     return any(
-        each.target == device.index
-        for vif in vifs_of(device) or ()
+        each.verdict is Verdict.HOLD and is_marked(each)
+        for vif in (*protection.vifs, *(before or ()))
         for each in seen.filters_of(vif)
-        if is_marked(each)
     )
 
 

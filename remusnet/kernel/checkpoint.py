@@ -8,12 +8,14 @@ is counted from there. And who was stopped for long begins anew, without a burst
 from __future__ import annotations
 
 import ctypes
+import fcntl
+import os
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
@@ -24,6 +26,7 @@ from remusnet.kernel.plug import Plug
 from remusnet.schedule import Schedule
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NEWS = signal.SIGIO
 _PR_SET_TIMERSLACK = 29  # linux/prctl.h
 _RECENT = 10_000
 
@@ -39,6 +42,16 @@ class Driven(Protocol):
 
     def release(self) -> None:
         """It has committed."""
+
+
+class Watched(Protocol):
+    """What there can be news of: a `remusnet.kernel.plug.Plug`."""
+
+    def fileno(self) -> int:
+        """Readable where there are."""
+
+    def check(self) -> None:
+        """Deals with them."""
 
 
 class Clock(Protocol):
@@ -157,17 +170,39 @@ class SignalClock:
 
     def __init__(self) -> None:
         self.number = 0
+        self._heard: Watched | None = None
+
+    def hear(self, plug: Watched) -> None:
+        """From now on a wait checks ``plug`` as soon as there are news of it, and goes on."""
+        self._heard = plug
+        fcntl.fcntl(plug, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(plug, fcntl.F_SETFL, fcntl.fcntl(plug, fcntl.F_GETFL) | os.O_ASYNC)
+
+    def close(self) -> None:
+        """No news any more: SIGIO would end a process that has not blocked it."""
+        if self._heard is not None:
+            with suppress(OSError, ValueError):  # the plug is closed
+                flags = fcntl.fcntl(self._heard, fcntl.F_GETFL)
+                fcntl.fcntl(self._heard, fcntl.F_SETFL, flags & ~os.O_ASYNC)
+        self._heard = None
+        signal.sigtimedwait((_NEWS,), 0)
 
     def now_ns(self) -> int:
         """CLOCK_MONOTONIC."""
         return time.monotonic_ns()
 
     def wait_until(self, deadline_ns: int) -> bool:
-        """Sleeps in sigtimedwait(2): a signal neither interrupts an operation nor gets lost."""
+        """Sleeps in sigtimedwait(2): a signal neither interrupts an operation nor gets lost.
+
+        Raises what a check of the plug raises.
+        """
         while not self.number:
             remaining = max(0, deadline_ns - time.monotonic_ns())
-            come = signal.sigtimedwait(_SIGNALS, remaining / 1e9)
-            if come is not None:
+            come = signal.sigtimedwait((*_SIGNALS, _NEWS), remaining / 1e9)
+            if come is not None and come.si_signo == _NEWS:
+                if self._heard is not None:
+                    self._heard.check()
+            elif come is not None:
                 self.number = come.si_signo
             elif time.monotonic_ns() >= deadline_ns:
                 return True
@@ -176,18 +211,21 @@ class SignalClock:
 
 @contextmanager
 def blocked_signals() -> Iterator[SignalClock]:
-    """SIGINT, SIGTERM and SIGHUP wait for the clock that this gives; those ignored still are.
+    """SIGINT, SIGTERM and SIGHUP wait for the clock that this gives; those ignored still are. So
+    does SIGIO, by which the kernel says that there are news of a plug.
 
     Meanwhile the kernel's timers are as exact as it can make them for this thread, instead of
     50 us late on purpose (PR_SET_TIMERSLACK, prctl(2)).
     """
     mask = {each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, mask)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*mask, _NEWS})
     _set_timer_slack(1)
+    clock = SignalClock()
     try:
-        yield SignalClock()
+        yield clock
     finally:
         _set_timer_slack(0)  # 0: as it was by default
+        clock.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
@@ -224,10 +262,42 @@ class Reporter:
             self._show(self._checkpointer.timing())
 
 
+class _News:
+    """What is told while a plug is driven, from the reporter's thread."""
+
+    def __init__(
+        self,
+        plug: Plug,
+        show: Callable[[Timing], None] | None,
+        warn: Callable[[str], None] | None,
+    ) -> None:
+        self._plug = plug
+        self._show = show
+        self._warn = warn
+        self._told = 0
+
+    def tell(self, timing: Timing) -> None:
+        """What is new."""
+        self.tell_purges()
+        if self._show is not None:
+            self._show(timing)
+
+    def tell_purges(self) -> None:
+        """The purges that nobody has been told of."""
+        count = self._plug.purges
+        if count > self._told and self._warn is not None:
+            self._told = count
+            self._warn(
+                f"{self._plug.device}: {self._plug.purge}: what it held is lost, and its plug was "
+                "cleared so that nothing of the open epoch leaves"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """A drive that is over. ``released`` and ``dropped``: frames meanwhile, by the kernel's count.
 
+    ``purges``: how often something has emptied the plug without a release; then it was cleared.
     ``signal``: the one that stopped it, 0 for none. ``error``: what ended it, if anything did.
     ``problems``: what could not be written on the way; the plug is opened all the same.
     """
@@ -236,6 +306,7 @@ class Summary:
     timing: Timing
     released: int
     dropped: int
+    purges: int
     signal: int
     error: RemusnetError | None
     problems: tuple[str, ...] = ()
@@ -247,6 +318,7 @@ class Summary:
             **self.timing.to_json(),
             "released": self.released,
             "dropped": self.dropped,
+            "purges": self.purges,
             "signal": self.signal or None,
             "error": None if self.error is None else str(self.error),
         }
@@ -259,33 +331,39 @@ def drive(
     count: int | None = None,
     duration_ns: int | None = None,
     show: Callable[[Timing], None] | None = None,
+    warn: Callable[[str], None] | None = None,
     run_dir: Path | None = None,
 ) -> Summary:
     """Drives the plug of ``device`` until ``count``, ``duration_ns`` or a signal; then opens it.
 
-    ``show`` is called twice a second, from another thread. Raises what `Plug` raises before the
-    first checkpoint; what comes later ends the drive, and is in the summary.
+    ``show`` is called twice a second, from another thread; ``warn`` from there too, with a sentence
+    about each time that something has purged the plug, if several came at once, about the last.
+    Raises what `Plug` raises before the first checkpoint; what comes later ends the drive, and is
+    in the summary.
     """
     error: RemusnetError | None = None
     released = dropped = 0
     with blocked_signals() as clock:
         plug = Plug(device, run_dir=run_dir)
         checkpointer = Checkpointer(plug, schedule, clock, count=count, duration_ns=duration_ns)
+        news = _News(plug, show, warn)
         try:
-            with plug, ExitStack() as stack:
+            with plug:
+                clock.hear(plug)
                 before = plug.status()
-                if show is not None:
-                    stack.enter_context(Reporter(checkpointer, show))
-                checkpointer.run()
+                with Reporter(checkpointer, news.tell):
+                    checkpointer.run()
                 after = plug.status()
                 released, dropped = after.passed - before.passed, after.drops - before.drops
         except RemusnetError as failure:
             error = failure
+        news.tell_purges()
         return Summary(
             device=device,
             timing=checkpointer.timing(),
             released=released,
             dropped=dropped,
+            purges=plug.purges,
             signal=clock.number,
             error=error,
             problems=plug.problems,

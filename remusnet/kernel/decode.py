@@ -20,6 +20,7 @@ from remusnet.kernel.messages import (
     IFLA_IFNAME,
     IFLA_INFO_KIND,
     IFLA_LINKINFO,
+    IFLA_TXQLEN,
     MIRRED,
     TC_ACT_PIPE,
     TC_ACT_STOLEN,
@@ -60,6 +61,7 @@ def device(body: bytes) -> Device:
         alias=_text(found.get(IFLA_IFALIAS, b"")),
         up=bool(flags & IFF_UP),
         xdp=tuple(sorted({_UINT.unpack(xdp[each])[0] for each in _XDP_PROGRAMS if each in xdp})),
+        queue=_UINT.unpack(found.get(IFLA_TXQLEN, bytes(_UINT.size)))[0],
     )
 
 

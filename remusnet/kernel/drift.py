@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from remusnet.classify.filters import protocol_name
+from remusnet.kernel.limit_proof import dropped, is_less
 from remusnet.kernel.ownership import (
     BANKS,
     GUARD_PREF,
@@ -18,7 +19,7 @@ from remusnet.kernel.ownership import (
     vifs_of,
     vifs_of_sink,
 )
-from remusnet.kernel.receipt import Phase, Receipt
+from remusnet.kernel.receipt import Phase, Receipt, has_new_plug, has_new_queue
 from remusnet.kernel.state import Seen, SeenFilter
 from remusnet.kernel.wanted import Targets, Wanted, in_bank, targets_of
 from remusnet.plan.operations import SEAL
@@ -34,7 +35,8 @@ _COUPLED = "what is held keeps the guest's pages"
 def drift(receipt: Receipt, seen: Seen) -> tuple[Difference, ...]:
     """All differences; none means that the kernel is as the receipt says.
 
-    Not among them, since it can't be read back: the plug's limit, and whether it is open.
+    Not among them, since it can't be read back: whether the plug is open, and its limit, but for
+    what `remusnet.kernel.limit_proof` can tell.
     """
     return tuple(_differences(receipt, seen))
 
@@ -54,6 +56,12 @@ def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
     if device is None:
         yield Difference(name, "buffer device", "there", "gone: what should be held is dropped")
         return
+    if receipt.index and device.index != receipt.index:
+        current = f"number {device.index}: somebody has made it anew"
+        yield Difference(name, "buffer device", f"number {receipt.index}", current)
+    if has_new_queue(receipt, seen):
+        current = f"{device.queue}: what was held when it was changed is lost"
+        yield Difference(name, "txqueuelen", f"{receipt.queue}", current)
     if vifs_of(device) != receipt.vifs:
         yield Difference(name, "alias", buffer_alias(receipt.vifs), device.alias or "none")
     if not device.up:
@@ -63,6 +71,12 @@ def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
         yield Difference(name, "root qdisc", "plug", "none: what should be held leaves at once")
     elif root.kind != "plug":
         yield Difference(name, "root qdisc", "plug", f"{root.kind}, which is not remusnet's")
+    elif has_new_plug(receipt, seen):
+        current = f"plug {root.handle >> 16:x}:, which somebody has made in its place"
+        yield Difference(name, "root qdisc", f"plug {receipt.handle >> 16:x}:", current)
+    elif is_less(receipt, seen):
+        current = f"less: {dropped(receipt, seen)} frames were dropped, and all that came would fit"
+        yield Difference(name, "limit of the plug", f"{receipt.limit} bytes", current)
 
 
 def _sink(receipt: Receipt, seen: Seen) -> Iterator[Difference]:

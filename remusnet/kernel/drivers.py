@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from remusnet.errors import Conflict
-from remusnet.kernel.locks import driver_of
+from remusnet.kernel.locks import driver_of, last_driver
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import roots
+from remusnet.kernel.plug_record import PlugRecord, record_of
 from remusnet.kernel.state import Seen
 
 WATCH_SECONDS = 0.5
@@ -41,6 +42,23 @@ def refuse_driven(netlink: Netlink, seen: Seen, run_dir: Path, buffers: Iterable
             f"something drives the plug of {', '.join(driven)}: it lets frames go and holds others "
             "(checkpoints of a guest that is still protected?); stop that first, or give --force"
         )
+
+
+def stuck(buffer: str, seen: Seen, run_dir: Path) -> tuple[str, ...]:
+    """A sentence where a plug holds frames that its last driver has left: it was killed."""
+    root = seen.root(buffer)
+    if root is None or root.kind != "plug" or not root.counters.qlen:
+        return ()
+    last = last_driver(run_dir, buffer)
+    # Who comes to an end leaves a record.
+    if not last or driver_of(run_dir, buffer) or record_of(run_dir, buffer, seen) != PlugRecord():
+        return ()
+    text = (
+        f"{buffer} holds {root.counters.qlen} packets, and process {last} has left it without a "
+        "word (killed?): unless something else drives it they stay until "
+        f'"remusnet plug {buffer} release-all"'
+    )
+    return (text,)
 
 
 def _driven(netlink: Netlink, watched: Collection[int]) -> list[int]:

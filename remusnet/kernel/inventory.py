@@ -41,6 +41,7 @@ class Found:
                 receipt.phase.value,
                 receipt.version,
                 bool(receipt.sink),
+                receipt.interval_from,
             )
         return Protected(self.buffer, self.vifs, terms)
 

@@ -104,6 +104,15 @@ def driver_of(folder: Path, buffer: str) -> str:
     return ""
 
 
+def last_driver(folder: Path, buffer: str) -> str:
+    """The number of the process that has driven ``buffer`` last, empty if nobody has."""
+    try:
+        number = (folder / _driver(buffer)).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return number if number.isdecimal() else ""
+
+
 def forget_driver(folder: Path, buffer: str, problems: Problems | None = None) -> None:
     """Deletes the lock file and the plug's record of a buffer device that is no more.
 

@@ -25,11 +25,13 @@ from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
     AddPlug,
+    ClosePlug,
     CreateBuffer,
     DeleteDevice,
     DeleteFilters,
     DeleteIngress,
     DeletePlug,
+    LowerDevice,
     MarkDevice,
     OpenPlug,
     Operation,
@@ -47,7 +49,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
 RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
 
-IFLA_IFNAME, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC = 3, 18, 20, 26
+IFLA_IFNAME, IFLA_TXQLEN, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC = 3, 13, 18, 20, 26
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_INFO_KIND = 1
 IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
@@ -135,6 +137,11 @@ def _(operation: RaiseDevice, index: Index) -> bytes:
 
 
 @encode.register
+def _(operation: LowerDevice, index: Index) -> bytes:
+    return message(RTM_NEWLINK, 0, link(index(operation.device), 0, IFF_UP))
+
+
+@encode.register
 def _(operation: DeleteDevice, index: Index) -> bytes:
     return message(RTM_DELLINK, 0, link(index(operation.device)))
 
@@ -163,6 +170,11 @@ def _(operation: SetLimit, index: Index) -> bytes:
 @encode.register
 def _(operation: OpenPlug, index: Index) -> bytes:
     return plug_message(index(operation.device), PlugAction.RELEASE_INDEFINITE)
+
+
+@encode.register
+def _(operation: ClosePlug, index: Index) -> bytes:
+    return plug_message(index(operation.device), PlugAction.BUFFER)
 
 
 @encode.register

@@ -20,25 +20,21 @@ from types import TracebackType
 from remusnet.errors import KernelRefused, MissingDependency, NotPermitted
 
 NLM_F_REQUEST, NLM_F_ACK = 0x01, 0x04
-NLM_F_EXCL, NLM_F_CREATE = 0x200, 0x400
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 NLM_F_DUMP = 0x300
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NLM_F_DUMP_INTR = 0x10
 _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
 _NLMSGERR_ATTR_MSG = 1
 _NLA_TYPE_MASK = 0x3FFF
 _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
 
-_HEADER = Struct("=IHHII")  # length, type, flags, sequence, port
+HEADER = Struct("=IHHII")  # length, type, flags, sequence, port
 _ATTRIBUTE = Struct("=HH")  # length, type
 _INT = Struct("=i")
 _UINT = Struct("=I")
-_SEQUENCE_AT = 8
-_ERROR_AT = _HEADER.size
-_DONE = b"\0\0\0\0"
+NLMSG_HEADER_FLAGS_AT, NLMSG_SEQUENCE_AT = 6, 8
 _RECEIVE_BUFFER = 1 << 20
-# An acknowledgement is two headers, an errno and a sentence.
-_LARGEST_ANSWER = 4096
 # The kernel fills at most 32 KiB of a dump at once (netlink_dump, net/netlink/af_netlink.c).
 _LARGEST_DATAGRAM = 1 << 16
 _MOST_BYTES_A_SEND = 1 << 16
@@ -72,7 +68,7 @@ def text_attribute(kind: int, text: str) -> bytes:
 def message(kind: int, flags: int, body: bytes) -> bytes:
     """A request that the kernel acknowledges."""
     flags |= NLM_F_REQUEST | (0 if flags & NLM_F_DUMP == NLM_F_DUMP else NLM_F_ACK)
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body
+    return HEADER.pack(HEADER.size + len(body), kind, flags, 0, 0) + body
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
@@ -88,6 +84,16 @@ def attributes(data: bytes) -> dict[int, bytes]:
     return found
 
 
+def open_socket() -> socket.socket:
+    """A socket to the kernel's routing netlink, not bound yet. Raises OSError."""
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    # Acknowledgements without a copy of the request, and with the kernel's own words.
+    made.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+    made.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    return made
+
+
 class Netlink:
     """One socket to the kernel's routing netlink, in the caller's network namespace.
 
@@ -96,16 +102,11 @@ class Netlink:
 
     def __init__(self) -> None:
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+            self._socket = open_socket()
         except OSError as error:
             raise MissingDependency(f"no netlink: {error.strerror}") from error
-        # Acknowledgements without a copy of the request, and with the kernel's own words.
-        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
-        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._socket.bind((0, 0))
         self._sequence = 0
-        self._answer = bytearray(_LARGEST_ANSWER)
         self._received = memoryview(bytearray(_LARGEST_DATAGRAM))
 
     def __enter__(self) -> Netlink:
@@ -132,42 +133,15 @@ class Netlink:
         for chunk in _chunks(messages):
             first = self._sequence + 1
             self._sequence += len(chunk)
-            out = b"".join(
-                each[:_SEQUENCE_AT] + _UINT.pack(first + index) + each[_SEQUENCE_AT + 4 :]
-                for index, each in enumerate(chunk)
-            )
+            out = b"".join(_numbered(each, first + at) for at, each in enumerate(chunk))
             self._socket.send(out)
             waiting = len(chunk)
             while waiting:
                 for kind, flags, sequence, payload in self._receive():
-                    if kind == _NLMSG_ERROR and sequence >= first:
-                        answers.append(_answer(flags, payload))
+                    if kind == NLMSG_ERROR and sequence >= first:
+                        answers.append(read_answer(flags, payload))
                         waiting -= 1
         return answers
-
-    def tell(self, request: bytearray) -> Answer | None:
-        """Sends one message in the least time; None for done. Its sequence number is put in place.
-
-        For the checkpoint path: no copy of the message, and no new buffer for the answer (a large
-        one costs five times the round trip). Raises KernelRefused where the kernel has no memory
-        for the message or for its answer: then nobody knows whether it was done.
-        """
-        self._sequence += 1
-        _UINT.pack_into(request, _SEQUENCE_AT, self._sequence & 0xFFFFFFFF)
-        mine = request[_SEQUENCE_AT : _SEQUENCE_AT + _UINT.size]
-        data = self._answer
-        try:
-            self._socket.send(request)
-            self._socket.recv_into(data)
-            # Who was interrupted between a send and its answer finds that answer here.
-            while data[_SEQUENCE_AT : _SEQUENCE_AT + _UINT.size] != mine:
-                self._socket.recv_into(data)
-        except OSError as error:
-            raise KernelRefused(f"no answer from the kernel: {error.strerror}") from error
-        if data[_ERROR_AT : _ERROR_AT + _INT.size] == _DONE:
-            return None
-        length, _, flags, _, _ = _HEADER.unpack_from(data)
-        return _answer(flags, bytes(data[_HEADER.size : length]))
 
     def do(self, request: bytes, what: str) -> None:
         """Sends one message. Raises NotPermitted or KernelRefused, naming ``what``."""
@@ -196,7 +170,9 @@ class Netlink:
     def _collect(self, request: bytes) -> tuple[list[tuple[int, bytes]], bool]:
         self._sequence += 1
         mine = self._sequence
-        self._socket.send(request[:_SEQUENCE_AT] + _UINT.pack(mine) + request[_SEQUENCE_AT + 4 :])
+        self._socket.send(
+            request[:NLMSG_SEQUENCE_AT] + _UINT.pack(mine) + request[NLMSG_SEQUENCE_AT + 4 :]
+        )
         found: list[tuple[int, bytes]] = []
         interrupted = False
         while True:
@@ -206,8 +182,8 @@ class Netlink:
                 interrupted |= bool(flags & _NLM_F_DUMP_INTR)
                 if kind == _NLMSG_DONE:
                     return found, interrupted
-                if kind == _NLMSG_ERROR:
-                    answer = _answer(flags, payload)
+                if kind == NLMSG_ERROR:
+                    answer = read_answer(flags, payload)
                     if answer.error:
                         raise refusal(answer, "read the kernel's devices and filters")
                     return found, interrupted
@@ -217,10 +193,15 @@ class Netlink:
         size = self._socket.recv_into(self._received)
         data = bytes(self._received[:size])
         at = 0
-        while at + _HEADER.size <= len(data):
-            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
-            yield kind, flags, sequence, data[at + _HEADER.size : at + length]
+        while at + HEADER.size <= len(data):
+            length, kind, flags, sequence, _ = HEADER.unpack_from(data, at)
+            yield kind, flags, sequence, data[at + HEADER.size : at + length]
             at += length + (-length % 4)
+
+
+def _numbered(request: bytes, sequence: int) -> bytes:
+    end = NLMSG_SEQUENCE_AT + _UINT.size
+    return request[:NLMSG_SEQUENCE_AT] + _UINT.pack(sequence) + request[end:]
 
 
 def refusal(answer: Answer, what: str) -> KernelRefused | NotPermitted:
@@ -233,14 +214,14 @@ def refusal(answer: Answer, what: str) -> KernelRefused | NotPermitted:
     return KernelRefused(f"could not {what}: {reason} [{name}]{said}")
 
 
-def _answer(flags: int, payload: bytes) -> Answer:
+def read_answer(flags: int, payload: bytes) -> Answer:
     """From the payload of an NLMSG_ERROR: errno, and the kernel's words if it has any."""
     error = -_INT.unpack_from(payload)[0]
     text = ""
     if flags & _NLM_F_ACK_TLVS:
         # Behind the errno stands the request's header, or all of the request if it was not capped.
-        length = _HEADER.unpack_from(payload, _INT.size)[0]
-        size = _HEADER.size if flags & _NLM_F_CAPPED else length + (-length % 4)
+        length = HEADER.unpack_from(payload, _INT.size)[0]
+        size = HEADER.size if flags & _NLM_F_CAPPED else length + (-length % 4)
         said = attributes(payload[_INT.size + size :]).get(_NLMSGERR_ATTR_MSG, b"")
         text = said.rstrip(b"\0").decode(errors="replace")
     return Answer(error, text)

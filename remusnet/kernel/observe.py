@@ -66,6 +66,11 @@ def root_qdisc(netlink: Netlink, index: int) -> Qdisc | None:
     return None
 
 
+def device_at(netlink: Netlink, index: int) -> Device:
+    """The device ``index`` now. Raises KernelRefused where it is gone."""
+    return decode.device(netlink.get(message(RTM_GETLINK, 0, link(index)))[0][1])
+
+
 def devices_with(netlink: Netlink, kind: str) -> tuple[str, ...]:
     """The devices that have a qdisc of ``kind``, anywhere below them: their names, sorted."""
     names = {each.index: each.name for each in _devices(netlink)}

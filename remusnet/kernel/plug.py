@@ -5,8 +5,10 @@
         plug.buffer()      # a checkpoint begins: what follows belongs to the next epoch
         plug.release()     # it has committed: the epoch before leaves
 
-The messages are encoded once; an operation is one send and one receive on one socket, without a
-process, and without an allocation that could wait for memory the guest's pages use.
+The messages are encoded once; an operation is one send and a look or two on one socket, without a
+process, and without an allocation that could wait for memory the guest's pages use. The look before
+a release tells whether something has purged the plug (`remusnet.kernel.plug_line`): then nothing is
+released, and the plug is cleared.
 
 The kernel does not say what a plug was told (net/sched/sch_plug.c has no dump), so the state is
 kept here, and between processes in the run directory (`remusnet.kernel.plug_record`).
@@ -15,18 +17,19 @@ kept here, and between processes in the run directory (`remusnet.kernel.plug_rec
 from __future__ import annotations
 
 import errno
-import socket
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-from remusnet.errors import Conflict, InvalidInput, MissingDependency, RemusnetError, quoted
-from remusnet.kernel.locks import driver_lock, driver_of
-from remusnet.kernel.messages import PlugAction, plug_message
-from remusnet.kernel.netlink import Answer, Netlink, refusal
-from remusnet.kernel.observe import root_qdisc
+from remusnet.errors import Conflict, InvalidInput, RemusnetError, quoted
+from remusnet.kernel.locks import change_lock, driver_lock
+from remusnet.kernel.messages import IFF_UP, RTM_NEWLINK, PlugAction, link, plug_message
+from remusnet.kernel.netlink import Answer, Netlink, message, refusal
+from remusnet.kernel.observe import device_at
+from remusnet.kernel.plug_line import PlugLine, unacknowledged
 from remusnet.kernel.plug_record import (
     PlugRecord,
     PlugState,
@@ -35,6 +38,7 @@ from remusnet.kernel.plug_record import (
     read_record,
     write_record,
 )
+from remusnet.kernel.plug_status import PlugStatus, came_to, find_plug, index_of, status_of
 from remusnet.kernel.run_dir import Problems, default_run_dir
 from remusnet.kernel.state import Qdisc
 from remusnet.plan.limits import LARGEST_LIMIT
@@ -42,42 +46,11 @@ from remusnet.plan.names import check_device_name
 
 # The handle in each message is that of the plug as it was found: another qdisc has another one.
 _REPLACED = (errno.EEXIST, errno.ENOENT, errno.EINVAL)
-
-
-@dataclass(frozen=True, slots=True)
-class PlugStatus:
-    """What the kernel says: ``backlog`` in bytes, ``packets`` held, ``drops`` and ``passed`` frames
-    since the plug was made. What only its drivers can say: ``record``. ``driver``: who has the
-    driver's lock, as in " by process 4711", empty for nobody.
-    """
-
-    device: str
-    backlog: int
-    packets: int
-    drops: int
-    passed: int
-    record: PlugRecord
-    driver: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        """As ``remusnet plug IFB status --json`` prints it."""
-        return {
-            "device": self.device,
-            "kernel": {
-                "backlog": self.backlog,
-                "packets": self.packets,
-                "drops": self.drops,
-                "passed": self.passed,
-            },
-            "record": {
-                "state": str(self.record.state),
-                "limit": self.record.limit,
-                "buffers": self.record.buffers,
-                "releases": self.record.releases,
-                "stranded": self.record.stranded,
-            },
-            "driver": self.driver.removeprefix(" by ") or None,
-        }
+_FEWER = "it holds fewer frames than were left in it"
+_STARTS = 20
+"""How often a start begins anew because a frame came at the wrong moment."""
+_LONGEST_START = 1.0
+_POLL_SECONDS = 0.0005
 
 
 class Plug:
@@ -89,6 +62,9 @@ class Plug:
     no second driver comes in between. ``run_dir``: where lock and record are. ``ending``: it is
     only to be opened, which a full disk or an unusable ``run_dir`` must not stop: the lock and the
     record are done without where they have to be. `problems` says so.
+
+    ``purges``: how often something has emptied the plug without a release, and the plug was cleared
+    for it; ``purge``: what it was, the last time.
 
     One thread at a time. Between a signal handler that raises and the next operation nothing is
     lost but knowledge: the state is unknown then.
@@ -108,13 +84,17 @@ class Plug:
     ) -> None:
         self.device = check_device_name(device)
         self._run_dir = run_dir or default_run_dir()
-        self._index = _index(device)
+        self._index = index_of(device)
         self._force = force
         self._lock = lock
         self._problems = Problems()
         with ExitStack() as stack:
             self._netlink = stack.enter_context(Netlink())
-            qdisc = _plug_of(self._netlink, device, self._index)
+            self._line = PlugLine(self._index)
+            stack.callback(self._line.close)
+            qdisc = self._find()
+            there = device_at(self._netlink, self._index)
+            self._line.expect(up=there.up, queue=there.queue)
             self._id = plug_id(self._index, qdisc.handle)
             before = PlugRecord()
             if lock:
@@ -126,13 +106,18 @@ class Plug:
                 forget_record(self._run_dir, device, self._problems)
                 stack.callback(self._write_record)
             self._buffer, self._release, self._release_all = (
-                bytearray(plug_message(self._index, action, handle=qdisc.handle))
+                unacknowledged(plug_message(self._index, action, handle=qdisc.handle))
                 for action in (
                     PlugAction.BUFFER,
                     PlugAction.RELEASE_ONE,
                     PlugAction.RELEASE_INDEFINITE,
                 )
             )
+            self._unread = False
+            """Whether nobody has looked yet what the kernel said to the last BUFFER."""
+            self.purges, self.purge = 0, ""
+            if before.came is not None and came_to(qdisc) < before.came:
+                self._line.purge = _FEWER
             # Plain attributes: to replace a frozen record takes as long as the kernel's answer.
             self.state = before.state
             self._limit = before.limit
@@ -184,18 +169,23 @@ class Plug:
     def start(self) -> None:
         """Begins the first epoch: what comes from now on is held. Raises as `buffer` does.
 
-        What somebody has left in the plug leaves, it is from before: an epoch that waits, and one
-        that is open.
+        What somebody has left in the plug leaves, it is from before; so does what comes meanwhile.
+        The plug's counters begin anew, whatever was left in them.
         """
-        self.release()
-        self.buffer()
-        self.release()
+        for _ in range(_STARTS):
+            self.release_all()
+            self._wait_until_empty()
+            self.buffer()
+            # A frame that was on its way out at the BUFFER would stay in front of all that follow.
+            if not self._waiting():
+                return
 
     def buffer(self) -> None:
         """BUFFER: closes the epoch; frames that come from now on belong to the next.
 
         Raises Conflict while the epoch before still waits for its release (unless forced), and
-        KernelRefused or NotPermitted.
+        KernelRefused or NotPermitted. While an epoch is open already, the kernel's refusal is
+        raised by the next operation, before that lets anything go.
         """
         was = self.state
         if was is PlugState.WAITING and not self._force:
@@ -203,7 +193,15 @@ class Plug:
                 f"an epoch on {self.device} still waits for its release: a second buffer would "
                 "strand its frames; release it first"
             )
-        self._tell(self._buffer, "buffer")
+        if self._line.purge:
+            self._clear()
+            was = self.state
+        self.state = PlugState.UNKNOWN
+        self._line.send(self._buffer)
+        if was is not PlugState.BUFFERING:
+            # Until it is done nothing is held, or nobody knows.
+            self._check(self._line.look(), "buffer", was)
+        self._unread = was is PlugState.BUFFERING
         # From an open plug the first BUFFER only begins to hold. From an unknown one an epoch of
         # somebody else may wait now.
         self.state = PlugState.BUFFERING if was is PlugState.OPEN else PlugState.WAITING
@@ -214,21 +212,45 @@ class Plug:
     def release(self) -> None:
         """RELEASE_ONE: what was held before the last BUFFER leaves. Raises as `buffer` does.
 
-        Where no epoch waits it does nothing.
+        Where no epoch waits it does nothing. Where something has purged the plug, nothing leaves:
+        the plug is cleared, and what it still held is lost (see `purges`).
         """
+        self._catch_up()
+        if self._line.purge and self._clear():
+            return
         self._tell(self._release, "release")
         if self.state is PlugState.WAITING:
             self.state = PlugState.BUFFERING
         self._releases += 1
+        # What came between the look and the release: then the kernel still lets frames go.
+        if self._line.purge:
+            self._clear()
+
+    def fileno(self) -> int:
+        """A descriptor that is readable where it is time to `check`."""
+        return self._line.fileno()
+
+    def check(self) -> None:
+        """Clears the plug where something has purged it, as `release` does. Raises as that does.
+
+        Who waits for a commit or for the next checkpoint does it as soon as the news come.
+        """
+        self._catch_up()
+        if self._line.purge:
+            self._clear()
 
     def release_all(self) -> None:
         """RELEASE_INDEFINITE: everything leaves, and passes until the next BUFFER.
 
         Raises as `buffer` does.
         """
+        # Whatever became of a BUFFER before it.
+        self._line.look()
+        self._unread = False
         self._tell(self._release_all, "release all")
         self.state = PlugState.OPEN
         self._stranded = False
+        self._line.forget()  # its counters are 0 now
 
     def set_limit(self, limit: int) -> None:
         """Sets the limit to ``limit`` bytes; what is held already stays.
@@ -237,8 +259,9 @@ class Plug:
         """
         if not 1 <= limit <= LARGEST_LIMIT:
             raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
+        self._catch_up()
         request = plug_message(self._index, PlugAction.LIMIT, limit, handle=self._id.handle)
-        self._tell(bytearray(request), "set the limit")
+        self._tell(unacknowledged(request), "set the limit")
         self._limit = limit
 
     def status(self) -> PlugStatus:
@@ -246,16 +269,77 @@ class Plug:
 
         It lists qdiscs, which takes far longer than the operations.
         """
-        return _status(self.device, _plug_of(self._netlink, self.device, self._index), self.record)
+        return status_of(self.device, self._find(), self.record)
+
+    def _catch_up(self) -> None:
+        """Reads what has come since the last operation."""
+        answer = self._line.look()
+        if not self._unread:
+            return  # all others have been answered
+        self._unread = False
+        if answer is not None:
+            self._buffers -= 1
+            self._check(answer, "buffer", PlugState.BUFFERING)
 
     def _tell(self, request: bytearray, what: str) -> None:
         before = self.state
         # Until the answer is read nobody knows whether it was done.
         self.state = PlugState.UNKNOWN
-        answer = self._netlink.tell(request)
-        self.state = before
+        self._line.send(request)
+        self._check(self._line.look(), what, before)
+
+    def _check(self, answer: Answer | None, what: str, state: PlugState) -> None:
+        """The state is ``state`` now, whether the kernel has refused it or not."""
+        self.state = state
         if answer is not None:
             self._refuse(answer, what)
+
+    def _clear(self) -> bool:
+        """After a purge: makes the plug's counters 0 again, and begins a new epoch.
+
+        Only RELEASE_INDEFINITE does that, which opens the plug; so the device is down meanwhile,
+        and what has come since the purge is lost too. False where there is nothing to clear: an
+        open plug counts nothing. While another remusnet changes something it does nothing but to
+        go on holding, and the next release tries again.
+        """
+        if self.state is PlugState.OPEN:
+            self._line.forget()
+            return False
+        with ExitStack() as stack:
+            try:
+                # An apply that finds the device down would open its plug, too, to raise it.
+                stack.enter_context(change_lock(self._run_dir, longest_wait=0))
+            except Conflict:
+                self.state = PlugState.BUFFERING
+                return True
+            except RemusnetError:
+                pass  # without a folder for locks nobody of ours can change anything
+            up = self._line.up
+            if up:
+                self._tell(self._link(0), "set down")
+            self._tell(self._release_all, "release all")
+            self._tell(self._buffer, "buffer")
+            self.purges, self.purge = self.purges + 1, self._line.purge
+            self._line.forget()
+            if up:
+                self._tell(self._link(IFF_UP), "raise")
+        self.state = PlugState.BUFFERING
+        self._stranded = False
+        return True
+
+    def _link(self, flags: int) -> bytearray:
+        return unacknowledged(message(RTM_NEWLINK, 0, link(self._index, flags, IFF_UP)))
+
+    def _find(self) -> Qdisc:
+        return find_plug(self._netlink, self.device, self._index)
+
+    def _waiting(self) -> int:
+        return self._find().counters.qlen
+
+    def _wait_until_empty(self) -> None:
+        deadline = time.monotonic() + _LONGEST_START
+        while self._waiting() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
 
     def _refuse(self, answer: Answer, what: str) -> NoReturn:
         if answer.error == errno.ENODEV:
@@ -269,65 +353,10 @@ class Plug:
 
     def _write_record(self) -> None:
         # What the plug was told is done: a full disk does not undo it.
-        write_record(self._run_dir, self.device, self._id, self.record, self._problems)
-
-
-def plug_status(device: str, run_dir: Path | None = None) -> PlugStatus:
-    """The plug of ``device`` as it is, driven or not; changes nothing and needs no rights.
-
-    Raises as `Plug` does.
-    """
-    folder = run_dir or default_run_dir()
-    index = _index(check_device_name(device))
-    with Netlink() as netlink:
-        qdisc = _plug_of(netlink, device, index)
-    record = read_record(folder, device, plug_id(index, qdisc.handle))
-    if record.limit is None:
-        record = replace(record, limit=_limit_of_receipt(folder, device))
-    return _status(device, qdisc, record, driver_of(folder, device))
-
-
-def _status(device: str, qdisc: Qdisc, record: PlugRecord, driver: str = "") -> PlugStatus:
-    counters = qdisc.counters
-    return PlugStatus(
-        device=device,
-        backlog=counters.backlog,
-        packets=counters.qlen,
-        drops=counters.drops,
-        passed=counters.packets,
-        record=record,
-        driver=driver,
-    )
-
-
-def _limit_of_receipt(folder: Path, device: str) -> int | None:
-    """The limit that ``remusnet apply`` has made the plug with, if it has."""
-    from remusnet.kernel.receipt import Receipts  # here: drivers shouldn't wait for its imports
-
-    receipt = Receipts(folder).read()[0].get(device)
-    return None if receipt is None else receipt.limit
-
-
-def _index(device: str) -> int:
-    try:
-        return socket.if_nametoindex(device)
-    except OSError as error:
-        raise InvalidInput(f"no such device: {quoted(device)}") from error
-
-
-def _plug_of(netlink: Netlink, device: str, index: int) -> Qdisc:
-    """The plug at the root of a device. Raises Conflict, or MissingDependency."""
-    root = root_qdisc(netlink, index)
-    if root is not None and root.kind == "plug":
-        return root
-    from remusnet.kernel.probe import lacks  # here, since only a failure needs it
-
-    if lacks("sch_plug"):
-        raise MissingDependency(
-            "this kernel has no plug (sch_plug), which holds frames until a checkpoint commits; "
-            '"remusnet doctor" says what to do'
-        )
-    found = (
-        f"the root qdisc of {device} is {root.kind}, no plug" if root else f"{device} has no plug"
-    )
-    raise Conflict(f'{found}: "remusnet apply" makes one, "remusnet plan" shows how')
+        came = None  # where the plug is gone nobody will believe the record
+        with suppress(RemusnetError):
+            self._line.look()
+            # A purge that nobody has dealt with must show to the next driver.
+            came = came_to(self._find()) + bool(self._line.purge)
+        record = replace(self.record, came=came)
+        write_record(self._run_dir, self.device, self._id, record, self._problems)

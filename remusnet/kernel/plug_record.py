@@ -50,7 +50,8 @@ class PlugRecord:
     """``buffers`` and ``releases``: how many have been sent. ``limit``: bytes, None if never set.
 
     ``stranded``: a BUFFER was forced while an epoch waited, so frames stay behind every release
-    until a release of all.
+    until a release of all. ``came``: how many frames the plug had taken by then, None if nobody
+    knows; where it is fewer later, something has purged the plug.
     """
 
     state: PlugState = PlugState.UNKNOWN
@@ -58,6 +59,7 @@ class PlugRecord:
     buffers: int = 0
     releases: int = 0
     stranded: bool = False
+    came: int | None = None
 
 
 def plug_id(index: int, handle: int) -> PlugId:

@@ -24,10 +24,11 @@ VIF, BUFFER, SINK = "V", "B", "S"
 
 _NETLINK_ROUTE, _SOL_NETLINK, _NETLINK_CAP_ACK = 0, 270, 10
 _REQUEST, _REQUEST_ACK, _REQUEST_DUMP, _CREATE_EXCL = 0x01, 0x05, 0x301, 0x600
+_ECHO = 0x08
 _ERROR, _DONE = 2, 3
 _ANSWER, _DUMP = 4096, 1 << 17
-_NEWLINK, _GETLINK, _SETLINK, _NEWQDISC, _GETTFILTER = 16, 18, 19, 36, 46
-_IFNAME, _LINKINFO, _IFALIAS, _AF_SPEC, _TX_QUEUES, _RX_QUEUES = 3, 18, 20, 26, 31, 32
+_NEWLINK, _GETLINK, _SETLINK, _NEWQDISC, _GETQDISC, _GETTFILTER = 16, 18, 19, 36, 38, 46
+_IFNAME, _TXQLEN, _LINKINFO, _IFALIAS, _AF_SPEC, _TX_QUEUES, _RX_QUEUES = 3, 13, 18, 20, 26, 31, 32
 _INFO_KIND, _ADDR_GEN_MODE = 1, 8
 _XDP, _XDP_ATTACHED = 43, 2
 _NESTED, _TYPE_MASK = 0x8000, 0x3FFF
@@ -76,7 +77,8 @@ class Kernel:
 
     def get(self, kind: int, body: bytes) -> bytes:
         """The body of one object."""
-        request = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, 0, 0) + body
+        # Without the echo the kernel tells of a qdisc only those who listen to all of them.
+        request = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ECHO, 0, 0) + body
         self._socket.send(request)
         data = self._socket.recv(_DUMP)
         if _HEADER.unpack_from(data)[1] == _ERROR:
@@ -107,12 +109,13 @@ def protect(
     sink: str,
     limit: int,
     templates: Sequence[Sequence[bytes | str]],
-) -> list[tuple[str, int, str]]:
+) -> tuple[list[tuple[str, int, str]], dict[str, int]]:
     """Makes ``buffer`` with a plug of ``limit`` bytes, opens it, and redirects ``vifs`` to it.
 
     ``sink``: made too, where it is not empty. ``templates``: the messages of one vif, in order.
     Nothing is redirected before the plug is there. Gives the name and number of each device, and
-    what it is: ``B``, ``S``, or the `fingerprint` of a vif. Raises GaveUp.
+    what it is: ``B``, ``S``, or the `fingerprint` of a vif; and what a receipt notes of the plug
+    and its device. Raises GaveUp.
     """
     try:
         kernel = Kernel()
@@ -140,7 +143,8 @@ def protect(
             for template in templates:
                 kernel.do(fill(template, places))
         prints = [str(fingerprint(kernel, number)) for number in numbers]
-        return [*made, *zip(vifs, numbers, prints, strict=True)]
+        marks = {"index": index, "handle": _handle(kernel, index), "queue": _queue(kernel, index)}
+        return [*made, *zip(vifs, numbers, prints, strict=True)], marks
     except OSError as error:
         raise GaveUp from error
     finally:
@@ -162,6 +166,20 @@ def sees_frames_first(kernel: Kernel, vif: int) -> bool:
     found = attributes(kernel.get(_GETLINK, _LINK.pack(0, 0, vif, 0, 0)), _LINK.size)
     attached = attributes(found.get(_XDP, b""), 0).get(_XDP_ATTACHED, b"\0")
     return attached != b"\0" or bool(may_have_tcx() and tcx_programs(vif))
+
+
+def _handle(kernel: Kernel, index: int) -> int:
+    """The handle of the root qdisc."""
+    body = kernel.get(_GETQDISC, _TC.pack(0, index, 0, _ROOT, 0))
+    handle: int = _TC.unpack_from(body)[2]
+    return handle
+
+
+def _queue(kernel: Kernel, index: int) -> int:
+    """The txqueuelen of a device."""
+    found = attributes(kernel.get(_GETLINK, _LINK.pack(0, 0, index, 0, 0)), _LINK.size)
+    length: int = _UINT.unpack_from(found.get(_TXQLEN, bytes(_UINT.size)))[0]
+    return length
 
 
 def fingerprint(kernel: Kernel, vif: int) -> int:

@@ -18,6 +18,7 @@ from remusnet.classify.filters import Classification
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.own_folder import NEW, OwnFolder
 from remusnet.kernel.run_dir import Problems, folder_error
+from remusnet.kernel.state import Seen
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.names import check_device_name
 from remusnet.plan.plan import Plan, Protection
@@ -28,6 +29,10 @@ from remusnet.policy.toml import load
 _FORMAT = 1
 _SUFFIX = ".json"
 _LARGEST = 4 << 20
+
+
+MARKS = ("index", "handle", "queue", "drops", "held", "taken", "refused", "told")
+"""What a receipt notes of the kernel, not of the plan."""
 
 
 class Phase(StrEnum):
@@ -47,10 +52,16 @@ class Receipt:
     """What protects ``vifs`` by the buffer device ``buffer``.
 
     ``policy``: the whole policy, as TOML. ``limit``: bytes; ``rate``: bits a second;
-    ``interval_ns``: the checkpoint interval. ``shared``: the vifs that had an ingress or clsact
-    qdisc before us, which stays. ``sink``: what held frames are mirrored to, empty for none.
-    ``version``: the remusnet that wrote it. ``indexes``: the numbers of ``vifs`` then, which tell
-    them from others that have their names by now; empty where they are not known.
+    ``interval_ns``: the checkpoint interval, ``interval_from``: who says so, empty for the user.
+    ``shared``: the vifs that had an ingress or clsact qdisc before us, which stays. ``sink``: what
+    held frames are mirrored to, empty for none. ``version``: the remusnet that wrote it.
+    ``indexes``: the numbers of ``vifs`` then, which tell them from others that have their names by
+    now; empty where they are not known.
+
+    ``index``, ``queue``: number and txqueuelen of the buffer device; ``handle``: that of its plug;
+    0 where nobody has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it, when
+    the filters were made; ``taken``, ``refused``: what filters before them had counted (see
+    `remusnet.kernel.counts`). ``told``: the plug's drops when it was told its limit.
     """
 
     phase: Phase
@@ -66,6 +77,15 @@ class Receipt:
     sink: str = ""
     version: str = remusnet.__version__
     indexes: tuple[int, ...] = ()
+    interval_from: str = ""
+    index: int = 0
+    handle: int = 0
+    queue: int = 0
+    drops: int = 0
+    held: int = 0
+    taken: int = 0
+    refused: int = 0
+    told: int = 0
 
     def __post_init__(self) -> None:
         if self.indexes and len(self.indexes) != len(self.vifs):
@@ -102,6 +122,7 @@ def receipts_of(
     interval_ns: int,
     shared: Mapping[str, bool],
     indexes: Mapping[str, int] | None = None,
+    interval_from: str = "",
 ) -> tuple[Receipt, ...]:
     """The receipts of ``plan`` once it is applied, one for each buffer device.
 
@@ -123,9 +144,50 @@ def receipts_of(
             interval_ns=interval_ns,
             sink=each.sink,
             indexes=tuple(indexes[vif] for vif in each.vifs) if indexes else (),
+            interval_from=interval_from,
         )
         for each in plan.protections
     )
+
+
+def noted(
+    receipt: Receipt,
+    seen: Seen,
+    *,
+    before: Receipt | None,
+    refiltered: tuple[int, int] | None = None,
+    told: bool = False,
+) -> Receipt:
+    """``receipt`` with what was ``seen`` of its buffer device and plug.
+
+    ``before``: the receipt that it takes the place of; ``refiltered``: what the filters before had
+    taken and refused, where they are new; ``told``: whether the plug was told its limit just now.
+    """
+    device, root = seen.devices.get(receipt.buffer), seen.root(receipt.buffer)
+    if device is None or root is None:
+        return receipt
+    now = root.counters
+    receipt = replace(receipt, index=device.index, handle=root.handle, queue=device.queue)
+    if before is not None:
+        receipt = replace(receipt, taken=before.taken, refused=before.refused)
+        if before.handle == root.handle:
+            receipt = replace(receipt, drops=before.drops, held=before.held, told=before.told)
+    if refiltered is not None:
+        taken, refused = refiltered
+        receipt = replace(receipt, drops=now.drops, held=now.backlog, taken=taken, refused=refused)
+    return replace(receipt, told=now.drops) if told else receipt
+
+
+def has_new_plug(receipt: Receipt, seen: Seen) -> bool:
+    """Whether another plug is at the root of the buffer device than was applied."""
+    root = seen.root(receipt.buffer)
+    return bool(receipt.handle and root and root.handle != receipt.handle)
+
+
+def has_new_queue(receipt: Receipt, seen: Seen) -> bool:
+    """Whether somebody has changed the txqueuelen of the buffer device, which purges its plug."""
+    device = seen.devices.get(receipt.buffer)
+    return bool(receipt.queue and device and device.queue != receipt.queue)
 
 
 class Receipts:

@@ -14,7 +14,8 @@ from remusnet.policy.verdict import Verdict
 class Device:
     """A network device. ``kind``: what ``ip -d link`` calls it (``ifb``), empty for hardware.
 
-    ``xdp``: the numbers of the XDP programs that see its frames.
+    ``xdp``: the numbers of the XDP programs that see its frames. ``queue``: its txqueuelen, in
+    packets; a change of it purges the root qdisc.
     """
 
     index: int
@@ -23,6 +24,7 @@ class Device:
     alias: str
     up: bool
     xdp: tuple[int, ...] = ()
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from remusnet.kernel.counts import counts, holding
 from remusnet.kernel.drift import drift
+from remusnet.kernel.drivers import stuck
 from remusnet.kernel.inventory import Found, inventory
 from remusnet.kernel.locks import driver_of
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe, roots
-from remusnet.kernel.ownership import is_marked, no_such_vif
+from remusnet.kernel.ownership import no_such_vif
 from remusnet.kernel.plug_record import record_of
 from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.state import Counters, Qdisc, Seen, SeenFilter
@@ -46,23 +48,25 @@ def status(
 def _status(found: Found, seen: Seen, later: Mapping[int, Qdisc], run_dir: Path) -> Status:
     root = seen.root(found.buffer)
     plug = root.counters if root is not None and root.kind == "plug" else None
-    holds = [each for vif in found.vifs for each in seen.filters_of(vif) if is_marked(each)]
-    refused = sum(each.counters.overlimits for each in holds)
-    held = None if plug is None else plug.packets + plug.qlen + plug.drops
+    holds = tuple(holding(found.vifs, seen))
+    behind = None if root is None else later.get(seen.devices[found.buffer].index, root)
+    counted = counts(
+        found.buffer, found.vifs, found.receipt, seen, behind.counters if behind else None
+    )
     waiting = plug or Counters()
     return Status(
         protected=found.protected,
-        held=held,
-        bypassed=_bypassed(found, seen, held, refused),
+        held=counted.held,
+        bypassed=None if plug is None else _bypassed(found, seen, counted.taken),
         backlog=waiting.backlog,
         waiting=waiting.qlen,
         overflowed=waiting.drops,
-        refused=refused,
+        refused=counted.refused,
         decouple=_is_copied(found, holds, seen),
         uncopied=_uncopied(holds, later),
         plug=record_of(run_dir, found.buffer, seen).state.value if found.buffer else "unknown",
         driver=driver_of(run_dir, found.buffer) if found.buffer else "",
-        warnings=tuple(_warnings(found, seen, waiting)),
+        warnings=(*_warnings(found, seen, waiting), *stuck(found.buffer, seen, run_dir)),
     )
 
 
@@ -81,8 +85,8 @@ def _uncopied(holds: Sequence[SeenFilter], later: Mapping[int, Qdisc]) -> int:
     return max(0, failed - sum(later[at].counters.drops for at in sinks if at in later))
 
 
-def _bypassed(found: Found, seen: Seen, held: int | None, refused: int) -> int | None:
-    """What came in and was neither held nor refused.
+def _bypassed(found: Found, seen: Seen, taken: int) -> int | None:
+    """What came in and was not taken.
 
     A bypass has no action that counts. A clsact qdisc counts what leaves too, and a qdisc that was
     there before us counts what came before us.
@@ -94,7 +98,7 @@ def _bypassed(found: Found, seen: Seen, held: int | None, refused: int) -> int |
         if qdisc is None or qdisc.kind != "ingress" or shared:
             return None
         came += qdisc.counters.packets
-    return None if held is None else max(0, came - held - refused)
+    return max(0, came - taken)
 
 
 def _warnings(found: Found, seen: Seen, plug: Counters) -> list[str]:

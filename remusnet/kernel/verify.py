@@ -8,6 +8,7 @@ from pathlib import Path
 from remusnet.kernel.bpf_programs import tells_of_tcx
 from remusnet.kernel.drift import drift
 from remusnet.kernel.inventory import inventory
+from remusnet.kernel.limit_proof import dropped, is_less
 from remusnet.kernel.netlink import Netlink
 from remusnet.kernel.observe import observe
 from remusnet.kernel.ownership import no_such_vif
@@ -32,11 +33,13 @@ def verify(
     seen = observe(netlink)
     there = inventory(seen, receipts)
     result = []
+    notes = list(damaged)
     for found in there:
         if vifs and not set(found.vifs) & set(vifs):
             continue
         if found.receipt is not None:
             differences = (*drift(found.receipt, seen), *_limit(found.receipt, run_dir, seen))
+            notes += _drops(found.receipt, seen)
         elif found.lodges_in:
             current = (
                 f"send to {found.lodges_in}, the buffer device of {', '.join(found.owners)}: "
@@ -56,10 +59,21 @@ def verify(
             wanted, current = "a protection", "none: every frame bypasses"
             lack = Difference(vif, "protection", wanted, current)
             result.append(Verified(Protected("", (vif,), None), (lack,)))
-    notes = list(damaged)
     if result and not tells_of_tcx():
         notes.append("whether a tcx program sees frames first is not known: only root may ask")
     return tuple(result), tuple(notes)
+
+
+def _drops(receipt: Receipt, seen: Seen) -> tuple[str, ...]:
+    """A sentence where frames were dropped and nobody can tell whether the limit is to blame."""
+    number = dropped(receipt, seen)
+    if not number or is_less(receipt, seen):
+        return ()
+    text = (
+        f"the plug of {receipt.buffer} has dropped {number} frames since it was told its limit: "
+        'that is too small, or somebody has told it another, which "remusnet apply" mends'
+    )
+    return (text,)
 
 
 def _limit(receipt: Receipt, run_dir: Path, seen: Seen) -> tuple[Difference, ...]:

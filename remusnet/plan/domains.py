@@ -40,6 +40,7 @@ class Terms:
     ``rate``: bits a second of the link; ``limit``: bytes, None for what follows from these two,
     or from ``memory``: the bytes of memory that each plug may cost. At most one of both is given.
     ``decouple``: whether held frames are copied, so that they keep nothing of the guest's.
+    ``interval_given``: whether somebody has asked for that interval.
     """
 
     policy: str = DEFAULT_POLICY.name
@@ -49,6 +50,7 @@ class Terms:
     limit: int | None = None
     decouple: bool = True
     memory: int | None = None
+    interval_given: bool = False
 
     @property
     def plug_limit(self) -> int:
@@ -208,6 +210,7 @@ class _Reader:
             limit=self._read(table, "limit", path, _limit, None if own else default.limit),
             decouple=self._read(table, "decouple", path, _decouple, default.decouple),
             memory=self._read(table, "memory", path, _memory, None if own else default.memory),
+            interval_given=default.interval_given or "interval" in table,
         )
 
     def _policy(self, value: object) -> str:

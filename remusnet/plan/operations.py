@@ -163,6 +163,21 @@ class RaiseDevice(_OnDevice):
 
 
 @dataclass(frozen=True, slots=True)
+class LowerDevice(_OnDevice):
+    """Sets a buffer device down, so that nothing comes through it while its plug is cleared."""
+
+    kind: ClassVar[str] = "lower-device"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        return (Command("ip", ("link", "set", "dev", self.device, "down")),)
+
+    @property
+    def undo(self) -> tuple[Operation, ...]:
+        return (RaiseDevice(self.device),)
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteDevice(_OnDevice):
     """Deletes a device of ours: with a buffer device goes its plug, and what that still holds."""
 
@@ -288,6 +303,37 @@ class OpenPlug(_OnDevice):
     @property
     def why(self) -> str:
         return "Open until the first checkpoint: an idle buffer must not stall the guest's TCP."
+
+
+@dataclass(frozen=True, slots=True)
+class ClearPlug(OpenPlug):
+    """RELEASE_INDEFINITE on a device that is down: it makes the counters of the plug 0.
+
+    What purges a plug, as setting its device down does, empties its queue but not its counters: the
+    next release would let as many frames of the open epoch go (net/sched/sch_plug.c).
+    """
+
+    kind: ClassVar[str] = "clear-plug"
+
+    @property
+    def why(self) -> str:
+        return "Its counters begin anew: they were of frames that went when the device was down."
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePlug(_OnDevice):
+    """BUFFER: what comes from now on is held until a release."""
+
+    kind: ClassVar[str] = "close-plug"
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        text = f"qdisc change dev {self.device} root plug block"
+        return (Command("tc", tuple(text.split())),)
+
+    @property
+    def why(self) -> str:
+        return "Closed before the device is raised: nobody can tell whether an epoch is open."
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from remusnet.plan.plan import Plan
 class Terms:
     """What a receipt says of a protection; the kernel can't be asked for the limit.
 
-    ``limit``: bytes; ``rate``: bits a second; ``interval_ns``: the checkpoint interval; ``phase``:
-    ``applied``, or what was cut short; ``version``: the remusnet that applied it; ``decouple``:
-    whether held frames were to be copied.
+    ``limit``: bytes; ``rate``: bits a second; ``interval_ns``: the checkpoint interval, and
+    ``interval_from`` who says so, empty for the user; ``phase``: ``applied``, or what was cut
+    short; ``version``: the remusnet that applied it; ``decouple``: whether held frames were to be
+    copied.
     """
 
     policy: str
@@ -27,6 +28,7 @@ class Terms:
     phase: str
     version: str
     decouple: bool
+    interval_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ def _rows(each: Status) -> Iterator[tuple[str, str]]:
         state = "" if terms.phase == "applied" else f" (cut short while {terms.phase})"
         yield "owner", f"remusnet {terms.version}{state}"
         yield "policy", f"{terms.policy}, classifier {terms.classifier}"
-        why = f"{format_rate(terms.rate)}, {format_duration(terms.interval_ns)}"
+        interval = f"{format_duration(terms.interval_ns)} {terms.interval_from}".rstrip()
+        why = f"{format_rate(terms.rate)}, {interval}"
         if terms.limit != plug_limit(terms.rate, terms.interval_ns):
             why = "as asked for"
         yield "limit", f"{format_size(terms.limit)} ({why}; {_UNVERIFIED})"

@@ -258,9 +258,14 @@ class TestInterference:
         with site.bed.from_guest() as guest, site.bed.at_client() as client:
             guest.send([stamped(TCP_FRAME, 1), stamped(ARP_FRAME, 2)])
             assert client.expect(1) == [2]
-            site.apply(plan)
+            # Its driver may not know yet, so the new plug holds until somebody opens it.
+            (note,) = site.apply(plan).notes
+            assert note.startswith(f"{BUFFER} has a new plug, which is closed")
             assert site.agrees()
             guest.send([stamped(TCP_FRAME, 3)])
+            site.bed.wait_for_held(BUFFER, 1)
+            assert client.stamps() == []
+            site.plug(PlugAction.RELEASE_INDEFINITE)
             assert client.expect(1) == [3]
         site.remove()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,41 @@ def test_tcp_waits_for_each_commit_and_udp_for_nothing(either: XenHost) -> None:
         assert (done.status, done.stderr) == (0, "")
         assert client.expect(1) == [6], "what is held leaves before the plug is deleted"
     assert (looks(either), clean(either), either.stored("/libxl")) == (before, set(), {})
+
+
+@pytest.mark.parametrize("how", ["ready", "not ready"])
+@pytest.mark.parametrize(
+    ("options", "config", "said"),
+    [
+        (["-i", "1000"], "", "250.0 MB (1gbit, 1s by xl remus -i; "),
+        ([], "", "50.0 MB (1gbit, 200ms xl's default; "),
+        (["-i", "1000"], 'interval = "400ms"', "100.0 MB (1gbit, 400ms by remusnet.toml; "),
+    ],
+)
+def test_the_plug_is_sized_for_the_interval_that_xl_was_given(
+    host: XenHost, how: str, options: list[str], config: str, said: str
+) -> None:
+    """A program called xl starts the script, as libxl does."""
+    host.config.write_text(f"[default]\n{config}\n")
+    (ready if how == "ready" else never_ready)(host)
+    xl = str(shutil.copy("/bin/bash", host.folder / "xl"))
+    words = ["xl", "remus", *options, "guest", "backup"]
+    done = ended(host.start("setup", by=[xl, "-c", f'"${{@:{len(words)}}}"; exit $?', *words]))
+    assert (done.status, done.stderr) == (0, "")
+    assert f"limit      {said}" in host.remusnet("status").stdout
+    assert site(host).agrees()
+    assert host.run("teardown", REMUS_IFB=BUFFER).status == 0
+
+
+def test_a_plug_in_the_place_of_the_scripts_is_a_difference(either: XenHost) -> None:
+    set_up(either)
+    either.bed.dom0.tc(f"qdisc replace dev {BUFFER} root handle 77: plug limit 2000")
+    ((difference,),) = (each.differences for each in site(either).verify())
+    assert (difference.what, difference.current) == (
+        "root qdisc",
+        "plug 77:, which somebody has made in its place",
+    )
+    assert either.run("teardown", REMUS_IFB=BUFFER).status == 0
 
 
 def test_the_usual_case_does_without_what_takes_long_to_import(host: XenHost) -> None:

@@ -15,6 +15,7 @@ from remusnet.plan.operations import (
     DeleteFilters,
     DeleteIngress,
     DeletePlug,
+    LowerDevice,
     MarkDevice,
     Operation,
     RaiseDevice,
@@ -51,8 +52,9 @@ class PaperKernel:
                 self._add(name, "ifb", up=False)
             case MarkDevice(name, alias):
                 self.devices[name] = replace(self.devices[name], alias=alias)
-            case RaiseDevice(name):
-                self.devices[name] = replace(self.devices[name], up=True)
+            case RaiseDevice(name) | LowerDevice(name):
+                up = isinstance(operation, RaiseDevice)
+                self.devices[name] = replace(self.devices[name], up=up)
             case AddPlug() | SealSink():
                 self._add_root(operation)
             case SetLimit(name, limit):

@@ -80,7 +80,9 @@ def _lines(places: Places) -> Iterator[str]:
         if asked_for not in numbers:
             raise ValueError(f"{terms.classifier} can not do {terms.policy}")
         which = numbers[asked_for]
-        yield f"terms {which} {terms.plug_limit} {terms.rate} {terms.interval_ns}"
+        given = (ready.YES if it else ready.NO for it in (terms.limit, terms.interval_given))
+        figures = f"{terms.plug_limit} {terms.rate} {terms.interval_ns}"
+        yield f"terms {which} {figures} {' '.join(given)}"
     for number, domain in enumerate(domains.domains):
         yield f"domain {_domain(domain)} {number}"
     yield f"default {len(domains.domains)}"
@@ -118,6 +120,17 @@ def _receipt(classification: Classification) -> str:
     (receipt,) = receipts_of(plan, rate=0, interval_ns=0, shared={})
     theirs = {"phase", "buffer", "sink", "vifs", "shared", "indexes"}
     theirs |= {"limit", "rate", "interval_ns"}
+    theirs |= {
+        "interval_from",
+        "index",
+        "handle",
+        "queue",
+        "drops",
+        "held",
+        "taken",
+        "refused",
+        "told",
+    }
     members = {name: value for name, value in receipt.to_json().items() if name not in theirs}
     return json.dumps(members)[1:-1]
 

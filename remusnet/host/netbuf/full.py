@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.contract import Call
+from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, xl_interval
 from remusnet.host.netbuf.locks import remaining
 from remusnet.host.netbuf.places import Places, forget_owner, owner_of, write_owner
 from remusnet.host.netbuf.terms import asks_for_domain, choose
@@ -20,6 +21,7 @@ from remusnet.kernel.quick import exists
 from remusnet.kernel.receipt import Receipts
 from remusnet.kernel.remove import remove
 from remusnet.kernel.run_dir import Problems
+from remusnet.plan.domains import Terms
 from remusnet.plan.names import buffer_name
 from remusnet.plan.plan import Plan, protections
 
@@ -44,7 +46,7 @@ def set_up(
     chosen = choose(places, name, uuid, call.vif, call.devid)
     buffer = buffer_name(call.vif)
     vifs = tuple(each for each in call.devices if exists(each)) or (call.vif,)
-    terms = chosen.terms
+    terms, interval_from = _under_xl(chosen.terms)
     protected = protections(vifs, buffer, decouple=terms.decouple)
     plan = Plan(chosen.classification, protected, terms.plug_limit)
     with Netlink() as netlink:
@@ -55,6 +57,7 @@ def set_up(
                 plan,
                 rate=terms.rate,
                 interval_ns=terms.interval_ns,
+                interval_from=interval_from,
                 run_dir=Path(places.run_dir),
                 netlink=netlink,
                 longest_wait=remaining(deadline),
@@ -67,6 +70,16 @@ def set_up(
     if not chosen.warning and not places.policy and not places.decouple:
         _prepare_next_time(places)
     return SetUp(buffer, chosen.warning)
+
+
+def _under_xl(terms: Terms) -> tuple[Terms, str]:
+    """``terms`` at the pace of the xl that has started the script, and who says so."""
+    if terms.interval_given:
+        return terms, BY_FILE
+    interval_ns, interval_from = xl_interval()
+    if not interval_ns:
+        return terms, BY_DEFAULT
+    return replace(terms, interval_ns=interval_ns), interval_from
 
 
 def tear_down(

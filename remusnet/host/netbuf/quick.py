@@ -6,6 +6,7 @@ which apply and remove can go on, for the receipt is an intent until the last st
 
 from __future__ import annotations
 
+from remusnet.host.netbuf.interval import xl_interval
 from remusnet.host.netbuf.locks import ChangeLock
 from remusnet.host.netbuf.places import (
     owner_name,
@@ -21,7 +22,7 @@ from remusnet.kernel.quick_end import end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from remusnet.host.netbuf.contract import Call
     from remusnet.host.netbuf.places import Places
@@ -45,6 +46,7 @@ def set_up_quickly(
     terms = ready.choose(name, uuid, call.vif, call.devid, places.policy, places.decouple)
     if terms is None:
         return None
+    terms = terms.under(*xl_interval())
     sink = usual_sink(buffer) if terms.filters.decouple else ""
     if sink is None or (sink and exists(sink)):
         return None
@@ -56,7 +58,7 @@ def set_up_quickly(
             write_owner(folder, buffer, call)
             folder.write(receipt, _receipt(terms, buffer, sink, vifs, "applying"))
             try:
-                made = protect(vifs, buffer, sink, terms.limit, terms.filters.templates)
+                made, marks = protect(vifs, buffer, sink, terms.limit, terms.filters.templates)
             except GaveUp:
                 if not exists(buffer):  # the first step: nothing has been done
                     folder.delete(receipt)
@@ -64,7 +66,8 @@ def set_up_quickly(
                 return None
             write_owner(folder, buffer, call, _made(made))
             numbers = [number for name, number, _ in made if name in vifs]
-            folder.write(receipt, _receipt(terms, buffer, sink, vifs, "applied", numbers))
+            noted = _receipt(terms, buffer, sink, vifs, "applied", numbers, marks)
+            folder.write(receipt, noted)
     except (GaveUp, OSError):
         return None
     return buffer
@@ -114,13 +117,19 @@ def _receipt(
     vifs: Sequence[str],
     phase: str,
     numbers: Sequence[int] = (),
+    marks: Mapping[str, int] = {},
 ) -> bytes:
-    """As `remusnet.kernel.receipt` writes it; the names are plain, so they need no escapes."""
+    """As `remusnet.kernel.receipt` writes it; the names are plain, so they need no escapes.
+
+    ``marks``: what it notes of the plug and its device.
+    """
     names = ", ".join(f'"{each}"' for each in vifs)
+    noted = "".join(f'"{name}": {number}, ' for name, number in marks.items())
     text = (
         f'{{"phase": "{phase}", "buffer": "{buffer}", "sink": "{sink}", "vifs": [{names}], '
         f'"shared": [], "indexes": {list(numbers)}, '
         f'"limit": {terms.limit}, "rate": {terms.rate}, "interval_ns": {terms.interval_ns}, '
-        f"{terms.filters.receipt}}}\n"
+        f'"interval_from": "{terms.interval_from}", '
+        f"{noted}{terms.filters.receipt}}}\n"
     )
     return text.encode()

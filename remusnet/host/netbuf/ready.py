@@ -8,7 +8,7 @@ slower and right.
     source PATH CONTENT|-           a file that it was made from, or that was not there
     filters POLICY CLASSIFIER yes|no RECEIPT    decoupled or not
     message BYTES|V|B|S ...         of the filters before; V, B, S: numbers of vif, buffer and sink
-    terms FILTERS LIMIT RATE INTERVAL
+    terms FILTERS LIMIT RATE INTERVAL yes|no yes|no     limit and interval asked for or not
     domain NAME|- UUID|- VIF|- NUMBER|- TERMS
     default TERMS
     end CHECKSUM
@@ -24,17 +24,19 @@ import stat
 import sys
 
 import remusnet
+from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE
 from remusnet.kernel.own_folder import OwnFolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FORMAT = 2
+FORMAT = 3
 NOTHING = "-"
 YES, NO = "yes", "no"
 _NUMBERS = ("V", "B", "S")
 _LARGEST = 16 << 20
+_SMALLEST_LIMIT, _LARGEST_LIMIT = 256 * 1024, 2**32 - 1  # as in remusnet.plan.limits
 _LARGEST_SOURCE = 1 << 20
 
 
@@ -54,15 +56,38 @@ class Filters:
 
 
 class ReadyTerms:
-    """``filters`` with the ``limit`` (bytes), ``rate`` (bits a second) and ``interval_ns``."""
+    """``filters`` with the ``limit`` (bytes), ``rate`` (bits a second) and ``interval_ns``.
 
-    __slots__ = ("filters", "interval_ns", "limit", "rate")
+    ``given``: whether somebody has asked for the limit, and for the interval; ``interval_from``:
+    where that comes from.
+    """
 
-    def __init__(self, filters: Filters, limit: int, rate: int, interval_ns: int) -> None:
+    __slots__ = ("filters", "given", "interval_from", "interval_ns", "limit", "rate")
+
+    def __init__(
+        self,
+        filters: Filters,
+        limit: int,
+        rate: int,
+        interval_ns: int,
+        given: tuple[bool, bool] = (False, False),
+    ) -> None:
         self.filters = filters
         self.limit = limit
         self.rate = rate
         self.interval_ns = interval_ns
+        self.given = given
+        self.interval_from = BY_FILE if given[1] else BY_DEFAULT
+
+    def under(self, interval_ns: int, interval_from: str) -> ReadyTerms:
+        """The same for an xl that takes checkpoints so often (0: nobody knows)."""
+        limit_given, interval_given = self.given
+        if interval_given or not interval_ns:
+            return self
+        limit = self.limit if limit_given else plug_limit(self.rate, interval_ns)
+        found = ReadyTerms(self.filters, limit, self.rate, interval_ns, self.given)
+        found.interval_from = interval_from
+        return found
 
 
 class Ready:
@@ -108,8 +133,14 @@ class Ready:
         )
         for filters in self._filters:
             if (filters.policy, filters.classifier, YES if filters.decouple else NO) == wanted:
-                return ReadyTerms(filters, terms.limit, terms.rate, terms.interval_ns)
+                return ReadyTerms(filters, terms.limit, terms.rate, terms.interval_ns, terms.given)
         return None
+
+
+def plug_limit(rate: int, interval_ns: int) -> int:
+    """As `remusnet.plan.domains.Terms.plug_limit`, where nobody has asked for a limit."""
+    needed = -(-2 * rate * interval_ns // (8 * 1_000_000_000))
+    return min(max(needed, _SMALLEST_LIMIT), _LARGEST_LIMIT)
 
 
 def head() -> str:
@@ -180,8 +211,9 @@ def _parse(body: str, config: str) -> Ready | None:
         elif kind == "filters":
             filters.append(Filters(_text(words[0]), words[1], words[2] == YES, _text(words[3])))
         elif kind == "terms":
-            which, limit, rate, interval_ns = map(int, words)
-            terms.append(ReadyTerms(filters[which], limit, rate, interval_ns))
+            which, limit, rate, interval_ns = map(int, words[:4])
+            given = (words[4] == YES, words[5] == YES)
+            terms.append(ReadyTerms(filters[which], limit, rate, interval_ns, given))
         elif kind == "domain":
             name, uuid, vif, number, which_terms = words
             wanted = (

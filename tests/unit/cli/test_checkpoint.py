@@ -29,10 +29,11 @@ class Drive:
         self.signal = 0
         self.error: RemusnetError | None = None
         self.timing = TIMING
+        self.purges = 0
 
     def __call__(self, device: str, schedule: Schedule, **options: object) -> Summary:
         self.asked = {"device": device, "schedule": schedule, **options}
-        return Summary(device, self.timing, 50, 0, self.signal, self.error)
+        return Summary(device, self.timing, 50, 0, self.purges, self.signal, self.error)
 
 
 @pytest.fixture
@@ -92,6 +93,7 @@ def test_json_has_what_scripts_rely_on(run: Run, drive: Drive) -> None:
         "missed": 0,
         "released": 50,
         "dropped": 0,
+        "purges": 0,
         "signal": None,
         "error": None,
     }
@@ -113,6 +115,13 @@ def test_an_error_comes_after_the_summary(run: Run, drive: Drive) -> None:
     code, out, err = run()
     assert (code, err) == (2, "remusnet: error: 'ifb0' is gone\n")
     assert out.startswith("12 checkpoints")
+
+
+def test_purges_are_told_when_they_come_and_at_the_end(run: Run, drive: Drive) -> None:
+    drive.purges = 3
+    assert "the plug was purged 3 times: what it held then is lost\n" in run()[1]
+    drive.purges = 1
+    assert "the plug was purged once: what it held then is lost\n" in run()[1]
 
 
 def test_lost_periods_are_told(run: Run, drive: Drive) -> None:

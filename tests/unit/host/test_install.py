@@ -358,6 +358,7 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
         "remusnet.host.commands",
         "remusnet.host.netbuf",
         "remusnet.host.netbuf.contract",
+        "remusnet.host.netbuf.interval",
         "remusnet.host.netbuf.locks",
         "remusnet.host.netbuf.places",
         "remusnet.host.netbuf.quick",

@@ -62,11 +62,11 @@ def mistakes(text: str) -> list[str]:
 
 def test_the_first_domain_that_matches_decides_and_takes_the_rest_from_the_default() -> None:
     found = load(WHOLE)
-    base = Terms("real-time", "u32", 100_000_000, 100_000_000)
+    base = Terms("real-time", "u32", 100_000_000, 100_000_000, interval_given=True)
     assert found.default == base
     assert found.choose("pbx", "", "vif1.1", 1).policy == "hold-all"
     assert found.choose("pbx", "", "vif1.0", 0) == Terms(
-        "real-time", "bpf", 100_000_000, 100_000_000, 50_000_000
+        "real-time", "bpf", 100_000_000, 100_000_000, 50_000_000, interval_given=True
     )
     assert found.choose("other", UUID, "vif1.0", 0).policy == "/etc/sub/phones.toml"
     assert found.choose("other", "", "web0", 0).policy == "tcp-only"

@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.contract import BadCall, Call, read_call
+from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, BY_XL
 from remusnet.host.netbuf.places import Places, usual_buffer, usual_sink
-from remusnet.host.netbuf.ready import Ready, read_ready
+from remusnet.host.netbuf.ready import Ready, plug_limit, read_ready
 from remusnet.kernel import quick
 from remusnet.kernel.encoder import Encoder
 from remusnet.kernel.messages import encode
-from remusnet.kernel.receipt import receipts_of
+from remusnet.kernel.receipt import MARKS, receipts_of
 from remusnet.plan.build import CLASSIFIERS, build_plan
+from remusnet.plan.domains import Terms
 from remusnet.plan.names import buffer_name, sink_name
 from remusnet.plan.operations import (
     AddFilter,
@@ -92,7 +94,9 @@ def test_prepared_filters_are_the_messages_of_the_plan(
     members = json.loads(f"{{{terms.filters.receipt}}}")
     assert members == {key: expected.to_json()[key] for key in members}
     assert members.keys() | {
-        *("phase", "buffer", "sink", "vifs", "shared", "indexes", "limit", "rate", "interval_ns")
+        *("phase", "buffer", "sink", "vifs", "shared", "indexes", "limit", "rate", "interval_ns"),
+        "interval_from",
+        *MARKS,
     } == {"format", *asdict(expected)}
     assert (terms.limit, terms.rate, terms.interval_ns) == (10**6, 10**9, 200_000_000)
 
@@ -114,6 +118,32 @@ def test_the_messages_for_devices_of_ours_are_the_long_ways(
     assert quick.raise_(number) == encode(RaiseDevice(name), index)
     assert quick.add_plug(number, limit) == encode(AddPlug(name, limit), index)
     assert quick.open_plug(number) == encode(OpenPlug(name), index)
+
+
+@given(st.integers(1, 2**45), st.integers(1, 2**45))
+def test_a_limit_for_another_interval_is_the_long_ways(rate: int, interval_ns: int) -> None:
+    expected = Terms(rate=rate, interval_ns=interval_ns).plug_limit
+    assert plug_limit(rate, interval_ns) == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "limit", "interval_ns", "source"),
+    [
+        ("", 250_000_000, 10**9, BY_XL),
+        ('rate = "100mbit"', 25_000_000, 10**9, BY_XL),
+        ('interval = "200ms"', 50_000_000, 200_000_000, BY_FILE),
+        ('limit = "1MB"', 1_000_000, 10**9, BY_XL),
+    ],
+)
+def test_the_interval_of_xl_holds_where_the_file_says_none(
+    places: Places, lines: str, limit: int, interval_ns: int, source: str
+) -> None:
+    terms = made(places, f"[default]\n{lines}\n").choose("any", "", VIF, 0, "", "")
+    assert terms is not None
+    under = terms.under(10**9, BY_XL)
+    assert (under.limit, under.interval_ns, under.interval_from) == (limit, interval_ns, source)
+    known = terms.under(0, "")
+    assert known.interval_from == (BY_FILE if "interval" in lines else BY_DEFAULT)
 
 
 CONFIG = f"""
@@ -233,7 +263,7 @@ def test_a_damaged_file_is_not_believed(places: Places, data: st.DataObject) -> 
 
 def test_another_version_is_not_believed(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     made(places)
-    monkeypatch.setattr(ready, "FORMAT", 3)
+    monkeypatch.setattr(ready, "FORMAT", ready.FORMAT + 1)
     assert read_ready(places.ready, places.config) is None
 
 

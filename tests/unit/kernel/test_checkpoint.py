@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -180,7 +181,28 @@ def test_signals_are_as_before_afterwards() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with blocked_signals():
         assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        _signal_here(signal.SIGIO)  # would end the process if it were left
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def test_news_of_the_plug_are_looked_at_while_the_clock_waits_and_it_goes_on_waiting() -> None:
+    one, other = socket.socketpair()
+    checked: list[bytes] = []
+
+    class News:
+        def fileno(self) -> int:
+            return one.fileno()
+
+        def check(self) -> None:
+            checked.append(one.recv(10))
+
+    with one, other, blocked_signals() as clock:
+        clock.hear(News())
+        threading.Timer(0.05, other.send, [b"news"]).start()
+        deadline = clock.now_ns() + 200_000_000
+        assert clock.wait_until(deadline)
+        assert checked == [b"news"]
+        assert clock.now_ns() >= deadline
 
 
 # Who watches

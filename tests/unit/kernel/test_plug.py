@@ -5,17 +5,30 @@ from __future__ import annotations
 import errno
 import json
 import socket
+import struct
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from remusnet.errors import Conflict, InvalidInput, KernelRefused, MissingDependency, NotPermitted
 from remusnet.kernel import plug as plug_module
-from remusnet.kernel.locks import driver_of, forget_driver
-from remusnet.kernel.messages import PLUG_QOPT, TCMSG, PlugAction, plug_message
-from remusnet.kernel.netlink import Answer, Netlink
-from remusnet.kernel.plug import Plug, plug_status
+from remusnet.kernel import plug_status as plug_status_module
+from remusnet.kernel.locks import change_lock, driver_of, forget_driver
+from remusnet.kernel.messages import (
+    IFF_UP,
+    IFINFOMSG,
+    PLUG_QOPT,
+    RTM_NEWLINK,
+    TCMSG,
+    PlugAction,
+    plug_message,
+)
+from remusnet.kernel.netlink import NLM_F_ACK, Answer
+from remusnet.kernel.plug import Plug
+from remusnet.kernel.plug_line import PlugLine, unacknowledged
 from remusnet.kernel.plug_record import (
     PlugId,
     PlugRecord,
@@ -24,7 +37,8 @@ from remusnet.kernel.plug_record import (
     read_record,
     write_record,
 )
-from remusnet.kernel.state import Counters, Qdisc
+from remusnet.kernel.plug_status import plug_status
+from remusnet.kernel.state import Counters, Device, Qdisc
 
 HANDLE = 0x80010000
 BUFFER, RELEASE_ONE = PlugAction.BUFFER, PlugAction.RELEASE_ONE
@@ -32,13 +46,18 @@ OPEN = PlugAction.RELEASE_INDEFINITE
 
 
 class Kernel:
-    """In Netlink's place: what it was told, and what it answers."""
+    """In the place of Netlink and of PlugLine: what it was told, and what it answers.
+
+    ``purge``: what the next look finds to have purged the plug.
+    """
 
     def __init__(self) -> None:
-        self.told: list[tuple[PlugAction, int]] = []
+        self.told: list[tuple[PlugAction, int] | str] = []
         self.answer: Answer | None = None
         self.error: BaseException | None = None
         self.root: Qdisc | None = Qdisc("plug", HANDLE, Counters(qlen=2, backlog=200, drops=1))
+        self.purge, self.coming, self.up = "", "", True
+        self._refusal: Answer | None = None
 
     def __enter__(self) -> Kernel:
         return self
@@ -46,22 +65,48 @@ class Kernel:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def tell(self, request: bytearray) -> Answer | None:
+    def close(self) -> None:
+        pass
+
+    def expect(self, *, up: bool, queue: int) -> None:
+        assert (up, queue) == (True, 32)
+
+    def send(self, request: bytearray) -> None:
+        kind, flags = struct.unpack_from("=HH", request, 4)
+        assert not flags & NLM_F_ACK
+        if self.error is not None:
+            raise self.error
+        self._refusal = self.answer
+        if kind == RTM_NEWLINK:
+            self.told.append("up" if IFINFOMSG.unpack_from(request, 16)[3] & IFF_UP else "down")
+            return
         _, index, handle, _, _ = TCMSG.unpack_from(request, 16)
         assert (index, handle) == (7, HANDLE)
         action, limit = PLUG_QOPT.unpack(request[-PLUG_QOPT.size :])
-        if self.error is not None:
-            raise self.error
         if self.answer is None:
             self.told.append((PlugAction(action), limit))
-        return self.answer
+            if action == OPEN and self.root is not None:
+                self.root = replace(self.root, counters=replace(self.root.counters, qlen=0))
+
+    def look(self) -> Answer | None:
+        refusal, self._refusal = self._refusal, None
+        self.purge, self.coming = self.coming or self.purge, ""
+        return refusal
+
+    def forget(self) -> None:
+        self.purge = ""
 
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     made = Kernel()
     monkeypatch.setattr(plug_module, "Netlink", lambda: made)
-    monkeypatch.setattr(plug_module, "root_qdisc", lambda _netlink, _index: made.root)
+    monkeypatch.setattr(plug_module, "PlugLine", lambda _index: made)
+    monkeypatch.setattr(plug_status_module, "Netlink", lambda: made)
+    monkeypatch.setattr(plug_status_module, "root_qdisc", lambda _netlink, _index: made.root)
+    monkeypatch.setattr(
+        plug_module, "device_at", lambda _netlink, at: Device(at, "ifb0", "ifb", "", True, queue=32)
+    )
     monkeypatch.setattr(socket, "if_nametoindex", lambda _name: 7)
     return made
 
@@ -187,13 +232,182 @@ def test_a_limit_is_told_and_remembered(make: Callable[..., Plug], kernel: Kerne
 def test_a_start_strands_nothing_whatever_was_left(
     make: Callable[..., Plug], kernel: Kernel, before: PlugState
 ) -> None:
-    """An epoch that waits is released before the buffer, one that is open after it."""
+    """Nor do counters of frames that were purged live on: only a release of all clears them."""
     plug = make(before)
     plug.start()
-    assert [action for action, _ in kernel.told] == [RELEASE_ONE, BUFFER, RELEASE_ONE]
+    assert [each[0] for each in kernel.told] == [OPEN, BUFFER]
     assert (plug.state, plug.record.stranded) == (PlugState.BUFFERING, False)
     plug.buffer()
     plug.close()
+
+
+# A BUFFER whose refusal is read later
+
+
+def test_a_refused_buffer_is_known_before_anything_is_released(
+    make: Callable[..., Plug], kernel: Kernel
+) -> None:
+    plug = make(PlugState.BUFFERING)
+    kernel.answer = Answer(errno.ENOMEM)
+    plug.buffer()
+    kernel.answer = None
+    with pytest.raises(KernelRefused, match="could not buffer on ifb0: Cannot allocate memory"):
+        plug.release()
+    assert (kernel.told, plug.state, plug.record.buffers) == ([], PlugState.BUFFERING, 0)
+    plug.close()
+
+
+def test_a_refused_buffer_does_not_keep_a_plug_from_being_opened(
+    make: Callable[..., Plug], kernel: Kernel
+) -> None:
+    with make(PlugState.BUFFERING) as plug:
+        kernel.answer = Answer(errno.ENOMEM)
+        plug.buffer()
+        kernel.answer = None
+    assert kernel.told == [(OPEN, 0)]
+
+
+# Purges
+
+CLEARED = ["down", (OPEN, 0), (BUFFER, 0), "up"]
+
+
+def test_a_purge_before_a_release_clears_the_plug_and_releases_nothing(
+    make: Callable[..., Plug], kernel: Kernel
+) -> None:
+    plug = make(PlugState.WAITING)
+    kernel.coming = "it was set down"
+    plug.release()
+    assert kernel.told == CLEARED
+    assert (plug.state, plug.purges, plug.purge) == (PlugState.BUFFERING, 1, "it was set down")
+    plug.buffer()
+    plug.release()
+    assert kernel.told == [*CLEARED, (BUFFER, 0), (RELEASE_ONE, 0)]
+    assert plug.purges == 1
+    plug.close()
+
+
+def test_a_purge_between_the_look_and_the_release_clears_it_at_once(
+    make: Callable[..., Plug], kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug = make(PlugState.WAITING)
+    send = kernel.send
+
+    def send_late(request: bytearray) -> None:
+        if PLUG_QOPT.unpack(request[-PLUG_QOPT.size :])[0] == RELEASE_ONE:
+            kernel.coming = "it was set down"
+        send(request)
+
+    monkeypatch.setattr(kernel, "send", send_late)
+    plug.release()
+    assert kernel.told == [(RELEASE_ONE, 0), *CLEARED]
+    plug.close()
+
+
+def test_a_device_that_is_down_is_left_so(make: Callable[..., Plug], kernel: Kernel) -> None:
+    plug = make(PlugState.WAITING)
+    kernel.coming, kernel.up = "it was set down", False
+    plug.release()
+    assert kernel.told == [(OPEN, 0), (BUFFER, 0)]
+    plug.close()
+
+
+def test_an_open_plug_has_nothing_to_clear(make: Callable[..., Plug], kernel: Kernel) -> None:
+    plug = make(PlugState.OPEN)
+    kernel.coming = "it was set down"
+    plug.release()
+    assert kernel.told == [(RELEASE_ONE, 0)]
+    assert (plug.state, plug.purges) == (PlugState.OPEN, 0)
+    plug.close()
+
+
+def test_while_another_remusnet_is_at_work_a_purged_plug_only_holds(
+    make: Callable[..., Plug], kernel: Kernel, tmp_path: Path
+) -> None:
+    """An apply that found the device down would open its plug, just when the driver raises it."""
+    plug = make(PlugState.WAITING)
+    kernel.coming = "it was set down"
+    with change_lock(tmp_path):
+        plug.release()
+        plug.buffer()
+        plug.release()
+    assert kernel.told == [(BUFFER, 0)]
+    plug.buffer()
+    assert kernel.told == [(BUFFER, 0), *CLEARED, (BUFFER, 0)]
+    assert (plug.state, plug.purges) == (PlugState.WAITING, 1)
+    plug.close()
+
+
+def test_fewer_frames_than_the_driver_before_left_are_a_purge(
+    make: Callable[..., Plug], kernel: Kernel, tmp_path: Path
+) -> None:
+    """A process for each operation hears no news in between, so it counts."""
+    first = make(PlugState.OPEN)
+    first.buffer()
+    first.close()
+    kernel.root = Qdisc("plug", HANDLE, Counters(packets=1))
+    second = Plug("ifb0", run_dir=tmp_path)
+    second.buffer()
+    assert kernel.told == [(BUFFER, 0), *CLEARED, (BUFFER, 0)]
+    assert second.purge == "it holds fewer frames than were left in it"
+    second.close()
+
+
+def test_a_purge_that_a_driver_left_alone_shows_to_the_next(
+    make: Callable[..., Plug], kernel: Kernel, tmp_path: Path
+) -> None:
+    first = make(PlugState.BUFFERING)
+    first.buffer()
+    kernel.coming = "it was set down"
+    first.close()
+    with closing(Plug("ifb0", run_dir=tmp_path)) as second:
+        second.release()
+        assert second.purges == 1
+
+
+def test_a_start_that_finds_a_frame_on_its_way_begins_anew(
+    make: Callable[..., Plug], kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a frame belongs to no epoch: it would stay in front of all that follow."""
+    plug = make()
+    left = [0, 1, 0, 0]
+    monkeypatch.setattr(plug, "_waiting", lambda: left.pop(0))
+    plug.start()
+    assert kernel.told == [(OPEN, 0), (BUFFER, 0)] * 2
+    plug.close()
+
+
+# The line
+
+
+def test_only_the_refusal_of_the_last_message_is_told() -> None:
+    """A signal handler may raise between a send and its look; that refusal waits in the socket."""
+    line = PlugLine(1)
+    # No such message type; EPERM for those who may not ask. Either way the kernel refuses.
+    line.send(bytearray(b"\x14\0\0\0\xff\x7f\x01\0" + bytes(12)))
+    no_device = unacknowledged(plug_message(2**31 - 1, OPEN))
+    line.send(no_device)
+    found = line.look()
+    assert found is not None
+    assert found.error in (errno.ENODEV, errno.EPERM)
+    assert line.look() is None
+    line.close()
+
+
+def test_no_memory_for_an_answer_is_an_error_and_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def send(self, data: bytes) -> int:
+            return len(data)
+
+        def recv_into(self, data: bytearray, size: int, flags: int) -> int:
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    line = PlugLine(1)
+    line.close()
+    monkeypatch.setattr(line, "_socket", Full())
+    line.send(unacknowledged(plug_message(1, RELEASE_ONE)))
+    with pytest.raises(KernelRefused, match="no answer from the kernel: No buffer space"):
+        line.look()
 
 
 # Its context, its lock and its record
@@ -246,7 +460,9 @@ def test_closing_writes_the_record_and_gives_up_the_lock(
     plug.close()
     plug.close()
     assert driver_of(tmp_path, "ifb0") == ""
-    assert plug_status("ifb0", tmp_path).record == PlugRecord(PlugState.BUFFERING, buffers=1)
+    assert plug_status("ifb0", tmp_path).record == PlugRecord(
+        PlugState.BUFFERING, buffers=1, came=2
+    )
 
 
 def test_while_it_is_driven_there_is_no_record(make: Callable[..., Plug], tmp_path: Path) -> None:
@@ -348,37 +564,3 @@ def test_a_folder_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInput, match="file"):
         write_record(tmp_path / "file", "ifb0", plug_id(7, HANDLE), RECORD)
-
-
-# Messages
-
-
-def test_an_answer_to_an_interrupted_message_is_not_taken_for_this_ones() -> None:
-    """A signal handler may raise between a send and its answer, which then waits in the socket."""
-    with Netlink() as netlink:
-        # No such message type; EPERM for those who may not ask. Either way the kernel refuses.
-        unknown = bytearray(b"\x14\0\0\0\xff\x7f\x05\0" + bytes(12))
-        no_device = bytearray(plug_message(2**31 - 1, OPEN))
-        netlink._socket.send(unknown)
-        found = netlink.tell(no_device)
-        assert found is not None
-        assert found.error in (errno.ENODEV, errno.EPERM)
-        assert found == netlink.tell(no_device)
-
-
-def test_no_memory_for_an_answer_is_an_error_and_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
-        def send(self, data: bytes) -> int:
-            return len(data)
-
-        def recv_into(self, data: bytearray) -> int:
-            raise OSError(errno.ENOBUFS, "No buffer space available")
-
-        def close(self) -> None:
-            pass
-
-    with Netlink() as netlink:
-        netlink.close()
-        monkeypatch.setattr(netlink, "_socket", Full())
-        with pytest.raises(KernelRefused, match="no answer from the kernel: No buffer space"):
-            netlink.tell(bytearray(plug_message(1, RELEASE_ONE)))
