@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from remusnet.cli._completing import files, words
 from remusnet.cli._protecting import json_option
 from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput, MissingDependency, quoted
@@ -24,6 +25,7 @@ control_option = click.option(
     "--control",
     metavar="SOCKET",
     type=click.Path(path_type=Path),
+    shell_complete=files,
     help="The server's control socket (default: in $XDG_RUNTIME_DIR/remusnet).",
 )
 
@@ -40,7 +42,13 @@ def command() -> None:
 
 
 @command.command("serve")
-@click.argument("file", metavar="[CONFIG]", required=False, type=click.Path(path_type=Path))
+@click.argument(
+    "file",
+    metavar="[CONFIG]",
+    required=False,
+    type=click.Path(path_type=Path),
+    shell_complete=files,
+)
 @click.option(
     "--listen",
     multiple=True,
@@ -49,15 +57,25 @@ def command() -> None:
 )
 @click.option("--domain", "domains", multiple=True, metavar="D", help="Whose users are served.")
 @click.option("--store", metavar="sqlite:FILE|postgresql://...", help="Bindings and users.")
-@click.option("--tls-cert", metavar="F", help="The certificate chain, PEM.")
-@click.option("--tls-key", metavar="F", help="Its key, PEM.")
+@click.option("--tls-cert", metavar="F", shell_complete=files, help="The certificate chain, PEM.")
+@click.option("--tls-key", metavar="F", shell_complete=files, help="Its key, PEM.")
 @click.option("--no-auth", is_flag=True, help="Ask nobody who they are.")
 @click.option("--allow-from", multiple=True, metavar="NET", help="With --no-auth: whom to serve.")
 @click.option("--min-expires", metavar="TIME", help="The shortest registration (default: 60s).")
 @click.option("--t1", metavar="TIME", help="RFC 3261's T1; the other timers go with it (500ms).")
-@click.option("--supervision", metavar="resilient|thesis|none", help="Who restarts whom.")
+@click.option(
+    "--supervision",
+    metavar="resilient|thesis|none",
+    shell_complete=words("resilient", "thesis", "none"),
+    help="Who restarts whom.",
+)
 @click.option("--allow-faults", is_flag=True, help="Obey remusnet sip crash.")
-@click.option("--events", metavar="FILE", help="Failures and restarts, as JSON lines.")
+@click.option(
+    "--events",
+    metavar="FILE",
+    shell_complete=files,
+    help="Failures and restarts, as JSON lines.",
+)
 @click.option("--metrics", metavar="ADDR:PORT", help="Counts, for Prometheus.")
 @control_option
 def serve_command(file: Path | None, control: Path | None, **options: Any) -> None:
@@ -80,7 +98,7 @@ def serve_command(file: Path | None, control: Path | None, **options: Any) -> No
 
 
 @command.command("check")
-@click.argument("file", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.argument("file", metavar="CONFIG", type=click.Path(path_type=Path), shell_complete=files)
 @json_option
 def check_command(file: Path, as_json: bool) -> None:
     """Read a sip.toml, and name every mistake in it (exit code 2).
