@@ -172,7 +172,7 @@ class Registrar(Actor):
             raise Refused(_unavailable(incoming.request))
 
     def _registered(self, done: Registered) -> None:
-        incoming = self._own.waiting.pop(done.key, None)  # type: ignore[call-overload]
+        incoming = self._own.waiting.pop(done.key, None) if isinstance(done.key, int) else None
         if incoming is None:
             return
         request = incoming.request

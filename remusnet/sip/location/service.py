@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from remusnet.actors import Actor, Cell
 from remusnet.sip.bindings import Binding, OutOfOrder, TooMany, Update, alive, applied
@@ -172,8 +173,8 @@ class Location(Actor):
             batch, own.pending = own.pending, []
             own.working = self._task(self._commit(batch, self.context))
 
-    def _task(self, work: asyncio.Future[None] | object) -> asyncio.Task[None]:
-        return self.context.system.loop.create_task(work)  # type: ignore[arg-type]
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self.context.system.loop.create_task(work)
 
     async def _commit(self, batch: list[Register | Lookup], cell: Cell) -> None:
         """Read what memory lacks, work out all changes, write them in one transaction."""
