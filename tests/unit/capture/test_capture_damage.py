@@ -11,6 +11,7 @@ import pytest
 
 from remusnet import capture
 from remusnet.errors import InvalidInput
+from tests.lib.long import count
 
 FRAMES = [bytes([n]) * (n + 1) for n in range(6)]
 
@@ -156,7 +157,7 @@ def test_2000_damaged_captures_give_frames_or_one_line(tmp_path: Path) -> None:
         gzip.compress(pcapng()[0], mtime=0),
     ]
     read_at_all = refused = 0
-    for n in range(2000):
+    for n in range(count(sample=400, long=20_000)):
         data = damaged(sound[n % len(sound)], chance)
         call = tried(tmp_path / "damaged", data)
         if isinstance(call, str):

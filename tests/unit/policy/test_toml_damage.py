@@ -15,6 +15,7 @@ from remusnet.policy.conditions import CONDITIONS
 from remusnet.policy.mistakes import Mistake, PolicyFileError
 from remusnet.policy.render import to_toml
 from remusnet.policy.toml import load
+from tests.lib.long import count
 
 
 def outcome(text: str) -> tuple[Mistake, ...]:
@@ -71,7 +72,7 @@ def damaged(rng: Random) -> str:
 
 def test_2000_damaged_files_load_or_say_what_is_wrong_on_one_line() -> None:
     rng = Random(20_241)
-    refused = sum(bool(outcome(damaged(rng))) for _ in range(2_000))
+    refused = sum(bool(outcome(damaged(rng))) for _ in range(count(sample=300, long=10_000)))
     # Else the damage would be too weak to say anything; about 1,700 are refused.
     assert refused > 1_500
 
@@ -109,7 +110,7 @@ keys = st.sampled_from(["name", "verdict", *(condition.key for condition in COND
 some_keys = st.dictionaries(keys, any_value, max_size=5)
 
 
-@settings(max_examples=500)
+@settings(max_examples=count(sample=100, long=5_000))
 @given(
     st.dictionaries(st.sampled_from(["name", "description", "default", "extends", "y"]), any_value),
     any_value | st.lists(some_keys, max_size=3),
