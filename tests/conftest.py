@@ -1,4 +1,4 @@
-"""What holds for all tests: when one is skipped, and when skipping is a failure."""
+"""What holds for all tests: when one is skipped, when skipping is a failure, how many examples."""
 
 from __future__ import annotations
 
@@ -8,11 +8,30 @@ import shutil
 import pytest
 from hypothesis import settings
 
+from tests.lib.long import count, seed, told
+
 pytest_plugins = ["pytester"]
 
 # No deadline: the tests share two cores with each other, so the time of one example says nothing.
-settings.register_profile("remusnet", deadline=None)
+settings.register_profile("remusnet", deadline=None, max_examples=count(sample=100, long=1000))
 settings.load_profile("remusnet")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed before workers and labs start; each finds it in its environment.
+
+    On CI hypothesis starts from it, too. Elsewhere it keeps what failed in a database, which it
+    doesn't look into where it is given a seed.
+    """
+    chosen = seed()
+    if os.environ.get("CI") == "true" and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(chosen)
+
+
+def pytest_report_header() -> str:
+    """How many, and from which seed."""
+    return told()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -32,6 +32,7 @@ from tests.kernel.lab.xenhost import (
     set_up,
     site,
 )
+from tests.lib.long import count
 
 pytestmark = pytest.mark.uml(timeout=300)
 
@@ -272,8 +273,11 @@ def test_a_late_teardown_leaves_alone_what_another_domain_has_by_now(either: Xen
     assert clean(either) == set()
 
 
-# 50 times where it is ready, in parts, so that kernels that run at once can share them.
-@pytest.mark.parametrize(("is_ready", "times"), [*5 * [(True, 10)], (False, 3)])
+# 10 times where it is ready (of 100), in parts, so that kernels that run at once can share them.
+@pytest.mark.parametrize(
+    ("is_ready", "times"),
+    [*count(sample=2, long=20) * [(True, 5)], (False, count(sample=1, long=9))],
+)
 def test_two_vifs_at_once_many_times(host: XenHost, is_ready: bool, times: int) -> None:
     either = ready(host) if is_ready else never_ready(host)
     ip_batch("link add vif1.1 type veth peer name peer1\n", either.bed.dom0.name)

@@ -25,8 +25,9 @@ from remusnet.plan.operations import AddPlug, DeletePlug
 from tests.kernel.lab.bed import Bed
 from tests.kernel.lab.packets import Capture, stamped
 from tests.kernel.lab.wait import wait_until
+from tests.lib.long import count
 
-SEQUENCES = 500
+SEQUENCES = count(sample=150, long=5_000)
 LARGEST_FRAME = 1514
 FRAME = (bytes.fromhex("ffffffffffff 020000000001 88b5") + bytes(LARGEST_FRAME))[:LARGEST_FRAME]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     """A test session of its own, with this one's conftest and one test that passes."""
     monkeypatch.delenv("CI", raising=False)
     pytester.makeconftest(CONFTEST.read_text())
-    pytester.makeini("[pytest]\nmarkers = needs\n    tshark\n    kernel")
+    pytester.makeini(
+        f"[pytest]\npythonpath = {CONFTEST.parents[1]}\nmarkers = needs\n    tshark\n    kernel"
+    )
     pytester.makepyfile(test_passing="def test_it(): pass")
     return pytester
 
@@ -58,3 +61,30 @@ def test_with_ci_nothing_skipped_is_no_failure(
 def test_without_ci_skipped_tests_fail_nothing(session: pytest.Pytester) -> None:
     session.makepyfile(**SKIPPING)
     assert session.runpytest_subprocess().ret == pytest.ExitCode.OK
+
+
+def test_the_header_names_the_seed_and_workers_have_the_same(session: pytest.Pytester) -> None:
+    session.makepyfile(
+        test_seed="from tests.lib.long import seed\n"
+        "def test_one(): print('seed is', seed())\ndef test_two(): print('seed is', seed())"
+    )
+    shown = session.runpytest_subprocess("--numprocesses", "2", "-rP").stdout.str()
+    (told,) = re.findall(r"REMUSNET_SEED=(\d+) repeats it", shown)
+    assert re.findall(r"seed is (\d+)", shown) == [told] * 2
+
+
+def test_a_seed_given_is_the_one_that_is_used(
+    session: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On CI by hypothesis as well: it draws the same values twice."""
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("REMUSNET_SEED", "77")
+    session.makepyfile(
+        test_drawn="from hypothesis import given, strategies as st\n"
+        "@given(st.integers())\ndef test_one(drawn): print('drew', drawn)"
+    )
+    first, again = (session.runpytest_subprocess("-rP").stdout.str() for _ in range(2))
+    assert "seed: 77 " in first
+    drawn = re.findall(r"drew (\S+)", first)
+    assert len(set(drawn)) > 50
+    assert drawn == re.findall(r"drew (\S+)", again)

@@ -17,6 +17,7 @@ from tests.kernel.lab.errors import LabDied
 from tests.kernel.lab.inside import REPORTS, VARIABLE, WANTED
 from tests.kernel.lab.runs import Job, Lab, Run
 from tests.kernel.lab.visible import Inside
+from tests.lib import long
 
 # From the start of a lab, or the end of a test, to the start of the next test. Booting, starting
 # pytest and importing the tests take 5 s on two idle cores.
@@ -104,7 +105,7 @@ class Batch:
         script = f'export {VARIABLE}="$LAB_JOB"; exec "$@"'
         passed = {
             name: os.environ[name]
-            for name in ("CI", "HYPOTHESIS_PROFILE", "REMUSNET_LONG")
+            for name in ("CI", "HYPOTHESIS_PROFILE", long.VARIABLE, long.SEED_VARIABLE)
             if name in os.environ
         }
         env = {

@@ -26,6 +26,7 @@ from tests.kernel.lab.netns import Netns
 from tests.kernel.lab.runs import Lab
 from tests.kernel.lab.uml import Uml
 from tests.kernel.lab.visible import inside
+from tests.lib.long import count
 
 LABS: Mapping[str, Callable[[], Lab]] = {"uml": Uml, "netns": Netns}
 MARKERS = (
@@ -141,9 +142,10 @@ def _lab_of(item: pytest.Item) -> str | None:
 
 
 def _timeout(item: pytest.Item) -> float:
-    """The seconds that a test may take: its nearest marker's."""
+    """The seconds that a test may take: its nearest marker's, and more where counts are large."""
     marks = (mark for mark in item.iter_markers() if mark.name in LABS)
-    return next((float(m.kwargs["timeout"]) for m in marks if m.kwargs), _TIMEOUT_SECONDS)
+    seconds = next((float(m.kwargs["timeout"]) for m in marks if m.kwargs), _TIMEOUT_SECONDS)
+    return seconds * count(sample=1, long=10)
 
 
 def _made_up(

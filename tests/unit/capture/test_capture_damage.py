@@ -11,6 +11,7 @@ import pytest
 
 from remusnet import capture
 from remusnet.errors import InvalidInput
+from tests.lib.long import count, seed
 
 FRAMES = [bytes([n]) * (n + 1) for n in range(6)]
 
@@ -146,9 +147,10 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.slow
-def test_2000_damaged_captures_give_frames_or_one_line(tmp_path: Path) -> None:
+def test_damaged_captures_give_frames_or_one_line(tmp_path: Path) -> None:
     """Whatever is read must also be there: every frame lies within the data, no time overflows."""
-    chance = random.Random(20240229)
+    chance = random.Random(seed())
+    files = count(sample=400, long=20_000)
     sound = [
         pcap()[0],
         pcapng()[0],
@@ -156,7 +158,7 @@ def test_2000_damaged_captures_give_frames_or_one_line(tmp_path: Path) -> None:
         gzip.compress(pcapng()[0], mtime=0),
     ]
     read_at_all = refused = 0
-    for n in range(2000):
+    for n in range(files):
         data = damaged(sound[n % len(sound)], chance)
         call = tried(tmp_path / "damaged", data)
         if isinstance(call, str):
@@ -171,5 +173,5 @@ def test_2000_damaged_captures_give_frames_or_one_line(tmp_path: Path) -> None:
         assert (frames.length >= frames.caplen).all()
         assert (abs(frames.time_ns) < 2**63 - 1).all()
     # Both must happen often, or the accidents are too mild or too hard to say anything.
-    assert read_at_all > 500
-    assert refused > 200
+    assert read_at_all > files / 4
+    assert refused > files / 10

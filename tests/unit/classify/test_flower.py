@@ -33,6 +33,7 @@ from tests.lib.common_frames import common_frames
 from tests.lib.flower_beyond import kinds_of
 from tests.lib.flower_machine import Machine
 from tests.lib.framegen import Sample, build, generate
+from tests.lib.long import count
 from tests.lib.policies import policies
 from tests.lib.strategies import frames
 
@@ -90,7 +91,7 @@ def test_a_preset_leaks_nothing_and_names_what_it_holds_beyond(preset: Policy, o
 
 
 @given(policies(), st.integers(0, 2**32))
-@settings(max_examples=200)
+@settings(max_examples=count(sample=50, long=1_500))
 @pytest.mark.slow
 def test_no_policy_leaks_and_each_names_what_it_holds_beyond(drawn: Policy, seed: int) -> None:
     try:
@@ -136,7 +137,7 @@ def test_no_first_byte_but_the_plain_ones_bypasses(old: bool) -> None:
 
 
 @given(st.sampled_from([TCP_ONLY, REAL_TIME]), frames(), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=count(sample=100, long=10_000))
 def test_no_frame_at_all_leaks(preset: Policy, frame: bytes, old: bool) -> None:
     if Machine(compile_flower(preset).filters, old=old).verdict(frame) is BYPASS:
         assert classify(preset, frame).verdict is BYPASS

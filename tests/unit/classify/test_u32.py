@@ -35,6 +35,7 @@ from tests.lib import layers
 from tests.lib.beyond import kinds_of
 from tests.lib.common_frames import common_frames
 from tests.lib.framegen import Sample, build, generate
+from tests.lib.long import count
 from tests.lib.policies import policies
 from tests.lib.strategies import frames
 from tests.lib.u32_machine import Machine, receive
@@ -80,7 +81,7 @@ def test_a_preset_leaks_nothing_and_names_what_it_holds_beyond(preset: Policy) -
 
 
 @given(policies(), st.integers(0, 2**32))
-@settings(max_examples=150)
+@settings(max_examples=count(sample=50, long=1_500))
 @pytest.mark.slow
 def test_no_policy_leaks_and_each_names_what_it_holds_beyond(drawn: Policy, seed: int) -> None:
     try:
@@ -99,7 +100,7 @@ def test_no_policy_leaks_and_each_names_what_it_holds_beyond(drawn: Policy, seed
 
 
 @given(st.sampled_from([TCP_ONLY, REAL_TIME]), frames())
-@settings(max_examples=300)
+@settings(max_examples=count(sample=100, long=10_000))
 @pytest.mark.slow
 def test_no_frame_at_all_leaks(preset: Policy, frame: bytes) -> None:
     """Hypothesis looks for the frame here, where the tests above have theirs ready."""
@@ -336,7 +337,7 @@ def test_a_preference_has_one_protocol_and_no_filter_twice(preset: Policy) -> No
 
 
 @given(policies())
-@settings(max_examples=30)
+@settings(max_examples=count(sample=20, long=300))
 def test_no_preference_but_the_last_ends_in_a_hold(drawn: Policy) -> None:
     """It would cost time on every frame, and decide what the last filter decides as well."""
     ends = {each.pref: each for each in compile_u32(drawn).filters}
@@ -381,7 +382,7 @@ def test_udp_that_a_rule_lets_pass_by_name_is_asked_for_once() -> None:
 
 
 @given(policies(), st.integers(0, 2**32))
-@settings(max_examples=50)
+@settings(max_examples=count(sample=25, long=500))
 @pytest.mark.slow
 def test_asking_for_udp_early_changes_no_verdict(drawn: Policy, seed: int) -> None:
     for tested in (drawn, replace(drawn, default=BYPASS), TCP_ONLY):

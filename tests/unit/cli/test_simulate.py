@@ -15,6 +15,7 @@ from remusnet import capture
 from remusnet.cli.main import main
 from remusnet.frames import Frames
 from remusnet.policy import PRESETS
+from tests.lib.long import count
 from tests.unit.capture.test_linklayer import PACKETS, UNTAGGED, pcap, raw
 from tests.unit.emulator.traffic import MS, PEER, by, call
 
@@ -287,7 +288,7 @@ def test_damaged_captures_end_in_a_report_or_in_one_line(
     rng = random.Random(2)
     whole = recording.read_bytes()[:6000]
     path = tmp_path / "damaged.pcap"
-    for _ in range(100):
+    for _ in range(count(sample=30, long=1_000)):
         damaged = bytearray(whole)
         for _ in range(rng.randrange(1, 20)):
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)

@@ -38,6 +38,7 @@ from remusnet.plan.operations import (
 )
 from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.policy import PRESETS
+from tests.lib.long import count
 
 VIF, BUFFER = "vif7.0", "ifb-7.0"
 SINK = "sink-7.0"
@@ -237,7 +238,10 @@ def test_what_has_mistakes_is_not_made_ready_and_what_was_there_goes(places: Pla
     assert not Path(places.ready).exists()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=count(sample=60, long=3_000),
+)
 @given(st.data())
 def test_a_damaged_file_is_not_believed(places: Places, data: st.DataObject) -> None:
     path = Path(places.ready)
