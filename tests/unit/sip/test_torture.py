@@ -4,8 +4,11 @@ Each goes to a whole server, in virtual time. ``Case.gets``: the status of the r
 or `FORWARDED`: bob's phone gets it, and no error comes back. After each a good OPTIONS is answered.
 """
 
+# ruff: noqa: E501  # a table: a line of it is a case
+
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from remusnet.actors.events import Change
 from remusnet.sip.flows import Flow, Transport
 from remusnet.sip.message import Request, Response
+from remusnet.sip.settings import Settings
 from tests.lib.sip_bench import phone, request
 from tests.lib.sip_whole import ALICE, BOB, OPEN, WholeBench, opened, virtual
 
@@ -223,9 +227,19 @@ async def test_what_comes_before_an_unframed_message_is_done_and_then_the_stream
 @virtual
 async def test_an_ack_of_no_call_is_not_relayed_to_strangers() -> None:
     """RFC 3261, 26.3.2: an ACK can't be challenged, so it must not lead anywhere else."""
-    from remusnet.sip.settings import Settings
-
     bench = await opened(WholeBench(Settings(authenticate=True, use_dns=False)))
     await bench.receive(message(b"ACK sip:victim@198.51.100.7 SIP/2.0"), ALICE)
     assert bench.sockets.raw == []
     assert bench.held.calls.calls == {}
+
+
+@virtual
+async def test_a_request_that_nobody_answers_is_forgotten_when_its_client_has_given_up() -> None:
+    """RFC 4320, 4.2: no 408 goes back; what nobody waits for any more must not be kept either."""
+    bench = await opened(WholeBench(OPEN))
+    await bench.register("bob", BOB)
+    await bench.receive(message(MESSAGE), ALICE)
+    assert len(bench.sent()) == 1
+    await asyncio.sleep(70)
+    assert len(bench.wiring.table) == 0
+    assert bench.statuses() == []
