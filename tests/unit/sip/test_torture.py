@@ -18,7 +18,7 @@ from remusnet.sip.flows import Flow, Transport
 from remusnet.sip.message import Request, Response
 from remusnet.sip.settings import Settings
 from tests.lib.sip_bench import phone, request
-from tests.lib.sip_whole import ALICE, BOB, OPEN, WholeBench, opened, virtual
+from tests.lib.sip_whole import ALICE, BOB, OPEN, WholeBench, answered, invited, opened, virtual
 
 SILENCE = 0
 FORWARDED = -1
@@ -243,3 +243,16 @@ async def test_a_request_that_nobody_answers_is_forgotten_when_its_client_has_gi
     await asyncio.sleep(70)
     assert len(bench.wiring.table) == 0
     assert bench.statuses() == []
+
+
+@virtual
+async def test_an_invite_that_only_rings_is_forgotten_after_its_cancel_has_led_nowhere() -> None:
+    """RFC 3261, 9.1 and 16.8: 64*T1 after the CANCEL nobody waits for a final response."""
+    bench = await opened(WholeBench(OPEN))
+    await bench.register("bob", BOB)
+    _invite, [forwarded] = await invited(bench)
+    await answered(bench, forwarded, 180)
+    await asyncio.sleep(1000)
+    assert 408 in bench.statuses()
+    assert len(bench.wiring.table) == 0
+    assert bench.held.calls.calls == {}
