@@ -258,10 +258,10 @@ def _check(message: Request | Response) -> None:
         counts[found.name] = counts.get(found.name, 0) + 1
     for name in (b"via", b"from", b"to", b"call-id", b"cseq"):
         if name not in counts:
-            _refuse(f"no {name.decode().title()} header", message)
+            _refuse(f"no {_written(name)} header", message)
     for name in _ONCE:
         if counts.get(name, 0) > 1:
-            _refuse(f"{name.decode().title()} stands twice", message)
+            _refuse(f"{_written(name)} stands twice", message)
     if not message.call_id:
         _refuse("an empty Call-ID", message)
     if not message.values("via"):
@@ -272,6 +272,10 @@ def _check(message: Request | Response) -> None:
     _number, method = message.cseq
     if isinstance(message, Request) and method != message.method:
         _refuse("CSeq names another method", message)
+
+
+def _written(name: bytes) -> str:
+    return {b"call-id": "Call-ID", b"cseq": "CSeq"}.get(name) or name.decode().title()
 
 
 def _cut_body(message: Request | Response, *, stream: bool) -> None:

@@ -256,3 +256,15 @@ async def test_an_invite_that_only_rings_is_forgotten_after_its_cancel_has_led_n
     assert 408 in bench.statuses()
     assert len(bench.wiring.table) == 0
     assert bench.held.calls.calls == {}
+
+
+@virtual
+async def test_headers_that_are_too_long_end_their_stream_and_are_not_answered() -> None:
+    """A message whose headers have no end within 64 KB can't be answered: nobody has read its Via."""
+    bench = await opened(WholeBench(OPEN))
+    flow = phone("192.0.2.1", 40002, Transport.TCP)
+    for _ in range(70):
+        await bench.receive(b"X: " + b"y" * 1021 + b"\r\n", flow)
+    assert bench.sockets.ended == [flow]
+    assert bench.sockets.raw == []
+    assert bench.wiring.counts.malformed == 1
