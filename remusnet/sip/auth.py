@@ -69,7 +69,9 @@ class Nonces:
     def judge(self, nonce: str, count: int | None) -> Result:
         """Whether it is ours and fresh, and ``count`` (nc) higher than any before."""
         text, signature = nonce[:28], nonce[28:]
-        if len(nonce) != 60 or not hmac.compare_digest(signature, self._sign(text)):
+        if len(nonce) != 60 or not hmac.compare_digest(
+            signature.encode(), self._sign(text).encode()
+        ):
             # Also one of an earlier process: the phone tries again without asking its user.
             return Result.STALE
         age = self.now() - int(text[:12], 16) / 1000
@@ -150,7 +152,8 @@ def check(given: dict[str, str], user: User | None, method: str, nonces: Nonces)
     else:
         middle = nonce
     expected = digest(f"{secret}:{middle}:{second}".encode()).hexdigest()
-    if not hmac.compare_digest(expected, given.get("response", "").lower()):
+    # As bytes: what isn't ASCII can't be compared as text.
+    if not hmac.compare_digest(expected.encode(), given.get("response", "").lower().encode()):
         return Result.WRONG
     result = nonces.judge(nonce, count)
     if result is Result.GOOD:

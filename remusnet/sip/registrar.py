@@ -250,7 +250,7 @@ def _expires(text: bytes | None) -> int | None:
 
 
 def _check_required(request: Request) -> None:
-    unknown = [tag for tag in _option_tags(request, "require") if tag != b"path"]
+    unknown = [tag for tag in _option_tags(request, "require") if tag not in (b"", b"path")]
     if unknown:
         raise Refused(_with(respond(request, 420, tag=TAG), "Unsupported", b", ".join(unknown)))
 

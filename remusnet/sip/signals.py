@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from remusnet.actors import Cell
 from remusnet.sip.flows import Flow, Target
-from remusnet.sip.message import Message, Request, Response
+from remusnet.sip.message import Malformed, Message, Request, Response
 from remusnet.sip.transaction import Trouble
 
 # To the receiver, from sockets.
@@ -33,10 +33,15 @@ class Bytes:
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """The bytes of one message."""
+    """The bytes of one message.
+
+    ``unframed``: the headers alone of a message whose end nobody can tell. It is answered with
+    that, and then the connection ends.
+    """
 
     data: bytes
     flow: Flow
+    unframed: Malformed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,12 @@ class Encode:
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """Bytes to send. ``sender`` as in `Encode`."""
+    """Bytes to send. ``sender`` as in `Encode`. ``last``: then the target's connection ends."""
 
     data: bytes
     target: Target
     sender: Cell | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,42 +3,57 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from remusnet.sip.message.malformed import Malformed
 
 _END = re.compile(rb"\r?\n\r?\n")
-_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t\r\n]*([0-9]+)[ \t]*\r?$", re.I | re.M)
+_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*+:[ \t\r\n]*+([0-9]++)[ \t]*+\r?$", re.I | re.M)
 _LARGEST_HEAD = 64 * 1024
 _LARGEST_BODY = 1024 * 1024
+
+
+class Unframed(Malformed):
+    """Nobody can tell where the stream's next message begins: the connection has to be closed.
+
+    ``head``: the message up to the end of its headers, as far as it can be answered; else empty.
+    """
+
+    def __init__(self, reason: str, status: int, head: bytes = b"") -> None:
+        super().__init__(reason, status)
+        self.head = head
 
 
 class Framer:
     """Cuts a stream into messages.
 
-    Raises Malformed where it can't be told any more where the next message begins: the connection
-    has to be closed. A double CRLF between messages is a keep-alive, which wants a single one back
-    (RFC 5626, 4.4.1): ``pings`` counts those that nobody has answered yet.
+    A double CRLF between messages is a keep-alive, which wants a single one back (RFC 5626, 4.4.1):
+    ``pings`` counts those that nobody has answered yet.
     """
 
-    __slots__ = ("_data", "_searched", "pings")
+    __slots__ = ("_data", "_lost", "_searched", "pings")
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._searched = 0
+        self._lost = False
         self.pings = 0
 
     @property
     def waiting(self) -> int:
-        """How many bytes of an unfinished message there are."""
-        return len(self._data)
+        """How many bytes of an unfinished message there are; a line's end is no beginning."""
+        return len(self._data.lstrip(b"\r\n"))
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The messages that ``data`` completes."""
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The messages that ``data`` completes. Raises Unframed, after those before the fault.
+
+        What comes after a fault, until the connection has ended, is nothing.
+        """
+        if self._lost:
+            return
         self._data += data
-        messages = []
         while (message := self._next()) is not None:
-            messages.append(message)
-        return messages
+            yield message
 
     def _next(self) -> bytes | None:
         self._skip_keepalives()
@@ -47,25 +62,32 @@ class Framer:
         if end is None:
             self._searched = len(self._data)
             if len(self._data) > _LARGEST_HEAD:
-                raise Malformed(f"headers of more than {_LARGEST_HEAD} bytes", 513)
+                raise self._lose(f"headers of more than {_LARGEST_HEAD} bytes", 513)
             return None
         if end.end() > _LARGEST_HEAD:
-            raise Malformed(f"headers of more than {_LARGEST_HEAD} bytes", 513)
+            raise self._lose(f"headers of more than {_LARGEST_HEAD} bytes", 513)
         self._searched = end.start()
-        found = _LENGTH.search(self._data, 0, end.end())
-        length = int(found[1][:10]) if found else 0
+        lengths = {int(found[1][:10]) for found in _LENGTH.finditer(self._data, 0, end.end())}
+        if len(lengths) != 1:
+            # Its end, and so the beginning of the next one, is anybody's guess.
+            fault = "two Content-Lengths" if lengths else "no Content-Length"
+            raise self._lose(f"{fault} in a stream", 400, end.end())
+        [length] = lengths
         if length > _LARGEST_BODY:
-            raise Malformed(f"a body of more than {_LARGEST_BODY} bytes", 413)
+            raise self._lose(f"a body of more than {_LARGEST_BODY} bytes", 413, end.end())
         total = end.end() + length
         if len(self._data) < total:
             return None
         message = bytes(self._data[:total])
         del self._data[:total]
         self._searched = 0
-        if found is None:
-            # Its end, and so the beginning of the next one, is anybody's guess.
-            raise Malformed("no Content-Length in a stream", 400)
         return message
+
+    def _lose(self, reason: str, status: int, head: int = 0) -> Unframed:
+        error = Unframed(reason, status, bytes(self._data[:head]))
+        self._data.clear()
+        self._lost = True
+        return error
 
     def _skip_keepalives(self) -> None:
         while self._data[:4] == b"\r\n\r\n":

@@ -34,8 +34,9 @@ _COMPACT = {
 }
 _TOKEN = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]+")  # RFC 3261, 25.1
 _FOLD = re.compile(rb"\r?\n[ \t]+")
-# What may stand in an element of a list without ending it.
-_ELEMENT = re.compile(rb'(?:[^,"<]|"(?:[^"\\]|\\.)*"|<[^>]*>)+', re.DOTALL)
+# What may stand in an element of a list without ending it. A quote or a bracket that nobody closes
+# goes on to the end. Nothing is tried twice: strangers must not cost more than a look at each byte.
+_ELEMENT = re.compile(rb'(?:[^,"<]++|"(?:[^"\\]++|\\.)*+"?|<[^>]*+>?)++', re.DOTALL)
 
 
 class Header(NamedTuple):

@@ -12,18 +12,23 @@ from typing import NoReturn, TypeVar
 
 from remusnet.sip.message.headers import Header, canonical, header, split_list
 from remusnet.sip.message.malformed import Malformed
+from remusnet.sip.message.uri import is_address
 
 M = TypeVar("M", bound="Message")
 
-# A start line may have more blanks than one (RFC 4475, 3.1.1.1 has none such; phones do).
+# A start line may have more blanks than one: phones do that. SIP is SIP in any case (7.1).
 _REQUEST_LINE = re.compile(
-    rb"([A-Za-z0-9\-.!%*_+`'~]+)[ \t]+(\S+)[ \t]+SIP[ \t]*/[ \t]*([0-9.]+)[ \t]*"
+    rb"([A-Za-z0-9\-.!%*_+`'~]++)[ \t]++(\S++)[ \t]++(?i:SIP)[ \t]*+/[ \t]*+([0-9.]++)[ \t]*+"
 )
-_LOOSE_REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]+)[ \t]+(.*?)[ \t]+(SIP/[0-9.]+)[ \t]*")
-_STATUS_LINE = re.compile(rb"SIP[ \t]*/[ \t]*([0-9.]+)[ \t]+([0-9]+)(?:[ \t]+(.*))?", re.DOTALL)
+_LOOSE_REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]++)[ \t]++(.*+)", re.DOTALL)
+_STATUS_LINE = re.compile(
+    rb"(?i:SIP)[ \t]*+/[ \t]*+([0-9.]++)[ \t]++([0-9]++)(?:[ \t]++(.*+))?", re.DOTALL
+)
 _END = re.compile(rb"\r?\n\r?\n")
 # A line's end that no fold follows.
 _LINE_END = re.compile(rb"\r?\n(?![ \t])")
+# Some take it for a line's end: a header could hide behind it.
+_LONE_CR = re.compile(rb"\r(?!\n)")
 _NUMBER = re.compile(rb"[0-9]+")
 _CSEQ = re.compile(rb"([0-9]+)[ \t]+(\S+)")
 LARGEST_CSEQ = 2**31 - 1  # RFC 3261, 8.1.1.5: less than 2**31
@@ -210,7 +215,7 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     for line in lines:
         name, colon, _value = line.partition(b":")
         known = canonical(name) if colon else None
-        if known is None:
+        if known is None or (b"\r" in line and _LONE_CR.search(line)):
             bad_line = True
         else:
             headers.append(Header(known, line))
@@ -240,9 +245,9 @@ def _with_start_line(first: bytes, headers: list[Header], body: bytes) -> Reques
             _refuse("another version than SIP/2.0", request, 505)
         return request
     if found := _LOOSE_REQUEST_LINE.fullmatch(first):
-        # Blanks in the URI (RFC 4475, 3.1.2.4 and others): it can be answered, not acted upon.
+        # Blanks in the URI, no version: it can be answered, not acted upon.
         request = Request(found[1], found[2], headers, body)
-        _refuse("an invalid request URI", request)
+        _refuse("an invalid request line", request)
     raise Malformed("no SIP start line", 0)
 
 
@@ -253,15 +258,24 @@ def _check(message: Request | Response) -> None:
         counts[found.name] = counts.get(found.name, 0) + 1
     for name in (b"via", b"from", b"to", b"call-id", b"cseq"):
         if name not in counts:
-            _refuse(f"no {name.decode().title()} header", message)
+            _refuse(f"no {_written(name)} header", message)
     for name in _ONCE:
         if counts.get(name, 0) > 1:
-            _refuse(f"{name.decode().title()} stands twice", message)
+            _refuse(f"{_written(name)} stands twice", message)
     if not message.call_id:
         _refuse("an empty Call-ID", message)
+    if not message.values("via"):
+        _refuse("an empty Via", message)
+    for name in (b"from", b"to"):
+        if not is_address(message.get(name.decode()) or b""):
+            _refuse(f"an invalid {name.decode().title()}", message)
     _number, method = message.cseq
     if isinstance(message, Request) and method != message.method:
         _refuse("CSeq names another method", message)
+
+
+def _written(name: bytes) -> str:
+    return {b"call-id": "Call-ID", b"cseq": "CSeq"}.get(name) or name.decode().title()
 
 
 def _cut_body(message: Request | Response, *, stream: bool) -> None:

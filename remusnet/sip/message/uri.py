@@ -15,14 +15,18 @@ from urllib.parse import unquote_to_bytes
 import sipmessage
 
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*):")
-# A name-addr or an addr-spec with header parameters.
+# A name-addr or an addr-spec with header parameters. Nothing is tried twice: 64 KB of blanks must
+# not stop the server. What has `?` or `,` in its URI needs the brackets (RFC 3261, 20).
 _NAME_ADDR = re.compile(
-    rb'\s*(?P<name>"(?:[^"\\]|\\.)*"|[^"<]*?)\s*<\s*(?P<uri>[^>]*?)\s*>\s*(?P<rest>;.*)?', re.DOTALL
+    rb'\s*+(?P<name>"(?:[^"\\]++|\\.)*+"|[^"<]*+)\s*+<(?P<uri>[^<>]*+)>\s*+(?P<rest>;.*)?',
+    re.DOTALL,
 )
-_ADDR_SPEC = re.compile(rb"\s*(?P<uri>[^\s;<>\"]+)\s*(?P<rest>;.*)?", re.DOTALL)
+_ADDR_SPEC = re.compile(rb"\s*+(?P<uri>[^\s;<>\",?]++)\s*+(?P<rest>;.*)?", re.DOTALL)
+# What no URI has unescaped: in a request line it would be another line, or another URI.
+_NEVER = re.compile(rb"[\x00-\x20\x7f<>\"]")
 _PARAMETER = re.compile(
     rb"\s*;\s*(?P<name>[A-Za-z0-9\-.!%*_+`'~]+)\s*"
-    rb"(?:=\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|[^\s;\"]*))?\s*"
+    rb"(?:=\s*(?P<value>\"(?:[^\"\\]++|\\.)*+\"|[^\s;\"]*+))?\s*+"
 )
 # Longer values are read each time: strangers must not fill the memory with them.
 _REMEMBERED = 256
@@ -100,7 +104,7 @@ def read_uri(text: bytes) -> Uri | None:
 
 def _read_uri(text: bytes) -> Uri | None:
     found = _SCHEME.match(text)
-    if found is None:
+    if found is None or _NEVER.search(text):
         return None
     scheme = found[1].decode("ascii").lower()
     if scheme not in ("sip", "sips"):
@@ -145,17 +149,26 @@ def _read_address(value: bytes) -> Address | None:
     found = _NAME_ADDR.fullmatch(value) or _ADDR_SPEC.fullmatch(value)
     if found is None:
         return None
-    uri = read_uri(found["uri"])
+    uri = read_uri(found["uri"].strip())
     parameters = read_parameters(found["rest"] or b"")
     if uri is None or parameters is None:
         return None
-    name = found.groupdict().get("name") or b""
+    name = (found.groupdict().get("name") or b"").strip()
     if name.startswith(b'"'):
         name = re.sub(rb"\\(.)", rb"\1", name[1:-1])
     return Address(uri, name, parameters)
 
 
 _remembered_address = lru_cache(maxsize=4096)(_read_address)
+
+
+def is_address(value: bytes) -> bool:
+    """Whether it has the form of an address, whatever the parts of its URI are: cheap."""
+    found = _NAME_ADDR.fullmatch(value) or _ADDR_SPEC.fullmatch(value)
+    if found is None or read_parameters(found["rest"] or b"") is None:
+        return False
+    uri = found["uri"].strip()
+    return _SCHEME.match(uri) is not None and not _NEVER.search(uri)
 
 
 def read_parameters(text: bytes) -> tuple[tuple[bytes, bytes], ...] | None:

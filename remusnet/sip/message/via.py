@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from remusnet.sip.message.message import Message
 
 _VIA = re.compile(
-    rb"SIP\s*/\s*2\.0\s*/\s*(?P<transport>[A-Za-z0-9\-.!%*_+`'~]+)\s+"
-    rb"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._]+)\s*(?::\s*(?P<port>[0-9]{1,5}))?\s*"
+    rb"SIP\s*+/\s*+2\.0\s*+/\s*+(?P<transport>[A-Za-z0-9\-.!%*_+`'~]++)\s++"
+    rb"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._]++)\s*+(?::\s*+(?P<port>[0-9]{1,5}+))?\s*+"
     rb"(?P<parameters>;.*)?",
     re.IGNORECASE | re.DOTALL,
 )

@@ -51,10 +51,7 @@ def judge(request: Request, wiring: Wiring) -> Judged:
     if not uri.is_sip:
         raise Rejected(respond(request, 416, tag=TAG))
     forwards = _max_forwards(request)
-    required = request.values("proxy-require")
-    if required:
-        refusal = respond(request, 420, tag=TAG)
-        refusal.add("Unsupported", b", ".join(required))
+    if (refusal := unsupported(request, "proxy-require")) is not None:
         raise Rejected(refusal)
     breadth = loops.breadth(request)
     if breadth == 0:
@@ -192,8 +189,22 @@ def _sent_by(endpoint: Endpoint) -> bytes:
     return str(endpoint).encode()
 
 
+def unsupported(
+    request: Request, header: str, supported: tuple[bytes, ...] = ()
+) -> Response | None:
+    """420, where Require or Proxy-Require names what nobody here can do (8.2.2.3, 16.3)."""
+    unknown = [tag for tag in request.values(header) if tag and tag.lower() not in supported]
+    if not unknown:
+        return None
+    refusal = respond(request, 420, tag=TAG)
+    refusal.add("Unsupported", b", ".join(unknown))
+    return refusal
+
+
 def about_server(request: Request) -> Response:
     """The answer to an OPTIONS that means this server (11.2)."""
+    if (refusal := unsupported(request, "require", (b"path",))) is not None:
+        return refusal
     response = respond(request, 200, tag=TAG)
     response.add("Allow", METHODS)
     response.add("Accept", b"application/sdp")

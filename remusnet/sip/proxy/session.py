@@ -120,8 +120,19 @@ class Session(Actor):
     def _begin(self, work: Work) -> None:
         if work.in_dialog:
             self._within_dialog(work)
+        elif self._is_stray_ack(work):
+            self._forget(work.number)
         elif work.request.method == b"ACK" or self._settings_allow(work):
             self._route(work)
+
+    def _is_stray_ack(self, work: Work) -> bool:
+        """An ACK of no call here, to others: nobody can be asked who he is, so nobody is served."""
+        settings = self._settings
+        trusted = not settings.authenticate and (
+            not settings.allow_from or settings.trusts(work.flow.remote.host)
+        )
+        to_ours = is_own_uri(work.judged.uri, self._wiring)
+        return work.request.method == b"ACK" and not (trusted or to_ours)
 
     def _settings_allow(self, work: Work) -> bool:
         """Whether it may go on now; it is challenged or refused else, or the store is asked."""

@@ -56,20 +56,27 @@ class InviteClient(Machine):
         return [Disarm("A"), Disarm("B"), *self._answered(response)]
 
     def proceeding(self, event: Event) -> list[Command]:
-        """A provisional response has come: nothing is repeated, nothing times out here."""
+        """A provisional response has come: nothing is repeated.
+
+        Timer C is the proxy's: it cancels, waits, and goes on as if a 408 had come (16.8 and 9.1).
+        Here it fires after all that, for what even then has no final response.
+        """
+        if event == Fired("C"):
+            return self.end(ToUser(Trouble.TIMEOUT))
         response = _response(event)
         return [] if response is None else self._answered(response)
 
     def _answered(self, response: Response) -> list[Command]:
         if response.status < 200:
             self.state = self.proceeding
-            return [ToUser(response)]
+            seconds = self.timers.c + self.timers.transaction + self.timers.t4
+            return [ToUser(response), Arm("C", seconds)]
         if response.status < 300:
             self.state = self.accepted
-            return [ToUser(response), Arm("M", self.timers.transaction)]
+            return [Disarm("C"), ToUser(response), Arm("M", self.timers.transaction)]
         self._ack = ack(self.request, response)
         wait = self.wait(self.completed, "D", self.timers.d)
-        return [ToWire(self._ack), ToUser(response), wait]
+        return [Disarm("C"), ToWire(self._ack), ToUser(response), wait]
 
     def accepted(self, event: Event) -> list[Command]:
         """Each 2xx goes up, also those of other branches below (RFC 6026, 7.2)."""

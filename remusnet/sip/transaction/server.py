@@ -101,9 +101,12 @@ class NonInviteServer(Machine):
         self._last: Response | None = None
 
     def begin(self) -> list[Command]:
-        """Wait for the user's response: nobody sends a 100 to a non-INVITE (RFC 4320, 4.1)."""
+        """Wait for the user's response: nobody sends a 100 to a non-INVITE (RFC 4320, 4.1).
+
+        The client waits until its timer F fires. Then no answer is any use, nor allowed (4.2).
+        """
         self.state = self.trying
-        return []
+        return [Arm("F", self.timers.transaction)]
 
     def trying(self, event: Event) -> list[Command]:
         """No response yet: a repeated request is absorbed."""
@@ -118,6 +121,8 @@ class NonInviteServer(Machine):
     def _either(self, event: Event) -> list[Command]:
         if isinstance(event, Unreachable):
             return self.end(ToUser(Trouble.TRANSPORT))
+        if event == Fired("F"):
+            return self.end()
         if not isinstance(event, FromUser):
             return []
         self._last = event.response
@@ -125,7 +130,7 @@ class NonInviteServer(Machine):
             self.state = self.proceeding
             return [ToWire(event.response)]
         wait = self.wait(self.completed, "J", self.timers.transaction)
-        return [ToWire(event.response), wait]
+        return [ToWire(event.response), Disarm("F"), wait]
 
     def completed(self, event: Event) -> list[Command]:
         """A repeated request gets the final response again."""

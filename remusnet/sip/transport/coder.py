@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from remusnet.actors import Actor
-from remusnet.sip.flows import Flow
-from remusnet.sip.message import Malformed, Request, Response, parse
+from remusnet.sip.flows import Flow, back
+from remusnet.sip.message import Malformed, Message, Request, Response, parse
 from remusnet.sip.message.build import respond
 from remusnet.sip.message.via import came_from, top
 from remusnet.sip.signals import Decode, Encode, Received, Transmit
@@ -30,6 +30,8 @@ class Coder(Actor):
             except Malformed as error:
                 self._wiring.counts.malformed += 1
                 self._answer(error, message.flow)
+            if message.unframed is not None:
+                self._send(Transmit(b"", back(message.flow), last=True))
         elif isinstance(message, Encode):
             sent = message.message
             if isinstance(sent, Response):
@@ -38,14 +40,12 @@ class Coder(Actor):
 
     def _decode(self, coming: Decode) -> None:
         flow = coming.flow
+        if coming.unframed is not None:
+            raise _unframed(coming.data, coming.unframed)
         message = parse(coming.data, stream=flow.transport.reliable)
         if isinstance(message, Request):
             count(self._wiring.counts.requests, message.method.decode("ascii", "replace"))
-            source = flow.remote
-            value = message.values("via")[0]
-            mended = came_from(value, source.host, source.port)
-            if mended is not value:
-                message.replace_top("Via", mended)
+            _mark_source(message, flow)
         transactions = self._wiring.transactions
         assert transactions is not None
         transactions.tell(Received(message, flow))
@@ -56,6 +56,7 @@ class Coder(Actor):
         if not error.status or not isinstance(request, Request):
             return
         try:
+            _mark_source(request, flow)
             via = top(request)
         except Malformed:
             return
@@ -67,6 +68,28 @@ class Coder(Actor):
         sender = self._wiring.sender
         assert sender is not None
         sender.tell(transmit)
+
+
+def _mark_source(request: Request, flow: Flow) -> None:
+    """Say in the top Via where it came from (18.2.1). Raises Malformed where there is none."""
+    values = request.values("via")
+    if not values:
+        raise Malformed("no Via", 0, request)
+    mended = came_from(values[0], flow.remote.host, flow.remote.port)
+    if mended is not values[0]:
+        request.replace_top("Via", mended)
+
+
+def _unframed(head: bytes, fault: Malformed) -> Malformed:
+    """What is wrong with a message of which only the headers can be read."""
+    if not head:
+        return fault
+    try:
+        message: Message | None = parse(head)
+    except Malformed as error:
+        message = error.message
+    answerable = isinstance(message, Request) and message.method != b"ACK"
+    return Malformed(fault.reason, fault.status if answerable else 0, message)
 
 
 def _reason(error: Malformed) -> str:

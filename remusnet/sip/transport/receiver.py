@@ -5,7 +5,7 @@ from __future__ import annotations
 from remusnet.actors import Actor
 from remusnet.actors.actor import Handled
 from remusnet.sip.flows import Transport, back
-from remusnet.sip.message import Malformed
+from remusnet.sip.message.framing import Unframed
 from remusnet.sip.signals import Bytes, Decode, Transmit
 from remusnet.sip.wiring import Wiring
 
@@ -37,16 +37,11 @@ class Receiver(Actor):
         try:
             for data in framer.feed(message.data):
                 coder.tell(Decode(data, flow))
-        except Malformed as error:
-            self._wiring.counts.malformed += 1
-            self._refuse(message, error)
+        except Unframed as error:
+            # The coder answers what can be answered, and ends the connection.
+            coder.tell(Decode(error.head, flow, error))
         if framer.pings:
             framer.pings = 0
             sender = self._wiring.sender
             assert sender is not None
             sender.tell(Transmit(b"\r\n", back(flow)))
-
-    def _refuse(self, message: Bytes, error: Malformed) -> None:
-        """Nobody can tell any more where the stream's next message begins: end it."""
-        del error
-        self._wiring.sockets.end(message.flow)

@@ -20,7 +20,11 @@ class Sender(Actor):
     def receive(self, message: object) -> None:
         """Bytes to send."""
         assert isinstance(message, Transmit)
-        self._wiring.sockets.send(message.data, message.target, _teller(message.sender))
+        sockets = self._wiring.sockets
+        if message.data:
+            sockets.send(message.data, message.target, _teller(message.sender))
+        if message.last and message.target.flow is not None:
+            sockets.end(message.target.flow)
 
 
 def _teller(sender: Cell | None) -> _Teller | None:
