@@ -17,18 +17,8 @@ from remusnet.sip.presets import NONE, RESILIENT, THESIS, Preset
 from tests.lib.sip_phones import T1, Outcome, Strike, play
 from tests.lib.sip_whole import WholeBench
 
-KINDS = [
-    "registrar",
-    "location",
-    "proxy",
-    "session",
-    "transport",
-    "sender",
-    "coder",
-    "transactions",
-    "transaction",
-    "receiver",
-]
+KINDS = ["registrar", "location", "proxy", "session", "transport", "sender", "coder"]
+KINDS += ["transactions", "transaction", "receiver"]
 TRANSPORTS = (Transport.UDP, Transport.TCP)
 MOST = 5  # failures in 30 s; one more escalates
 
