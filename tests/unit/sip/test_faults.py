@@ -1,0 +1,159 @@
+"""Every kind of actor crashed at every message of two registrations, a call and a cancelled call.
+
+The phones (`tests.lib.sip_phones`) repeat what gets no answer, so what is lost here is lost to a
+user. Time is virtual: what a fault delays, is told exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from remusnet.actors import Cell
+from remusnet.sip.flows import Transport
+from remusnet.sip.presets import NONE, RESILIENT, THESIS, Preset
+from tests.lib.sip_phones import T1, Outcome, Strike, play
+from tests.lib.sip_whole import WholeBench
+
+KINDS = ["registrar", "location", "proxy", "session", "transport", "sender", "coder"]
+KINDS += ["transactions", "transaction", "receiver"]
+TRANSPORTS = (Transport.UDP, Transport.TCP)
+MOST = 5  # failures in 30 s; one more escalates
+
+
+class Struck(Exception):
+    """The fault."""
+
+
+def struck(
+    kind: str, nth: int, *, before: int = 0, times: int = 1, hit: list[str]
+) -> Callable[[WholeBench], Strike]:
+    """A fault at the ``nth`` message of an actor of ``kind``, after ``before`` earlier ones.
+
+    ``times``: so often does that message fail. ``transport`` takes no messages: it is crashed at
+    the ``nth`` message of any actor. What was hit is added to ``hit``.
+    """
+
+    def prepare(bench: WholeBench) -> Strike:
+        seen = 0
+        left = times
+        hit_message: object = None
+
+        def strike(cell: Cell, message: object) -> None:
+            nonlocal seen, left, hit_message
+            if kind == "transport":
+                seen += 1
+                if seen == nth:
+                    hit.append(type(message).__name__)
+                    for _ in range(before + 1):
+                        bench.system.find("transport").crash(Struck())
+                return
+            if cell.kind != kind:
+                return
+            again = hit_message is not None and message is hit_message
+            seen += not again
+            if (seen == nth or again) and left:
+                hit.append(type(message).__name__)
+                if hit_message is None:
+                    for _ in range(before):
+                        cell.note_failure()
+                left -= 1
+                hit_message = message
+                raise Struck
+
+        return strike
+
+    return prepare
+
+
+@cache
+def healthy(preset: Preset, transport: Transport) -> Outcome:
+    """A run without a fault."""
+    outcome = play(preset, transport, lambda _bench: lambda _cell, _message: None)
+    assert (outcome.lost, outcome.failures, outcome.left) == ({}, 0, 0)
+    return outcome
+
+
+def runs(
+    preset: Preset, transport: Transport, kind: str, *, before: int = 0, times: int = 1
+) -> list[Outcome]:
+    """A run for each message that an actor of ``kind`` takes."""
+    found: list[Outcome] = []
+    while True:
+        hit: list[str] = []
+        strike = struck(kind, len(found) + 1, before=before, times=times, hit=hit)
+        outcome = play(preset, transport, strike)
+        if not hit:
+            assert found, "no actor of this kind took a message"
+            return found
+        outcome.struck = hit[0]
+        found.append(outcome)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("before", [0, MOST])
+def test_under_resilient_no_fault_costs_a_call_or_a_binding_or_a_caller_more_than_t1(
+    before: int, kind: str, transport: Transport
+) -> None:
+    for nth, outcome in enumerate(runs(RESILIENT, transport, kind, before=before), 1):
+        where = f"{kind}, message {nth}: {outcome.struck}"
+        assert outcome.lost == {}, where
+        assert not outcome.ended, where
+        assert outcome.failures >= 1, where
+        assert outcome.escalations == (before == MOST), where
+        assert outcome.delay(healthy(RESILIENT, transport)) <= T1, where
+        assert outcome.left == 0, f"{where}: something is never forgotten"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_six_faults_in_30_s_escalate_and_five_do_not(kind: str) -> None:
+    for faults in (MOST, MOST + 1):
+        hit: list[str] = []
+        strike = struck(kind, 4, before=faults - 1, hit=hit)
+        outcome = play(RESILIENT, Transport.UDP, strike)
+        assert hit, kind
+        assert (outcome.lost, outcome.escalations) == ({}, faults > MOST), kind
+
+
+def test_under_thesis_its_strategy_loses_calls_and_registrations(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kinds = [kind for kind in KINDS if kind != "transport"]
+    lost: dict[tuple[str, Transport], int] = {}
+    rows = []
+    for kind in kinds:
+        row = f"{kind:13}"
+        for transport in TRANSPORTS:
+            outcomes = runs(THESIS, transport, kind)
+            assert not any(outcome.ended or outcome.escalations for outcome in outcomes)
+            calls = sum(outcome.calls_lost > 0 for outcome in outcomes)
+            bindings = sum(outcome.bindings_lost > 0 for outcome in outcomes)
+            lost[kind, transport] = calls + bindings
+            row += f"{len(outcomes):9}{calls:7}{bindings:10}"
+        rows.append(row)
+    with capsys.disabled():
+        print("\nunder `thesis`: faults, how many of them lost a call, a registration")
+        print(f"{'':13}{'UDP':>9}{'':17}{'TCP':>9}")
+        print(f"{'':13}" + 2 * f"{'faults':>9}{'calls':>7}{'bindings':>10}")
+        print("\n".join(rows))
+    # A phone's retransmission makes up for a lost datagram, but for one of a stream nobody does.
+    assert lost["receiver", Transport.UDP] == 0
+    for kind in ("receiver", "sender", "coder", "transactions"):
+        assert lost[kind, Transport.TCP] > lost[kind, Transport.UDP], kind
+    # A router's restart stops its children: a fault at each message of the proxy costs a call.
+    outcomes = runs(THESIS, Transport.UDP, "proxy")
+    assert all(outcome.calls_lost for outcome in outcomes)
+    # A message that is dropped in the tree, nobody repeats: its sender is answered by no one.
+    for kind in ("registrar", "location", "session", "transaction"):
+        assert lost[kind, Transport.UDP] > 0, kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_under_none_the_first_fault_ends_the_system(kind: str) -> None:
+    outcome = play(NONE, Transport.UDP, struck(kind, 1, hit=[]))
+    assert outcome.ended
+    assert outcome.calls_lost == 2
+    assert outcome.bindings_lost >= 2
