@@ -6,10 +6,12 @@ import errno
 import fcntl
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import pytest
 from remusnet.errors import KernelRefused, RemusnetError
 from remusnet.host.netbuf import locks, script
 from remusnet.kernel.messages import PlugAction
+from remusnet.kernel.netlink import Answer, Netlink
 from tests.kernel.lab.bed import VIF, Bed
 from tests.kernel.lab.namespace import ip_batch
 from tests.kernel.lab.packets import stamped
@@ -26,8 +29,6 @@ from tests.kernel.lab.protection import (
     TCP_FRAME,
     ReusedBed,
     Site,
-    failing,
-    refusing,
 )
 from tests.kernel.lab.xenhost import Libxl, XenHost, never_ready, open_xen_host, ready, set_up
 
@@ -251,19 +252,35 @@ def test_a_disk_that_fills_up_within_an_update_leaves_the_old_policy(
     spoilt.remove()
 
 
+class RefusingNetlink(Netlink):
+    """The kernel refuses every change of one device and of what is on it."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self._index = socket.if_nametoindex(device)
+
+    def ask(self, messages: Sequence[bytes]) -> list[Answer]:
+        # struct ifinfomsg and struct tcmsg both have the number here, behind a header of 16 bytes.
+        return [
+            Answer(errno.ENOMEM, "injected")
+            if struct.unpack_from("=i", each, 20) == (self._index,)
+            else super(RefusingNetlink, self).ask([each])[0]
+            for each in messages
+        ]
+
+
 def test_where_the_end_of_one_protection_fails_the_others_end_and_all_errors_are_said(
     spoilt: Site,
 ) -> None:
-    """The order is that of the receipts; the first of them meets the error."""
+    """Whatever is asked of the first one's buffer device is refused."""
     ip_batch("link add vif1.1 type veth peer name peer1\n", spoilt.bed.dom0.name)
     ip_batch("link add vif1.2 type veth peer name peer2\n", spoilt.bed.dom0.name)
     vifs = (VIF, "vif1.1", "vif1.2")
     for vif in vifs:
         spoilt.apply(spoilt.plan(vifs=(vif,)))
-    with (
-        failing(spoilt, 1, refusing(errno.ENOMEM)) as netlink,
-        pytest.raises(KernelRefused, match="ENOMEM") as caught,
-    ):
+    with spoilt.bed.dom0.entered():
+        netlink = RefusingNetlink(BUFFER)
+    with netlink, pytest.raises(KernelRefused, match="ENOMEM") as caught:
         spoilt.remove(*vifs, netlink=netlink)
     assert len(str(caught.value).splitlines()) == 1
     assert [each.protected.vifs for each in spoilt.verify()] == [(VIF,)]
