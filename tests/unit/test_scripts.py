@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -55,6 +56,14 @@ def try_debian(tools: Path, *argv: str, **more: str) -> subprocess.CompletedProc
     return done
 
 
+def state(process: Path) -> str:
+    """The letter of a process's state; empty if it is gone."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def calls(tools: Path) -> list[str]:
     return (tools.parent / "calls").read_text().splitlines()
 
@@ -98,6 +107,34 @@ class TestTryDebian:
             assert process.wait(timeout=60) == 128 + signal.SIGTERM
         assert not Path("/proc", begun.read_text().strip()).exists()
         assert list((tools.parent / "roots").iterdir()) == []
+
+    def test_a_run_that_is_killed_ends_what_runs_and_the_next_one_removes_its_root(
+        self, tools: Path
+    ) -> None:
+        begun = tools.parent / "begun"
+        made = (tools / "mmdebstrap").read_text()
+        (tools / "mmdebstrap").write_text(
+            f"#!/bin/sh\necho $$ >{begun}.new\nmv {begun}.new {begun}\nexec sleep 1000\n"
+        )
+        with subprocess.Popen(
+            [TRY_DEBIAN], env=environment(tools), stdout=subprocess.DEVNULL
+        ) as process:
+            wait_until(begun.exists, "the tool runs", 60)
+            process.kill()
+        tool = Path("/proc", begun.read_text().strip())
+        wait_until(lambda: not tool.exists() or "Z" in state(tool), "the tool has ended", 60)
+        assert len(list((tools.parent / "roots").iterdir())) == 1
+        (tools / "mmdebstrap").write_text(made)
+        assert try_debian(tools).returncode == 0
+
+    def test_the_root_of_a_run_that_goes_on_stays(self, tools: Path) -> None:
+        other = tools.parent / "roots/remusnet-debian.aaaaaa"
+        other.mkdir()
+        with (other / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            subprocess.run([TRY_DEBIAN], env=environment(tools), capture_output=True, check=True)
+            assert other.exists()
+        assert try_debian(tools).returncode == 0
 
     @pytest.mark.parametrize(
         ("argv", "variables", "said"),
