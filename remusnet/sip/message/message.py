@@ -238,6 +238,8 @@ def _with_start_line(first: bytes, headers: list[Header], body: bytes) -> Reques
             raise Malformed("a response of another version", 0, response)
         if not (len(status) == 3 and 100 <= response.status <= 699):
             raise Malformed("an invalid status", 0, response)
+        if b"\r" in first or b"\n" in first:
+            raise Malformed("a reason of several lines", 0, response)
         return response
     if found := _REQUEST_LINE.fullmatch(first):
         method, uri, version = found.groups()
