@@ -212,10 +212,11 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     first, *lines = _LINE_END.split(head)
     headers: list[Header] = []
     bad_line = False
+    lone_cr = head.count(b"\r") != head.count(b"\r\n")
     for line in lines:
         name, colon, _value = line.partition(b":")
         known = canonical(name) if colon else None
-        if known is None or (b"\r" in line and _LONE_CR.search(line)):
+        if known is None or (lone_cr and _LONE_CR.search(line)):
             bad_line = True
         else:
             headers.append(Header(known, line))
@@ -237,6 +238,8 @@ def _with_start_line(first: bytes, headers: list[Header], body: bytes) -> Reques
             raise Malformed("a response of another version", 0, response)
         if not (len(status) == 3 and 100 <= response.status <= 699):
             raise Malformed("an invalid status", 0, response)
+        if b"\r" in first or b"\n" in first:
+            raise Malformed("a reason of several lines", 0, response)
         return response
     if found := _REQUEST_LINE.fullmatch(first):
         method, uri, version = found.groups()
@@ -264,11 +267,9 @@ def _check(message: Request | Response) -> None:
             _refuse(f"{_written(name)} stands twice", message)
     if not message.call_id:
         _refuse("an empty Call-ID", message)
-    if not message.values("via"):
-        _refuse("an empty Via", message)
-    for name in (b"from", b"to"):
-        if not is_address(message.get(name.decode()) or b""):
-            _refuse(f"an invalid {name.decode().title()}", message)
+    for found in message.headers:
+        if found.name in (b"from", b"to") and not is_address(found.value):
+            _refuse(f"an invalid {_written(found.name)}", message)
     _number, method = message.cseq
     if isinstance(message, Request) and method != message.method:
         _refuse("CSeq names another method", message)

@@ -24,6 +24,11 @@ _NAME_ADDR = re.compile(
 _ADDR_SPEC = re.compile(rb"\s*+(?P<uri>[^\s;<>\",?]++)\s*+(?P<rest>;.*)?", re.DOTALL)
 # What no URI has unescaped: in a request line it would be another line, or another URI.
 _NEVER = re.compile(rb"[\x00-\x20\x7f<>\"]")
+# What nearly all look like: told with one expression.
+_USUAL = re.compile(
+    rb'(?:"[^"\\]*+"[ ]?|[A-Za-z0-9 ]*+)<[A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>"]*+>'
+    rb"(?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[A-Za-z0-9\-.!%*_+`'~]++)?)*+"
+)
 _PARAMETER = re.compile(
     rb"\s*;\s*(?P<name>[A-Za-z0-9\-.!%*_+`'~]+)\s*"
     rb"(?:=\s*(?P<value>\"(?:[^\"\\]++|\\.)*+\"|[^\s;\"]*+))?\s*+"
@@ -164,6 +169,8 @@ _remembered_address = lru_cache(maxsize=4096)(_read_address)
 
 def is_address(value: bytes) -> bool:
     """Whether it has the form of an address, whatever the parts of its URI are: cheap."""
+    if _USUAL.fullmatch(value):
+        return True
     found = _NAME_ADDR.fullmatch(value) or _ADDR_SPEC.fullmatch(value)
     if found is None or read_parameters(found["rest"] or b"") is None:
         return False

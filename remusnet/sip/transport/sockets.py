@@ -27,6 +27,8 @@ _LARGEST_DATAGRAM = 65535
 # So many datagrams are read before others have a turn.
 _AT_ONCE = 64
 _CONNECT_SECONDS = 5.0
+# For the answers to what came before the message that ends a connection.
+_LAST_WORDS_SECONDS = 1.0
 # What a peer that doesn't read may make the server keep.
 _LARGEST_BACKLOG = 1024 * 1024
 
@@ -173,9 +175,9 @@ class Sockets:
         return self._by_remote.get((transport, remote))
 
     def end(self, flow: Flow) -> None:
-        """Close the connection of ``flow``, after what is being sent."""
+        """Close the connection of ``flow``, after what is being sent and what is being answered."""
         if (connection := self._connections.get(flow.connection)) is not None:
-            connection.close()
+            self._loop.call_later(_LAST_WORDS_SECONDS, connection.close)
 
     def send(self, data: bytes, target: Target, on_unsent: OnUnsent | None = None) -> None:
         """Send; ``on_unsent`` is called, now or later, where that turns out to be impossible."""
