@@ -16,12 +16,12 @@ from remusnet.sip.auth import Nonces
 from remusnet.sip.config import Config, Tls
 from remusnet.sip.flows import Flow
 from remusnet.sip.location import Location, Locations
-from remusnet.sip.message.build import respond
+from remusnet.sip.mourning import mourn
 from remusnet.sip.presets import Preset
 from remusnet.sip.proxy import Calls, Proxy
 from remusnet.sip.registrar import Registrar, Registrations
 from remusnet.sip.settings import Settings
-from remusnet.sip.signals import Bytes, Incoming, Respond
+from remusnet.sip.signals import Bytes
 from remusnet.sip.store import Store, StoreUnavailable
 from remusnet.sip.timers import Timers
 from remusnet.sip.transport.sockets import Sockets
@@ -186,9 +186,7 @@ class Server:
 
     def _dead(self, letter: DeadLetter) -> None:
         """A request that nobody could handle, in two tries, is answered 500, not with silence."""
-        message = letter.message
-        if isinstance(message, Incoming) and letter.reason.startswith("its processing failed"):
-            message.transaction.tell(Respond(respond(message.request, 500, tag="failed")))
+        mourn(letter, self.wiring, self.held.registrations)
         if self._on_dead_letter is not None:
             self._on_dead_letter(letter)
 

@@ -304,7 +304,8 @@ class Outcome:
     escalations: int = 0
     failures: int = 0
     ended: bool = False  # the system
-    left: int = 0  # transactions and calls that the server holds at the end
+    left: int = 0  # transactions, and calls that are not up, that the server holds at the end
+    up: int = 0  # calls that nobody has ended
 
     @property
     def calls_lost(self) -> int:
@@ -375,9 +376,11 @@ async def _play(
     await asyncio.sleep(100 * T1)
     for who in (bob, dave):
         await watched(f"binding of {who.name}, later", partial(there, who))
-    await asyncio.sleep(100 * T1)
+    await asyncio.sleep(600 * T1)  # longer than Timer C and all that follows it
     outcome.escalations = sum(each.change is Change.ESCALATED for each in bench.events)
     outcome.failures = sum(each.change is Change.FAILED for each in bench.events)
     outcome.ended = bench.system.failure is not None
-    outcome.left = len(bench.wiring.table) + len(bench.held.calls.calls)
+    calls = bench.held.calls
+    outcome.up = calls.established
+    outcome.left = len(bench.wiring.table) + len(calls.calls) - calls.established
     return outcome

@@ -7,10 +7,12 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any
 
+from remusnet.actors import DeadLetter
 from remusnet.actors.virtual import run
 from remusnet.sip.flows import Flow
 from remusnet.sip.message import Request, Response
 from remusnet.sip.message.build import respond
+from remusnet.sip.mourning import mourn
 from remusnet.sip.presets import RESILIENT, Preset
 from remusnet.sip.server import Holdings, cores, holdings
 from remusnet.sip.settings import Settings
@@ -37,6 +39,11 @@ class WholeBench(SipBench):
             return cores(wiring, self.held, preset)
 
         super().__init__(make, preset=preset)
+        self.system.on_dead_letter = self._buried
+
+    def _buried(self, letter: DeadLetter) -> None:
+        self.dead.append(letter)
+        mourn(letter, self.wiring, self.held.registrations)
 
     async def settle(self) -> None:
         """Also let the store's thread do its work."""

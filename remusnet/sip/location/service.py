@@ -24,6 +24,7 @@ from remusnet.sip.wiring import Wiring
 
 _RETRY_S = 1.0
 _EXPIRE_S = 60.0
+_NOT_HANDLED = "its answer could not be handled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
-class _Committed:
+class Committed:
     """A batch has come to its end. ``error``: nobody knows what of it the store has."""
 
     answers: list[tuple[Cell, Registered | Found]]
@@ -72,7 +73,7 @@ class _Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class Opened:
     """The store was tried. ``error`` None: it is there."""
 
     error: str | None
@@ -144,9 +145,9 @@ class Location(Actor):
                 self._work()
             else:
                 message.asker.tell(Registered(message.key, 503))
-        elif isinstance(message, _Committed):
+        elif isinstance(message, Committed):
             self._settle(message)
-        elif isinstance(message, _Opened):
+        elif isinstance(message, Opened):
             self._own.working = None
             self._own.opened = message.error is None
             self._own.trouble = message.error or ""
@@ -191,7 +192,7 @@ class Location(Actor):
             if changed:
                 await own.store.replace(changed)
             more = sum(len(after) - len(before[aor]) for aor, after in changed.items())
-            cell.tell(_Committed(answers, {**read, **changed}, None, more))
+            cell.tell(Committed(answers, {**read, **changed}, None, more))
         except StoreUnavailable as error:
             refused: list[tuple[Cell, Registered | Found]] = [
                 (each.asker, Registered(each.key, 503))
@@ -199,9 +200,9 @@ class Location(Actor):
                 else (each.asker, Found(each.key, None))
                 for each in batch
             ]
-            cell.tell(_Committed(refused, changed, str(error)))
+            cell.tell(Committed(refused, changed, str(error)))
 
-    def _settle(self, done: _Committed) -> None:
+    def _settle(self, done: Committed) -> None:
         own = self._own
         own.working = None
         if done.error is None:
@@ -236,9 +237,9 @@ class Location(Actor):
         try:
             await store.open()
         except Exception as error:  # noqa: BLE001 - a file that is no store any more is away, too
-            cell.tell(_Opened(str(error)))
+            cell.tell(Opened(str(error)))
         else:
-            cell.tell(_Opened(None))
+            cell.tell(Opened(None))
 
     def _tick(self, what: str) -> None:
         own = self._own
@@ -259,10 +260,29 @@ class Location(Actor):
             await self._own.store.expire(now)
             total = await self._own.store.count(now)
         except StoreUnavailable as error:
-            cell.tell(_Committed([], {}, str(error)))
+            cell.tell(Committed([], {}, str(error)))
         else:
             # Other servers may write to the same store: this is when theirs are counted too.
-            cell.tell(_Committed([], {}, None, total - self._own.total))
+            cell.tell(Committed([], {}, None, total - self._own.total))
+
+
+def given_up(message: Committed | Opened) -> Committed | Opened | None:
+    """What to tell the location instead of how its store's work ended, which it failed on.
+
+    As if the store were away: nobody knows what it has; it is tried again. None: that failed too.
+    """
+    if message.error == _NOT_HANDLED:
+        return None
+    if isinstance(message, Opened):
+        return Opened(_NOT_HANDLED)
+    answers: list[tuple[Cell, Registered | Found]] = [
+        (
+            asker,
+            Registered(each.key, 500) if isinstance(each, Registered) else Found(each.key, None),
+        )
+        for asker, each in message.answers
+    ]
+    return Committed(answers, message.changed, _NOT_HANDLED)
 
 
 def _answer(

@@ -50,6 +50,13 @@ class NewWork:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """This session could not handle a message about the request of that number."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class _UserFound:
     number: int
     given: dict[str, str]
@@ -110,6 +117,9 @@ class Session(Actor):
             self._timer_c(message)
         elif isinstance(message, Cancel):
             self._cancel(message)
+        elif isinstance(message, Broken):
+            if (work := self._call.works.get(message.number)) is not None:
+                self._refuse(work, 500)
         elif isinstance(message, _TooLong):
             for leg in self._call.legs.values():
                 leg.established = False

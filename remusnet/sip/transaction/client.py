@@ -19,6 +19,8 @@ from remusnet.sip.transaction.machine import (
     Unreachable,
 )
 
+_SILENT = "silent"
+
 
 def _response(event: Event) -> Response | None:
     if isinstance(event, FromWire) and isinstance(event.message, Response):
@@ -58,10 +60,10 @@ class InviteClient(Machine):
     def proceeding(self, event: Event) -> list[Command]:
         """A provisional response has come: nothing is repeated.
 
-        Timer C is the proxy's: it cancels, waits, and goes on as if a 408 had come (16.8 and 9.1).
-        Here it fires after all that, for what even then has no final response.
+        RFC 3261 has no timer here. But the proxy gives up at Timer C, and 64*T1 after its CANCEL
+        (9.1, 16.8): a callee that is silent for longer than both leaves nothing behind.
         """
-        if event == Fired("C"):
+        if event == Fired(_SILENT):
             return self.end(ToUser(Trouble.TIMEOUT))
         response = _response(event)
         return [] if response is None else self._answered(response)
@@ -69,14 +71,13 @@ class InviteClient(Machine):
     def _answered(self, response: Response) -> list[Command]:
         if response.status < 200:
             self.state = self.proceeding
-            seconds = self.timers.c + self.timers.transaction + self.timers.t4
-            return [ToUser(response), Arm("C", seconds)]
+            return [ToUser(response), Arm(_SILENT, self.timers.c + 2 * self.timers.transaction)]
         if response.status < 300:
             self.state = self.accepted
-            return [Disarm("C"), ToUser(response), Arm("M", self.timers.transaction)]
+            return [Disarm(_SILENT), ToUser(response), Arm("M", self.timers.transaction)]
         self._ack = ack(self.request, response)
         wait = self.wait(self.completed, "D", self.timers.d)
-        return [Disarm("C"), ToWire(self._ack), ToUser(response), wait]
+        return [Disarm(_SILENT), ToWire(self._ack), ToUser(response), wait]
 
     def accepted(self, event: Event) -> list[Command]:
         """Each 2xx goes up, also those of other branches below (RFC 6026, 7.2)."""

@@ -105,7 +105,7 @@ def test_under_resilient_no_fault_costs_a_call_or_a_binding_or_a_caller_more_tha
         assert outcome.failures >= 1, where
         assert outcome.escalations == (before == MOST), where
         assert outcome.delay(healthy(RESILIENT, transport)) <= T1, where
-        assert outcome.left == 0, f"{where}: something is never forgotten"
+        assert (outcome.left, outcome.up) == (0, 0), f"{where}: something is never forgotten"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -157,3 +157,18 @@ def test_under_none_the_first_fault_ends_the_system(kind: str) -> None:
     assert outcome.ended
     assert outcome.calls_lost == 2
     assert outcome.bindings_lost >= 2
+
+
+@pytest.mark.parametrize(
+    "kind", ["registrar", "location", "proxy", "session", "transactions", "transaction"]
+)
+def test_under_resilient_a_message_that_fails_twice_leaves_nothing_that_waits_for_ever(
+    kind: str,
+) -> None:
+    for nth, outcome in enumerate(runs(RESILIENT, Transport.UDP, kind, times=2), 1):
+        where = f"{kind}, message {nth}: {outcome.struck}: {outcome.lost}"
+        assert not outcome.ended, where
+        # Who asks later is answered, and those that were told no are told so.
+        silent = [why for why in outcome.lost.values() if why == "REGISTER: no answer"]
+        assert not silent, where
+        assert outcome.left == 0, where

@@ -1,0 +1,1 @@
+"""Faults under load: `scripts/sip-chaos`."""
