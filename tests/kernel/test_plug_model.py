@@ -198,7 +198,7 @@ def test_random_sequences_do_in_the_kernel_what_they_do_in_the_model(bed: Bed) -
 
     agree()
     print(dict(seen))
-    # Were one of these rare, agreement would say little. (LIMIT is the rarest: one in two sequences.)
+    # Were one of these rare, agreement would say little. (LIMIT is: one in two sequences.)
     assert seen["sequences"] >= SEQUENCES
     assert min(seen[action.name] for action in PlugAction) >= SEQUENCES / 3
     assert min(seen["released by RELEASE_ONE"], seen["dropped"]) >= SEQUENCES
