@@ -27,7 +27,8 @@ from tests.kernel.lab.packets import Capture, stamped
 from tests.kernel.lab.wait import wait_until
 from tests.lib.long import count
 
-SEQUENCES = count(sample=150, long=5_000)
+# With 5,000, what hypothesis remembers of them is more than the kernel's memory.
+SEQUENCES = count(sample=150, long=1_500)
 LARGEST_FRAME = 1514
 FRAME = (bytes.fromhex("ffffffffffff 020000000001 88b5") + bytes(LARGEST_FRAME))[:LARGEST_FRAME]
 
@@ -198,7 +199,7 @@ def test_random_sequences_do_in_the_kernel_what_they_do_in_the_model(bed: Bed) -
 
     agree()
     print(dict(seen))
-    # Were one of these rare, agreement would say little. (LIMIT is: one in two sequences.)
+    # Were one of these rare, agreement would say little. LIMIT is: half as many as sequences.
     assert seen["sequences"] >= SEQUENCES
     assert min(seen[action.name] for action in PlugAction) >= SEQUENCES / 3
     assert min(seen["released by RELEASE_ONE"], seen["dropped"]) >= SEQUENCES
