@@ -9,7 +9,7 @@
 # Sourced; needs `fail CODE TEXT...`.
 
 # Beside it, so that the last step is one rename. ldconfig takes any lib*.so* there for a library.
-library_new() { echo "$(dirname "$LIBRARY")/.remusnet-new"; }
+library_new() { echo "${LIBRARY%/*}/.remusnet-new"; }
 
 library_is_diverted() {
     local name
@@ -55,7 +55,7 @@ put_file() { # FILE PLACE TEMPORARY
 replace_library() { # NEW BUILT-FROM BUILT-FOR
     local new kept diverted=
     new=$(library_new)
-    kept=$(dirname "$KEPT_LIBRARY")
+    kept=${KEPT_LIBRARY%/*}
     ! library_is_diverted || diverted=yes
     mkdir -p "$kept"
     rm -f "$new"
@@ -83,7 +83,7 @@ replace_library() { # NEW BUILT-FROM BUILT-FOR
 bring_library_back() {
     local new kept
     new=$(library_new)
-    kept=$(dirname "$KEPT_LIBRARY")
+    kept=${KEPT_LIBRARY%/*}
     if library_is_diverted; then
         [ -e "$KEPT_LIBRARY" ] ||
             fail 1 "Debian's library is not in $KEPT_LIBRARY any more: apt install --reinstall its package first"
