@@ -6,7 +6,8 @@
 | location | restart, children stop | restart, children stay | ends |
 | proxy (session router) | restart, sessions stop | restart, sessions stay | ends |
 | transport | restart, children stop | restart, children stay | ends |
-| receiver, sender | restart, sockets anew | restart, sockets stay | ends |
+| receiver | restart, sockets anew | restart, sockets stay | ends |
+| sender | restart | restart | ends |
 | coder | resume | resume | ends |
 | transactions | restart, children stop | restart, children stay | ends |
 | the failing message | is dropped | is processed once more | - |
