@@ -100,6 +100,27 @@ def listen(
 
     Raises ValueError for a clock rate or packet time that isn't positive.
     """
+    spoken = _spoken(received, clock_rate, ptime_ns)
+    if spoken is None:
+        return None
+    return _listen(spoken, buffer, codec, ptime_ns, expected_after)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spoken:
+    """The first copies of n packets of media, in order of arrival; all int64[n].
+
+    ``number``: sequence numbers without wraps, from 0. ``media_ns``: when each sounds, from 0.
+    """
+
+    number: Int64s
+    media_ns: Int64s
+    sent_ns: Int64s
+    arrival_ns: Int64s
+
+
+def _spoken(received: Received, clock_rate: int, ptime_ns: int) -> _Spoken | None:
+    """What there is to hear, whatever plays it; None where no packet of media came."""
     if clock_rate <= 0 or ptime_ns <= 0:
         raise ValueError(f"{clock_rate} Hz, {ptime_ns} ns a packet")
     if len(received.sequence) == 0:
@@ -115,7 +136,15 @@ def listen(
         if len(first) == 0:
             return None
     media_ns = _media_ns(received, first, number, clock_rate, ptime_ns)
-    playout = play_out(buffer, media_ns, received.arrival_ns[first], ptime_ns)
+    return _Spoken(number, media_ns, received.sent_ns[first], received.arrival_ns[first])
+
+
+def _listen(
+    spoken: _Spoken, buffer: JitterBuffer, codec: Codec, ptime_ns: int, expected_after: int
+) -> Voice:
+    """How it sounds through ``buffer``."""
+    number, media_ns = spoken.number, spoken.media_ns
+    playout = play_out(buffer, media_ns, spoken.arrival_ns, ptime_ns)
 
     heard = np.flatnonzero(~playout.late)
     heard = heard[np.argsort(number[heard], kind="stable")]
@@ -126,7 +155,7 @@ def listen(
     gaps = np.minimum(np.concatenate([gap, [tail]]), LONGEST_GAP_NS // ptime_ns)
     gap_start_ns = np.concatenate([play_ns[:1], play_ns]) + ptime_ns
 
-    delay_ns = float((play_ns - received.sent_ns[first][heard]).mean()) + ptime_ns
+    delay_ns = float((play_ns - spoken.sent_ns[heard]).mean()) + ptime_ns
     delay_ms = max(0.0, delay_ns / NS_PER_MS)
     missing, ratio = _losses(len(heard), gaps)
     r = rating(codec, delay_ms, missing, ratio)
@@ -174,23 +203,17 @@ def voices(
         None if series.event is None else series.event[came],
     )
     types = stream.rtp.payload_types
-    spoken = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
-    codec = codec_of(spoken)
+    encoding = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
+    codec = codec_of(encoding)
     if loss_robustness is not None:
         codec = replace(codec, bpl=loss_robustness)
     last = int(came.max()) if len(came) else 0
-    heard = [
-        listen(
-            received,
-            buffer,
-            codec,
-            clock_rate=clock_rate,
-            ptime_ns=round(ptime_ms * NS_PER_MS),
-            expected_after=len(series.sent_ns) - 1 - last,
-        )
-        for buffer in buffers
-    ]
-    return tuple(voice for voice in heard if voice is not None)
+    ptime_ns = round(ptime_ms * NS_PER_MS)
+    spoken = _spoken(received, clock_rate, ptime_ns)
+    if spoken is None:
+        return ()
+    after = len(series.sent_ns) - 1 - last
+    return tuple(_listen(spoken, buffer, codec, ptime_ns, after) for buffer in buffers)
 
 
 def _counted(sequence: Int64s) -> Int64s:
