@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 from remusnet.frames import Int64s
+from remusnet.metrics.emodel import codec_of
+from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
 from remusnet.metrics.output_commit import OutputCommit
+from remusnet.metrics.payload_types import Medium
+from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.rtp import StreamSummary
-from remusnet.metrics.scene import Origin, PacketSeries, Passages, ScenarioSetting, Scene
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import NONE_HELD, HoldTimes, TcpConnection
+from remusnet.metrics.voice import Received, Voice, listen
+from remusnet.results.scene import Origin, PacketSeries, Passages, ScenarioSetting, Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,3 +157,47 @@ class Comparison:
         if self.recorded is not None:
             found["recorded"] = {"streams": [stream.to_json() for stream in self.recorded]}
         return found
+
+
+def voices(
+    stream: Stream,
+    buffers: Sequence[JitterBuffer] = (FixedBuffer(), AdaptiveBuffer()),
+    loss_robustness: float | None = None,
+) -> tuple[Voice, ...]:
+    """How a stream sounds through each of ``buffers``.
+
+    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where
+    that isn't known: its packets weren't kept, or never told how long they sound. Empty for what is
+    no speech: the E-model rates nothing else (G.107, clause 1).
+    """
+    series, ptime_ms, clock_rate = stream.series, stream.rtp.ptime_ms, stream.rtp.clock_rate
+    if series is None or not ptime_ms or clock_rate is None:
+        return ()
+    if stream.rtp.medium not in (Medium.AUDIO, None):
+        return ()
+    came = series.arrival
+    received = Received(
+        series.sequence[came],
+        series.timestamp[came],
+        series.due_ns[came],  # who speaks in a pause is heard that much later
+        series.arrived_ns[came],
+        None if series.event is None else series.event[came],
+    )
+    types = stream.rtp.payload_types
+    spoken = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
+    codec = codec_of(spoken)
+    if loss_robustness is not None:
+        codec = replace(codec, bpl=loss_robustness)
+    last = int(came.max()) if len(came) else 0
+    heard = [
+        listen(
+            received,
+            buffer,
+            codec,
+            clock_rate=clock_rate,
+            ptime_ns=round(ptime_ms * NS_PER_MS),
+            expected_after=len(series.sent_ns) - 1 - last,
+        )
+        for buffer in buffers
+    ]
+    return tuple(voice for voice in heard if voice is not None)
