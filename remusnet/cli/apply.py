@@ -90,7 +90,7 @@ def command(
 
     from remusnet.kernel.change.apply import apply
     from remusnet.kernel.memory import check_memory
-    from remusnet.kernel.rights import require_rights
+    from remusnet.kernel.wire.netlink import require_rights
     from remusnet.report.kernel import applied_json, applied_text
 
     require_rights("change network devices")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from remusnet.classify.bpf_assembler import TAG_PRESENT, Assembler, Op
-from remusnet.classify.bpf_conditions import LINKS, NO_ETHERTYPE, Field, Register
+from remusnet.classify.bpf.assembler import TAG_PRESENT, Assembler, Op
+from remusnet.classify.bpf.conditions import LINKS, NO_ETHERTYPE, Field, Register
 from remusnet.classify.headers import (
     ETHERNET_HEADER,
     LLC_IP,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from remusnet.classify.bpf_assembler import NEXT, Assembler, Instruction, Op
+from remusnet.classify.bpf.assembler import NEXT, Assembler, Instruction, Op
 from tests.lib.bpf_machine import check, run
 from tests.lib.ingress import Ingress
 

@@ -7,14 +7,14 @@ program with 0, no match: short frames fail closed.
 
 from __future__ import annotations
 
-from remusnet.classify.bpf_assembler import (
+from remusnet.classify.bpf.assembler import (
     MOST_INSTRUCTIONS,
     TAG_PRESENT,
     Assembler,
     Instruction,
     Op,
 )
-from remusnet.classify.bpf_conditions import (
+from remusnet.classify.bpf.conditions import (
     Condition,
     Field,
     Register,
@@ -23,9 +23,9 @@ from remusnet.classify.bpf_conditions import (
     asked,
     steps,
 )
-from remusnet.classify.bpf_dissect import Network
-from remusnet.classify.bpf_early import emit_early_udp
-from remusnet.classify.bpf_link import emit_link
+from remusnet.classify.bpf.dissect import Network
+from remusnet.classify.bpf.early import emit_early_udp
+from remusnet.classify.bpf.link import emit_link
 from remusnet.classify.filters import (
     ETH_P_ALL,
     LAST_PREF,

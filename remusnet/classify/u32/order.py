@@ -7,8 +7,8 @@ its frames time.
 from __future__ import annotations
 
 from remusnet.classify.filters import Filter, U32Match
-from remusnet.classify.u32_conditions import Context, Keys, pinned_protocol
-from remusnet.classify.u32_words import describe_keys
+from remusnet.classify.u32.conditions import Context, Keys, pinned_protocol
+from remusnet.classify.u32.words import describe_keys
 from remusnet.policy.match import UDP
 from remusnet.policy.verdict import Verdict
 

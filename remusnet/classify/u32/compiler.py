@@ -30,7 +30,7 @@ from remusnet.classify.filters import (
     U32Match,
 )
 from remusnet.classify.headers import SMALLEST_ETHERTYPE, TAG_ETHERTYPES
-from remusnet.classify.u32_conditions import (
+from remusnet.classify.u32.conditions import (
     Alternative,
     Context,
     Keys,
@@ -38,8 +38,8 @@ from remusnet.classify.u32_conditions import (
     hides_in_later_fragments,
     pinned_protocol,
 )
-from remusnet.classify.u32_order import ask_for_udp_early
-from remusnet.classify.u32_words import UNWALKED, describe_keys
+from remusnet.classify.u32.order import ask_for_udp_early
+from remusnet.classify.u32.words import UNWALKED, describe_keys
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ARP_ETHERTYPE,

@@ -23,8 +23,8 @@ from remusnet.classify.filters import (
     U32Key,
     U32Match,
 )
-from remusnet.classify.flower_beyond import beyond
-from remusnet.classify.flower_conditions import GUARDED, alternatives
+from remusnet.classify.flower.beyond import beyond
+from remusnet.classify.flower.conditions import GUARDED, alternatives
 from remusnet.classify.headers import (
     AH,
     EXTENSION_HEADERS,
@@ -33,8 +33,8 @@ from remusnet.classify.headers import (
     Headers,
 )
 from remusnet.classify.reference import judge
-from remusnet.classify.u32 import compile_u32
-from remusnet.classify.u32_conditions import prefixes
+from remusnet.classify.u32.compiler import compile_u32
+from remusnet.classify.u32.conditions import prefixes
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ARP_ETHERTYPE,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remusnet.classify.filters import EVERY_FRAME, LAST_PREF, FlowerMatch, U32Match
-from remusnet.classify.flower import compile_flower
+from remusnet.classify.flower.compiler import compile_flower
 from remusnet.classify.headers import dissect
 from remusnet.classify.reference import classify, judge
 from remusnet.errors import InvalidInput

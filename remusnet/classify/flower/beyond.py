@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from remusnet.classify.filters import Beyond
-from remusnet.classify.flower_conditions import GUARDED, ICMP_OF, WITH_PORTS
+from remusnet.classify.flower.conditions import GUARDED, ICMP_OF, WITH_PORTS
 from remusnet.classify.headers import EXTENSION_HEADERS
 from remusnet.policy.match import (
     IPV4_ETHERTYPE,

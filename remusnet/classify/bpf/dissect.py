@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-from remusnet.classify.bpf_assembler import Assembler, Op
-from remusnet.classify.bpf_conditions import (
+from remusnet.classify.bpf.assembler import Assembler, Op
+from remusnet.classify.bpf.conditions import (
     HIDDEN,
     LATER_BITS,
     NO_PAYLOAD,
@@ -18,7 +18,7 @@ from remusnet.classify.bpf_conditions import (
     Field,
     Register,
 )
-from remusnet.classify.bpf_payload import emit_payload
+from remusnet.classify.bpf.payload import emit_payload
 from remusnet.classify.headers import (
     AH,
     DESTINATION_OPTIONS,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from remusnet.classify.bpf_assembler import Assembler, Op
-from remusnet.classify.bpf_conditions import Register, Step, Within
+from remusnet.classify.bpf.assembler import Assembler, Op
+from remusnet.classify.bpf.conditions import Register, Step, Within
 from remusnet.classify.headers import ETHERNET_HEADER
 from remusnet.policy.match import IPV4_ETHERTYPE, IPV6_ETHERTYPE, UDP
 from remusnet.policy.verdict import Verdict

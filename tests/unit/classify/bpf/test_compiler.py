@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.classify.bpf import HOLD_EVERY_FRAME, compile_bpf
-from remusnet.classify.bpf_assembler import Instruction
+from remusnet.classify.bpf.assembler import Instruction
+from remusnet.classify.bpf.compiler import HOLD_EVERY_FRAME, compile_bpf
 from remusnet.classify.filters import BpfMatch, Classification
 from remusnet.classify.headers import dissect
 from remusnet.classify.reference import classify, judge

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from remusnet.classify.filters import EVERY_FRAME, LAST_PREF, Beyond, U32Key
 from remusnet.classify.headers import dissect
 from remusnet.classify.reference import classify, judge
-from remusnet.classify.u32 import MOST_FILTERS, compile_u32
-from remusnet.classify.u32_conditions import prefixes
+from remusnet.classify.u32.compiler import MOST_FILTERS, compile_u32
+from remusnet.classify.u32.conditions import prefixes
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ICMP,

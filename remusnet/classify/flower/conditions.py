@@ -15,7 +15,7 @@ from math import prod
 
 from remusnet.classify.filters import FlowerMatch
 from remusnet.classify.headers import EXTENSION_HEADERS
-from remusnet.classify.u32_conditions import prefixes
+from remusnet.classify.u32.conditions import prefixes
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ICMP,
