@@ -72,9 +72,9 @@ class PlanOptions:
 
         Raises what `apply` raises.
         """
-        from remusnet.kernel.apply import apply as apply_plan
+        from remusnet.kernel.change.apply import apply as apply_plan
         from remusnet.kernel.memory import check_memory
-        from remusnet.kernel.rights import require_rights
+        from remusnet.kernel.wire.netlink import require_rights
 
         require_rights("change network devices")
         crowded = check_memory(plan, run_dir, force=force)
@@ -206,7 +206,7 @@ def remove(
     Raises Conflict while something drives the plug, InvalidInput for a vif that is not there and
     was not protected, NotPermitted, or KernelRefused.
     """
-    from remusnet.kernel.remove import remove as remove_vifs
+    from remusnet.kernel.change.remove import remove as remove_vifs
 
     return remove_vifs(_named(vifs), run_dir=_run_dir(run_dir), force=force, drop=drop)
 
@@ -223,7 +223,7 @@ def verify(*vifs: str, run_dir: str | Path | None = None) -> Listing[Verified]:
     Raises InvalidInput for a vif that is not there and not protected, NotPermitted, or
     KernelRefused.
     """
-    from remusnet.kernel.verify import verify as verify_vifs
+    from remusnet.kernel.change.verify import verify as verify_vifs
 
     return Listing(*verify_vifs(vifs, run_dir=_run_dir(run_dir)))
 
@@ -246,7 +246,7 @@ def status(
     Raises InvalidInput for a vif that is not there, NotPermitted, or KernelRefused; with a
     ``domain``, what libvirt's lack makes of it: MissingDependency.
     """
-    from remusnet.kernel.status import status as status_of
+    from remusnet.kernel.state.status import status as status_of
 
     chosen = [vif for group in groups_of(vifs, domain, connect) for vif in group]
     return Listing(*status_of(chosen, run_dir=_run_dir(run_dir)))
@@ -301,6 +301,6 @@ def _options(
 
 
 def _run_dir(given: str | Path | None) -> Path:
-    from remusnet.kernel.run_dir import default_run_dir
+    from remusnet.kernel.run_dir.problems import default_run_dir
 
     return default_run_dir() if given is None else Path(words.path("run_dir", given))

@@ -97,7 +97,7 @@ def test_an_unknown_name_is_no_attribute() -> None:
         "import remusnet.plan.build",
         "import remusnet.plan.build as build; build.build_plan",
         "from remusnet.plan import build",
-        "import remusnet.kernel.apply",
+        "import remusnet.kernel.change.apply",
         "remusnet.plan; import remusnet.plan.plan; remusnet.plan.plan.Plan",
     ],
 )
