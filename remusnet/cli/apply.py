@@ -88,9 +88,9 @@ def command(
         click.echo(render(plan, "json" if as_json else "sh"), nl=False)
         return
 
-    from remusnet.kernel.apply import apply
+    from remusnet.kernel.change.apply import apply
     from remusnet.kernel.memory import check_memory
-    from remusnet.kernel.rights import require_rights
+    from remusnet.kernel.wire.netlink import require_rights
     from remusnet.report.kernel import applied_json, applied_text
 
     require_rights("change network devices")

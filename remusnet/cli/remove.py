@@ -30,7 +30,7 @@ def command(vifs: tuple[str, ...], force: bool, drop: bool, run_dir: Path, as_js
     remusnet remove vif1.0 vif1.0-emu --drop
     remusnet remove vif1.0 --json
     """
-    from remusnet.kernel.remove import remove
+    from remusnet.kernel.change.remove import remove
     from remusnet.report.kernel import removed_json, removed_text
 
     done = remove(vifs, run_dir=run_dir, force=force, drop=drop)

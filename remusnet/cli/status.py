@@ -30,7 +30,7 @@ def command(
     remusnet status vif1.0 --json
     remusnet status --domain guest
     """
-    from remusnet.kernel.status import status
+    from remusnet.kernel.state.status import status
     from remusnet.report.kernel import status_json, status_text
 
     chosen = [vif for group in groups_of(vifs, domain, uri) for vif in group]

@@ -26,7 +26,7 @@ def command(vifs: tuple[str, ...], run_dir: Path, as_json: bool) -> None:
     remusnet verify
     remusnet verify vif1.0 --json
     """
-    from remusnet.kernel.verify import verify
+    from remusnet.kernel.change.verify import verify
     from remusnet.report.kernel import verified_json, verified_text
 
     found, notes = verify(vifs, run_dir=run_dir)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from remusnet.frames import Int64s
 from remusnet.metrics.clock import Bools, clock_jumps
-from remusnet.metrics.emodel import Codec, codec_of, mos, rating
+from remusnet.metrics.emodel import Codec, mos, rating
 from remusnet.metrics.jitter import signed32
-from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer, play_out
-from remusnet.metrics.outcome import Stream
-from remusnet.metrics.payload_types import Medium
+from remusnet.metrics.jitter_buffer import JitterBuffer, play_out
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER
 
@@ -147,50 +145,6 @@ def listen(
         longest_gap_ms=int(gaps.max()) * ptime_ns / NS_PER_MS,
         codec=codec,
     )
-
-
-def voices(
-    stream: Stream,
-    buffers: Sequence[JitterBuffer] = (FixedBuffer(), AdaptiveBuffer()),
-    loss_robustness: float | None = None,
-) -> tuple[Voice, ...]:
-    """How a stream sounds through each of ``buffers``.
-
-    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where
-    that isn't known: its packets weren't kept, or never told how long they sound. Empty for what is
-    no speech: the E-model rates nothing else (G.107, clause 1).
-    """
-    series, ptime_ms, clock_rate = stream.series, stream.rtp.ptime_ms, stream.rtp.clock_rate
-    if series is None or not ptime_ms or clock_rate is None:
-        return ()
-    if stream.rtp.medium not in (Medium.AUDIO, None):
-        return ()
-    came = series.arrival
-    received = Received(
-        series.sequence[came],
-        series.timestamp[came],
-        series.due_ns[came],  # who speaks in a pause is heard that much later
-        series.arrived_ns[came],
-        None if series.event is None else series.event[came],
-    )
-    types = stream.rtp.payload_types
-    spoken = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
-    codec = codec_of(spoken)
-    if loss_robustness is not None:
-        codec = replace(codec, bpl=loss_robustness)
-    last = int(came.max()) if len(came) else 0
-    heard = [
-        listen(
-            received,
-            buffer,
-            codec,
-            clock_rate=clock_rate,
-            ptime_ns=round(ptime_ms * NS_PER_MS),
-            expected_after=len(series.sent_ns) - 1 - last,
-        )
-        for buffer in buffers
-    ]
-    return tuple(voice for voice in heard if voice is not None)
 
 
 def _counted(sequence: Int64s) -> Int64s:
