@@ -7,7 +7,8 @@ each. It knows nothing of SIP.
 from __future__ import annotations
 
 from remusnet.actors.actor import Actor, Machine, Unexpected, Watched, expect
-from remusnet.actors.cell import AskFailed, Cell, Reply, Timer
+from remusnet.actors.cell import Cell
+from remusnet.actors.envelope import AskFailed, Reply
 from remusnet.actors.events import Change, Event, JsonLines
 from remusnet.actors.spec import Spec
 from remusnet.actors.state import State
@@ -22,6 +23,7 @@ from remusnet.actors.strategy import (
 )
 from remusnet.actors.supervision import Escalated
 from remusnet.actors.system import DeadLetter, Status, System
+from remusnet.actors.timer import Timer
 
 __all__ = [
     "Actor",

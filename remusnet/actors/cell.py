@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from remusnet.actors import supervision
 from remusnet.actors.actor import Watched
+from remusnet.actors.envelope import (
+    Asked,
+    AskFailed,
+    Crash,
+    Envelope,
+    Rejuvenate,
+    RejuvenationAsked,
+    Reply,
+)
 from remusnet.actors.events import Change
+from remusnet.actors.place import Place
 from remusnet.actors.state import State
 from remusnet.actors.strategy import OnMessage, Window
-from remusnet.errors import InvalidInput, quoted
+from remusnet.actors.timer import STALE, Timer
 
 if TYPE_CHECKING:
     from remusnet.actors.actor import Actor
@@ -24,11 +34,7 @@ if TYPE_CHECKING:
     from remusnet.actors.system import System
 
 
-class AskFailed(Exception):
-    """An ask will get no answer: the actor failed on it, stopped, or its mailbox was full."""
-
-
-class Cell:
+class Cell(Place):
     """One actor, as others see it (``tell``, ``ask``, ``path``) and as itself sees its place.
 
     All of it belongs to the thread of the system's event loop.
@@ -36,11 +42,9 @@ class Cell:
 
     __slots__ = (
         "_again",
-        "_children",
         "_current",
         "_queued",
         "_stash",
-        "_system",
         "_timers",
         "_watchers",
         "born",
@@ -52,10 +56,7 @@ class Cell:
         "incident",
         "instance",
         "life",
-        "name",
-        "parent",
         "restarts",
-        "spec",
         "state",
         "stop_asked",
         "take",
@@ -63,10 +64,7 @@ class Cell:
     )
 
     def __init__(self, system: System, parent: Cell | None, spec: Spec, name: str) -> None:
-        self._system = system
-        self.parent = parent
-        self.spec = spec
-        self.name = name
+        super().__init__(system, parent, spec, name)
         self.gated = spec.mailbox is not None  # whether `tell` has to look before it puts
         self.state = State.STARTING
         self.instance: Actor | None = None
@@ -82,7 +80,6 @@ class Cell:
         self.held = False
         self._queued = 0
         self._stash: deque[object] | None = None  # what was taken from the queue too early
-        self._children: dict[str, Cell] | None = None
         self._watchers: list[Cell] | None = None
         self._timers: dict[object, Timer] | None = None
         self._current: object = None
@@ -94,18 +91,6 @@ class Cell:
 
     def __repr__(self) -> str:
         return f"<actor {self.path} {self.state.value}>"
-
-    @property
-    def path(self) -> str:
-        """Its place in the tree: ``transport/receiver``; ``/`` for the root."""
-        if self.parent is None:
-            return "/"
-        return self.name if self.parent.parent is None else f"{self.parent.path}/{self.name}"
-
-    @property
-    def kind(self) -> str:
-        """What its spec calls actors like it."""
-        return self.spec.kind or self.spec.name
 
     @property
     def alive(self) -> bool:
@@ -136,17 +121,17 @@ class Cell:
         there will be no answer.
         """
         answer: asyncio.Future[Any] = self._system.loop.create_future()
-        self.tell(_Asked(message, answer))
+        self.tell(Asked(message, answer))
         async with asyncio.timeout(timeout):
             return await answer
 
     def crash(self, error: Exception) -> None:
         """Let it fail with ``error`` when it would take its next message: a fault, on purpose."""
-        self._order(_Crash(error))
+        self.order(Crash(error))
 
     def restart(self) -> None:
         """Restart it between two messages without a failure: rejuvenation. No window counts it."""
-        self._order(_Rejuvenate(None))
+        self.order(Rejuvenate(None))
 
     def stop(self) -> None:
         """Stop it and its children, after the message under way; what still waits is dead."""
@@ -157,31 +142,13 @@ class Cell:
 
     # For the actor itself, as ``self.context``.
 
-    @property
-    def system(self) -> System:
-        """The system that it is part of."""
-        return self._system
-
-    @property
-    def children(self) -> Iterator[Cell]:
-        """Its children, in the order of their start."""
-        return iter(tuple(self._children.values()) if self._children else ())
-
-    def child(self, name: str) -> Cell | None:
-        """The child of that name."""
-        return self._children.get(name) if self._children else None
-
     def spawn(self, spec: Spec, name: str = "") -> Cell:
         """Start a child, as many of a spec as there are names (default: the spec's own).
 
         Raises InvalidInput where one of that name lives.
         """
-        name = name or spec.name
-        if self._children is None:
-            self._children = {}
-        elif name in self._children:
-            raise InvalidInput(f"{self.path} has a child {quoted(name)} already")
-        cell = self._children[name] = Cell(self._system, self, spec, name)
+        cell = Cell(self._system, self, spec, name or spec.name)
+        self.adopt(cell)
         supervision.start(cell)
         return cell
 
@@ -208,7 +175,7 @@ class Cell:
         """
         if self._timers is None:
             self._timers = {}
-        timer = Timer(self, message, key)
+        timer = Timer(self, self._timers, message, key)
         if key is not None and (old := self._timers.get(key)) is not None:
             old.cancel()
         self._timers[timer.key] = timer
@@ -223,7 +190,7 @@ class Cell:
     def replier(self) -> Reply:
         """Whom to answer the message that is being handled, now or later."""
         current = self._current
-        return Reply(current.answer if isinstance(current, _Asked) else None)
+        return Reply(current.answer if isinstance(current, Asked) else None)
 
     def reply(self, value: object) -> None:
         """Answer the message that is being handled. Nobody may have asked: then nothing happens."""
@@ -291,7 +258,7 @@ class Cell:
 
     def retry_or_bury(self, envelope: object, *, retry: bool) -> None:
         """Decide about the message whose processing failed."""
-        if envelope is None or isinstance(envelope, _Crash):
+        if envelope is None or isinstance(envelope, Crash):
             return
         if retry and envelope is not self._again:
             self._again = envelope
@@ -323,13 +290,6 @@ class Cell:
         if change is Change.STOPPED:
             self._watchers = None
 
-    def forget_child(self, name: str) -> None:
-        """Its child of that name has stopped."""
-        if self._children is not None:
-            self._children.pop(name, None)
-            if not self._children:
-                self._children = None
-
     def _admits(self, message: object) -> bool:
         reason = ""
         if not self.alive:
@@ -340,7 +300,8 @@ class Cell:
             self._dead(message, reason)
         return not reason
 
-    def _order(self, order: object) -> None:
+    def order(self, order: object) -> None:
+        """Let it take ``order`` in its turn, however full its mailbox is."""
         if self.alive:
             self._queued += 1
             self._system.enqueue(self, order)
@@ -350,14 +311,14 @@ class Cell:
         self._queued -= 1
         self._current = message = envelope
         try:
-            if isinstance(envelope, _Envelope):
+            if isinstance(envelope, Envelope):
                 message = envelope.open()
-                if message is _STALE:
+                if message is STALE:
                     return
             if self._system.before is not None:
                 self._system.before(self, message)
             awaited = self.take(message)
-        except _RejuvenationAsked:
+        except RejuvenationAsked:
             supervision.rejuvenate(self)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
@@ -405,133 +366,19 @@ class Cell:
 
     def _dead(self, envelope: object, reason: str) -> None:
         message = envelope
-        if isinstance(envelope, _Envelope):
+        if isinstance(envelope, Envelope):
             message = envelope.message
-            if isinstance(envelope, _Asked):
+            if isinstance(envelope, Asked):
                 envelope.fail(AskFailed(f"{self.path}: {reason}"))
             elif not isinstance(envelope, Timer):
                 return  # orders to the actor itself: nobody misses them
         self._system.dead_letter(self, message, reason)
 
 
-class _Envelope:
-    """What stands in a mailbox and is more than a message."""
-
-    __slots__ = ("message",)
-
-    def __init__(self, message: object) -> None:
-        self.message = message
-
-    def open(self) -> object:
-        """The message to handle."""
-        return self.message
-
-
-class _Asked(_Envelope):
-    __slots__ = ("answer",)
-
-    def __init__(self, message: object, answer: asyncio.Future[Any]) -> None:
-        super().__init__(message)
-        self.answer = answer
-
-    def fail(self, error: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-class _Crash(_Envelope):
-    """A fault on purpose: to open it is to fail."""
-
-    __slots__ = ("_error",)
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(None)
-        self._error = error
-
-    def open(self) -> object:
-        raise self._error
-
-
-class _RejuvenationAsked(Exception):
-    """Not a failure."""
-
-
-class _Rejuvenate(_Envelope):
-    """The order to restart without one."""
-
-    __slots__ = ()
-
-    def open(self) -> object:
-        raise _RejuvenationAsked
-
-
-class Timer(_Envelope):
-    """A message to come; ``cancel`` takes it back, even where it stands in the mailbox already."""
-
-    __slots__ = ("_cell", "_off", "handle", "key")
-
-    def __init__(self, cell: Cell, message: object, key: object) -> None:
-        super().__init__(message)
-        self._cell = cell
-        self._off = False
-        self.key = self if key is None else key
-        self.handle: asyncio.TimerHandle | None = None
-
-    def cancel(self) -> None:
-        """Never deliver it."""
-        self._off = True
-        if self.handle is not None:
-            self.handle.cancel()
-            self.handle = None
-        self._forget()
-
-    def fire(self) -> None:
-        """Its time has come."""
-        self.handle = None
-        self._cell._order(self)
-
-    def open(self) -> object:
-        """The message, unless it was cancelled on its way."""
-        if self._off:
-            return _STALE
-        self._forget()
-        return self.message
-
-    def _forget(self) -> None:
-        timers = self._cell._timers
-        if timers is not None and timers.get(self.key) is self:
-            del timers[self.key]
-
-
-class Reply:
-    """Whom to answer. Only the first answer counts."""
-
-    __slots__ = ("_answer",)
-
-    def __init__(self, answer: asyncio.Future[Any] | None) -> None:
-        self._answer = answer
-
-    @property
-    def wanted(self) -> bool:
-        """Whether somebody still waits for it."""
-        return self._answer is not None and not self._answer.done()
-
-    def send(self, value: object) -> None:
-        """The answer."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(value)
-
-    def fail(self, error: Exception) -> None:
-        """No answer, for this reason."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
-
-
 def _nobody(_message: object) -> None:
     raise AssertionError("a cell without an instance was running")
 
 
-_STALE = object()
 _RUNNING = State.RUNNING
 # Without a limit, failures are counted for the back-off alone.
 _UNLIMITED = Window(most=2**63, seconds=60.0)

@@ -21,7 +21,7 @@ from remusnet.emulator.protocol import (
     StopTimer,
 )
 from remusnet.emulator.scenario import Dns, Icmp, Tcp, Tunnel
-from remusnet.metrics.scene import Ended
+from remusnet.results.scene import Ended
 
 REQUEST, RESPONSE = "request", "response"
 

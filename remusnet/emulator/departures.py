@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from remusnet.emulator.scenario import Kind, Scenario, Tcp, Transport
 from remusnet.emulator.tcp_end import INITIAL_WINDOW
-from remusnet.metrics.scene import Transfer
 from remusnet.policy.policy import Policy
 from remusnet.policy.presets import STOCK_REMUS
+from remusnet.results.scene import Transfer
 
 BULK = (
     "TCP bulk: no HyStart here. Where a connection's set-up is shorter than the period, Linux "

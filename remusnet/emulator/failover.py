@@ -18,7 +18,7 @@ from remusnet.emulator.scenario import Clock, Role
 from remusnet.emulator.schedule import Checkpoints
 from remusnet.emulator.sources import Source
 from remusnet.frames import Int64s
-from remusnet.metrics.scene import NEVER, FailureMarks
+from remusnet.results.scene import NEVER, FailureMarks
 
 
 def whole(segments: list[Segment]) -> Segment:

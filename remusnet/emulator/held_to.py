@@ -14,9 +14,9 @@ from remusnet.emulator.quantity import NS_PER_S
 from remusnet.emulator.scenario import Clock, Role, Scenario, constant
 from remusnet.metrics.closed_forms import burst_size, bypass_mean, held_mean, held_peak
 from remusnet.metrics.jitter import GAIN, Float64s
-from remusnet.metrics.outcome import Outcome, Stream
 from remusnet.metrics.percentiles import NS_PER_MS
-from remusnet.metrics.scene import FailureMarks, HeldTo, PacketSeries
+from remusnet.results.comparison import Outcome, Stream
+from remusnet.results.scene import FailureMarks, HeldTo, PacketSeries
 from remusnet.schedule import ScheduleKind
 
 _SHARE = 0.02

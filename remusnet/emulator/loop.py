@@ -36,7 +36,7 @@ from remusnet.emulator.scenario import Scenario, Side
 from remusnet.emulator.timeline import Timeline
 from remusnet.emulator.vif import Vif
 from remusnet.emulator.wire import What
-from remusnet.metrics.scene import NEVER
+from remusnet.results.scene import NEVER
 
 _CHECKPOINT, _TRAFFIC, _FAILURE = 0, 1, 2
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from remusnet.emulator.conversations import CONNECTION, Conversation
 from remusnet.emulator.protocol import Again, Begin, End
-from remusnet.metrics.scene import Ended, SipTransaction, Transfer
+from remusnet.results.scene import Ended, SipTransaction, Transfer
 
 
 @dataclass(slots=True)

@@ -30,12 +30,12 @@ from remusnet.emulator.stepwise import (
 from remusnet.emulator.streams import Keeping, Tally, run_stream
 from remusnet.emulator.timeline import Timeline
 from remusnet.frames import Frames, Int64s
-from remusnet.metrics.outcome import Outcome, Stream
 from remusnet.metrics.output_commit import OutputCommit
-from remusnet.metrics.scene import NEVER, Counts, FailureMarks, Passages, Scene
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes, hold_percentiles
 from remusnet.policy.policy import Policy
+from remusnet.results.comparison import Outcome, Stream
+from remusnet.results.scene import NEVER, Counts, FailureMarks, Passages, Scene
 
 KEPT_PACKETS = 500_000
 """Packets of a run that the results keep one by one, for figures and for what a listener hears:

@@ -14,12 +14,12 @@ from remusnet.emulator.sources import Source
 from remusnet.frames import Int64s
 from remusnet.metrics.bursts import Bursts, burst_sizes, burst_summary
 from remusnet.metrics.jitter import Jitter, interarrival_jitter, jitter_summary
-from remusnet.metrics.outcome import Stream
 from remusnet.metrics.payload_types import Medium, PayloadType
 from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, spread
 from remusnet.metrics.rtp import StreamSummary
-from remusnet.metrics.scene import NEVER, Origin, PacketSeries
 from remusnet.metrics.sequence import SequenceCounts, sequence_counts
+from remusnet.results.comparison import Stream
+from remusnet.results.scene import NEVER, Origin, PacketSeries
 
 
 class Lost(IntEnum):

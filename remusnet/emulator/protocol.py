@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from remusnet.metrics.scene import Ended
+from remusnet.results.scene import Ended
 
 
 @dataclass(frozen=True, slots=True)

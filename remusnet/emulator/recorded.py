@@ -16,13 +16,13 @@ from remusnet.emulator.streams import Tally
 from remusnet.emulator.timeline import Timeline
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
-from remusnet.metrics.outcome import Stream
 from remusnet.metrics.output_commit import output_commit
-from remusnet.metrics.scene import NEVER
 from remusnet.metrics.survey import SeenHazard, hazards_seen
 from remusnet.metrics.tcp import TcpConnection, tcp_connections
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
+from remusnet.results.comparison import Stream
+from remusnet.results.scene import NEVER
 
 
 @dataclass(frozen=True, slots=True, eq=False)

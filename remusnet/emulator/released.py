@@ -13,8 +13,8 @@ from remusnet.emulator.rtp_frames import Templates
 from remusnet.emulator.scenario import Host
 from remusnet.emulator.sources import Source
 from remusnet.frames import Bytes, Frames, Int64s
-from remusnet.metrics.outcome import Stream
-from remusnet.metrics.scene import NEVER
+from remusnet.results.comparison import Stream
+from remusnet.results.scene import NEVER
 
 
 class Released:

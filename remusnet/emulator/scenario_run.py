@@ -18,10 +18,10 @@ from remusnet.emulator.timeline import Timeline, timeline
 from remusnet.emulator.verdicts import stream_verdicts
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
-from remusnet.metrics.outcome import Comparison, Setting
-from remusnet.metrics.scene import ScenarioSetting
 from remusnet.metrics.unmeasured import unmeasured
 from remusnet.policy.policy import Policy
+from remusnet.results.comparison import Comparison, Setting
+from remusnet.results.scene import ScenarioSetting
 
 
 def run_scenario(

@@ -15,16 +15,16 @@ from remusnet.emulator.replay import Deliveries, replay
 from remusnet.emulator.schedule import Checkpoints, checkpoints_between
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
-from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.rtp import RtpStream, rtp_streams
-from remusnet.metrics.scene import PacketSeries, Passages
 from remusnet.metrics.survey import hazards_seen
 from remusnet.metrics.tcp import hold_percentiles, tcp_connections
 from remusnet.metrics.unmeasured import unmeasured
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP, UDP
 from remusnet.policy.policy import Policy
+from remusnet.results.comparison import Comparison, Outcome, Setting, Stream
+from remusnet.results.scene import PacketSeries, Passages
 from remusnet.schedule import Schedule
 
 SIP_PORTS = (5060, 5061)

@@ -26,7 +26,7 @@ from remusnet.emulator.protocol import (
 )
 from remusnet.emulator.scenario import Sip, Transport
 from remusnet.emulator.sip_text import request, response
-from remusnet.metrics.scene import Ended
+from remusnet.results.scene import Ended
 
 GIVE_UP = 64
 """Timers B, F, H and J: so many times T1."""

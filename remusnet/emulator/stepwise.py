@@ -24,12 +24,12 @@ from remusnet.emulator.wire import What
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.flows import flow_of
 from remusnet.metrics.output_commit import output_commit
-from remusnet.metrics.scene import NEVER
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes, TcpConnection, hold_percentiles
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict as PolicyVerdict
+from remusnet.results.scene import NEVER
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,8 +31,8 @@ from remusnet.emulator.sources import Source, generator
 from remusnet.emulator.timeline import Timeline
 from remusnet.frames import Int64s
 from remusnet.metrics.jitter import Float64s
-from remusnet.metrics.outcome import Stream
-from remusnet.metrics.scene import NEVER, PacketSeries
+from remusnet.results.comparison import Stream
+from remusnet.results.scene import NEVER, PacketSeries
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from remusnet.emulator.protocol import (
     Started,
     StopTimer,
 )
-from remusnet.metrics.scene import Ended
+from remusnet.results.scene import Ended
 
 MS = 1_000_000
 MSS = 1460

@@ -11,7 +11,7 @@ from remusnet.emulator.scenario import Checkpointing, FailureKind, Scenario, con
 from remusnet.emulator.schedule import Checkpoints
 from remusnet.emulator.sources import generator
 from remusnet.frames import Int64s
-from remusnet.metrics.scene import FailureMarks
+from remusnet.results.scene import FailureMarks
 from remusnet.schedule import ScheduleKind
 
 _FAR = 10

@@ -17,8 +17,8 @@ from remusnet.host.trusted_code import changeable
 from remusnet.host.xl_conf import default_script
 from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import built
-from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.observe import devices_with
+from remusnet.kernel.state.observe import devices_with
+from remusnet.kernel.wire.netlink import Netlink
 
 _LIBRARIES = (
     "usr/lib/*-linux-*/libxenlight.so.*.*",  # not Debian's, kept in usr/lib/remusnet

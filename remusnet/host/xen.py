@@ -10,9 +10,9 @@ from remusnet.errors import InvalidInput, RemusnetError, quoted, suggestion
 from remusnet.host.netbuf.places import OWNER_SUFFIX, Places, forget_owner, read_owner
 from remusnet.host.xenstore import Xenstore, domain_path
 from remusnet.host.xl_processes import receivers, remus_domains
-from remusnet.kernel.own_folder import OwnFolder
-from remusnet.kernel.remove import remove
-from remusnet.kernel.status import status
+from remusnet.kernel.change.remove import remove
+from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.state.status import status
 from remusnet.plan.outcome import Status
 from remusnet.plan.xen_outcome import Recovered, RemusVif
 

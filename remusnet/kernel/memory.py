@@ -10,7 +10,7 @@ from pathlib import Path
 
 from remusnet.checks import Check, Kind, State
 from remusnet.errors import Conflict
-from remusnet.kernel.receipt import Receipts
+from remusnet.kernel.state.receipt import Receipts
 from remusnet.plan.limits import RUNT_COST, memory_needed
 from remusnet.plan.plan import Plan
 from remusnet.units import format_size

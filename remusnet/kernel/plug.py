@@ -7,11 +7,11 @@
 
 The messages are encoded once; an operation is one send and a look or two on one socket, without a
 process, and without an allocation that could wait for memory the guest's pages use. The look before
-a release tells whether something has purged the plug (`remusnet.kernel.plug_line`): then nothing is
-released, and the plug is cleared.
+a release tells whether something has purged the plug (`remusnet.kernel.wire.plug_line`): then
+nothing is released, and the plug is cleared.
 
 The kernel does not say what a plug was told (net/sched/sch_plug.c has no dump), so the state is
-kept here, and between processes in the run directory (`remusnet.kernel.plug_record`).
+kept here, and between processes in the run directory (`remusnet.kernel.state.plug_record`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from types import TracebackType
 from typing import NoReturn
 
 from remusnet.errors import Conflict, InvalidInput, RemusnetError, quoted
-from remusnet.kernel.locks import change_lock, driver_lock
-from remusnet.kernel.messages import IFF_UP, RTM_NEWLINK, PlugAction, link, plug_message
-from remusnet.kernel.netlink import Answer, Netlink, message, refusal
-from remusnet.kernel.observe import device_at
-from remusnet.kernel.plug_line import PlugLine, unacknowledged
-from remusnet.kernel.plug_record import (
+from remusnet.kernel.plug_status import PlugStatus, came_to, find_plug, index_of, status_of
+from remusnet.kernel.run_dir.locks import change_lock, driver_lock
+from remusnet.kernel.run_dir.problems import Problems, default_run_dir
+from remusnet.kernel.state.observe import device_at
+from remusnet.kernel.state.plug_record import (
     PlugRecord,
     PlugState,
     forget_record,
@@ -38,9 +37,10 @@ from remusnet.kernel.plug_record import (
     read_record,
     write_record,
 )
-from remusnet.kernel.plug_status import PlugStatus, came_to, find_plug, index_of, status_of
-from remusnet.kernel.run_dir import Problems, default_run_dir
-from remusnet.kernel.state import Qdisc
+from remusnet.kernel.wire.messages import IFF_UP, RTM_NEWLINK, PlugAction, link, plug_message
+from remusnet.kernel.wire.netlink import Answer, Netlink, message, refusal
+from remusnet.kernel.wire.objects import Qdisc
+from remusnet.kernel.wire.plug_line import PlugLine, unacknowledged
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.plan.names import check_device_name
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remusnet.errors import Conflict, InvalidInput, MissingDependency, quoted
-from remusnet.kernel.locks import driver_of
-from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.observe import root_qdisc
-from remusnet.kernel.plug_record import PlugRecord, plug_id, read_record
-from remusnet.kernel.run_dir import default_run_dir
-from remusnet.kernel.state import Qdisc
+from remusnet.kernel.run_dir.locks import driver_of
+from remusnet.kernel.run_dir.problems import default_run_dir
+from remusnet.kernel.state.observe import root_qdisc
+from remusnet.kernel.state.plug_record import PlugRecord, plug_id, read_record
+from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.objects import Qdisc
 from remusnet.plan.names import check_device_name
 
 
@@ -88,7 +88,9 @@ def came_to(qdisc: Qdisc) -> int:
 
 def _limit_of_receipt(folder: Path, device: str) -> int | None:
     """The limit that ``remusnet apply`` has made the plug with, if it has."""
-    from remusnet.kernel.receipt import Receipts  # here: drivers shouldn't wait for its imports
+    from remusnet.kernel.state.receipt import (
+        Receipts,  # here: drivers shouldn't wait for its imports
+    )
 
     receipt = Receipts(folder).read()[0].get(device)
     return None if receipt is None else receipt.limit

@@ -23,7 +23,8 @@ from pathlib import Path
 from struct import Struct
 
 from remusnet.errors import MissingDependency
-from remusnet.kernel.messages import (
+from remusnet.kernel.modules import built
+from remusnet.kernel.wire.messages import (
     BYPASS_CLASSID,
     INGRESS_HANDLE,
     MIRRED,
@@ -45,8 +46,7 @@ from remusnet.kernel.messages import (
     filter_info,
     traffic_control,
 )
-from remusnet.kernel.modules import built
-from remusnet.kernel.netlink import (
+from remusnet.kernel.wire.netlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
     Netlink,

@@ -1,9 +1,10 @@
 """A whole protection in one go, on a vif that nobody has touched yet. Light.
 
-For Xen's netbuf script, which has to answer before `remusnet.kernel.netlink` is imported: it takes
-encoded filters (`remusnet.host.netbuf.ready`) and imports next to nothing. Wherever the kernel is
-not as a fresh vif leaves it, this gives up, and `remusnet.kernel.apply` does it the long way.
-Tests compare its messages with those of `remusnet.kernel.messages`, byte by byte.
+For Xen's netbuf script, which has to answer before `remusnet.kernel.wire.netlink` is imported: it
+takes encoded filters (`remusnet.host.netbuf.ready`) and imports next to nothing. Wherever the
+kernel is not as a fresh vif leaves it, this gives up, and `remusnet.kernel.change.apply` does it
+the long way.
+Tests compare its messages with those of `remusnet.kernel.wire.messages`, byte by byte.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import binascii
 import errno
 from struct import Struct
 
-from remusnet.kernel.bpf_programs import may_have_tcx, tcx_programs
+from remusnet.kernel.wire.bpf_programs import may_have_tcx, tcx_programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The end of a protection that `remusnet.kernel.quick` has made and nobody has touched. Light.
 
-As `remusnet.kernel.remove` does it: opened first, drained, and only then taken away. Wherever
-something is not as it was made, this gives up, and remove does it the long way.
+As `remusnet.kernel.change.remove` does it: opened first, drained, and only then taken away.
+Wherever something is not as it was made, this gives up, and remove does it the long way.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _UINT = Struct("=I")
 _COUNTERS = Struct("=7Q")
 
 _LONGEST_SECONDS = 0.2
-"""What takes longer to leave is left to `remusnet.kernel.drain`, which knows what to say."""
+"""What takes longer to leave is left to `remusnet.kernel.change.drain`, which knows what to say."""
 _POLL_SECONDS = 0.0002
 # A frame that another processor was just classifying may still come.
 _EMPTY_LOOKS = 2
@@ -123,7 +123,7 @@ def _root(kernel: Kernel, index: int, kind: bytes) -> dict[int, bytes] | None:
 
 
 def _in_flight(kernel: Kernel, index: int) -> int:
-    """As `remusnet.kernel.observe.in_flight`."""
+    """As `remusnet.kernel.state.observe.in_flight`."""
     counters = _link(kernel, index).get(_STATS64, bytes(_COUNTERS.size))
     received, transmitted, _, _, _, _, dropped = _COUNTERS.unpack_from(counters)
     return int(received - dropped - transmitted)

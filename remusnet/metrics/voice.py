@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from remusnet.frames import Int64s
 from remusnet.metrics.clock import Bools, clock_jumps
-from remusnet.metrics.emodel import Codec, codec_of, mos, rating
+from remusnet.metrics.emodel import Codec, mos, rating
 from remusnet.metrics.jitter import signed32
-from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer, play_out
-from remusnet.metrics.outcome import Stream
-from remusnet.metrics.payload_types import Medium
+from remusnet.metrics.jitter_buffer import JitterBuffer, play_out
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER
 
@@ -81,14 +79,14 @@ class Received:
 
 def listen(
     received: Received,
-    buffer: JitterBuffer,
+    buffers: Sequence[JitterBuffer],
     codec: Codec,
     *,
     clock_rate: int,
     ptime_ns: int,
     expected_after: int = 0,
-) -> Voice | None:
-    """How a stream sounds; None where no packet came.
+) -> tuple[Voice, ...]:
+    """How a stream sounds through each of ``buffers``; empty where no packet came.
 
     ``ptime_ns``: how long a packet sounds. ``expected_after``: packets sent after the last that
     came. What nobody sent because nobody spoke (timestamps that step on while sequence numbers
@@ -102,8 +100,8 @@ def listen(
     """
     spoken = _spoken(received, clock_rate, ptime_ns)
     if spoken is None:
-        return None
-    return _listen(spoken, buffer, codec, ptime_ns, expected_after)
+        return ()
+    return tuple(_listen(spoken, each, codec, ptime_ns, expected_after) for each in buffers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,44 +174,6 @@ def _listen(
         longest_gap_ms=int(gaps.max()) * ptime_ns / NS_PER_MS,
         codec=codec,
     )
-
-
-def voices(
-    stream: Stream,
-    buffers: Sequence[JitterBuffer] = (FixedBuffer(), AdaptiveBuffer()),
-    loss_robustness: float | None = None,
-) -> tuple[Voice, ...]:
-    """How a stream sounds through each of ``buffers``.
-
-    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where
-    that isn't known: its packets weren't kept, or never told how long they sound. Empty for what is
-    no speech: the E-model rates nothing else (G.107, clause 1).
-    """
-    series, ptime_ms, clock_rate = stream.series, stream.rtp.ptime_ms, stream.rtp.clock_rate
-    if series is None or not ptime_ms or clock_rate is None:
-        return ()
-    if stream.rtp.medium not in (Medium.AUDIO, None):
-        return ()
-    came = series.arrival
-    received = Received(
-        series.sequence[came],
-        series.timestamp[came],
-        series.due_ns[came],  # who speaks in a pause is heard that much later
-        series.arrived_ns[came],
-        None if series.event is None else series.event[came],
-    )
-    types = stream.rtp.payload_types
-    encoding = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
-    codec = codec_of(encoding)
-    if loss_robustness is not None:
-        codec = replace(codec, bpl=loss_robustness)
-    last = int(came.max()) if len(came) else 0
-    ptime_ns = round(ptime_ms * NS_PER_MS)
-    spoken = _spoken(received, clock_rate, ptime_ns)
-    if spoken is None:
-        return ()
-    after = len(series.sent_ns) - 1 - last
-    return tuple(_listen(spoken, buffer, codec, ptime_ns, after) for buffer in buffers)
 
 
 def _counted(sequence: Int64s) -> Int64s:

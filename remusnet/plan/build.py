@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from remusnet.classify.bpf import compile_bpf
+from remusnet.classify.bpf.compiler import compile_bpf
 from remusnet.classify.filters import Classification
-from remusnet.classify.flower import compile_flower
+from remusnet.classify.flower.compiler import compile_flower
 from remusnet.classify.hazards import hazards_of_policy
-from remusnet.classify.u32 import compile_u32
+from remusnet.classify.u32.compiler import compile_u32
 from remusnet.errors import InvalidInput, quoted, suggestion
 from remusnet.plan.limits import (
     LARGEST_LIMIT,

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from remusnet.kernel.apply import apply
-from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.change.apply import apply
+from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.build import build_plan
 from remusnet.plan.operations import Command
 from remusnet.plan.plan import Plan

@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 from remusnet.host.install import script_text
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.places import Places
-from remusnet.kernel.messages import encode
-from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.wire.messages import encode
+from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug
 from scripts.benchmarks.ratio import Ratio
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from remusnet.kernel.messages import PlugAction, plug_message
 from remusnet.kernel.plug import Plug
+from remusnet.kernel.wire.messages import PlugAction, plug_message
 from scripts.benchmarks.ratio import Ratio
 
 MESSAGES = 2_000

@@ -13,11 +13,11 @@ from itertools import count
 import pytest
 
 from remusnet.errors import Conflict, InvalidInput, MissingDependency
-from remusnet.kernel.locks import driver_lock
-from remusnet.kernel.messages import PlugAction
-from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.receipt import Receipts
-from remusnet.kernel.status import status
+from remusnet.kernel.run_dir.locks import driver_lock
+from remusnet.kernel.state.receipt import Receipts
+from remusnet.kernel.state.status import status
+from remusnet.kernel.wire.messages import PlugAction
+from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.outcome import Status
 from remusnet.plan.render import render
 from tests.kernel.lab.bed import VIF

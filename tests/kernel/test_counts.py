@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from remusnet.kernel.messages import PlugAction
-from remusnet.kernel.status import status
+from remusnet.kernel.state.status import status
+from remusnet.kernel.wire.messages import PlugAction
 from remusnet.plan.build import LARGEST_FRAME
 from remusnet.plan.outcome import Status
 from tests.kernel.lab.damages import Hand

@@ -18,13 +18,13 @@ from itertools import count, pairwise
 import pytest
 
 from remusnet.errors import Conflict, RemusnetError
-from remusnet.kernel.changes import changes
-from remusnet.kernel.interrupts import Interrupted
-from remusnet.kernel.messages import RTM_GETTFILTER, PlugAction
-from remusnet.kernel.netlink import Answer, Netlink
-from remusnet.kernel.observe import observe
-from remusnet.kernel.receipt import Receipts
-from remusnet.kernel.status import status
+from remusnet.kernel.change.changes import changes
+from remusnet.kernel.change.interrupts import Interrupted
+from remusnet.kernel.state.observe import observe
+from remusnet.kernel.state.receipt import Receipts
+from remusnet.kernel.state.status import status
+from remusnet.kernel.wire.messages import RTM_GETTFILTER, PlugAction
+from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.outcome import Status
 from remusnet.plan.plan import Plan

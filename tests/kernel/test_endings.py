@@ -19,8 +19,8 @@ import pytest
 
 from remusnet.errors import KernelRefused, RemusnetError
 from remusnet.host.netbuf import locks, script
-from remusnet.kernel.messages import PlugAction
-from remusnet.kernel.netlink import Answer, Netlink
+from remusnet.kernel.wire.messages import PlugAction
+from remusnet.kernel.wire.netlink import Answer, Netlink
 from tests.kernel.lab.bed import VIF, Bed
 from tests.kernel.lab.namespace import ip_batch
 from tests.kernel.lab.packets import stamped

@@ -13,12 +13,12 @@ from itertools import count
 import pytest
 
 from remusnet.errors import Conflict, KernelRefused, RemusnetError
-from remusnet.kernel.changes import changes
-from remusnet.kernel.interrupts import Interrupted
-from remusnet.kernel.messages import PlugAction
-from remusnet.kernel.netlink import Answer, Netlink
-from remusnet.kernel.observe import observe
-from remusnet.kernel.receipt import Receipts
+from remusnet.kernel.change.changes import changes
+from remusnet.kernel.change.interrupts import Interrupted
+from remusnet.kernel.state.observe import observe
+from remusnet.kernel.state.receipt import Receipts
+from remusnet.kernel.wire.messages import PlugAction
+from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.plan.build import CLASSIFIERS
 from tests.kernel.lab.bed import VIF
 from tests.kernel.lab.namespace import ip_batch

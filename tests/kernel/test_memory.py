@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.kernel.messages import PlugAction
+from remusnet.kernel.wire.messages import PlugAction
 from tests.kernel.lab.bed import VIF
 from tests.kernel.lab.mmsg import SLOTS, Batch
 from tests.kernel.lab.protection import BUFFER, Site

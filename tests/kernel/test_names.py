@@ -8,8 +8,8 @@ import pytest
 
 from remusnet.classify.filters import protocol_name
 from remusnet.errors import Conflict
-from remusnet.kernel.messages import RTM_GETQDISC, PlugAction
-from remusnet.kernel.netlink import Netlink
+from remusnet.kernel.wire.messages import RTM_GETQDISC, PlugAction
+from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.build import build_plan
 from remusnet.plan.outcome import Fate
 from remusnet.policy.toml import load

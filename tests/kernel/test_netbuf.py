@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.kernel.apply import apply
-from remusnet.kernel.remove import remove
+from remusnet.kernel.change.apply import apply
+from remusnet.kernel.change.remove import remove
 from remusnet.plan.build import build_plan
 from remusnet.policy import PRESETS
 from tests.kernel.lab.bed import VIF, Bed

@@ -6,8 +6,8 @@ import pytest
 
 from remusnet.checks import State
 from remusnet.host.doctor import without_blackhole
-from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.observe import devices_with
+from remusnet.kernel.state.observe import devices_with
+from remusnet.kernel.wire.netlink import Netlink
 from tests.kernel.lab.namespace import namespaces
 
 pytestmark = pytest.mark.netns

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from remusnet.emulator.plug import Plug as Model
-from remusnet.kernel.messages import PlugAction, encode, plug_message
-from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.observe import root_qdisc
+from remusnet.kernel.state.observe import root_qdisc
+from remusnet.kernel.wire.messages import PlugAction, encode, plug_message
+from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import AddPlug, DeletePlug
 from tests.kernel.lab.bed import Bed
 from tests.kernel.lab.packets import Capture, stamped

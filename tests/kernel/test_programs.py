@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from remusnet.checks import State
-from remusnet.kernel.bpf_programs import program_name, tcx_programs
+from remusnet.kernel.change.verify import verify
 from remusnet.kernel.doctor import check_vifs
-from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.observe import observe
 from remusnet.kernel.quick import Kernel, sees_frames_first
-from remusnet.kernel.receipt import Phase, Receipts, receipts_of
-from remusnet.kernel.verify import verify
+from remusnet.kernel.state.observe import observe
+from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
+from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
+from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.build import build_plan
 from remusnet.policy import PRESETS
 from tests.kernel.lab.namespace import Namespace, ip_batch, namespaces

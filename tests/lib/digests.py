@@ -17,7 +17,7 @@ from typing import Any
 from remusnet.errors import InvalidInput
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.places import Places
-from remusnet.kernel.messages import encode
+from remusnet.kernel.wire.messages import encode
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.plan import Plan
 from remusnet.plan.render import render

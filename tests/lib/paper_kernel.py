@@ -1,11 +1,12 @@
-"""A kernel on paper: what operations leave behind, as `remusnet.kernel.observe` would see it."""
+"""A kernel on paper: what operations leave behind, as ``observe`` would see it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from remusnet.kernel.matches import canonical, kind_of
-from remusnet.kernel.state import Counters, Device, Program, Qdisc, Seen, SeenFilter
+from remusnet.kernel.state.observe import Seen
+from remusnet.kernel.wire.matches import canonical, kind_of
+from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,

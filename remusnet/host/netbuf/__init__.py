@@ -2,6 +2,6 @@
 
 A guest's output waits for it, so what it imports counts: the modules here that call themselves
 light import nothing but a few modules that Python has built in, for which a fresh interpreter
-needs 8 ms; ``import remusnet.kernel.apply`` alone takes 80. Where there is anything to decide
-or to explain they leave it to `remusnet.host.netbuf.full`.
+needs 8 ms; ``import remusnet.kernel.change.apply`` alone takes 80. Where there is anything
+to decide or to explain they leave it to `remusnet.host.netbuf.full`.
 """

@@ -11,10 +11,10 @@ from remusnet.errors import RemusnetError
 from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.places import READY, Places
 from remusnet.host.netbuf.terms import domain_file
-from remusnet.kernel.encoder import Encoder
-from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.quick import BUFFER, SINK, VIF
-from remusnet.kernel.receipt import receipts_of
+from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.state.receipt import receipts_of
+from remusnet.kernel.wire.encoder import Encoder
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.domains import Domain
 from remusnet.plan.operations import AddFilter, AddIngress

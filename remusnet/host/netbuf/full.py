@@ -12,15 +12,15 @@ from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, xl_interval
 from remusnet.host.netbuf.locks import remaining
 from remusnet.host.netbuf.places import Places, forget_owner, owner_of, write_owner
 from remusnet.host.netbuf.terms import asks_for_domain, choose
-from remusnet.kernel.apply import apply
-from remusnet.kernel.inventory import inventory
-from remusnet.kernel.netlink import Netlink
-from remusnet.kernel.observe import observe
-from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.change.apply import apply
+from remusnet.kernel.change.remove import remove
 from remusnet.kernel.quick import exists
-from remusnet.kernel.receipt import Receipts
-from remusnet.kernel.remove import remove
-from remusnet.kernel.run_dir import Problems
+from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.run_dir.problems import Problems
+from remusnet.kernel.state.inventory import inventory
+from remusnet.kernel.state.observe import observe
+from remusnet.kernel.state.receipt import Receipts
+from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.domains import Terms
 from remusnet.plan.names import buffer_name
 from remusnet.plan.plan import Plan, protections

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from remusnet.kernel.own_folder import OwnFolder, sign, wait_for_lock
+from remusnet.kernel.run_dir.own_folder import OwnFolder, sign, wait_for_lock
 
 LIBXL_SECONDS = 40.0
 """After these libxl kills the script (LIBXL_HOTPLUG_TIMEOUT), and nobody learns why."""
@@ -68,7 +68,7 @@ class XenLock:
 
 
 class ChangeLock:
-    """The lock that `remusnet.kernel.locks.change_lock` takes too, in the run directory."""
+    """The lock that `remusnet.kernel.run_dir.locks.change_lock` takes too, in the run directory."""
 
     def __init__(self, folder: OwnFolder, deadline: float) -> None:
         self._folder = folder
@@ -91,7 +91,7 @@ class ChangeLock:
 
 
 def _busy(path: str) -> Busy:
-    from remusnet.kernel.lock_files import said  # here: only who gives up needs it
+    from remusnet.kernel.run_dir.lock_files import said  # here: only who gives up needs it
 
     who = said(path).removeprefix(" by ") or "another process"
     return Busy(

@@ -16,9 +16,9 @@ from remusnet.host.netbuf.places import (
     write_owner,
 )
 from remusnet.host.netbuf.ready import read_ready
-from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.quick import GaveUp, exists, protect
 from remusnet.kernel.quick_end import end
+from remusnet.kernel.run_dir.own_folder import OwnFolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _receipt(
     numbers: Sequence[int] = (),
     marks: Mapping[str, int] = {},
 ) -> bytes:
-    """As `remusnet.kernel.receipt` writes it; the names are plain, so they need no escapes.
+    """As `remusnet.kernel.state.receipt` writes it; the names are plain, so they need no escapes.
 
     ``marks``: what it notes of the plug and its device.
     """

@@ -25,7 +25,7 @@ import sys
 
 import remusnet
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE
-from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.run_dir.own_folder import OwnFolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from random import Random
 from struct import Struct
 
 from remusnet.errors import Conflict, RemusnetError
-from remusnet.kernel.messages import (
+from remusnet.kernel.plug import Plug
+from remusnet.kernel.wire.messages import (
     IFF_UP,
     IFLA_TXQLEN,
     PLUG_QOPT,
@@ -26,7 +27,7 @@ from remusnet.kernel.messages import (
     plug_message,
     traffic_control,
 )
-from remusnet.kernel.netlink import (
+from remusnet.kernel.wire.netlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,
@@ -35,7 +36,6 @@ from remusnet.kernel.netlink import (
     message,
     text_attribute,
 )
-from remusnet.kernel.plug import Plug
 from remusnet.plan.operations import CreateBuffer, DeleteDevice, DeletePlug, MarkDevice
 from remusnet.plan.plan import buffer_alias
 from tests.kernel.lab.bed import VIF

@@ -15,12 +15,12 @@ from typing import Self
 
 import pytest
 
-from remusnet.kernel.apply import apply
-from remusnet.kernel.messages import PlugAction, plug_message
-from remusnet.kernel.netlink import Answer, Netlink
-from remusnet.kernel.observe import observe
-from remusnet.kernel.remove import remove
-from remusnet.kernel.verify import verify
+from remusnet.kernel.change.apply import apply
+from remusnet.kernel.change.remove import remove
+from remusnet.kernel.change.verify import verify
+from remusnet.kernel.state.observe import observe
+from remusnet.kernel.wire.messages import PlugAction, plug_message
+from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.outcome import Applied, Removed, Verified
 from remusnet.plan.plan import Plan
@@ -234,7 +234,7 @@ def dies(run: Callable[[], object]) -> bool:
 def killed(run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
     """Runs it; whether `stopping` has ended it. As after a kill, nothing is taken back."""
     with monkeypatch.context() as patch:
-        patch.setattr("remusnet.kernel.apply._take_back", lambda *_: None)
+        patch.setattr("remusnet.kernel.change.apply._take_back", lambda *_: None)
         try:
             run()
         except Killed:

@@ -11,8 +11,8 @@ import pytest
 
 from remusnet.cli.main import main
 from remusnet.cli.plug import _text
-from remusnet.kernel.plug_record import PlugRecord, PlugState
 from remusnet.kernel.plug_status import PlugStatus
+from remusnet.kernel.state.plug_record import PlugRecord, PlugState
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:

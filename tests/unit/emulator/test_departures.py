@@ -10,8 +10,8 @@ from remusnet.emulator import departures as say
 from remusnet.emulator.scenario import Scenario
 from remusnet.emulator.scenario_file import load
 from remusnet.emulator.scenario_run import run_scenario
-from remusnet.metrics.outcome import Comparison
 from remusnet.policy import PRESETS
+from remusnet.results.comparison import Comparison
 from tests.lib.long import count
 
 HELD = """

@@ -19,8 +19,8 @@ from remusnet.metrics.closed_forms import (
     held_trough,
     locked_bypass_mean,
 )
-from remusnet.metrics.outcome import Outcome
 from remusnet.policy import PRESETS
+from remusnet.results.comparison import Outcome
 from tests.unit.emulator.scenes import outcome, scenario, scene
 
 PERIODS = (40, 200, 300, 400)

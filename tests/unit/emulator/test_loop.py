@@ -12,9 +12,9 @@ from remusnet.emulator import one_run
 from remusnet.emulator.loop import Loop
 from remusnet.emulator.room import Share
 from remusnet.emulator.stepwise import run_loop
-from remusnet.metrics.outcome import Outcome
-from remusnet.metrics.scene import Ended
 from remusnet.policy.toml import load
+from remusnet.results.comparison import Outcome
+from remusnet.results.scene import Ended
 from tests.unit.emulator.scenes import MS, S, outcome, scenario, scene
 
 HELD = '[checkpoint]\nperiod = "400ms"\npause = "50ms"\ncommit-delay = "5ms"\n'

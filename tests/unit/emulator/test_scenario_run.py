@@ -18,8 +18,8 @@ from remusnet.emulator.simulation import Simulation
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.rtp import rtp_streams
-from remusnet.metrics.scene import Counts
 from remusnet.policy import PRESETS, Policy, Verdict
+from remusnet.results.scene import Counts
 from tests.unit.emulator.scenes import MS, S, outcome, scenario, scene
 from tests.unit.emulator.traffic import GUEST, by, call
 from tests.unit.metrics import packets as make

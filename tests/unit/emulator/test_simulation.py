@@ -15,9 +15,9 @@ from remusnet.emulator.simulation import Simulation, simulate
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.closed_forms import bypass_mean, held_mean, held_peak
-from remusnet.metrics.outcome import Outcome, Stream
 from remusnet.metrics.rtp import rtp_streams
 from remusnet.policy import PRESETS
+from remusnet.results.comparison import Outcome, Stream
 from remusnet.schedule import Schedule
 from tests.unit.emulator.traffic import GUEST, GUEST_SSRC, MS, PEER, PEER_SSRC, SIP, by, call
 from tests.unit.metrics import packets

@@ -18,9 +18,9 @@ from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, BY_XL
 from remusnet.host.netbuf.places import Places, usual_buffer, usual_sink
 from remusnet.host.netbuf.ready import Ready, plug_limit, read_ready
 from remusnet.kernel import quick
-from remusnet.kernel.encoder import Encoder
-from remusnet.kernel.messages import encode
-from remusnet.kernel.receipt import MARKS, receipts_of
+from remusnet.kernel.state.receipt import MARKS, receipts_of
+from remusnet.kernel.wire.encoder import Encoder
+from remusnet.kernel.wire.messages import encode
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.domains import Terms
 from remusnet.plan.names import buffer_name, sink_name

@@ -9,7 +9,7 @@ import pytest
 from remusnet.checks import State
 from remusnet.errors import Conflict
 from remusnet.kernel.memory import check_memory, memory_look, total_memory
-from remusnet.kernel.receipt import Phase, Receipts, receipts_of
+from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
 from remusnet.plan.build import build_plan
 from remusnet.plan.plan import Plan
 from remusnet.policy.presets import HOLD_ALL

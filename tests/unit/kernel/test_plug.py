@@ -16,8 +16,19 @@ import pytest
 from remusnet.errors import Conflict, InvalidInput, KernelRefused, MissingDependency, NotPermitted
 from remusnet.kernel import plug as plug_module
 from remusnet.kernel import plug_status as plug_status_module
-from remusnet.kernel.locks import change_lock, driver_of, forget_driver
-from remusnet.kernel.messages import (
+from remusnet.kernel.plug import Plug
+from remusnet.kernel.plug_status import plug_status
+from remusnet.kernel.run_dir.locks import change_lock, driver_of
+from remusnet.kernel.state.drivers import forget_driver
+from remusnet.kernel.state.plug_record import (
+    PlugId,
+    PlugRecord,
+    PlugState,
+    plug_id,
+    read_record,
+    write_record,
+)
+from remusnet.kernel.wire.messages import (
     IFF_UP,
     IFINFOMSG,
     PLUG_QOPT,
@@ -26,19 +37,9 @@ from remusnet.kernel.messages import (
     PlugAction,
     plug_message,
 )
-from remusnet.kernel.netlink import NLM_F_ACK, Answer
-from remusnet.kernel.plug import Plug
-from remusnet.kernel.plug_line import PlugLine, unacknowledged
-from remusnet.kernel.plug_record import (
-    PlugId,
-    PlugRecord,
-    PlugState,
-    plug_id,
-    read_record,
-    write_record,
-)
-from remusnet.kernel.plug_status import plug_status
-from remusnet.kernel.state import Counters, Device, Qdisc
+from remusnet.kernel.wire.netlink import NLM_F_ACK, Answer
+from remusnet.kernel.wire.objects import Counters, Device, Qdisc
+from remusnet.kernel.wire.plug_line import PlugLine, unacknowledged
 
 HANDLE = 0x80010000
 BUFFER, RELEASE_ONE = PlugAction.BUFFER, PlugAction.RELEASE_ONE

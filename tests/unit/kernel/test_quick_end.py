@@ -7,8 +7,8 @@ from struct import pack, unpack_from
 import pytest
 
 from remusnet.kernel import quick_end
-from remusnet.kernel.messages import encode
 from remusnet.kernel.quick import GaveUp
+from remusnet.kernel.wire.messages import encode
 from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug, Operation, ReleasePlug
 
 BUFFER, SINK, VIF = "ifb-1.0", "sink-1.0", "vif1.0"

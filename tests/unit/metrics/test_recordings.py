@@ -17,10 +17,9 @@ from remusnet.frames import Frames
 from remusnet.metrics.bursts import Bursts
 from remusnet.metrics.emodel import DEFAULT_R, mos
 from remusnet.metrics.jitter import Jitter
-from remusnet.metrics.outcome import Stream
 from remusnet.metrics.payload_types import Medium, RateSource
-from remusnet.metrics.voice import voices
 from remusnet.policy import PRESETS
+from remusnet.results.comparison import Stream, voices
 from remusnet.schedule import Schedule
 from tests.lib.long import count
 from tests.unit.metrics import packets as make

@@ -13,8 +13,6 @@ from remusnet.emulator.library import shipped
 from remusnet.emulator.scenario_run import run_scenario
 from remusnet.emulator.simulation import simulate
 from remusnet.errors import MissingDependency
-from remusnet.metrics.outcome import Comparison
-from remusnet.metrics.scene import NEVER, FailureMarks
 from remusnet.policy import PRESETS
 from remusnet.report.drawing import broken, colours, inline, style, to_png, to_svg
 from remusnet.report.figures import (
@@ -26,6 +24,8 @@ from remusnet.report.figures import (
     report_figures,
     timeline,
 )
+from remusnet.results.comparison import Comparison
+from remusnet.results.scene import NEVER, FailureMarks
 from remusnet.schedule import Schedule
 from tests.unit.emulator.traffic import call
 from tests.unit.report.outcomes import MS, replayed_call, staged

@@ -7,9 +7,9 @@ import pytest
 
 from remusnet.emulator.library import names, shipped
 from remusnet.emulator.scenario_run import run_scenario
-from remusnet.metrics.outcome import Comparison
 from remusnet.policy import preset
 from remusnet.report.thesis import SHOWN, draw, thesis_page, write_figures
+from remusnet.results.comparison import Comparison
 from tests.unit.report.test_page import read
 
 

@@ -1,0 +1,67 @@
+"""An actor's place in the tree: its name, its parent, its children."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from remusnet.errors import InvalidInput, quoted
+
+if TYPE_CHECKING:
+    from remusnet.actors.cell import Cell
+    from remusnet.actors.spec import Spec
+    from remusnet.actors.system import System
+
+
+class Place:
+    """What a cell is as a node of its system's tree."""
+
+    __slots__ = ("_children", "_system", "name", "parent", "spec")
+
+    def __init__(self, system: System, parent: Cell | None, spec: Spec, name: str) -> None:
+        self._system = system
+        self.parent = parent
+        self.spec = spec
+        self.name = name
+        self._children: dict[str, Cell] | None = None
+
+    @property
+    def path(self) -> str:
+        """Its place in the tree: ``transport/receiver``; ``/`` for the root."""
+        if self.parent is None:
+            return "/"
+        return self.name if self.parent.parent is None else f"{self.parent.path}/{self.name}"
+
+    @property
+    def kind(self) -> str:
+        """What its spec calls actors like it."""
+        return self.spec.kind or self.spec.name
+
+    @property
+    def system(self) -> System:
+        """The system that it is part of."""
+        return self._system
+
+    @property
+    def children(self) -> Iterator[Cell]:
+        """Its children, in the order of their start."""
+        return iter(tuple(self._children.values()) if self._children else ())
+
+    def child(self, name: str) -> Cell | None:
+        """The child of that name."""
+        return self._children.get(name) if self._children else None
+
+    def adopt(self, child: Cell) -> None:
+        """Have another child. Raises InvalidInput where one of its name lives."""
+        if self._children is None:
+            self._children = {}
+        elif child.name in self._children:
+            raise InvalidInput(f"{self.path} has a child {quoted(child.name)} already")
+        self._children[child.name] = child
+
+    def forget_child(self, name: str) -> None:
+        """Its child of that name has stopped."""
+        if self._children is not None:
+            self._children.pop(name, None)
+            if not self._children:
+                self._children = None

@@ -1,0 +1,136 @@
+"""Locks in the run directory: who may change the kernel, and who drives a plug.
+
+They are flocks: the kernel drops them with their process, however it ends. The files say the
+process's number, for messages only; a lock is what counts. Only root may open them, for who can
+open a file can lock it.
+
+An ending takes them where it can: a full disk or a folder that can't be used must not keep what is
+held. It notes then why it went on without.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from remusnet.errors import Conflict
+from remusnet.kernel.run_dir.lock_files import is_locked, said
+from remusnet.kernel.run_dir.own_folder import NEW, OwnFolder, sign, wait_for_lock
+from remusnet.kernel.run_dir.problems import Problems, folder_error
+from remusnet.plan.names import check_device_name
+
+LONGEST_WAIT = 60.0
+_LOCK = "lock"
+# Longer than `driver_of` takes to ask.
+_DRIVERS_WAIT = 0.2
+# Written by who has a lock of its own, or none of ours.
+_NOT_OURS = (f".xen{NEW}", f".state{NEW}")
+
+
+@contextmanager
+def change_lock(
+    folder: Path, longest_wait: float = LONGEST_WAIT, problems: Problems | None = None
+) -> Iterator[None]:
+    """Nobody else who uses ``folder`` changes the kernel meanwhile.
+
+    Waits for ``longest_wait`` seconds. What a killed writer has left of a receipt is cleared away.
+    ``problems``: an ending's; then it goes on without the lock where there can be none. Raises
+    Conflict after the wait or for a folder that others can change, NotPermitted, or InvalidInput.
+    """
+    descriptor = _open(folder, _LOCK, problems)
+    if descriptor is None:
+        yield
+        return
+    try:
+        if not wait_for_lock(descriptor, time.monotonic() + longest_wait):
+            who = said(str(folder / _LOCK))
+            raise Conflict(
+                f"another remusnet{who} is at work, and was for all of {longest_wait:.3g} s; "
+                "try again"
+            )
+        sign(descriptor)
+        with suppress(OSError):
+            _clear(folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def driver_lock(folder: Path, buffer: str, problems: Problems | None = None) -> Iterator[None]:
+    """This process drives the plug of ``buffer`` meanwhile: `remusnet remove` is a conflict.
+
+    Whoever sends BUFFER and RELEASE to a plug takes it. ``problems``: as of `change_lock`. Raises
+    Conflict where another process has it already, and as `change_lock` does.
+    """
+    name = driver_lock_name(buffer)
+    descriptor = _open(folder, name, problems)
+    if descriptor is None:
+        yield
+        return
+    try:
+        if not wait_for_lock(descriptor, time.monotonic() + _DRIVERS_WAIT):
+            raise Conflict(f"{buffer} is driven already{said(str(folder / name))}")
+        sign(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def driver_of(folder: Path, buffer: str) -> str:
+    """Who has the driver's lock of ``buffer``, as in " by process 4711"; empty: nobody.
+
+    Also in a folder that others can change: what is driven is better left alone.
+    """
+    path = str(folder / driver_lock_name(buffer))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except PermissionError:
+        return (said(path) or " by another process") if is_locked(path) else ""
+    except OSError:
+        return ""
+    try:
+        # Shared: two who only ask don't find each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return said(path) or " by another process"
+    finally:
+        os.close(descriptor)
+    return ""
+
+
+def last_driver(folder: Path, buffer: str) -> str:
+    """The number of the process that has driven ``buffer`` last, empty if nobody has."""
+    try:
+        number = (folder / driver_lock_name(buffer)).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return number if number.isdecimal() else ""
+
+
+def driver_lock_name(buffer: str) -> str:
+    """What the lock file of the driver of ``buffer`` is called."""
+    return f"driver-{check_device_name(buffer)}.lock"
+
+
+def _open(folder: Path, name: str, problems: Problems | None) -> int | None:
+    try:
+        with OwnFolder(str(folder), make=True) as opened:
+            return opened.open_lock(name)
+    except OSError as error:
+        if problems is None:
+            raise folder_error(folder, error) from error
+        problems.note("went on without a lock", folder, error)
+        return None
+
+
+def _clear(folder: Path) -> None:
+    """Half-written receipts: whoever has the lock writes none now, and nobody else may."""
+    with OwnFolder(str(folder)) as opened:
+        for name in opened.names():
+            if name.endswith(NEW) and not name.endswith(_NOT_OURS):
+                opened.delete(name)

@@ -1,0 +1,198 @@
+"""The difference between a receipt and what the kernel has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from remusnet.classify.filters import protocol_name
+from remusnet.kernel.state.counts import dropped, is_limit_less
+from remusnet.kernel.state.observe import Seen
+from remusnet.kernel.state.ownership import (
+    BANKS,
+    GUARD_PREF,
+    foreign_filters,
+    is_about,
+    is_shared,
+    own_filters,
+    sinks_for,
+    vifs_of,
+    vifs_of_sink,
+)
+from remusnet.kernel.state.receipt import Phase, Receipt, has_new_plug, has_new_queue
+from remusnet.kernel.state.wanted import Targets, Wanted, in_bank, targets_of
+from remusnet.kernel.wire.objects import SeenFilter
+from remusnet.plan.operations import SEAL
+from remusnet.plan.outcome import Difference
+from remusnet.plan.plan import buffer_alias, sink_alias
+from remusnet.plan.selectors import selector_words
+from remusnet.policy.verdict import Verdict
+
+_LONGEST_SELECTOR = 80
+_COUPLED = "what is held keeps the guest's pages"
+
+
+def drift(receipt: Receipt, seen: Seen) -> tuple[Difference, ...]:
+    """All differences; none means that the kernel is as the receipt says.
+
+    Not among them, since it can't be read back: whether the plug is open, and its limit, but for
+    what `remusnet.kernel.state.counts` can tell.
+    """
+    return tuple(_differences(receipt, seen))
+
+
+def _differences(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
+    if receipt.phase is not Phase.APPLIED:
+        yield Difference(receipt.buffer, "receipt", "applied", f"cut short while {receipt.phase}")
+    yield from _buffer(receipt, seen)
+    yield from _sink(receipt, seen)
+    for vif in receipt.vifs:
+        yield from _vif(receipt, vif, seen)
+
+
+def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
+    name = receipt.buffer
+    device = seen.devices.get(name)
+    if device is None:
+        yield Difference(name, "buffer device", "there", "gone: what should be held is dropped")
+        return
+    if receipt.index and device.index != receipt.index:
+        current = f"number {device.index}: somebody has made it anew"
+        yield Difference(name, "buffer device", f"number {receipt.index}", current)
+    if has_new_queue(receipt, seen):
+        current = f"{device.queue}: what was held when it was changed is lost"
+        yield Difference(name, "txqueuelen", f"{receipt.queue}", current)
+    if vifs_of(device) != receipt.vifs:
+        yield Difference(name, "alias", buffer_alias(receipt.vifs), device.alias or "none")
+    if not device.up:
+        yield Difference(name, "state", "up", "down: what should be held is dropped")
+    root = seen.root(name)
+    if root is None:
+        yield Difference(name, "root qdisc", "plug", "none: what should be held leaves at once")
+    elif root.kind != "plug":
+        yield Difference(name, "root qdisc", "plug", f"{root.kind}, which is not remusnet's")
+    elif has_new_plug(receipt, seen):
+        current = f"plug {root.handle >> 16:x}:, which somebody has made in its place"
+        yield Difference(name, "root qdisc", f"plug {receipt.handle >> 16:x}:", current)
+    elif is_limit_less(receipt, seen):
+        current = f"less: {dropped(receipt, seen)} frames were dropped, and all that came would fit"
+        yield Difference(name, "limit of the plug", f"{receipt.limit} bytes", current)
+
+
+def _sink(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
+    for each in sinks_for(receipt.vifs, seen):
+        if each.name != receipt.sink:
+            yield Difference(each.name, "sink", "none", "there")
+    if not receipt.sink:
+        return
+    name = receipt.sink
+    device = seen.devices.get(name)
+    if device is None:
+        yield Difference(name, "sink", "there", f"gone: {_COUPLED}")
+        return
+    if vifs_of_sink(device) != receipt.vifs:
+        yield Difference(name, "alias", sink_alias(receipt.vifs), device.alias or "none")
+    if not device.up:
+        yield Difference(name, "state", "up", f"down: {_COUPLED}")
+    root = seen.root(name)
+    if root is None:
+        current = "none: what was redirected before it came leaves at once"
+        yield Difference(name, "root qdisc", SEAL, current)
+    elif root.kind != "pfifo":
+        yield Difference(name, "root qdisc", SEAL, f"{root.kind}, which is not remusnet's")
+
+
+def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
+    if vif not in seen.devices:
+        other = seen.names.get(receipt.index_of(vif) or 0)
+        yield Difference(vif, "vif", "there", f"renamed to {other}" if other else "gone")
+        return
+    if not is_about(receipt, vif, seen):
+        current = f"another of its name, number {seen.devices[vif].index}"
+        yield Difference(vif, "vif", f"the one of number {receipt.index_of(vif)}", current)
+    for program in seen.programs.get(vif, ()):
+        current = f"{program}, which sees frames first and may let them pass"
+        yield Difference(vif, "program before the filters", "none", current)
+    qdisc = seen.ingress_of(vif)
+    if qdisc is None:
+        yield Difference(vif, "ingress qdisc", "there", "gone: every frame bypasses")
+        return
+    if qdisc.block:
+        current = f"asks a shared block's ({qdisc.block}), which are not remusnet's"
+        yield Difference(vif, "ingress qdisc", "with filters of its own", current)
+    own = own_filters(vif, seen, receipt)
+    plan = receipt.plan()
+    targets = targets_of(plan.protections[0], seen, missing=0)
+    wanted, shared = Wanted(plan), is_shared(vif, seen, receipt)
+    bank = wanted.complete(own, targets, shared=shared)
+    if bank is None or len(in_bank(own, bank)) != len(own):
+        candidates = [wanted.shown(each, shared=shared) for each in BANKS]
+        yield from _filters(receipt, vif, candidates, own, targets)
+    for each in foreign_filters(vif, seen, receipt):
+        yield Difference(vif, "filter", "none but remusnet's", str(each))
+
+
+def _filters(
+    receipt: Receipt,
+    vif: str,
+    candidates: Sequence[tuple[SeenFilter, ...]],
+    own: tuple[SeenFilter, ...],
+    targets: Targets,
+) -> Iterator[Difference]:
+    """Compares with the bank that has more in common with the receipt; the rest is beyond it."""
+    if not own:
+        yield Difference(vif, "filters", f"policy {receipt.policy_name}", "none: all bypasses")
+        return
+    wanted = max(candidates, key=lambda each: sum((_count(each) & _count(own)).values()))
+    for each in (_count(wanted) - _count(own)).elements():
+        yield Difference(vif, "filter", _words(each), "none")
+    for each in (_count(own) - _count(wanted)).elements():
+        guard = " (holds every frame: a change was cut short)" if each.pref == GUARD_PREF else ""
+        yield Difference(vif, "filter", "none", _words(each) + guard)
+    holds = [each for each in own if each.verdict is Verdict.HOLD]
+    lost = [each for each in holds if each.target != targets[0]]
+    if lost:
+        dangling = all(each.target == 0 for each in lost)
+        where = "a device that is gone: they drop" if dangling else "another device"
+        yield Difference(vif, "filters that hold", f"send to {receipt.buffer}", f"send to {where}")
+    yield from _mirroring(receipt, vif, [e for e in holds if e.sink != targets[1]])
+    marks = [{each.cookie for each in filters if each.cookie} for filters in (wanted, own)]
+    if marks[0] != marks[1]:
+        texts = [", ".join(sorted(mark.decode() for mark in found)) for found in marks]
+        yield Difference(vif, "cookie of the filters", *texts)
+    if _count(wanted) == _count(own) and list(map(_plain, wanted)) != list(map(_plain, own)):
+        yield Difference(vif, "filters", "in the order of the policy", "in another order")
+
+
+def _mirroring(receipt: Receipt, vif: str, others: Sequence[SeenFilter]) -> Iterator[Difference]:
+    """``others``: filters that hold, and mirror to something else than they should."""
+    if not others:
+        return
+    if not receipt.sink:
+        yield Difference(vif, "filters that hold", "mirror to nothing", "mirror to a device")
+        return
+    if all(each.sink is None for each in others):
+        where = f"nothing: {_COUPLED}"
+    elif all(not each.sink for each in others):
+        where = f"a device that is gone: {_COUPLED}"
+    else:
+        where = "another device"
+    yield Difference(vif, "filters that hold", f"mirror to {receipt.sink}", f"mirror to {where}")
+
+
+def _plain(each: SeenFilter) -> SeenFilter:
+    """What it does, without where to and whose it is."""
+    return replace(each, target=0, sink=None, cookie=b"")
+
+
+def _count(filters: tuple[SeenFilter, ...]) -> Counter[SeenFilter]:
+    return Counter(map(_plain, filters))
+
+
+def _words(each: SeenFilter) -> str:
+    selector = " ".join(selector_words(each.match)) if each.match else each.kind
+    if len(selector) > _LONGEST_SELECTOR:
+        selector = f"{selector[:_LONGEST_SELECTOR]}..."
+    where = f"protocol {protocol_name(each.protocol)} pref {each.pref}"
+    return f"{where} {selector}: {each.verdict or 'unknown'}"

@@ -1,0 +1,307 @@
+"""Receipts: what was applied, kept so that it can be verified and removed.
+
+One file for each buffer device, written as an intent before the first operation and completed after
+the last one. The kernel's own marks (`remusnet.kernel.state.ownership`) say what is ours without
+them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+
+import remusnet
+from remusnet.classify.filters import Classification
+from remusnet.errors import InvalidInput, RemusnetError, quoted
+from remusnet.kernel.run_dir.own_folder import NEW, OwnFolder
+from remusnet.kernel.run_dir.problems import Problems, folder_error
+from remusnet.kernel.state.observe import Seen
+from remusnet.plan.build import CLASSIFIERS
+from remusnet.plan.names import check_device_name
+from remusnet.plan.plan import Plan, Protection
+from remusnet.policy.presets import PRESETS
+from remusnet.policy.render import to_toml
+from remusnet.policy.toml import load
+
+_FORMAT = 1
+_SUFFIX = ".json"
+_LARGEST = 4 << 20
+
+
+MARKS = ("index", "handle", "queue", "drops", "held", "taken", "refused", "told")
+"""What a receipt notes of the kernel, not of the plan."""
+
+
+class Phase(StrEnum):
+    """How far remusnet has come. Only after a kill is a receipt found that says it is under way."""
+
+    APPLYING = "applying"
+    APPLIED = "applied"
+    REMOVING = "removing"
+
+
+class DamagedReceipt(InvalidInput):
+    """A receipt that nobody can have finished writing: it is ignored, and said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What protects ``vifs`` by the buffer device ``buffer``.
+
+    ``policy``: the whole policy, as TOML. ``limit``: bytes; ``rate``: bits a second;
+    ``interval_ns``: the checkpoint interval, ``interval_from``: who says so, empty for the user.
+    ``shared``: the vifs that had an ingress or clsact qdisc before us, which stays. ``sink``: what
+    held frames are mirrored to, empty for none. ``version``: the remusnet that wrote it.
+    ``indexes``: the numbers of ``vifs`` then, which tell them from others that have their names by
+    now; empty where they are not known.
+
+    ``index``, ``queue``: number and txqueuelen of the buffer device; ``handle``: that of its plug;
+    0 where nobody has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it, when
+    the filters were made; ``taken``, ``refused``: what filters before them had counted (see
+    `remusnet.kernel.state.counts`). ``told``: the plug's drops when it was told its limit.
+    """
+
+    phase: Phase
+    buffer: str
+    vifs: tuple[str, ...]
+    shared: tuple[str, ...]
+    policy_name: str
+    policy: str
+    classifier: str
+    limit: int
+    rate: int
+    interval_ns: int
+    sink: str = ""
+    version: str = remusnet.__version__
+    indexes: tuple[int, ...] = ()
+    interval_from: str = ""
+    index: int = 0
+    handle: int = 0
+    queue: int = 0
+    drops: int = 0
+    held: int = 0
+    taken: int = 0
+    refused: int = 0
+    told: int = 0
+
+    def __post_init__(self) -> None:
+        if self.indexes and len(self.indexes) != len(self.vifs):
+            raise ValueError("not a number for each vif")
+
+    def index_of(self, vif: str) -> int | None:
+        """The number that ``vif`` had, where it is known."""
+        return dict(zip(self.vifs, self.indexes, strict=False)).get(vif)
+
+    def without(self, vifs: Collection[str]) -> Receipt:
+        """The same for the other vifs."""
+        kept = [number for number, vif in enumerate(self.vifs) if vif not in vifs]
+        return replace(
+            self,
+            vifs=tuple(self.vifs[number] for number in kept),
+            shared=tuple(vif for vif in self.shared if vif not in vifs),
+            indexes=tuple(self.indexes[number] for number in kept) if self.indexes else (),
+        )
+
+    def plan(self) -> Plan:
+        """The plan that was applied. Raises InvalidInput where this version can't make it."""
+        protection = Protection(self.buffer, self.vifs, self.sink)
+        return Plan(classification_of(self.policy, self.classifier), (protection,), self.limit)
+
+    def to_json(self) -> dict[str, object]:
+        """The content of its file."""
+        return {"format": _FORMAT, **asdict(self)}
+
+
+def receipts_of(
+    plan: Plan,
+    *,
+    rate: int,
+    interval_ns: int,
+    shared: Mapping[str, bool],
+    indexes: Mapping[str, int] | None = None,
+    interval_from: str = "",
+) -> tuple[Receipt, ...]:
+    """The receipts of ``plan`` once it is applied, one for each buffer device.
+
+    ``shared``, ``indexes``: of its vifs, see `Receipt`.
+    """
+    policy = plan.classification.policy
+    text = to_toml(policy)
+    return tuple(
+        Receipt(
+            phase=Phase.APPLIED,
+            buffer=each.buffer,
+            vifs=each.vifs,
+            shared=tuple(vif for vif in each.vifs if shared.get(vif)),
+            policy_name=policy.name,
+            policy=text,
+            classifier=plan.classification.classifier,
+            limit=plan.limit,
+            rate=rate,
+            interval_ns=interval_ns,
+            sink=each.sink,
+            indexes=tuple(indexes[vif] for vif in each.vifs) if indexes else (),
+            interval_from=interval_from,
+        )
+        for each in plan.protections
+    )
+
+
+def noted(
+    receipt: Receipt,
+    seen: Seen,
+    *,
+    before: Receipt | None,
+    refiltered: tuple[int, int] | None = None,
+    told: bool = False,
+) -> Receipt:
+    """``receipt`` with what was ``seen`` of its buffer device and plug.
+
+    ``before``: the receipt that it takes the place of; ``refiltered``: what the filters before had
+    taken and refused, where they are new; ``told``: whether the plug was told its limit just now.
+    """
+    device, root = seen.devices.get(receipt.buffer), seen.root(receipt.buffer)
+    if device is None or root is None:
+        return receipt
+    now = root.counters
+    receipt = replace(receipt, index=device.index, handle=root.handle, queue=device.queue)
+    if before is not None:
+        receipt = replace(receipt, taken=before.taken, refused=before.refused)
+        if before.handle == root.handle:
+            receipt = replace(receipt, drops=before.drops, held=before.held, told=before.told)
+    if refiltered is not None:
+        taken, refused = refiltered
+        receipt = replace(receipt, drops=now.drops, held=now.backlog, taken=taken, refused=refused)
+    return replace(receipt, told=now.drops) if told else receipt
+
+
+def has_new_plug(receipt: Receipt, seen: Seen) -> bool:
+    """Whether another plug is at the root of the buffer device than was applied."""
+    root = seen.root(receipt.buffer)
+    return bool(receipt.handle and root and root.handle != receipt.handle)
+
+
+def has_new_queue(receipt: Receipt, seen: Seen) -> bool:
+    """Whether somebody has changed the txqueuelen of the buffer device, which purges its plug."""
+    device = seen.devices.get(receipt.buffer)
+    return bool(receipt.queue and device and device.queue != receipt.queue)
+
+
+class Receipts:
+    """The receipts in a folder, which appears with the first one.
+
+    ``problems``: an ending's; then what can't be read, written or deleted is noted there, and
+    nothing is raised.
+    """
+
+    def __init__(self, folder: Path, problems: Problems | None = None) -> None:
+        self.folder = folder
+        self._problems = problems
+
+    def read(self) -> tuple[dict[str, Receipt], tuple[str, ...]]:
+        """All receipts by their buffer device, and one sentence for each damaged one.
+
+        Raises NotPermitted, or Conflict where others can change the folder.
+        """
+        found: dict[str, Receipt] = {}
+        damaged: list[str] = []
+        try:
+            with OwnFolder(str(self.folder)) as opened:
+                for name in opened.names():
+                    if not name.endswith(_SUFFIX):
+                        continue
+                    try:
+                        receipt = _read(opened, name)
+                    except DamagedReceipt as error:
+                        damaged.append(str(error))
+                    else:
+                        found[receipt.buffer] = receipt
+        except FileNotFoundError:
+            return {}, ()
+        except OSError as error:
+            self._fail("could not read receipts", error)
+        return found, tuple(damaged)
+
+    def write(self, receipts: Iterable[Receipt], phase: Phase) -> None:
+        """Writes each as one step: who reads finds the old file or the new one.
+
+        Raises NotPermitted, Conflict, or InvalidInput where the folder can't be written.
+        """
+        contents = {
+            self._name(each.buffer): json.dumps(replace(each, phase=phase).to_json(), indent=1)
+            for each in receipts
+        }
+        if not contents:
+            return
+        try:
+            with OwnFolder(str(self.folder), make=True) as opened:
+                for name, content in contents.items():
+                    opened.write(name, f"{content}\n".encode())
+        except OSError as error:
+            self._fail("could not write the receipt", error)
+
+    def delete(self, buffers: Iterable[str]) -> None:
+        """Deletes the receipts of ``buffers``, damaged and half-written ones too.
+
+        Raises as `write` does.
+        """
+        names = [self._name(each) for each in buffers]
+        # As older versions have called a half-written one.
+        names += [name.removesuffix(_SUFFIX) + NEW for name in names]
+        try:
+            with OwnFolder(str(self.folder)) as opened:
+                for name in names:
+                    opened.delete(name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._fail("could not delete the receipt", error)
+
+    def _name(self, buffer: str) -> str:
+        return f"{check_device_name(buffer)}{_SUFFIX}"
+
+    def _fail(self, what: str, error: OSError) -> None:
+        if self._problems is None:
+            raise folder_error(self.folder, error) from error
+        self._problems.note(what, self.folder, error)
+
+
+def _read(folder: OwnFolder, name: str) -> Receipt:
+    try:
+        data = json.loads(folder.read(name, _LARGEST))
+        if data.pop("format") != _FORMAT:
+            raise ValueError("written by another version of remusnet")
+        data |= {name: tuple(map(check_device_name, data[name])) for name in ("vifs", "shared")}
+        data["indexes"] = tuple(map(_index, data.get("indexes", ())))
+        receipt = Receipt(**(data | {"phase": Phase(data["phase"])}))
+        if receipt.sink:
+            check_device_name(receipt.sink)
+        if name != f"{check_device_name(receipt.buffer)}{_SUFFIX}":
+            raise ValueError("not of the buffer device that it is named after")
+        receipt.plan()
+    except PermissionError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RemusnetError) as error:
+        path = quoted(f"{folder.path}/{name}")
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DamagedReceipt(f"damaged receipt {path}: {why}") from error
+    return receipt
+
+
+def _index(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise ValueError(f"no number of a device: {value!r}")
+    return value
+
+
+@lru_cache
+def classification_of(text: str, classifier: str) -> Classification:
+    """The policy ``text`` compiled, once for all the receipts that say the same."""
+    shipped = {to_toml(policy): policy for policy in PRESETS.values()}
+    # A file can't say all that the shipped policies do.
+    policy = shipped[text] if text in shipped else load(text, "receipt")
+    return CLASSIFIERS[classifier](policy)

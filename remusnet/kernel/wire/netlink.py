@@ -1,0 +1,251 @@
+"""rtnetlink by hand: messages as bytes, one socket, an acknowledgement for each.
+
+Why not pyroute2 here: its u32 decoding is wrong, it knows neither flower nor classic BPF bytecode,
+every unknown plug action silently means BUFFER, it can't run inside an event loop, and its import
+and requests are too slow for the checkpoint path (docs/explanation/netlink.md has the figures).
+
+Layouts: linux/netlink.h, linux/rtnetlink.h. Numbers are in the machine's byte order.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from struct import Struct
+from types import TracebackType
+
+from remusnet.errors import KernelRefused, MissingDependency, NotPermitted
+
+NLM_F_REQUEST, NLM_F_ACK = 0x01, 0x04
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
+NLM_F_DUMP = 0x300
+NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_NLM_F_DUMP_INTR = 0x10
+_NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
+_NLMSGERR_ATTR_MSG = 1
+_NLA_TYPE_MASK = 0x3FFF
+_SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
+
+HEADER = Struct("=IHHII")  # length, type, flags, sequence, port
+_ATTRIBUTE = Struct("=HH")  # length, type
+_INT = Struct("=i")
+_UINT = Struct("=I")
+NLMSG_HEADER_FLAGS_AT, NLMSG_SEQUENCE_AT = 6, 8
+_RECEIVE_BUFFER = 1 << 20
+# The kernel fills at most 32 KiB of a dump at once (netlink_dump, net/netlink/af_netlink.c).
+_LARGEST_DATAGRAM = 1 << 16
+_MOST_BYTES_A_SEND = 1 << 16
+_DUMP_ATTEMPTS = 5
+_CAP_NET_ADMIN = 12  # linux/capability.h
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the kernel said to one message: an errno (0: done), and its own words if it has any."""
+
+    error: int
+    text: str = ""
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    """One attribute, padded to four bytes."""
+    length = _ATTRIBUTE.size + len(payload)
+    return _ATTRIBUTE.pack(length, kind) + payload + b"\0" * (-length % 4)
+
+
+def nested(kind: int, *attributes: bytes) -> bytes:
+    """An attribute whose payload is attributes."""
+    return attribute(kind | 0x8000, b"".join(attributes))
+
+
+def text_attribute(kind: int, text: str) -> bytes:
+    """A string, terminated as the kernel wants it."""
+    return attribute(kind, text.encode() + b"\0")
+
+
+def message(kind: int, flags: int, body: bytes) -> bytes:
+    """A request that the kernel acknowledges."""
+    flags |= NLM_F_REQUEST | (0 if flags & NLM_F_DUMP == NLM_F_DUMP else NLM_F_ACK)
+    return HEADER.pack(HEADER.size + len(body), kind, flags, 0, 0) + body
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """The attributes in ``data`` by type; what is cut or impossible ends the walk."""
+    found = {}
+    at = 0
+    while at + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if length < _ATTRIBUTE.size or at + length > len(data):
+            break
+        found[kind & _NLA_TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
+        at += length + (-length % 4)
+    return found
+
+
+def open_socket() -> socket.socket:
+    """A socket to the kernel's routing netlink, not bound yet. Raises OSError."""
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    # Acknowledgements without a copy of the request, and with the kernel's own words.
+    made.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+    made.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    return made
+
+
+class Netlink:
+    """One socket to the kernel's routing netlink, in the caller's network namespace.
+
+    A context manager. Raises MissingDependency where the system has no netlink.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._socket = open_socket()
+        except OSError as error:
+            raise MissingDependency(f"no netlink: {error.strerror}") from error
+        self._socket.bind((0, 0))
+        self._sequence = 0
+        self._received = memoryview(bytearray(_LARGEST_DATAGRAM))
+
+    def __enter__(self) -> Netlink:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self._socket.close()
+
+    def ask(self, messages: Sequence[bytes]) -> list[Answer]:
+        """Sends ``messages`` together; an answer for each, in order.
+
+        The kernel goes on after a message that fails: who sends several must be able to bear that.
+        """
+        answers: list[Answer] = []
+        for chunk in _chunks(messages):
+            first = self._sequence + 1
+            self._sequence += len(chunk)
+            out = b"".join(_numbered(each, first + at) for at, each in enumerate(chunk))
+            self._socket.send(out)
+            waiting = len(chunk)
+            while waiting:
+                for kind, flags, sequence, payload in self._receive():
+                    if kind == NLMSG_ERROR and sequence >= first:
+                        answers.append(read_answer(flags, payload))
+                        waiting -= 1
+        return answers
+
+    def do(self, request: bytes, what: str) -> None:
+        """Sends one message. Raises NotPermitted or KernelRefused, naming ``what``."""
+        (answer,) = self.ask([request])
+        if answer.error:
+            raise refusal(answer, what)
+
+    def dump(self, request: bytes) -> list[tuple[int, bytes]]:
+        """All objects of a dump: (message type, body) each.
+
+        Raises KernelRefused, or where the kernel's objects change faster than they can be read.
+        """
+        for _ in range(_DUMP_ATTEMPTS):
+            found, interrupted = self._collect(request)
+            if not interrupted:
+                return found
+        raise KernelRefused("the kernel's devices change too fast to be read; try again")
+
+    def get(self, request: bytes) -> list[tuple[int, bytes]]:
+        """What the kernel answers to one request that is no dump: (message type, body) each.
+
+        Raises KernelRefused or NotPermitted.
+        """
+        return self._collect(request)[0]
+
+    def _collect(self, request: bytes) -> tuple[list[tuple[int, bytes]], bool]:
+        self._sequence += 1
+        mine = self._sequence
+        self._socket.send(
+            request[:NLMSG_SEQUENCE_AT] + _UINT.pack(mine) + request[NLMSG_SEQUENCE_AT + 4 :]
+        )
+        found: list[tuple[int, bytes]] = []
+        interrupted = False
+        while True:
+            for kind, flags, sequence, payload in self._receive():
+                if sequence != mine:
+                    continue
+                interrupted |= bool(flags & _NLM_F_DUMP_INTR)
+                if kind == _NLMSG_DONE:
+                    return found, interrupted
+                if kind == NLMSG_ERROR:
+                    answer = read_answer(flags, payload)
+                    if answer.error:
+                        raise refusal(answer, "read the kernel's devices and filters")
+                    return found, interrupted
+                found.append((kind, payload))
+
+    def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
+        size = self._socket.recv_into(self._received)
+        data = bytes(self._received[:size])
+        at = 0
+        while at + HEADER.size <= len(data):
+            length, kind, flags, sequence, _ = HEADER.unpack_from(data, at)
+            yield kind, flags, sequence, data[at + HEADER.size : at + length]
+            at += length + (-length % 4)
+
+
+def _numbered(request: bytes, sequence: int) -> bytes:
+    end = NLMSG_SEQUENCE_AT + _UINT.size
+    return request[:NLMSG_SEQUENCE_AT] + _UINT.pack(sequence) + request[end:]
+
+
+def refusal(answer: Answer, what: str) -> KernelRefused | NotPermitted:
+    """The error to raise for an ``answer`` to ``what`` (as in "add the plug on ifb-1.0")."""
+    reason = os.strerror(answer.error)
+    name = errno.errorcode.get(answer.error, str(answer.error))
+    said = f" ({answer.text})" if answer.text else ""
+    if answer.error in (errno.EPERM, errno.EACCES):
+        return NotPermitted(f"could not {what}: {reason}{said}; run it as root")
+    return KernelRefused(f"could not {what}: {reason} [{name}]{said}")
+
+
+def read_answer(flags: int, payload: bytes) -> Answer:
+    """From the payload of an NLMSG_ERROR: errno, and the kernel's words if it has any."""
+    error = -_INT.unpack_from(payload)[0]
+    text = ""
+    if flags & _NLM_F_ACK_TLVS:
+        # Behind the errno stands the request's header, or all of the request if it was not capped.
+        length = HEADER.unpack_from(payload, _INT.size)[0]
+        size = HEADER.size if flags & _NLM_F_CAPPED else length + (-length % 4)
+        said = attributes(payload[_INT.size + size :]).get(_NLMSGERR_ATTR_MSG, b"")
+        text = said.rstrip(b"\0").decode(errors="replace")
+    return Answer(error, text)
+
+
+def _chunks(messages: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """``messages`` in pieces that fit a send, and whose answers fit the receive buffer."""
+    chunk: list[bytes] = []
+    size = 0
+    for each in messages:
+        if chunk and size + len(each) > _MOST_BYTES_A_SEND:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(each)
+        size += len(each)
+    if chunk:
+        yield chunk
+
+
+def require_rights(what: str) -> None:
+    """Raises NotPermitted where the process lacks CAP_NET_ADMIN."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name == "CapEff" and not int(value, 16) >> _CAP_NET_ADMIN & 1:
+                raise NotPermitted(f"only root may {what}: run it with sudo")
