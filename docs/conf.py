@@ -41,11 +41,11 @@ pygments_style, pygments_dark_style = "friendly", "monokai"
 highlight_language = "none"  # indented blocks are commands and what they print
 
 _ENTRY = re.compile(r"\[[^\]]+\]\(([^)#\s]+)\.md\)")
-_SECTION = re.compile(r"^([A-Z][A-Za-z-]+): .*$", re.MULTILINE)
+_SECTION = re.compile(r"^## ([A-Z][A-Za-z-]+): .*$", re.MULTILINE)
 
 
 def navigation(text: str) -> str:
-    """The ``toctree`` of each section of docs/README.md: a line with a colon, and a list."""
+    """The ``toctree`` of each section of docs/README.md: a heading with a colon, and a list."""
     trees = []
     _, *sections = _SECTION.split(text)
     for caption, listed in zip(sections[::2], sections[1::2], strict=True):
