@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-from remusnet.plan.operations import Json, Operation
 from remusnet.plan.plan import Plan
+from remusnet.plan.rows import Json, Operation
 
 
 @dataclass(frozen=True, slots=True)

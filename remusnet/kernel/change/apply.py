@@ -31,17 +31,10 @@ from remusnet.kernel.state.receipt import (
 )
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Seen
-from remusnet.plan.operations import (
-    AddFilter,
-    AddIngress,
-    AddPlug,
-    ClosePlug,
-    OpenPlug,
-    Operation,
-    SetLimit,
-)
+from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, ClosePlug, OpenPlug, SetLimit
 from remusnet.plan.outcome import Applied
 from remusnet.plan.plan import Plan
+from remusnet.plan.rows import Operation
 
 
 def apply(
