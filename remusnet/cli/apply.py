@@ -70,9 +70,9 @@ def command(
         raise InvalidInput("what is to be protected? Give VIF, or --domain NAME (see --help)")
     if classifier == AUTO:
         from remusnet.kernel.probe import available_classifiers
-        from remusnet.plan.choice import choose
+        from remusnet.plan.build import choose_classifier
 
-        classifier = choose(policy, available_classifiers())
+        classifier = choose_classifier(policy, available_classifiers())
     plan = build_plan(
         groups,
         policy,
