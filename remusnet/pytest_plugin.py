@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from remusnet.emulator.simulation import Simulation
+    from remusnet.emulator.run.recordings import Simulation
     from remusnet.frames import Frames
     from remusnet.policy import Policy
     from remusnet.report.result import Result
@@ -175,8 +175,8 @@ class Simulate:
     ) -> Simulation:
         from remusnet.capture import read
         from remusnet.cli._scenarios import beside, load_scenario, policies_of
-        from remusnet.emulator.scenario_file import overridden
-        from remusnet.emulator.scenario_run import run_scenario
+        from remusnet.emulator.run.scenario_run import run_scenario
+        from remusnet.scenario.scenario_file import overridden
         from remusnet.units import parse_duration
 
         word = self._found(word)
@@ -199,7 +199,7 @@ class Simulate:
         guest: str | None,
     ) -> Simulation:
         from remusnet.capture import read
-        from remusnet.emulator.simulation import simulate
+        from remusnet.emulator.run.recordings import simulate
         from remusnet.policy import PRESETS
 
         if guest is not None:

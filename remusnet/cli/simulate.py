@@ -32,9 +32,9 @@ from remusnet.policy import PRESETS, Policy
 
 if TYPE_CHECKING:
     from remusnet.capture import Capture
-    from remusnet.emulator.scenario import Scenario
-    from remusnet.emulator.simulation import Simulation
+    from remusnet.emulator.run.recordings import Simulation
     from remusnet.report.assertions import Checked
+    from remusnet.scenario.scenario import Scenario
     from remusnet.schedule import Schedule
 
 _CAPTURE_ONLY = (
@@ -252,8 +252,8 @@ def _of_scenario(
     *,
     release: bool,
 ) -> _Done:
-    from remusnet.emulator.scenario_file import overridden
-    from remusnet.emulator.scenario_run import frames_sent, run_scenario
+    from remusnet.emulator.run.scenario_run import frames_sent, run_scenario
+    from remusnet.scenario.scenario_file import overridden
 
     calls, duration, seed = over
     scenario = overridden(load_scenario(word), calls=calls, duration_ns=duration, seed=seed)
@@ -292,7 +292,7 @@ def _of_capture(
     out: str | None,
     progress: Progress,
 ) -> _Done:
-    from remusnet.emulator.simulation import simulate
+    from remusnet.emulator.run.recordings import simulate
 
     files = _files(out, [capture], policies)
     recording = read_frames(capture, progress)
