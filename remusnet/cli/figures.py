@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from remusnet.api.scenarios import load_scenario, policies_of
 from remusnet.cli._completing import folders
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._progress import Progress
-from remusnet.cli._scenarios import load_scenario, policies_of
 from remusnet.cli._terminal import echo
 from remusnet.errors import CheckFailed, quoted
 

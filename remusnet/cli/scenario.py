@@ -6,8 +6,8 @@ import json
 
 import click
 
+from remusnet.api.scenarios import load_scenario
 from remusnet.cli._completing import scenarios, scenarios_or_files
-from remusnet.cli._scenarios import load_scenario
 from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
 from remusnet.tables.mistakes import MistakenFile, shown_origin
