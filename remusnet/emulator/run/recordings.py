@@ -143,7 +143,7 @@ def _measure(
         passages=_passages(sent_ns, left_ns, guest.sent, judgement.hold, deliveries.dropped),
         sip_udp=hold_percentiles(sent_ns[held_sip], left_ns[held_sip]),
         hazards=hazards_seen(judgement, headers, np.flatnonzero(guest.sent)),
-        holding=np.unique(deliveries.epoch[guest.sent & judgement.hold]),
+        holding=np.flatnonzero(np.bincount(deliveries.epoch[guest.sent & judgement.hold])),
     )
 
 
