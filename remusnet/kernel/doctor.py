@@ -18,12 +18,11 @@ from remusnet.errors import NotPermitted, RemusnetError
 from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
 from remusnet.kernel.probe import Feature, available_classifiers, probe
-from remusnet.kernel.rights import require_rights
 from remusnet.kernel.run_dir.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.plan.domains import Terms
 
 _WHY = {

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.change.drain import drain
 from remusnet.kernel.change.explain import describe, explain
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.wire.encoder import Encoder
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.kernel.wire.objects import Seen
 from remusnet.plan.operations import (
     AddFilter,
     DrainPlug,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import buffers_of, is_marked, vifs_of, vifs_of_sink
 from remusnet.kernel.state.receipt import Receipt
-from remusnet.kernel.wire.objects import Seen
 from remusnet.plan.outcome import Protected, Terms
 
 
