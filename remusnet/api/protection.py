@@ -11,9 +11,9 @@ from remusnet.api import words
 from remusnet.api.words import PolicyWord
 from remusnet.errors import InvalidInput
 from remusnet.plan.build import build_plan
-from remusnet.plan.outcome import Applied, Removed, Status, Verified
 from remusnet.plan.plan import Plan
 from remusnet.policy import DEFAULT_POLICY, Policy
+from remusnet.results.protection import Applied, Removed, Status, Verified
 
 AUTO = "auto"
 """The classifier that `apply` looks for in the kernel."""

@@ -29,9 +29,9 @@ from remusnet.kernel.state.receipt import (
 )
 from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, ClosePlug, OpenPlug, SetLimit
-from remusnet.plan.outcome import Applied
 from remusnet.plan.plan import Plan
 from remusnet.plan.rows import Operation
+from remusnet.results.protection import Applied
 
 
 def apply(
