@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,14 +79,14 @@ class Received:
 
 def listen(
     received: Received,
-    buffer: JitterBuffer,
+    buffers: Sequence[JitterBuffer],
     codec: Codec,
     *,
     clock_rate: int,
     ptime_ns: int,
     expected_after: int = 0,
-) -> Voice | None:
-    """How a stream sounds; None where no packet came.
+) -> tuple[Voice, ...]:
+    """How a stream sounds through each of ``buffers``; empty where no packet came.
 
     ``ptime_ns``: how long a packet sounds. ``expected_after``: packets sent after the last that
     came. What nobody sent because nobody spoke (timestamps that step on while sequence numbers
@@ -98,6 +98,27 @@ def listen(
 
     Raises ValueError for a clock rate or packet time that isn't positive.
     """
+    spoken = _spoken(received, clock_rate, ptime_ns)
+    if spoken is None:
+        return ()
+    return tuple(_listen(spoken, each, codec, ptime_ns, expected_after) for each in buffers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spoken:
+    """The first copies of n packets of media, in order of arrival; all int64[n].
+
+    ``number``: sequence numbers without wraps, from 0. ``media_ns``: when each sounds, from 0.
+    """
+
+    number: Int64s
+    media_ns: Int64s
+    sent_ns: Int64s
+    arrival_ns: Int64s
+
+
+def _spoken(received: Received, clock_rate: int, ptime_ns: int) -> _Spoken | None:
+    """What there is to hear, whatever plays it; None where no packet of media came."""
     if clock_rate <= 0 or ptime_ns <= 0:
         raise ValueError(f"{clock_rate} Hz, {ptime_ns} ns a packet")
     if len(received.sequence) == 0:
@@ -113,7 +134,15 @@ def listen(
         if len(first) == 0:
             return None
     media_ns = _media_ns(received, first, number, clock_rate, ptime_ns)
-    playout = play_out(buffer, media_ns, received.arrival_ns[first], ptime_ns)
+    return _Spoken(number, media_ns, received.sent_ns[first], received.arrival_ns[first])
+
+
+def _listen(
+    spoken: _Spoken, buffer: JitterBuffer, codec: Codec, ptime_ns: int, expected_after: int
+) -> Voice:
+    """How it sounds through ``buffer``."""
+    number, media_ns = spoken.number, spoken.media_ns
+    playout = play_out(buffer, media_ns, spoken.arrival_ns, ptime_ns)
 
     heard = np.flatnonzero(~playout.late)
     heard = heard[np.argsort(number[heard], kind="stable")]
@@ -124,7 +153,7 @@ def listen(
     gaps = np.minimum(np.concatenate([gap, [tail]]), LONGEST_GAP_NS // ptime_ns)
     gap_start_ns = np.concatenate([play_ns[:1], play_ns]) + ptime_ns
 
-    delay_ns = float((play_ns - received.sent_ns[first][heard]).mean()) + ptime_ns
+    delay_ns = float((play_ns - spoken.sent_ns[heard]).mean()) + ptime_ns
     delay_ms = max(0.0, delay_ns / NS_PER_MS)
     missing, ratio = _losses(len(heard), gaps)
     r = rating(codec, delay_ms, missing, ratio)

@@ -184,20 +184,16 @@ def voices(
         None if series.event is None else series.event[came],
     )
     types = stream.rtp.payload_types
-    spoken = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
-    codec = codec_of(spoken)
+    encoding = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
+    codec = codec_of(encoding)
     if loss_robustness is not None:
         codec = replace(codec, bpl=loss_robustness)
     last = int(came.max()) if len(came) else 0
-    heard = [
-        listen(
-            received,
-            buffer,
-            codec,
-            clock_rate=clock_rate,
-            ptime_ns=round(ptime_ms * NS_PER_MS),
-            expected_after=len(series.sent_ns) - 1 - last,
-        )
-        for buffer in buffers
-    ]
-    return tuple(voice for voice in heard if voice is not None)
+    return listen(
+        received,
+        buffers,
+        codec,
+        clock_rate=clock_rate,
+        ptime_ns=round(ptime_ms * NS_PER_MS),
+        expected_after=len(series.sent_ns) - 1 - last,
+    )
