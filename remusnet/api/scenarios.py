@@ -12,7 +12,7 @@ from remusnet.policy.presets import is_policy_path
 from remusnet.tables.mistakes import shown_origin
 
 if TYPE_CHECKING:
-    from remusnet.emulator.scenario import Scenario
+    from remusnet.scenario.scenario import Scenario
     from remusnet.schedule import Schedule, ScheduleKind
 
 
@@ -21,8 +21,8 @@ def load_scenario(word: str) -> Scenario:
 
     Raises InvalidInput, in one line, for an unknown name, a file that can't be read, and mistakes.
     """
-    from remusnet.emulator.library import shipped
-    from remusnet.emulator.scenario_file import load
+    from remusnet.scenario.library import shipped
+    from remusnet.scenario.scenario_file import load
 
     if not is_policy_path(word):
         return shipped(word)
@@ -35,7 +35,7 @@ def names_capture(word: str) -> bool:
     Raises InvalidInput for a file that is neither.
     """
     from remusnet.capture import is_capture
-    from remusnet.emulator.library import names
+    from remusnet.scenario.library import names
 
     if word in names():
         return False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remusnet import capture as captures
+from remusnet import defaults
 from remusnet.api import words
 from remusnet.api.recordings import Reader, read_capture
 from remusnet.api.scenarios import (
@@ -19,20 +20,18 @@ from remusnet.api.scenarios import (
     schedule_of,
 )
 from remusnet.api.words import PolicyWord
-from remusnet.emulator.scenario import Scenario
-from remusnet.emulator.scenario_file import overridden
-from remusnet.emulator.scenario_run import frames_sent, run_scenario
-from remusnet.emulator.simulation import Simulation
-from remusnet.emulator.simulation import simulate as replay_frames
+from remusnet.emulator.run.recordings import Simulation
+from remusnet.emulator.run.recordings import simulate as replay_frames
+from remusnet.emulator.run.scenario_run import frames_sent, run_scenario
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.frames import Frames
 from remusnet.plan.limits import plug_limit
 from remusnet.policy import PRESETS, Policy
 from remusnet.report.result import Result
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.scenario_file import overridden
 from remusnet.schedule import Schedule, ScheduleKind
 
-DEFAULT_PAUSE, DEFAULT_COMMIT_DELAY = "50ms", "5ms"
-"""Assumptions: what a checkpoint takes depends on the guest and on the link to the backup."""
 MOST_CALLS, LARGEST_SEED = 1_000_000, 2**63 - 1
 
 Tell = Callable[[str], None]
@@ -153,13 +152,13 @@ def simulate(
     calls: int | None = None,
     duration: str | None = None,
     seed: int | None = None,
-    interval: str = "200ms",
+    interval: str = defaults.INTERVAL,
     period: str | None = None,
-    pause: str = DEFAULT_PAUSE,
-    commit_delay: str = DEFAULT_COMMIT_DELAY,
+    pause: str = defaults.PAUSE,
+    commit_delay: str = defaults.COMMIT_DELAY,
     schedule: str = "xl",
     guest: str | None = None,
-    rate: str = "1gbit",
+    rate: str = defaults.RATE,
     limit: str | None = None,
     out: str | Path | None = None,
 ) -> Result:
@@ -216,13 +215,13 @@ def simulated(
     calls: int | None = None,
     duration: str | None = None,
     seed: int | None = None,
-    interval: str = "200ms",
+    interval: str = defaults.INTERVAL,
     period: str | None = None,
-    pause: str = DEFAULT_PAUSE,
-    commit_delay: str = DEFAULT_COMMIT_DELAY,
+    pause: str = defaults.PAUSE,
+    commit_delay: str = defaults.COMMIT_DELAY,
     schedule: str = "xl",
     guest: str | None = None,
-    rate: str = "1gbit",
+    rate: str = defaults.RATE,
     limit: str | None = None,
     out: str | Path | None = None,
     folder: Path = Path(),

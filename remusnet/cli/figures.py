@@ -26,7 +26,7 @@ def command(directory: str) -> None:
     \b
     remusnet figures figures/
     """
-    from remusnet.emulator.scenario_run import run_scenario
+    from remusnet.emulator.run.scenario_run import run_scenario
     from remusnet.report.drawing import style
     from remusnet.report.folder import FIGURES, prepare
     from remusnet.report.thesis import SHOWN, draw, write_figures

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from remusnet.checks import Check, Kind, State
 from remusnet.errors import NotPermitted, RemusnetError
 from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
@@ -24,6 +23,7 @@ from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
 from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.plan.domains import Terms
+from remusnet.results.checks import Check, Kind, State
 
 _WHY = {
     "ifb": "the buffer device that held frames go to",

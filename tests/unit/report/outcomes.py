@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
 from remusnet.metrics.events import Events
 from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.survey import SeenHazard
@@ -26,7 +26,7 @@ from remusnet.results.scene import (
     Transfer,
 )
 from remusnet.schedule import Schedule
-from tests.unit.emulator.traffic import call
+from tests.unit.emulator.recorded import call
 
 MS = 1_000_000
 

@@ -9,9 +9,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from remusnet.emulator.library import shipped
-from remusnet.emulator.scenario_run import run_scenario
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.errors import MissingDependency
 from remusnet.policy import PRESETS
 from remusnet.report.drawing import broken, colours, inline, style, to_png, to_svg
@@ -26,8 +25,9 @@ from remusnet.report.figures import (
 )
 from remusnet.results.comparison import Comparison
 from remusnet.results.scene import NEVER, FailureMarks
+from remusnet.scenario.library import shipped
 from remusnet.schedule import Schedule
-from tests.unit.emulator.traffic import call
+from tests.unit.emulator.recorded import call
 from tests.unit.report.outcomes import MS, replayed_call, staged
 
 

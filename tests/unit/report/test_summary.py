@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
 from remusnet.metrics.output_commit import OutputCommit
 from remusnet.metrics.survey import SeenHazard
 from remusnet.policy import PRESETS
@@ -14,7 +14,7 @@ from remusnet.report.summary import Tone, hazards, sides, summary
 from remusnet.results.comparison import Comparison
 from remusnet.results.scene import Ended
 from remusnet.schedule import Schedule
-from tests.unit.emulator.traffic import call
+from tests.unit.emulator.recorded import call
 from tests.unit.report.outcomes import MS, measured, replayed_call, staged, transaction
 
 
