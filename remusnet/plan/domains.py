@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
+from remusnet.defaults import CLASSIFIER, INTERVAL_NS, RATE_BITS
 from remusnet.errors import InvalidInput, RemusnetError
 from remusnet.plan.build import CLASSIFIERS, LARGEST_FRAME
 from remusnet.plan.limits import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
@@ -44,9 +45,9 @@ class Terms:
     """
 
     policy: str = DEFAULT_POLICY.name
-    classifier: str = "u32"
-    interval_ns: int = 200_000_000
-    rate: int = 10**9
+    classifier: str = CLASSIFIER
+    interval_ns: int = INTERVAL_NS
+    rate: int = RATE_BITS
     limit: int | None = None
     decouple: bool = True
     memory: int | None = None
