@@ -167,10 +167,10 @@ def apply(
     small frames can cost more than half of this host's memory. ``run_dir``: where receipts and
     locks are, by default $REMUSNET_RUN_DIR, or /run/remusnet. All others are those of `plan`.
 
-        >>> done = remusnet.apply("vif1.0", policy="real-time", interval="200ms", rate="1gbit")
+        >>> done = remusnet.apply("vif1.0", policy="real-time", interval="200ms", rate="100mbit")
         >>> done.plan.protections[0].buffer
         'ifb-1.0'
-        >>> remusnet.apply("vif1.0", policy="real-time").operations
+        >>> remusnet.apply("vif1.0", policy="real-time", rate="100mbit").operations
         ()
 
     ``done.operations`` is what was done, ``done.notes`` what you should know.
@@ -237,8 +237,8 @@ def status(
     bytes, ``waiting`` in packets. What the kernel can't be asked, the plug's limit and whether it
     is open, is the receipt's word.
 
-        >>> [(each.protected.buffer, each.plug, each.backlog) for each in remusnet.status()]
-        [('ifb-1.0', 'open', 0)]
+        >>> [(each.protected.buffer, each.held, each.backlog) for each in remusnet.status()]
+        [('ifb-1.0', 0, 0)]
 
     Raises InvalidInput for a vif that is not there, NotPermitted, or KernelRefused; with a
     ``domain``, what libvirt's lack makes of it: MissingDependency.
