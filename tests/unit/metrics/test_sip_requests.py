@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remusnet.classify.columns import columns
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
 from remusnet.frames import Frames
 from remusnet.metrics.sip_requests import SipRequest, sip_requests
 from remusnet.policy import PRESETS
