@@ -66,12 +66,12 @@ def coloured() -> Module:
     net.timed("begin", Exponential(5.0), servers=Servers.INFINITE).takes(idle).puts(
         calls, colour="good"
     )
-    net.timed("spoil", Exponential(20.0), servers=Servers.INFINITE).takes(
-        calls, colour=kind
-    ).puts(calls, colour=kind.to({"good": "bad"})).when("kind == 'good'")
-    net.timed("end", Exponential(9.0), servers=Servers.INFINITE).takes(
-        calls, colour=kind
-    ).puts(idle)
+    net.timed("spoil", Exponential(20.0), servers=Servers.INFINITE).takes(calls, colour=kind).puts(
+        calls, colour=kind.to({"good": "bad"})
+    ).when("kind == 'good'")
+    net.timed("end", Exponential(9.0), servers=Servers.INFINITE).takes(calls, colour=kind).puts(
+        idle
+    )
     net.timed("drop", Exponential(2.0)).takes(calls, colour="bad").puts(idle)
     return net
 
@@ -111,16 +111,16 @@ def spares(machines: int = 2, cold: int = 1, crews: int = 1) -> Module:
     net.timed("fail", Exponential(1000.0), servers=Servers.INFINITE).takes(up).puts(broken)
     net.immediate("swap", priority=2).takes(spare).puts(up).inhibited_by(up, machines)
     net.immediate("assign").takes(broken).takes(crew).puts(work)
-    net.timed("repair", Exponential(10.0), servers=Servers.INFINITE).takes(work).puts(
-        spare
-    ).puts(crew)
+    net.timed("repair", Exponential(10.0), servers=Servers.INFINITE).takes(work).puts(spare).puts(
+        crew
+    )
     return net
 
 
 def pairs() -> Module:
     net = Module("pairs")
     one, two, three = net.place("one", 4), net.place("two"), net.place("three")
-    net.timed("bind", Exponential(1.5), servers=Servers.INFINITE).takes(one, 2).puts(two)
+    net.timed("bind", Exponential(1.5)).takes(one, 2).puts(two)
     net.timed("part", Exponential(2.5)).takes(two).puts(one, 2)
     net.timed("age", Exponential(8.0)).takes(two).takes(one).puts(three, 3)
     net.timed("renew", Exponential(1.0)).takes(three).puts(one).inhibited_by(one, 3)
