@@ -14,8 +14,7 @@ from uuid import UUID
 from xml.etree import ElementTree
 
 from remusnet.errors import InvalidInput, MissingDependency, NotPermitted, quoted, suggestion
-from remusnet.host.netbuf.contract import EMULATED
-from remusnet.plan.names import check_device_name
+from remusnet.plan.names import EMULATED, check_device_name
 
 DEFAULT_URI = "xen:///system"
 _SYS = Path("/sys/class/net")

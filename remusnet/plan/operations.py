@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from remusnet.classify.filters import Filter, protocol_name
+from remusnet.plan.names import OWNER
 from remusnet.plan.selectors import selector_json, selector_words
 from remusnet.policy.verdict import Verdict
 
 Json = dict[str, object]
 SEAL = "pfifo limit 0"
 """The root qdisc of a sink, as tc has it."""
-OWNER = "remusnet"
-"""What our marks begin with: the alias of a buffer device, the cookie of an action."""
 COOKIE = OWNER.encode("ascii").hex()
 SHARED_COOKIE = f"{OWNER}/shared".encode("ascii").hex()
 """The cookie where the qdisc was there before us: the marks alone say that it has to stay."""

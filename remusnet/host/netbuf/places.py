@@ -61,20 +61,6 @@ def places_below(root: str, environment: Mapping[str, str]) -> Places:
     return Places(below | dict(environment))
 
 
-def usual_buffer(vif: str) -> str | None:
-    """The buffer device of a vif with Xen's usual name; None where `buffer_name` has to say it."""
-    domid, dot, devid = vif.removeprefix("vif").partition(".")
-    usual = vif.startswith("vif") and dot and f"{domid}{devid}".isdecimal() and vif.isascii()
-    name = f"ifb-{domid}.{devid}"
-    return name if usual and domid and devid and len(name) <= 15 else None
-
-
-def usual_sink(buffer: str) -> str | None:
-    """The sink of such a buffer device; None where `sink_name` has to say it."""
-    name = f"sink-{buffer.removeprefix('ifb-')}"
-    return name if len(name) <= 15 else None
-
-
 def owner_name(buffer: str) -> str:
     """The file in the run directory that says which call of libxl a buffer device was made for."""
     return f"{buffer}{OWNER_SUFFIX}"

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from remusnet.host.netbuf.interval import xl_interval
 from remusnet.host.netbuf.locks import ChangeLock
-from remusnet.host.netbuf.places import (
-    owner_name,
-    read_owner,
-    usual_buffer,
-    usual_sink,
-    write_owner,
-)
-from remusnet.host.netbuf.ready import read_ready
-from remusnet.kernel.quick import GaveUp, exists, protect
-from remusnet.kernel.quick_end import end
+from remusnet.host.netbuf.places import owner_name, read_owner, write_owner
+from remusnet.host.netbuf.ready import DECIDED_LATER, read_ready
+from remusnet.kernel.change.prepared import GaveUp, end, exists, protect
+from remusnet.kernel.run_dir import driver_lock_file, record_file
 from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.plan.names import buffer_name, sink_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypeAlias
 
     from remusnet.host.netbuf.contract import Call
     from remusnet.host.netbuf.places import Places
     from remusnet.host.netbuf.ready import ReadyTerms
+
+    _Plain: TypeAlias = str | int | Iterable[str] | Iterable[int]
 
 
 def set_up_quickly(
@@ -37,18 +35,18 @@ def set_up_quickly(
     ``domain``: asks for the domain's name and UUID. ``deadline``: for locks (time.monotonic).
     Raises Busy.
     """
-    buffer = usual_buffer(call.vif)
+    buffer = buffer_name(call.vif)
     vifs = tuple(each for each in call.devices if exists(each))
     ready = read_ready(places.ready, places.config)
-    if buffer is None or call.vif not in vifs or ready is None or exists(buffer):
+    if call.vif not in vifs or ready is None or exists(buffer):
         return None
     name, uuid = domain() if ready.asks_for_domain else ("", "")
     terms = ready.choose(name, uuid, call.vif, call.devid, places.policy, places.decouple)
     if terms is None:
         return None
     terms = terms.under(*xl_interval())
-    sink = usual_sink(buffer) if terms.filters.decouple else ""
-    if sink is None or (sink and exists(sink)):
+    sink = sink_name(buffer) if terms.filters.decouple else ""
+    if sink and exists(sink):
         return None
     receipt = f"{buffer}.json"
     try:
@@ -68,7 +66,7 @@ def set_up_quickly(
             numbers = [number for name, number, _ in made if name in vifs]
             noted = _receipt(terms, buffer, sink, vifs, "applied", numbers, marks)
             folder.write(receipt, noted)
-    except (GaveUp, OSError):
+    except (GaveUp, OSError, ValueError):
         return None
     return buffer
 
@@ -78,9 +76,7 @@ def tear_down_quickly(call: Call, places: Places, deadline: float) -> bool:
 
     ``deadline``: for locks (time.monotonic). Raises Busy.
     """
-    buffer = usual_buffer(call.vif)
-    if buffer is None:
-        return False
+    buffer = buffer_name(call.vif)
     try:
         with OwnFolder(places.run_dir) as folder:
             path, how = read_owner(folder, buffer)
@@ -89,8 +85,7 @@ def tear_down_quickly(call: Call, places: Places, deadline: float) -> bool:
             made = [_read_made(each) for each in how.split(" ")]
             with ChangeLock(folder, deadline):
                 # What drivers of remusnet's own have left goes with the rest, the long way.
-                left = (f"driver-{buffer}.lock", f"plug-{buffer}.state")
-                if any(map(folder.has, left)):
+                if folder.has(driver_lock_file(buffer)) or folder.has(record_file(buffer)):
                     return False
                 end(made)
                 folder.delete(f"{buffer}.json")
@@ -123,13 +118,15 @@ def _receipt(
 
     ``marks``: what it notes of the plug and its device.
     """
-    names = ", ".join(f'"{each}"' for each in vifs)
-    noted = "".join(f'"{name}": {number}, ' for name, number in marks.items())
-    text = (
-        f'{{"phase": "{phase}", "buffer": "{buffer}", "sink": "{sink}", "vifs": [{names}], '
-        f'"shared": [], "indexes": {list(numbers)}, '
-        f'"limit": {terms.limit}, "rate": {terms.rate}, "interval_ns": {terms.interval_ns}, '
-        f'"interval_from": "{terms.interval_from}", '
-        f"{noted}{terms.filters.receipt}}}\n"
-    )
-    return text.encode()
+    said: tuple[_Plain, ...] = (phase, buffer, sink, vifs, (), numbers)
+    said += (terms.limit, terms.rate, terms.interval_ns, terms.interval_from)
+    members = {**dict(zip(DECIDED_LATER, said, strict=True)), **marks}
+    text = ", ".join(f"{_json(name)}: {_json(value)}" for name, value in members.items())
+    return f"{{{text}, {terms.filters.receipt}}}\n".encode()
+
+
+def _json(value: _Plain) -> str:
+    """A plain text, a number, or a sequence of these."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value) if isinstance(value, int) else f"[{', '.join(map(_json, value))}]"

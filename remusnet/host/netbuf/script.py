@@ -12,10 +12,11 @@ import time
 
 from remusnet.host.netbuf.contract import SETUP, BadCall, bus_path, read_call
 from remusnet.host.netbuf.locks import Busy, XenLock, deadline_from
-from remusnet.host.netbuf.places import Places, forget_owner, owner_of, usual_buffer
+from remusnet.host.netbuf.places import Places, forget_owner, owner_of
 from remusnet.host.netbuf.quick import set_up_quickly, tear_down_quickly
 from remusnet.host.xenstore import Xenstore, domain_path
-from remusnet.kernel.quick import exists
+from remusnet.kernel.change.prepared import exists
+from remusnet.plan.names import buffer_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ def _is_gone(call: Call, store: Xenstore) -> bool:
 
 def _is_anything_left(call: Call, places: Places) -> bool:
     """Whether the long way has to look: libxl tears down twice, and after a setup that failed."""
-    buffer = usual_buffer(call.vif)
-    if buffer is None or exists(buffer) or os.path.exists(f"{places.run_dir}/{buffer}.json"):
+    buffer = buffer_name(call.vif)
+    if exists(buffer) or os.path.exists(f"{places.run_dir}/{buffer}.json"):
         return True
     if any(exists(each) for each in call.devices):
         return True  # their filters may be left without their buffer device

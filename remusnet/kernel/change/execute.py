@@ -44,6 +44,11 @@ _HARMLESS: Mapping[type[Operation], frozenset[int]] = {
 _HARMLESS_IN_UNDO = {**_HARMLESS, ReleasePlug: _GONE}
 
 
+def harmless(operation: Operation) -> frozenset[int]:
+    """The errnos that are no failure of ``operation``."""
+    return _HARMLESS.get(type(operation), frozenset())
+
+
 class Executor:
     """Does operations over ``netlink`` on what was ``seen``.
 
@@ -71,7 +76,7 @@ class Executor:
             for operation, answer in zip(batch, answers, strict=True):
                 if not answer.error:
                     self.done.append(operation)
-                elif answer.error not in _HARMLESS.get(type(operation), ()):
+                elif answer.error not in harmless(operation):
                     failed = failed or explain(operation, answer)
             if failed is not None:
                 raise failed

@@ -112,6 +112,21 @@ class OwnFolder:
             raise
         return descriptor
 
+    def lock(self, name: str, deadline: float) -> int | None:
+        """A descriptor of the lock file ``name`` with its flock, signed by this process; closing it
+        gives up the lock. None where another process had it until ``deadline`` (time.monotonic).
+        """
+        descriptor = self.open_lock(name)
+        try:
+            if wait_for_lock(descriptor, deadline):
+                sign(descriptor)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
 
 def wait_for_lock(descriptor: int, deadline: float) -> bool:
     """Whether this process got the flock of a file before ``deadline`` (time.monotonic).

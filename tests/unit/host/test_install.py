@@ -370,8 +370,15 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
         "remusnet.kernel.run_dir.own_folder",
         "remusnet.kernel.run_dir",
         "remusnet.kernel.wire",
-        "remusnet.kernel.quick",
-        "remusnet.kernel.quick_end",
+        "remusnet.errors",
+        "remusnet.kernel.change",
+        "remusnet.kernel.change.prepared",
+        "remusnet.kernel.wire.codec",
+        "remusnet.kernel.wire.netlink",
+        "remusnet.kernel.wire.template",
+        "remusnet.plan",
+        "remusnet.plan.limits",
+        "remusnet.plan.names",
     }
 
 

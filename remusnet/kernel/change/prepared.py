@@ -1,0 +1,225 @@
+"""A plan that is encoded already, done on vifs that nobody has touched yet; and its end. Light.
+
+For Xen's netbuf script, which has to answer before `remusnet.kernel.change.apply` is imported. The
+messages come from the plan (`remusnet.host.netbuf.compiled`), in its order. Wherever the kernel is
+not as a fresh vif leaves it, or no longer as it was made, this gives up, and apply and remove do it
+the long way.
+"""
+
+from __future__ import annotations
+
+import _socket  # socket imports enum and selectors, which takes longer than all that is done here
+import binascii
+import errno
+import time
+
+from remusnet.errors import RemusnetError
+from remusnet.kernel.wire.bpf_programs import may_have_tcx, tcx_programs
+from remusnet.kernel.wire.codec import (
+    IFINFOMSG,
+    LINK,
+    NLM_F_DUMP,
+    NLM_F_ECHO,
+    PLUG_RELEASE_INDEFINITE,
+    QDISC,
+    RTM_GETLINK,
+    RTM_GETQDISC,
+    RTM_GETTFILTER,
+    TC_H_MIN_INGRESS,
+    TC_H_ROOT,
+    TCMSG,
+    UINT,
+    delete_ingress,
+    delete_link,
+    delete_plug,
+    in_flight,
+    link,
+    message,
+    plug_message,
+    traffic_control,
+)
+from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.template import (
+    BUFFER,
+    BUFFER_NAME,
+    LIMIT,
+    SINK,
+    SINK_NAME,
+    VIF,
+    VIF_NAMES,
+    Template,
+)
+from remusnet.plan.names import buffer_alias, sink_alias
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, TypeVar
+
+    _T = TypeVar("_T")
+
+_LONGEST_SECONDS = 0.2
+"""What takes longer to leave is left to `remusnet.kernel.change.drain`, which knows what to say."""
+_POLL_SECONDS = 0.0002
+# A frame that another processor was just classifying may still come.
+_EMPTY_LOOKS = 2
+
+
+class GaveUp(Exception):
+    """The kernel is not as it should be for this; what has been done so far stays."""
+
+
+def protect(
+    vifs: Sequence[str], buffer: str, sink: str, limit: int, templates: Sequence[Template]
+) -> tuple[list[tuple[str, int, str]], dict[str, int]]:
+    """Does the plan of ``templates``: ``buffer`` with a plug of ``limit`` bytes, and ``sink``, if
+    not empty; then what each of ``vifs`` gets.
+
+    Gives the name and number of each device, and what it is: ``B``, ``S``, or the `fingerprint` of
+    a vif; and what a receipt notes of the plug and its device. Raises GaveUp.
+    """
+    try:
+        with Netlink() as netlink:
+            numbers = [_socket.if_nametoindex(vif) for vif in vifs]
+            if any(sees_frames_first(netlink, number) for number in numbers):
+                raise GaveUp
+            values = {
+                LIMIT: UINT.pack(limit),
+                BUFFER_NAME: buffer.encode(),
+                SINK_NAME: sink.encode(),
+                VIF_NAMES: ",".join(vifs).encode(),
+            }
+            made = []
+            names = {BUFFER: buffer, SINK: sink}
+            for template in templates:
+                if VIF in template.holes:
+                    continue
+                for hole in template.holes:
+                    if hole not in values:
+                        number = _socket.if_nametoindex(names[hole])
+                        values[hole] = UINT.pack(number)
+                        made.append((names[hole], number, hole))
+                _do(netlink, template.fill(values), template.harmless)
+            for number in numbers:
+                values[VIF] = UINT.pack(number)
+                for template in templates:
+                    if VIF in template.holes:
+                        _do(netlink, template.fill(values), template.harmless)
+            prints = [str(fingerprint(netlink, number)) for number in numbers]
+            (index,) = UINT.unpack(values[BUFFER])
+            handle, _ = _root(netlink, index)
+            marks = {"index": index, "handle": handle, "queue": _link(netlink, index)["queue"]}
+            return [*made, *zip(vifs, numbers, prints, strict=True)], marks
+    except (OSError, LookupError, RemusnetError) as error:
+        raise GaveUp from error
+
+
+def end(made: Sequence[tuple[str, int, str]]) -> None:
+    """Ends it: what is held leaves, then the vifs are as before and the devices of ours are gone.
+
+    ``made``: as `protect` has given it. Raises GaveUp.
+    """
+    try:
+        with Netlink() as netlink:
+            _end(netlink, made)
+    except (OSError, LookupError, RemusnetError) as error:
+        raise GaveUp from error
+
+
+def _end(netlink: Netlink, made: Sequence[tuple[str, int, str]]) -> None:
+    for name, number, _ in made:
+        if _socket.if_nametoindex(name) != number:
+            raise GaveUp
+    vifs = [each for each in made if each[2] not in (BUFFER, SINK)]
+    (index,) = [number for _, number, what in made if what == BUFFER]
+    sinks = [number for _, number, what in made if what == SINK]
+    names = [name for name, _, _ in vifs]
+    _expect(netlink, index, buffer_alias(names), "plug")
+    for sink in sinks:
+        _expect(netlink, sink, sink_alias(names), "pfifo")
+    if any(str(fingerprint(netlink, number)) != print_ for _, number, print_ in vifs):
+        raise GaveUp
+    steps = ending_order(
+        opened=[plug_message(index, PLUG_RELEASE_INDEFINITE)],
+        drained=[b""],
+        unfiltered=[delete_ingress(number) for _, number, _ in vifs],
+        deleted=[delete_plug(index), *map(delete_link, (*sinks, index))],
+    )
+    for step in steps:
+        if step:
+            _do(netlink, step)
+        else:
+            _drain(netlink, index)
+
+
+def ending_order(
+    *, opened: Iterable[_T], drained: Iterable[_T], unfiltered: Iterable[_T], deleted: Iterable[_T]
+) -> tuple[_T, ...]:
+    """The steps of an ending, whatever they are, in the order in which nothing is lost.
+
+    Plugs are opened while frames still come through them: none that comes later overtakes a held
+    one. What was on its way into a plug when the filters went is waited for once more.
+    """
+    first = (*opened, *drained)
+    return (*first, *unfiltered, *first, *deleted)
+
+
+def sees_frames_first(netlink: Netlink, vif: int) -> bool:
+    """Whether an XDP or tcx program of somebody's may let frames of ``vif`` pass."""
+    attached = _link(netlink, vif).get("xdp", {}).get("attached", 0)
+    return attached != 0 or bool(may_have_tcx() and tcx_programs(vif))
+
+
+def fingerprint(netlink: Netlink, vif: int) -> int:
+    """What tells the filters of ``vif`` from others: their handles, preferences and protocols."""
+    where = traffic_control(vif, parent=TC_H_MIN_INGRESS)
+    found = netlink.dump(message(RTM_GETTFILTER, NLM_F_DUMP, where))
+    return binascii.crc32(b"".join(body[: TCMSG.size] for _, body in found))
+
+
+def exists(device: str) -> bool:
+    """Whether there is such a network device."""
+    try:
+        return _socket.if_nametoindex(device) > 0
+    except OSError:
+        return False
+
+
+def _do(netlink: Netlink, request: bytes, harmless: Sequence[int] = ()) -> None:
+    """Sends one message and waits for its acknowledgement: no request is two ahead."""
+    (answer,) = netlink.ask([request])
+    if answer.error and answer.error not in harmless:
+        raise GaveUp(errno.errorcode.get(answer.error, str(answer.error)))
+
+
+def _expect(netlink: Netlink, index: int, alias: str, kind: str) -> None:
+    """Raises GaveUp where the device or its root qdisc is not what was made."""
+    if _link(netlink, index).get("alias") != alias or _root(netlink, index)[1]["kind"] != kind:
+        raise GaveUp
+
+
+def _drain(netlink: Netlink, index: int) -> None:
+    deadline = time.monotonic() + _LONGEST_SECONDS
+    empty = 0
+    while True:
+        waiting = _root(netlink, index)[1]["stats"]["queue"][0]
+        empty = 0 if waiting or in_flight(_link(netlink, index)["counters"]) else empty + 1
+        if empty == _EMPTY_LOOKS:
+            return
+        if time.monotonic() > deadline:
+            raise GaveUp
+        time.sleep(_POLL_SECONDS)
+
+
+def _link(netlink: Netlink, index: int) -> dict[str, Any]:
+    """What the kernel says of a device."""
+    ((_, body), *_) = netlink.get(message(RTM_GETLINK, 0, link(index)))
+    return LINK.decode(body, IFINFOMSG.size)
+
+
+def _root(netlink: Netlink, index: int) -> tuple[int, dict[str, Any]]:
+    """The handle of the root qdisc of a device, and what the kernel says of it."""
+    # Without the echo older kernels tell of a qdisc only those who listen to all of them.
+    where = traffic_control(index, parent=TC_H_ROOT)
+    ((_, body), *_) = netlink.get(message(RTM_GETQDISC, NLM_F_ECHO, where))
+    return TCMSG.unpack_from(body)[2], QDISC.decode(body, TCMSG.size)
