@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from remusnet.errors import InvalidInput, quoted
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +27,10 @@ def check_device_name(name: str) -> str:
 
     Raises InvalidInput for an empty or overlong name, and for characters outside A-Z a-z 0-9 . _ -.
     """
+    if is_device_name(name):
+        return name
+    from remusnet.errors import InvalidInput, quoted  # here: only a failure needs it
+
     if not name:
         raise InvalidInput("invalid device name: it is empty")
     if len(name) > LONGEST_NAME:
@@ -36,12 +38,15 @@ def check_device_name(name: str) -> str:
             f"invalid device name: {quoted(name)} has {len(name)} characters, "
             f"Linux takes at most {LONGEST_NAME}"
         )
-    if name[0] not in _FIRST or not _LATER.issuperset(name):
-        raise InvalidInput(
-            f"invalid device name: {quoted(name)}; expected letters, digits, '.', '_' and '-', "
-            "as in vif1.0 or vif1.0-emu"
-        )
-    return name
+    raise InvalidInput(
+        f"invalid device name: {quoted(name)}; expected letters, digits, '.', '_' and '-', "
+        "as in vif1.0 or vif1.0-emu"
+    )
+
+
+def is_device_name(name: str) -> bool:
+    """Whether a network device of ours can be called so."""
+    return 0 < len(name) <= LONGEST_NAME and name[0] in _FIRST and _LATER.issuperset(name)
 
 
 def buffer_name(vif: str) -> str:

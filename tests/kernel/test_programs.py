@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from remusnet.checks import State
-from remusnet.kernel.change.prepared import sees_frames_first
 from remusnet.kernel.change.verify import verify
 from remusnet.kernel.doctor import check_vifs
+from remusnet.kernel.prepared import sees_frames_first
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
 from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs

@@ -11,10 +11,10 @@ from remusnet.errors import RemusnetError
 from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.places import READY, Places
 from remusnet.host.netbuf.terms import domain_file
+from remusnet.kernel.change.encoder import prepared
 from remusnet.kernel.change.execute import harmless
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
-from remusnet.kernel.wire.encoder import prepared
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.domains import Domain
 from remusnet.plan.plan import Plan, Protection

@@ -8,8 +8,7 @@ then reads ``ifb`` below that path, and wants the root qdisc of that device to b
 
 from __future__ import annotations
 
-from remusnet.errors import InvalidInput
-from remusnet.plan.names import EMULATED, LONGEST_NAME, check_device_name
+from remusnet.plan.names import EMULATED, LONGEST_NAME, is_device_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,10 +66,8 @@ def read_call(arguments: Sequence[str], environment: Mapping[str, str]) -> Call:
         raise BadCall(f"expected {SETUP} or {TEARDOWN} as the only argument, as xl remus gives it")
     path = bus_path(environment)
     vif = environment.get("vifname", "")
-    try:
-        check_device_name(vif)
-    except InvalidInput:
-        raise BadCall(f"vifname is {vif!a}, which can not be a vif's name") from None
+    if not is_device_name(vif):
+        raise BadCall(f"vifname is {vif!a}, which can not be a vif's name")
     return Call(arguments[0], vif, path)
 
 

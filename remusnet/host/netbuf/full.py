@@ -13,9 +13,9 @@ from remusnet.host.netbuf.locks import remaining
 from remusnet.host.netbuf.places import Places, forget_owner, owner_of, write_owner
 from remusnet.host.netbuf.terms import asks_for_domain, choose
 from remusnet.kernel.change.apply import apply
-from remusnet.kernel.change.prepared import exists
 from remusnet.kernel.change.remove import remove
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.prepared import exists
 from remusnet.kernel.run_dir.problems import Problems
 from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe

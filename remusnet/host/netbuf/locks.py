@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from remusnet.kernel.run_dir import CHANGE_LOCK
-from remusnet.kernel.run_dir.own_folder import OwnFolder, wait_for_lock
+from remusnet.kernel.own_folder import CHANGE_LOCK, OwnFolder, wait_for_lock
 
 LIBXL_SECONDS = 40.0
 """After these libxl kills the script (LIBXL_HOTPLUG_TIMEOUT), and nobody learns why."""

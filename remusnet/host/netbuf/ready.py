@@ -7,7 +7,7 @@ slower and right.
     remusnet-ready FORMAT VERSION BYTE-ORDER
     source PATH CONTENT|-           a file that it was made from, or that was not there
     filters POLICY CLASSIFIER yes|no RECEIPT    decoupled or not
-    message TEMPLATE                of the plan with those filters (`remusnet.kernel.wire.template`)
+    message TEMPLATE                of the plan with those filters (`remusnet.kernel.prepared`)
     terms FILTERS LIMIT RATE INTERVAL yes|no yes|no     limit and interval asked for or not
     domain NAME|- UUID|- VIF|- NUMBER|- TERMS
     default TERMS
@@ -25,9 +25,8 @@ import sys
 
 import remusnet
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE
-from remusnet.kernel.run_dir.own_folder import OwnFolder
-from remusnet.kernel.wire.template import Template, read_template
-from remusnet.plan.limits import plug_limit
+from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.prepared import Template, read_template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +93,8 @@ class ReadyTerms:
         limit_given, interval_given = self.given
         if interval_given or not interval_ns:
             return self
+        from remusnet.plan.limits import plug_limit  # here: an interval that was asked for has none
+
         limit = self.limit if limit_given else plug_limit(self.rate, interval_ns)
         found = ReadyTerms(self.filters, limit, self.rate, interval_ns, self.given)
         found.interval_from = interval_from

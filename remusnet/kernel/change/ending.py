@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from remusnet.classify.filters import LAST_PREF
 from remusnet.errors import Conflict
-from remusnet.kernel.change.prepared import ending_order
+from remusnet.kernel.prepared import ending_order
 from remusnet.kernel.state.inventory import Found, senders
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (

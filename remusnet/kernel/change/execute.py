@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.change.drain import drain
+from remusnet.kernel.change.encoder import Encoder
 from remusnet.kernel.change.explain import describe, explain
 from remusnet.kernel.state.observe import Seen
-from remusnet.kernel.wire.encoder import Encoder
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import (
     AddFilter,

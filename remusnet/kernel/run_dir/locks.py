@@ -18,9 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from remusnet.errors import Conflict
-from remusnet.kernel.run_dir import CHANGE_LOCK, driver_lock_file
+from remusnet.kernel.own_folder import CHANGE_LOCK, NEW, OwnFolder, driver_lock_file
 from remusnet.kernel.run_dir.lock_files import is_locked, said
-from remusnet.kernel.run_dir.own_folder import NEW, OwnFolder
 from remusnet.kernel.run_dir.problems import Problems, folder_error
 from remusnet.plan.names import check_device_name
 

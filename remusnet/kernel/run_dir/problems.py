@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from remusnet.errors import Conflict, InvalidInput, NotPermitted, RemusnetError, quoted
-from remusnet.kernel.run_dir.own_folder import Untrusted
+from remusnet.kernel.own_folder import Untrusted
 
 DEFAULT_RUN_DIR = Path("/run/remusnet")
 RUN_DIR_VARIABLE = "REMUSNET_RUN_DIR"

@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from remusnet.kernel.run_dir import record_file
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder, record_file
 from remusnet.kernel.run_dir.problems import Problems, folder_error
 from remusnet.kernel.state.observe import Seen
 from remusnet.plan.names import check_device_name

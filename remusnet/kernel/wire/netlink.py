@@ -10,13 +10,14 @@ import errno
 import os
 from struct import Struct
 
-from remusnet.errors import KernelRefused, MissingDependency, NotPermitted
 from remusnet.kernel.wire.codec import HEADER, NLMSG_SEQUENCE_AT, UINT, attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Self
+
+    from remusnet.errors import KernelRefused, NotPermitted
 
 NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NLM_F_DUMP_INTR = 0x10
@@ -65,6 +66,8 @@ class Netlink:
         try:
             self._socket = open_socket()
         except OSError as error:
+            from remusnet.errors import MissingDependency  # here, and below: only failures need it
+
             raise MissingDependency(f"no netlink: {error.strerror}") from error
         self._socket.bind((0, 0))
         self._sequence = 0
@@ -114,6 +117,8 @@ class Netlink:
             found, interrupted = self._collect(request)
             if not interrupted:
                 return found
+        from remusnet.errors import KernelRefused
+
         raise KernelRefused("the kernel's devices change too fast to be read; try again")
 
     def get(self, request: bytes) -> list[tuple[int, bytes]]:
@@ -162,6 +167,8 @@ def _numbered(request: bytes, sequence: int) -> bytes:
 
 def refusal(answer: Answer, what: str) -> KernelRefused | NotPermitted:
     """The error to raise for an ``answer`` to ``what`` (as in "add the plug on ifb-1.0")."""
+    from remusnet.errors import KernelRefused, NotPermitted
+
     reason = os.strerror(answer.error)
     name = errno.errorcode.get(answer.error, str(answer.error))
     said = f" ({answer.text})" if answer.text else ""
@@ -203,4 +210,6 @@ def require_rights(what: str) -> None:
         for line in file:
             name, _, value = line.partition(":")
             if name == "CapEff" and not int(value, 16) >> _CAP_NET_ADMIN & 1:
+                from remusnet.errors import NotPermitted
+
                 raise NotPermitted(f"only root may {what}: run it with sudo")

@@ -17,9 +17,9 @@ from remusnet.host.netbuf.contract import BadCall, Call, read_call
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, BY_XL
 from remusnet.host.netbuf.places import Places
 from remusnet.host.netbuf.ready import Ready, read_ready
+from remusnet.kernel import prepared
+from remusnet.kernel.change.encoder import Encoder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
-from remusnet.kernel.wire import template
-from remusnet.kernel.wire.encoder import Encoder
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.policy import PRESETS
 from tests.lib.long import count
@@ -58,13 +58,13 @@ def test_prepared_filters_are_the_messages_of_the_plan(
     assert terms is not None
     assert terms.filters.decouple is decouple
     values = {
-        template.VIF: (260).to_bytes(4, "little"),
-        template.BUFFER: bytes([4, 3, 2, 1]),
-        template.SINK: bytes([8, 7, 6, 5]),
-        template.LIMIT: (10**6).to_bytes(4, "little"),
-        template.BUFFER_NAME: BUFFER.encode(),
-        template.SINK_NAME: SINK.encode(),
-        template.VIF_NAMES: VIF.encode(),
+        prepared.VIF: (260).to_bytes(4, "little"),
+        prepared.BUFFER: bytes([4, 3, 2, 1]),
+        prepared.SINK: bytes([8, 7, 6, 5]),
+        prepared.LIMIT: (10**6).to_bytes(4, "little"),
+        prepared.BUFFER_NAME: BUFFER.encode(),
+        prepared.SINK_NAME: SINK.encode(),
+        prepared.VIF_NAMES: VIF.encode(),
     }
     plan = build_plan(
         [VIF],

@@ -22,6 +22,7 @@ from remusnet.classify.filters import (
     U32Match,
 )
 from remusnet.errors import InvalidInput
+from remusnet.kernel.change.encoder import Encoder
 from remusnet.kernel.wire.codec import (
     TC_ACT_PIPE,
     TC_ACT_STOLEN,
@@ -40,7 +41,6 @@ from remusnet.kernel.wire.codec import (
     traffic_control,
 )
 from remusnet.kernel.wire.decode import filter_
-from remusnet.kernel.wire.encoder import Encoder
 from remusnet.kernel.wire.matches import KINDS, canonical, kind_of
 from remusnet.kernel.wire.messages import encode, filter_info
 from remusnet.plan.build import CLASSIFIERS, build_plan

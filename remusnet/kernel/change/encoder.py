@@ -8,9 +8,7 @@ from itertools import groupby
 from struct import Struct
 
 from remusnet.classify.filters import Classification, Filter
-from remusnet.kernel.wire.codec import HEADER, IFINFOMSG, RTM_NEWLINK, RTM_SETLINK, UINT
-from remusnet.kernel.wire.messages import encode
-from remusnet.kernel.wire.template import (
+from remusnet.kernel.prepared import (
     BUFFER,
     BUFFER_NAME,
     LIMIT,
@@ -21,6 +19,8 @@ from remusnet.kernel.wire.template import (
     Template,
     Text,
 )
+from remusnet.kernel.wire.codec import HEADER, IFINFOMSG, RTM_NEWLINK, RTM_SETLINK, UINT
+from remusnet.kernel.wire.messages import encode
 from remusnet.plan.operations import AddFilter, DeleteDevice, Operation
 from remusnet.plan.plan import Plan, Protection
 

@@ -1,18 +1,17 @@
-"""Setup and teardown in the usual case, in the time that matters. Light.
+"""Setup in the usual case, in the time that matters. Light.
 
 It does all of it, or leaves it to `remusnet.host.netbuf.full`: the kernel is in a state then from
-which apply and remove can go on, for the receipt is an intent until the last step.
+which apply can go on, for the receipt is an intent until the last step.
 """
 
 from __future__ import annotations
 
 from remusnet.host.netbuf.interval import xl_interval
 from remusnet.host.netbuf.locks import ChangeLock
-from remusnet.host.netbuf.places import owner_name, read_owner, write_owner
+from remusnet.host.netbuf.places import owner_name, write_owner
 from remusnet.host.netbuf.ready import DECIDED_LATER, read_ready
-from remusnet.kernel.change.prepared import GaveUp, end, exists, protect
-from remusnet.kernel.run_dir import driver_lock_file, record_file
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.prepared import GaveUp, exists, made_text, protect
 from remusnet.plan.names import buffer_name, sink_name
 
 TYPE_CHECKING = False
@@ -62,47 +61,13 @@ def set_up_quickly(
                     folder.delete(receipt)
                     folder.delete(owner_name(buffer))
                 return None
-            write_owner(folder, buffer, call, _made(made))
+            write_owner(folder, buffer, call, made_text(made))
             numbers = [number for name, number, _ in made if name in vifs]
             noted = _receipt(terms, buffer, sink, vifs, "applied", numbers, marks)
             folder.write(receipt, noted)
     except (GaveUp, OSError, ValueError):
         return None
     return buffer
-
-
-def tear_down_quickly(call: Call, places: Places, deadline: float) -> bool:
-    """Whether it was done: only where the setup was quick too, and nobody has touched it since.
-
-    ``deadline``: for locks (time.monotonic). Raises Busy.
-    """
-    buffer = buffer_name(call.vif)
-    try:
-        with OwnFolder(places.run_dir) as folder:
-            path, how = read_owner(folder, buffer)
-            if path != call.path or not how:
-                return False
-            made = [_read_made(each) for each in how.split(" ")]
-            with ChangeLock(folder, deadline):
-                # What drivers of remusnet's own have left goes with the rest, the long way.
-                if folder.has(driver_lock_file(buffer)) or folder.has(record_file(buffer)):
-                    return False
-                end(made)
-                folder.delete(f"{buffer}.json")
-                folder.delete(owner_name(buffer))
-    except (GaveUp, OSError, ValueError):
-        return False
-    return True
-
-
-def _made(made: Sequence[tuple[str, int, str]]) -> str:
-    """What a quick teardown has to find again, in one line."""
-    return " ".join(f"{name}:{number}:{what}" for name, number, what in made)
-
-
-def _read_made(word: str) -> tuple[str, int, str]:
-    name, number, what = word.split(":")
-    return name, int(number), what
 
 
 def _receipt(

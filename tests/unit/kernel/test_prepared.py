@@ -6,8 +6,8 @@ from struct import pack, unpack_from
 
 import pytest
 
-from remusnet.kernel.change import prepared
-from remusnet.kernel.change.prepared import GaveUp
+from remusnet.kernel import prepared
+from remusnet.kernel.prepared import GaveUp
 from remusnet.kernel.wire.messages import encode
 from remusnet.kernel.wire.netlink import Answer
 from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug, Operation, ReleasePlug
@@ -64,9 +64,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     made = Kernel()
     monkeypatch.setattr(prepared, "Netlink", lambda: made)
     monkeypatch.setattr(prepared, "fingerprint", lambda _netlink, _vif: 42)
-    monkeypatch.setattr(
-        "remusnet.kernel.change.prepared._socket.if_nametoindex", NUMBERS.__getitem__
-    )
+    monkeypatch.setattr("remusnet.kernel.prepared._socket.if_nametoindex", NUMBERS.__getitem__)
     return made
 
 

@@ -1,9 +1,10 @@
-"""A plan that is encoded already, done on vifs that nobody has touched yet; and its end. Light.
+"""A plan encoded before its devices are there: as templates, done, and ended again. Light.
 
-For Xen's netbuf script, which has to answer before `remusnet.kernel.change.apply` is imported. The
-messages come from the plan (`remusnet.host.netbuf.compiled`), in its order. Wherever the kernel is
-not as a fresh vif leaves it, or no longer as it was made, this gives up, and apply and remove do it
-the long way.
+A message with holes for the numbers and names of devices serves all the vifs that get the same
+filters, and, in a file, a script that has no time to encode anything: Xen's netbuf script, which
+has to answer before `remusnet.kernel.change.apply` is imported. The messages come from the plan
+(`remusnet.kernel.change.encoder`), in its order. Wherever the kernel is not as a fresh vif leaves
+it, or no longer as it was made, this gives up, and apply and remove do it the long way.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import binascii
 import errno
 import time
 
-from remusnet.errors import RemusnetError
 from remusnet.kernel.wire.bpf_programs import may_have_tcx, tcx_programs
 from remusnet.kernel.wire.codec import (
+    HEADER,
     IFINFOMSG,
     LINK,
     NLM_F_DUMP,
@@ -29,6 +30,7 @@ from remusnet.kernel.wire.codec import (
     TC_H_ROOT,
     TCMSG,
     UINT,
+    attribute,
     delete_ingress,
     delete_link,
     delete_plug,
@@ -39,30 +41,102 @@ from remusnet.kernel.wire.codec import (
     traffic_control,
 )
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.kernel.wire.template import (
-    BUFFER,
-    BUFFER_NAME,
-    LIMIT,
-    SINK,
-    SINK_NAME,
-    VIF,
-    VIF_NAMES,
-    Template,
-)
 from remusnet.plan.names import buffer_alias, sink_alias
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, TypeVar
 
     _T = TypeVar("_T")
 
+VIF, BUFFER, SINK, LIMIT = "V", "B", "S", "L"
+"""Holes of four bytes: the numbers of the three devices, and the plug's limit."""
+BUFFER_NAME, SINK_NAME, VIF_NAMES = "buffer", "sink", "vifs"
+"""Holes in a text: names of devices; those of the vifs with commas between them."""
+NUMBERS = (VIF, BUFFER, SINK, LIMIT)
+_NOTHING = "-"
 _LONGEST_SECONDS = 0.2
 """What takes longer to leave is left to `remusnet.kernel.change.drain`, which knows what to say."""
 _POLL_SECONDS = 0.0002
 # A frame that another processor was just classifying may still come.
 _EMPTY_LOOKS = 2
+
+
+class Text:
+    """An attribute with a hole: ``before`` and ``after`` stand around what ``name`` names."""
+
+    __slots__ = ("after", "before", "kind", "name")
+
+    def __init__(self, kind: int, before: bytes, name: str, after: bytes) -> None:
+        self.kind = kind
+        self.before = before
+        self.name = name
+        self.after = after
+
+
+class Template:
+    """A message of ``kind`` with ``flags``, and its body in ``parts``.
+
+    ``harmless``: the errnos that are no failure. ``holes``: those of `NUMBERS` that are in it.
+    """
+
+    __slots__ = ("flags", "harmless", "holes", "kind", "parts")
+
+    def __init__(
+        self,
+        kind: int,
+        flags: int,
+        parts: Sequence[bytes | str | Text],
+        harmless: Sequence[int] = (),
+    ) -> None:
+        self.kind = kind
+        self.flags = flags
+        self.parts = parts
+        self.harmless = harmless
+        self.holes = [each for each in parts if isinstance(each, str)]
+
+    def fill(self, values: Mapping[str, bytes]) -> bytes:
+        """The message with ``values`` in its holes."""
+        body = b"".join(
+            each
+            if isinstance(each, bytes)
+            else values[each]
+            if isinstance(each, str)
+            else attribute(each.kind, each.before + values[each.name] + each.after)
+            for each in self.parts
+        )
+        return HEADER.pack(HEADER.size + len(body), self.kind, self.flags, 0, 0) + body
+
+    def words(self) -> str:
+        """The same as words, for a file of lines."""
+        harmless = ",".join(map(str, self.harmless)) or _NOTHING
+        return " ".join([str(self.kind), str(self.flags), harmless, *map(_word, self.parts)])
+
+
+def read_template(text: str) -> Template:
+    """From its words. Raises ValueError."""
+    kind, flags, harmless, *words = text.split(" ")
+    errnos = () if harmless == _NOTHING else tuple(map(int, harmless.split(",")))
+    return Template(int(kind), int(flags), tuple(map(_part, words)), errnos)
+
+
+def _word(part: bytes | str | Text) -> str:
+    if isinstance(part, bytes):
+        return part.hex()
+    if isinstance(part, str):
+        return part
+    return f"{part.kind}:{part.before.hex()}:{part.name}:{part.after.hex()}"
+
+
+def _part(word: str) -> bytes | str | Text:
+    if word in NUMBERS:
+        return word
+    kind, colon, rest = word.partition(":")
+    if not colon:
+        return bytes.fromhex(word)
+    before, name, after = rest.split(":")
+    return Text(int(kind), bytes.fromhex(before), name, bytes.fromhex(after))
 
 
 class GaveUp(Exception):
@@ -110,7 +184,7 @@ def protect(
             handle, _ = _root(netlink, index)
             marks = {"index": index, "handle": handle, "queue": _link(netlink, index)["queue"]}
             return [*made, *zip(vifs, numbers, prints, strict=True)], marks
-    except (OSError, LookupError, RemusnetError) as error:
+    except Exception as error:  # whatever it is, the long way says it, and mends it
         raise GaveUp from error
 
 
@@ -122,7 +196,7 @@ def end(made: Sequence[tuple[str, int, str]]) -> None:
     try:
         with Netlink() as netlink:
             _end(netlink, made)
-    except (OSError, LookupError, RemusnetError) as error:
+    except Exception as error:
         raise GaveUp from error
 
 
@@ -150,6 +224,17 @@ def _end(netlink: Netlink, made: Sequence[tuple[str, int, str]]) -> None:
             _do(netlink, step)
         else:
             _drain(netlink, index)
+
+
+def made_text(made: Sequence[tuple[str, int, str]]) -> str:
+    """What `end` has to find again, in one line."""
+    return " ".join(f"{name}:{number}:{what}" for name, number, what in made)
+
+
+def read_made(text: str) -> list[tuple[str, int, str]]:
+    """From that line. Raises ValueError."""
+    words = (each.split(":") for each in text.split(" "))
+    return [(name, int(number), what) for name, number, what in words]
 
 
 def ending_order(
