@@ -40,7 +40,7 @@ from remusnet.kernel.wire.codec import (
     plug_message,
     traffic_control,
 )
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.plan.names import buffer_alias, sink_alias
 
 TYPE_CHECKING = False
@@ -56,6 +56,7 @@ BUFFER_NAME, SINK_NAME, VIF_NAMES = "buffer", "sink", "vifs"
 """Holes in a text: names of devices; those of the vifs with commas between them."""
 NUMBERS = (VIF, BUFFER, SINK, LIMIT)
 _NOTHING = "-"
+_TOGETHER, _ALONE = "+", "."
 _LONGEST_SECONDS = 0.2
 """What takes longer to leave is left to `remusnet.kernel.change.drain`, which knows what to say."""
 _POLL_SECONDS = 0.0002
@@ -78,10 +79,11 @@ class Text:
 class Template:
     """A message of ``kind`` with ``flags``, and its body in ``parts``.
 
-    ``harmless``: the errnos that are no failure. ``holes``: those of `NUMBERS` that are in it.
+    ``harmless``: the errnos that are no failure. ``together``: whether it can be sent with the one
+    before, whose answer it needs not know. ``holes``: those of `NUMBERS` that are in it.
     """
 
-    __slots__ = ("flags", "harmless", "holes", "kind", "parts")
+    __slots__ = ("flags", "harmless", "holes", "kind", "parts", "together")
 
     def __init__(
         self,
@@ -89,11 +91,13 @@ class Template:
         flags: int,
         parts: Sequence[bytes | str | Text],
         harmless: Sequence[int] = (),
+        together: bool = False,
     ) -> None:
         self.kind = kind
         self.flags = flags
         self.parts = parts
         self.harmless = harmless
+        self.together = together
         self.holes = [each for each in parts if isinstance(each, str)]
 
     def fill(self, values: Mapping[str, bytes]) -> bytes:
@@ -111,14 +115,15 @@ class Template:
     def words(self) -> str:
         """The same as words, for a file of lines."""
         harmless = ",".join(map(str, self.harmless)) or _NOTHING
-        return " ".join([str(self.kind), str(self.flags), harmless, *map(_word, self.parts)])
+        how = _TOGETHER if self.together else _ALONE
+        return " ".join([str(self.kind), str(self.flags), harmless, how, *map(_word, self.parts)])
 
 
 def read_template(text: str) -> Template:
     """From its words. Raises ValueError."""
-    kind, flags, harmless, *words = text.split(" ")
+    kind, flags, harmless, how, *words = text.split(" ")
     errnos = () if harmless == _NOTHING else tuple(map(int, harmless.split(",")))
-    return Template(int(kind), int(flags), tuple(map(_part, words)), errnos)
+    return Template(int(kind), int(flags), tuple(map(_part, words)), errnos, how == _TOGETHER)
 
 
 def _word(part: bytes | str | Text) -> str:
@@ -173,12 +178,11 @@ def protect(
                         number = _socket.if_nametoindex(names[hole])
                         values[hole] = UINT.pack(number)
                         made.append((names[hole], number, hole))
-                _do(netlink, template.fill(values), template.harmless)
+                _do(netlink, [template], values)
             for number in numbers:
                 values[VIF] = UINT.pack(number)
-                for template in templates:
-                    if VIF in template.holes:
-                        _do(netlink, template.fill(values), template.harmless)
+                for batch in _batches([each for each in templates if VIF in each.holes]):
+                    _do(netlink, batch, values)
             prints = [str(fingerprint(netlink, number)) for number in numbers]
             (index,) = UINT.unpack(values[BUFFER])
             handle, _ = _root(netlink, index)
@@ -221,7 +225,7 @@ def _end(netlink: Netlink, made: Sequence[tuple[str, int, str]]) -> None:
     )
     for step in steps:
         if step:
-            _do(netlink, step)
+            _check(netlink.ask([step])[0])
         else:
             _drain(netlink, index)
 
@@ -270,9 +274,25 @@ def exists(device: str) -> bool:
         return False
 
 
-def _do(netlink: Netlink, request: bytes, harmless: Sequence[int] = ()) -> None:
-    """Sends one message and waits for its acknowledgement: no request is two ahead."""
-    (answer,) = netlink.ask([request])
+def _batches(templates: Sequence[Template]) -> list[list[Template]]:
+    """Those that go together, together."""
+    batches: list[list[Template]] = []
+    for each in templates:
+        if batches and each.together:
+            batches[-1].append(each)
+        else:
+            batches.append([each])
+    return batches
+
+
+def _do(netlink: Netlink, batch: Sequence[Template], values: Mapping[str, bytes]) -> None:
+    """Sends a batch and waits for its acknowledgements: no request is two ahead."""
+    answers = netlink.ask([each.fill(values) for each in batch])
+    for template, answer in zip(batch, answers, strict=True):
+        _check(answer, template.harmless)
+
+
+def _check(answer: Answer, harmless: Sequence[int] = ()) -> None:
     if answer.error and answer.error not in harmless:
         raise GaveUp(errno.errorcode.get(answer.error, str(answer.error)))
 

@@ -12,11 +12,12 @@ from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.places import READY, Places
 from remusnet.host.netbuf.terms import domain_file
 from remusnet.kernel.change.encoder import prepared
-from remusnet.kernel.change.execute import harmless
+from remusnet.kernel.change.execute import harmless, together
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.domains import Domain
+from remusnet.plan.operations import Operation
 from remusnet.plan.plan import Plan, Protection
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.presets import is_policy_path
@@ -85,8 +86,11 @@ def _filters(word: str, policy: Policy | None, classifier: str, decouple: bool) 
     classification = CLASSIFIERS[classifier](policy or PRESETS[word])
     way = ready.YES if decouple else ready.NO
     yield f"filters {_hex(word)} {classifier} {way} {_hex(_receipt(classification))}"
+    before: Operation | None = None
     for operation, template in prepared(classification, decouple=decouple):
         template.harmless = tuple(harmless(operation))
+        template.together = before is not None and together(before, operation)
+        before = operation
         yield f"message {template.words()}"
 
 

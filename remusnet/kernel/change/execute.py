@@ -113,7 +113,7 @@ class Executor:
 def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
     batch: list[Operation] = []
     for operation in operations:
-        if batch and not _together(batch[-1], operation):
+        if batch and not together(batch[-1], operation):
             yield batch
             batch = []
         batch.append(operation)
@@ -121,8 +121,8 @@ def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
         yield batch
 
 
-def _together(one: Operation, next_one: Operation) -> bool:
-    """Whether nothing has to be known of ``one`` before the next is begun."""
+def together(one: Operation, next_one: Operation) -> bool:
+    """Whether nothing has to be known of ``one`` before ``next_one`` is begun."""
     if isinstance(one, DrainPlug) and isinstance(next_one, DrainPlug):
         return True  # they wait together
     return (

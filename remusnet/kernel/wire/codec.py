@@ -14,7 +14,9 @@ from struct import Struct
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeAlias
+
+    Field: TypeAlias = tuple[int, Callable[[Any], bytes], Callable[[bytes], Any]]
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_ECHO = 0x01, 0x04, 0x08
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
@@ -77,32 +79,26 @@ def attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
     return found
 
 
-class Field:
-    """One attribute: its number, and how its payload is written and read."""
-
-    __slots__ = ("number", "read", "write")
-
-    def __init__(
-        self, number: int, write: Callable[[Any], bytes], read: Callable[[bytes], Any]
-    ) -> None:
-        self.number = number
-        self.write = write
-        self.read = read
-
-
 class Fields:
-    """The attributes of one kind of object, by name."""
+    """The attributes of one kind of object by name: the number of each, how its payload is written,
+    and how it is read.
+    """
 
     __slots__ = ("_by_name", "_by_number")
 
     def __init__(self, **fields: Field) -> None:
         self._by_name = fields
-        self._by_number = {each.number & _NLA_TYPE_MASK: (n, each) for n, each in fields.items()}
+        self._by_number = {
+            number & _NLA_TYPE_MASK: (name, read) for name, (number, _, read) in fields.items()
+        }
 
     def encode(self, **values: object) -> bytes:
         """Attributes, in the order of ``values``."""
-        fields = ((self._by_name[name], value) for name, value in values.items())
-        return b"".join(attribute(each.number, each.write(value)) for each, value in fields)
+        found = b""
+        for name, value in values.items():
+            number, write, _ = self._by_name[name]
+            found += attribute(number, write(value))
+        return found
 
     def decode(self, data: bytes, at: int = 0) -> dict[str, Any]:
         """What is in ``data`` from ``at`` on, of what has a name here."""
@@ -110,59 +106,67 @@ class Fields:
         for number, payload in attributes(data, at).items():
             known = self._by_number.get(number)
             if known is not None:
-                name, field = known
-                found[name] = field.read(payload)
+                name, read = known
+                found[name] = read(payload)
         return found
 
 
-def _text(number: int, end: bytes = b"\0") -> Field:
-    return Field(
-        number,
-        lambda text: text.encode() + end,
-        lambda data: data.rstrip(b"\0").decode(errors="replace"),
-    )
+def _read_text(data: bytes) -> str:
+    return data.rstrip(b"\0").decode(errors="replace")
 
 
-def _number(number: int, form: str = "=I") -> Field:
-    layout = Struct(form)
-    return Field(number, layout.pack, lambda data: layout.unpack_from(data)[0])
+def _read_uint(data: bytes) -> int:
+    number: int = UINT.unpack_from(data)[0]
+    return number
+
+
+def _read_byte(data: bytes) -> int:
+    return data[0]
+
+
+def _write_text(text: str) -> bytes:
+    return text.encode() + b"\0"
+
+
+def _write_byte(number: int) -> bytes:
+    return bytes((number,))
+
+
+_TEXT, _BARE_TEXT = (_write_text, _read_text), (str.encode, _read_text)
+_UINT, _BYTE, _BYTES = (UINT.pack, _read_uint), (_write_byte, _read_byte), (bytes, bytes)
 
 
 def _numbers(number: int, form: str) -> Field:
     layout = Struct(form)
-    return Field(number, lambda values: layout.pack(*values), layout.unpack_from)
+    return number, lambda values: layout.pack(*values), layout.unpack_from
 
 
-def _bytes(number: int) -> Field:
-    return Field(number, bytes, bytes)
-
-
-def _fields(number: int, fields: Fields, flags: int = _NLA_F_NESTED) -> Field:
-    return Field(number | flags, lambda values: fields.encode(**values), fields.decode)
+def _fields(number: int, fields: Fields) -> Field:
+    return number | _NLA_F_NESTED, lambda values: fields.encode(**values), fields.decode
 
 
 XDP_PROGRAMS = ("program", "driver", "generic", "offloaded")
 """The fields of "xdp" below that are numbers of programs."""
 LINK = Fields(
-    name=_text(IFLA_IFNAME),
-    queue=_number(IFLA_TXQLEN),
-    info=_fields(IFLA_LINKINFO, Fields(kind=_text(1))),
-    alias=_text(IFLA_IFALIAS, end=b""),
+    name=(IFLA_IFNAME, *_TEXT),
+    queue=(IFLA_TXQLEN, *_UINT),
+    info=_fields(IFLA_LINKINFO, Fields(kind=(1, *_TEXT))),
+    alias=(IFLA_IFALIAS, *_BARE_TEXT),
     # rtnl_link_stats64: rx_packets, tx_packets, 4 more, rx_dropped.
     counters=_numbers(23, "=7Q"),
-    families=_fields(26, Fields(inet6=_fields(_AF_INET6, Fields(addr_gen_mode=_number(8, "=B"))))),
-    mask=_number(29),
-    tx_queues=_number(31),
-    rx_queues=_number(32),
+    families=_fields(26, Fields(inet6=_fields(_AF_INET6, Fields(addr_gen_mode=(8, *_BYTE))))),
+    mask=(29, *_UINT),
+    tx_queues=(31, *_UINT),
+    rx_queues=(32, *_UINT),
     # How many are attached, and the numbers of the programs: the only one, or one for each way.
     xdp=_fields(
         43,
         Fields(
-            attached=_number(2, "=B"),
-            program=_number(4),
-            driver=_number(5),
-            generic=_number(6),
-            offloaded=_number(7),
+            attached=(2, *_BYTE),
+            program=(4, *_UINT),
+            driver=(5, *_UINT),
+            generic=(6, *_UINT),
+            offloaded=(7, *_UINT),
         ),
     ),
 )
@@ -171,15 +175,15 @@ LINK = Fields(
 STATS = Fields(
     basic=_numbers(1, "=QI"),  # bytes, packets
     queue=_numbers(3, "=5I"),  # qlen, backlog, drops, requeues, overlimits
-    packets=_number(8, "=Q"),
+    packets=_numbers(8, "=Q"),
 )
 """The counters of a qdisc or an action, TCA_STATS_..."""
 
 ACTION = Fields(
-    kind=_text(TCA_ACT_KIND),
-    options=_bytes(TCA_ACT_OPTIONS),
+    kind=(TCA_ACT_KIND, *_TEXT),
+    options=(TCA_ACT_OPTIONS, *_BYTES),
     stats=_fields(4, STATS),
-    cookie=_bytes(TCA_ACT_COOKIE),
+    cookie=(TCA_ACT_COOKIE, *_BYTES),
 )
 """A filter's action's, TCA_ACT_..."""
 
@@ -188,10 +192,10 @@ MIRRED = Fields(parameters=_numbers(TCA_MIRRED_PARMS, "=IIiiiiI"))
 """What a mirred action has in its options, TCA_MIRRED_..."""
 
 QDISC = Fields(
-    kind=_text(TCA_KIND),
-    options=_bytes(TCA_OPTIONS),
+    kind=(TCA_KIND, *_TEXT),
+    options=(TCA_OPTIONS, *_BYTES),
     stats=_fields(7, STATS),
-    block=_number(13),
+    block=(13, *_UINT),
 )
 """A qdisc's, TCA_..."""
 

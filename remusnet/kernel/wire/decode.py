@@ -65,7 +65,7 @@ def counters(found: Mapping[str, Any]) -> Counters:
     """From the fields of a `STATS`."""
     count, packets = found.get("basic", (0, 0))
     qlen, backlog, drops, _, overlimits = found.get("queue", (0, 0, 0, 0, 0))
-    packets = found.get("packets", packets)
+    (packets,) = found.get("packets", (packets,))
     return Counters(packets, count, qlen, backlog, drops, overlimits)
 
 
