@@ -25,7 +25,7 @@ from remusnet.classify.headers import (
     Headers,
     dissect,
 )
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Frames, Int64s, numbers
 from remusnet.policy.match import (
     ICMP,
     ICMPV6,
@@ -125,14 +125,10 @@ class _Reader:
     """Big-endian numbers at absolute positions of ``Frames.data``."""
 
     def __init__(self, frames: Frames) -> None:
-        # At least one byte, so that a clipped read of an empty capture has something to read.
-        self.data = frames.data if len(frames.data) else np.zeros(1, np.uint8)
+        self.data = frames.data
 
     def number(self, at: Int64s, size: int) -> Int64s:
-        value = np.zeros(len(at), np.int64)
-        for byte in range(size):
-            value = (value << 8) | np.take(self.data, at + byte, mode="clip")
-        return value
+        return numbers(self.data, at, size)
 
     def word64(self, at: Int64s) -> Addresses:
         high, low = self.number(at, 4), self.number(at + 4, 4)
@@ -281,20 +277,20 @@ def _fill_transport(
     out: dict[str, Any],
 ) -> None:
     out["protocol"][which] = protocol
-    room = captured_end - at
+    bytes_left = captured_end - at
     begins: Bools = out["fragment"][which] != FRAGMENTS.index(Fragment.LATER)
-    icmp = begins & ((protocol == ICMP) | (protocol == ICMPV6)) & (room >= 1)
+    icmp = begins & ((protocol == ICMP) | (protocol == ICMPV6)) & (bytes_left >= 1)
     out["icmp_type"][which[icmp]] = read.number(at[icmp], 1)
-    ported = begins & np.isin(protocol, list(PORT_PROTOCOLS)) & (room >= 4)
+    ported = begins & np.isin(protocol, list(PORT_PROTOCOLS)) & (bytes_left >= 4)
     out["sport"][which[ported]] = read.number(at[ported], 2)
     out["dport"][which[ported]] = read.number(at[ported] + 2, 2)
-    tcp = ported & (protocol == TCP) & (room > 12)
+    tcp = ported & (protocol == TCP) & (bytes_left > 12)
     size = np.maximum(20, (read.number(at[tcp] + 12, 1) >> 4) * 4)
     out["payload"][which[tcp]] = at[tcp] + size
     out["payload_length"][which[tcp]] = np.maximum(0, end[tcp] - at[tcp] - size)
     udp = begins & (protocol == UDP)
-    out["payload_seen"][which[udp & (room < 8)]] = False
-    udp &= room >= 8
+    out["payload_seen"][which[udp & (bytes_left < 8)]] = False
+    udp &= bytes_left >= 8
     at, which = at[udp], which[udp]
     length = np.maximum(0, np.minimum(read.number(at + 4, 2), end[udp] - at) - 8)
     out["payload"][which] = at + 8

@@ -21,15 +21,14 @@ from remusnet.plan.operations import (
     AddIngress,
     AddPlug,
     CreateBuffer,
-    Json,
     MarkDevice,
     OpenPlug,
-    Operation,
     QuietDevice,
     RaiseDevice,
     sink_operations,
+    undo_of,
 )
-from remusnet.plan.undo import undo_of
+from remusnet.plan.rows import Json, Operation
 
 LONGEST_ALIAS = 255
 """IFALIASZ less the terminating zero (linux/if.h)."""

@@ -17,8 +17,8 @@ from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.domains import Domain
-from remusnet.plan.operations import Operation
 from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.presets import is_policy_path
 

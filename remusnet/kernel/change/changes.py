@@ -31,7 +31,6 @@ from remusnet.plan.operations import (
     LowerDevice,
     MarkDevice,
     OpenPlug,
-    Operation,
     QuietDevice,
     RaiseDevice,
     SealSink,
@@ -39,6 +38,7 @@ from remusnet.plan.operations import (
     sink_operations,
 )
 from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 

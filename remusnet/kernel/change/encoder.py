@@ -21,8 +21,9 @@ from remusnet.kernel.prepared import (
 )
 from remusnet.kernel.wire.codec import HEADER, IFINFOMSG, RTM_NEWLINK, RTM_SETLINK, UINT
 from remusnet.kernel.wire.messages import encode
-from remusnet.plan.operations import AddFilter, DeleteDevice, Operation
+from remusnet.plan.operations import AddFilter, DeleteDevice
 from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.rows import Operation
 
 _ATTRIBUTE = Struct("=HH")
 # Two numbers for each hole that share no byte with each other or with another's, so that their

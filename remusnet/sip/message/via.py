@@ -39,6 +39,7 @@ class Via:
     received: bytes | None
     rport: int | None
     wants_rport: bool
+    maddr: bytes | None = None
 
     @property
     def sent_by(self) -> bytes:
@@ -65,6 +66,7 @@ def read(value: bytes, message: Message | None = None) -> Via:
         received=parameters.get(b"received"),
         rport=int(rport) if rport else None,
         wants_rport=b"rport" in parameters,
+        maddr=parameters.get(b"maddr"),
     )
 
 

@@ -10,7 +10,8 @@ from remusnet.kernel import prepared
 from remusnet.kernel.prepared import GaveUp
 from remusnet.kernel.wire.messages import encode
 from remusnet.kernel.wire.netlink import Answer
-from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug, Operation, ReleasePlug
+from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug, ReleasePlug
+from remusnet.plan.rows import Operation
 
 BUFFER, SINK, VIF = "ifb-1.0", "sink-1.0", "vif1.0"
 NUMBERS = {BUFFER: 7, SINK: 8, VIF: 3}

@@ -9,16 +9,16 @@ from typing import Any
 import jsonschema
 import pytest
 
-from remusnet.emulator.library import names, shipped
-from remusnet.emulator.scenario_run import run_scenario
-from remusnet.metrics.outcome import Comparison
-from remusnet.metrics.scene import Counts, Ended, FailureMarks, HeldTo
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.policy import PRESETS
 from remusnet.report.assertion_syntax import parse
 from remusnet.report.assertions import evaluate
 from remusnet.report.document import report_json
 from remusnet.report.measures import Measurements
 from remusnet.report.simulation import simulation_json
+from remusnet.results.comparison import Comparison
+from remusnet.results.scene import Counts, Ended, FailureMarks, HeldTo
+from remusnet.scenario.library import names, shipped
 from tests.unit.report.outcomes import MS, replayed_call, staged, transaction, transfer
 
 SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "reference" / "simulate.schema.json"
@@ -98,11 +98,10 @@ def test_nothing_is_described_that_never_comes() -> None:
     fig12 = run_scenario(shipped("fig12"), [PRESETS["tcp-only"]]).comparison
     documents_seen = [*documents(everything()), *documents(fig12)]
     seen = {key for document in documents_seen for key in keys(document)}
-    # A stream of a recording, by itself or under a policy, is described as one of a scenario is.
+    # Streams and requests of a recording, by itself or under a policy, are described as those of
+    # a scenario are.
     missing = {
-        key
-        for key in described(SCHEMA) - seen
-        if key.replace(".recorded.streams.", ".runs.streams.") not in seen
+        key for key in described(SCHEMA) - seen if key.replace(".recorded.", ".runs.") not in seen
     }
     # The one field of a fixed buffer; shipped scenarios have adaptive ones.
     assert missing == {".scenario.client.depth_ms"}
