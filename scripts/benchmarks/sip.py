@@ -19,6 +19,9 @@ from typing import Protocol
 import sipmessage
 
 from remusnet.sip.message import Request, parse
+from remusnet.sip.message.build import tag_of
+from remusnet.sip.message.uri import read_address, read_uri
+from remusnet.sip.message.via import top
 from scripts.benchmarks.actors import resident_mb
 from scripts.benchmarks.kamailio import kamailio
 from scripts.benchmarks.ratio import Ratio
@@ -320,11 +323,20 @@ _RECORD = "<sip:192.0.2.100:5060;lr>"
 
 
 def our_hops() -> None:
-    """Parse, put the own Via and Record-Route on top, count Max-Forwards down, serialise."""
+    """What a proxy does: parse, read by what it finds transaction, dialog and callee, put the own
+    Via and Record-Route on top, count Max-Forwards down, serialise."""
     via, record = _VIA.encode(), _RECORD.encode()
     for _ in range(HOPS):
         request = parse(INVITE)
         assert isinstance(request, Request)
+        assert top(request).branch
+        assert read_uri(request.uri)
+        assert tag_of(request.get("from") or b"")
+        assert not tag_of(request.get("to") or b"")
+        assert request.call_id
+        assert request.cseq
+        assert not request.values("route")
+        assert read_address(request.values("contact")[0])
         copy = request.copy()
         copy.uri = b"sip:callee@192.0.2.2:5060"
         copy.set("Max-Forwards", b"%d" % (int(copy.get("max-forwards") or b"70") - 1))
@@ -341,6 +353,15 @@ def sipmessage_hops() -> None:
     for _ in range(HOPS):
         request = sipmessage.Message.parse(INVITE)
         assert isinstance(request, sipmessage.Request)
+        assert request.via[0].parameters["branch"]
+        assert request.uri
+        sender, callee = request.from_address, request.to_address
+        assert sender.parameters["tag"]
+        assert "tag" not in callee.parameters
+        assert request.call_id
+        assert request.cseq
+        assert not request.route
+        assert request.contact[0]
         request.uri = uri
         request.max_forwards -= 1
         request.record_route = [record, *request.record_route]
