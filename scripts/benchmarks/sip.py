@@ -300,7 +300,7 @@ def fill(file: Path, port: int) -> None:
     store.close()
 
 
-INVITE = "\r\n".join(
+_INVITE = "\r\n".join(
     [
         "INVITE sip:callee@example.org SIP/2.0",
         "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK776asdhds;rport",
@@ -318,6 +318,11 @@ INVITE = "\r\n".join(
         "v=0\r",
     ]
 ).encode()
+# Each another, so that nothing is known from the one before.
+INVITES = [
+    _INVITE.replace(b"1928301774", b"%d" % number).replace(b"asdhds", b"%d" % number)
+    for number in range(HOPS)
+]
 _VIA = "SIP/2.0/UDP 192.0.2.100:5060;branch=z9hG4bKhop"
 _RECORD = "<sip:192.0.2.100:5060;lr>"
 
@@ -326,8 +331,8 @@ def our_hops() -> None:
     """What a proxy does: parse, read by what it finds transaction, dialog and callee, put the own
     Via and Record-Route on top, count Max-Forwards down, serialise."""
     via, record = _VIA.encode(), _RECORD.encode()
-    for _ in range(HOPS):
-        request = parse(INVITE)
+    for invite in INVITES:
+        request = parse(invite)
         assert isinstance(request, Request)
         assert top(request).branch
         assert read_uri(request.uri)
@@ -350,8 +355,8 @@ def sipmessage_hops() -> None:
     via = sipmessage.Via.parse(_VIA)
     record = sipmessage.Address.parse(_RECORD)
     uri = sipmessage.URI.parse("sip:callee@192.0.2.2:5060")
-    for _ in range(HOPS):
-        request = sipmessage.Message.parse(INVITE)
+    for invite in INVITES:
+        request = sipmessage.Message.parse(invite)
         assert isinstance(request, sipmessage.Request)
         assert request.via[0].parameters["branch"]
         assert request.uri
