@@ -8,12 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
+
+
+def stretches(data: Bytes, size: int) -> npt.NDArray[np.void]:
+    """void[len(data) - size + 1]: item i is the ``size`` bytes of ``data`` that begin at i.
+
+    A view whose items overlap. Indexed with positions, it copies (or stores) all those stretches
+    of bytes in one step, one memcpy each.
+    """
+    return np.ndarray((len(data) - size + 1,), f"V{size}", data, strides=(1,))
+
+
+def numbers(data: Bytes, at: Int64s, size: int) -> Int64s:
+    """int64[n]: the big-endian numbers of ``size`` bytes (1, 2, 4 or 6) that begin at each ``at``.
+
+    What would begin before ``data``, or reach beyond its end, is noise: a number of other bytes.
+    """
+    if size == 6:
+        return (numbers(data, at, 2) << 32) | numbers(data, at + 2, 4)
+    if len(data) < size:
+        return np.zeros(len(at), np.int64)
+    if size == 1:
+        return np.take(data, at, mode="clip").astype(np.int64)
+    # One look-up for all bytes of a number, wherever it begins: four times as fast as one a byte.
+    every: npt.NDArray[Any] = np.ndarray((len(data) - size + 1,), f">u{size}", data, strides=(1,))
+    found: Int64s = every[np.clip(at, 0, len(every) - 1)].astype(np.int64)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

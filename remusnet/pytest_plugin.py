@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from remusnet.emulator.simulation import Simulation
+    from remusnet.api.words import PolicyWord
     from remusnet.frames import Frames
-    from remusnet.policy import Policy
     from remusnet.report.result import Result
-    from remusnet.schedule import Schedule
 
 _LONGEST_NAME = 200
 """Bytes of a report's folder; file systems take 255."""
@@ -97,7 +95,7 @@ class Simulate:
         self,
         scenario: str | Path | None = None,
         *,
-        policies: Sequence[str | Path] = (),
+        policies: Sequence[PolicyWord] = (),
         calls: int | None = None,
         duration: str | None = None,
         seed: int | None = None,
@@ -113,36 +111,34 @@ class Simulate:
     ) -> Result:
         """Simulate ``scenario`` (a file, or the name of a shipped one), or replay ``capture``.
 
-        The arguments are the options of ``remusnet simulate``, and so are their defaults:
-        ``calls``, ``duration`` and ``seed`` are for scenarios, ``interval`` to ``limit`` for
-        captures. ``scenario`` may be a capture, as the command's first word may.
-
-        Raises what the command would print, `remusnet.errors.InvalidInput` and its like, also for
-        values of another type, and TypeError for a scenario and a capture at once, or neither.
+        The arguments are those of `remusnet.simulate`, with the same defaults. Raises as that does:
+        what the command would print, `remusnet.InvalidInput` and its like, and TypeError for a
+        scenario and a capture at once, or neither.
         """
         __tracebackhide__ = True  # pytest shows the line of the test, not this one
-        if (scenario is None) == (capture is None):
-            raise TypeError("expected a scenario or capture=, and not both")
-        from remusnet.errors import RemusnetError
-
-        try:
-            if scenario is not None and self._is_capture(scenario):
-                scenario, capture = None, scenario
-            chosen = self._policies(policies)
-            if capture is None:
-                word = _path("scenario", scenario)
-                simulation = self._scenario(word, chosen, calls, duration, seed)
-            else:
-                times = _schedule(interval, period, pause, commit_delay, schedule)
-                plug = _limit(limit, rate, times.interval_ns)
-                simulation = self._replay(_path("capture", capture), chosen, times, plug, guest)
-        except RemusnetError as error:
-            # One line: where inside remusnet it was noticed helps nobody who has to correct it.
-            raise error.with_traceback(None) from None
+        from remusnet.api.simulation import simulated
         from remusnet.report.result import Result
 
-        result = Result(simulation.comparison)
-        self._runs.append(_Run(result, simulation.released))
+        done = simulated(
+            scenario,
+            policies=policies,
+            calls=calls,
+            duration=duration,
+            seed=seed,
+            capture=capture,
+            interval=interval,
+            period=period,
+            pause=pause,
+            commit_delay=commit_delay,
+            schedule=schedule,
+            guest=guest,
+            rate=rate,
+            limit=limit,
+            folder=self._folder,
+            keep=self._keep,
+        )
+        result = Result(done.simulation.comparison)
+        self._runs.append(_Run(result, done.released))
         return result
 
     def write_reports(self, folder: Path, name: str) -> list[str]:
@@ -165,126 +161,8 @@ class Simulate:
                 lines.append(f"kept: {quoted(str(directory / PAGE))}")
         return lines
 
-    def _scenario(
-        self,
-        word: str,
-        policies: tuple[Policy, ...],
-        calls: int | None,
-        duration: str | None,
-        seed: int | None,
-    ) -> Simulation:
-        from remusnet.capture import read
-        from remusnet.cli._scenarios import beside, load_scenario, policies_of
-        from remusnet.emulator.scenario_file import overridden
-        from remusnet.emulator.scenario_run import run_scenario
-        from remusnet.units import parse_duration
-
-        word = self._found(word)
-        _whole("calls", calls, 1, 1_000_000)
-        _whole("seed", seed, 0, 2**63 - 1)
-        duration_ns = None
-        if duration is not None:
-            duration_ns = parse_duration(_text("duration", duration, "'60s'"))
-        loaded = overridden(load_scenario(word), calls=calls, duration_ns=duration_ns, seed=seed)
-        recordings = [read(str(beside(word, each.file))).frames for each in loaded.recordings]
-        chosen = policies or policies_of(loaded, word)
-        return run_scenario(loaded, chosen, recordings=recordings, release=self._keep)
-
-    def _replay(
-        self,
-        capture: str,
-        policies: tuple[Policy, ...],
-        times: Schedule,
-        limit: int,
-        guest: str | None,
-    ) -> Simulation:
-        from remusnet.capture import read
-        from remusnet.emulator.simulation import simulate
-        from remusnet.policy import PRESETS
-
-        if guest is not None:
-            _text("guest", guest, "'00:16:3e:00:00:01'")
-        recording = read(str(self._folder / capture))
-        chosen = policies or tuple(PRESETS.values())
-        return simulate(recording.frames, chosen, times, limit, capture=recording.name, guest=guest)
-
-    def _is_capture(self, word: object) -> bool:
-        from remusnet.cli._scenarios import names_capture
-
-        word = _path("scenario", word)
-        beside = self._folder / word
-        return names_capture(str(beside) if beside.is_file() else word)
-
-    def _policies(self, policies: object) -> tuple[Policy, ...]:
-        from remusnet.errors import InvalidInput
-        from remusnet.host.policy_files import named_policy
-
-        if isinstance(policies, str | bytes) or not isinstance(policies, Sequence):
-            raise InvalidInput(f"policies: expected a list of names and files, not {policies!r}")
-        return tuple(named_policy(self._found(_path("policies", each))) for each in policies)
-
-    def _found(self, word: str) -> str:
-        """A path from the test's folder; a name stays a name."""
-        from remusnet.policy.presets import is_policy_path
-
-        return str(self._folder / word) if is_policy_path(word) else word
-
 
 _SIMULATE = pytest.StashKey[Simulate]()
-
-
-def _schedule(
-    interval: str, period: str | None, pause: str, commit_delay: str, schedule: str
-) -> Schedule:
-    from remusnet.cli._scenarios import schedule_of
-    from remusnet.errors import InvalidInput
-    from remusnet.schedule import ScheduleKind
-    from remusnet.units import parse_duration
-
-    times = {"interval": interval, "pause": pause, "commit_delay": commit_delay}
-    found = {name: parse_duration(_text(name, each, "'50ms'")) for name, each in times.items()}
-    period_ns = None if period is None else parse_duration(_text("period", period, "'400ms'"))
-    kinds = [str(each) for each in ScheduleKind]
-    if schedule not in kinds:
-        raise InvalidInput(f"schedule: expected one of {', '.join(kinds)}, not {schedule!r}")
-    return schedule_of(
-        found["interval"], period_ns, found["pause"], found["commit_delay"], ScheduleKind(schedule)
-    )
-
-
-def _limit(limit: str | None, rate: str, interval_ns: int) -> int:
-    from remusnet.plan.limits import plug_limit
-    from remusnet.units import parse_rate, parse_size
-
-    if limit is not None:
-        return parse_size(_text("limit", limit, "'10MB'"))
-    return plug_limit(parse_rate(_text("rate", rate, "'1gbit'")), interval_ns)
-
-
-def _text(name: str, value: object, example: str) -> str:
-    """``value`` if it is text; else InvalidInput: a number says nothing of its unit."""
-    from remusnet.errors import InvalidInput
-
-    if not isinstance(value, str):
-        raise InvalidInput(f"{name}: expected text, for example {example}, not {value!r}")
-    return value
-
-
-def _path(name: str, value: object) -> str:
-    from remusnet.errors import InvalidInput
-
-    if not isinstance(value, str | Path):
-        raise InvalidInput(f"{name}: expected a name or a path, not {value!r}")
-    return str(value)
-
-
-def _whole(name: str, value: object, least: int, most: int) -> None:
-    from remusnet.errors import InvalidInput
-
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InvalidInput(f"{name}: expected a whole number, {least} to {most}, not {value!r}")
 
 
 def _folder_name(node: str, number: int) -> str:

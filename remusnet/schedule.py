@@ -24,6 +24,8 @@ from remusnet.units import format_duration
 
 LONGEST_NS = 3_600_000_000_000
 """An hour. Longer epochs are typing errors, and would lead past what 64 bits hold."""
+MOST_CHECKPOINTS = 1_000_000
+"""Of one run: 55 hours at 200 ms. More, and a capture has a damaged time, not so much traffic."""
 
 
 class ScheduleKind(StrEnum):

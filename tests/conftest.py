@@ -58,9 +58,21 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what made a CI run fail."""
+    """Print what was compared with Kamailio, and name what made a CI run fail."""
+    _compared(terminalreporter)
     skipped = _skipped(terminalreporter.config)
     if os.environ.get("CI") == "true" and skipped:
         terminalreporter.section("skipped, which CI=true forbids", red=True)
         for report in skipped:
             terminalreporter.line(f"{report.nodeid}: {report.longreprtext}")
+
+
+def _compared(reporter: pytest.TerminalReporter) -> None:
+    """The table of tests/sip/test_beside_kamailio.py, also where workers have run it."""
+    reports = [*reporter.stats.get("passed", []), *reporter.stats.get("failed", [])]
+    properties = [each for report in reports for each in getattr(report, "user_properties", ())]
+    rows = [row for name, row in properties if name == "beside kamailio"]
+    if rows:
+        reporter.section("beside Kamailio")
+        for what, *found in [["", "remusnet", "Kamailio", "with sanity"], *rows]:
+            reporter.line(f"{what:52}" + "".join(f"{each:24}" for each in found).rstrip())

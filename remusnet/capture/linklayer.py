@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.capture import linktypes
-from remusnet.capture.records import rows
-from remusnet.frames import Bytes, Int64s
+from remusnet.frames import Bytes, Int64s, numbers, stretches
 
 _ETHERNET = 14
 NO_ETHERTYPE = 0xFFFF
@@ -49,21 +48,21 @@ def as_ethernet(data: Bytes, link_type: int, placed: Placed) -> Placed:
     at = placed.offset[whole]
     macs = np.zeros((len(at), 12), np.uint8)
     if link_type == linktypes.LINUX_SLL:
-        ethertype = _number(data, at + 14, 2)
-        _addresses(data, macs, _number(data, at, 2), _number(data, at + 4, 2), at + 6)
-        ethertype[np.isin(_number(data, at + 2, 2), _NO_ETHERTYPES)] = NO_ETHERTYPE
+        ethertype = numbers(data, at + 14, 2)
+        _addresses(data, macs, numbers(data, at, 2), numbers(data, at + 4, 2), at + 6)
+        ethertype[np.isin(numbers(data, at + 2, 2), _NO_ETHERTYPES)] = NO_ETHERTYPE
     elif link_type == linktypes.LINUX_SLL2:
-        ethertype = _number(data, at, 2)
-        _addresses(data, macs, _number(data, at + 10, 1), _number(data, at + 11, 1), at + 12)
-        ethertype[np.isin(_number(data, at + 8, 2), _NO_ETHERTYPES)] = NO_ETHERTYPE
+        ethertype = numbers(data, at, 2)
+        _addresses(data, macs, numbers(data, at + 10, 1), numbers(data, at + 11, 1), at + 12)
+        ethertype[np.isin(numbers(data, at + 8, 2), _NO_ETHERTYPES)] = NO_ETHERTYPE
     elif size == 4:
         ethertype = _of_family(data, at)
     else:
-        version = _number(data, at, 1) >> 4
+        version = numbers(data, at, 1) >> 4
         ethertype = np.select([version == 4, version == 6], [_IPV4, _IPV6], NO_ETHERTYPE)
     begin = at + size - _ETHERNET
     header = np.concatenate([macs, _bytes(ethertype)], axis=1)
-    rows(data, _ETHERNET)[begin] = header.view(f"V{_ETHERNET}")[:, 0]
+    stretches(data, _ETHERNET)[begin] = header.view(f"V{_ETHERNET}")[:, 0]
 
     offset, caplen = placed.offset.copy(), np.zeros_like(placed.caplen)
     offset[whole] = begin
@@ -90,7 +89,7 @@ def _addresses(data: Bytes, macs: Bytes, kind: Int64s, length: Int64s, address: 
 
 def _of_family(data: Bytes, at: Int64s) -> Int64s:
     """The ethertype of an address family, which is a small number in the order that it is meant."""
-    byte = [_number(data, at + place, 1) for place in range(4)]
+    byte = [numbers(data, at + place, 1) for place in range(4)]
     big = byte[0] << 24 | byte[1] << 16 | byte[2] << 8 | byte[3]
     little = byte[3] << 24 | byte[2] << 16 | byte[1] << 8 | byte[0]
     family = np.minimum(big, little)
@@ -98,14 +97,6 @@ def _of_family(data: Bytes, at: Int64s) -> Int64s:
     for number, known in _FAMILIES.items():
         ethertype[family == number] = known
     return ethertype
-
-
-def _number(data: Bytes, at: Int64s, size: int) -> Int64s:
-    """Big-endian numbers; the bytes must be there."""
-    value = np.zeros(len(at), np.int64)
-    for byte in range(size):
-        value = value << 8 | data[at + byte]
-    return value
 
 
 def _bytes(number: Int64s) -> Bytes:

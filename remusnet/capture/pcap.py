@@ -82,22 +82,35 @@ def _walk(data: bytearray, dialect: _Dialect, name: str) -> tuple[array[int], st
     Each record's place depends on the length of the one before, so this is the one part that has
     to be a loop; it reads nothing but that length.
     """
-    caplen_at = struct.Struct(f"{dialect.order}I").unpack_from
+    caplen_at = struct.Struct(f"{dialect.order}8xI").unpack_from
     header = dialect.record_header
     end = len(data)
     positions = array("q")
     at = _FILE_HEADER
-    after = 0
-    while at + header <= end and after <= end:
-        stop = min(end, at + STRETCH)
-        while at + header <= stop:
-            (caplen,) = caplen_at(data, at + 8)
-            after = at + header + caplen
+    # A record that begins before this ends before the file does: that needs no test for each.
+    safe = end - header - MAX_RECORD
+    while at + header <= end:
+        stop = min(safe, at + STRETCH)
+        while at < stop:
+            (caplen,) = caplen_at(data, at)
             if caplen > MAX_RECORD:
-                return positions, f"frame {len(positions) + 1} is damaged: it claims {caplen} bytes"
-            if after > end:
-                break
+                return positions, _damaged(positions, caplen)
             positions.append(at)
-            at = after
+            at += header + caplen
+        if at >= safe:
+            break
         check_frames(name, len(positions), at - _FILE_HEADER - len(positions) * header)
+    while at + header <= end:
+        (caplen,) = caplen_at(data, at)
+        if caplen > MAX_RECORD:
+            return positions, _damaged(positions, caplen)
+        if at + header + caplen > end:
+            break
+        positions.append(at)
+        at += header + caplen
+    check_frames(name, len(positions), at - _FILE_HEADER - len(positions) * header)
     return positions, f"cut in the middle of frame {len(positions) + 1}" if at < end else ""
+
+
+def _damaged(positions: array[int], caplen: int) -> str:
+    return f"frame {len(positions) + 1} is damaged: it claims {caplen} bytes"

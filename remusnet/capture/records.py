@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remusnet.errors import InvalidInput
-from remusnet.frames import Bytes, Frames, Int64s
+from remusnet.frames import Bytes, Frames, Int64s, stretches
 
 # Wireshark's WTAP_MAX_PACKET_SIZE_STANDARD (wiretap/wtap.h): a larger record is damage.
 MAX_RECORD = 262_144
@@ -54,19 +54,10 @@ class Parsed:
     foreign: Mapping[int, int] = field(default_factory=dict)
 
 
-def rows(data: Bytes, size: int) -> npt.NDArray[np.void]:
-    """void[len(data) - size + 1]: item i is the ``size`` bytes of ``data`` that begin at i.
-
-    A view whose items overlap. Indexed with positions, it copies (or stores) all those stretches
-    of bytes in one step, one memcpy each.
-    """
-    return np.ndarray((len(data) - size + 1,), f"V{size}", data, strides=(1,))
-
-
 def words(data: Bytes, at: Int64s, count: int, order: str) -> npt.NDArray[np.int64]:
     """int64[count, n]: ``count`` 32-bit words from each of the n positions ``at``.
 
     ``order``: ``"<"`` or ``">"``. The words must lie within ``data``.
     """
-    table = rows(data, 4 * count)[at].view(f"{order}u4").reshape(len(at), count)
+    table = stretches(data, 4 * count)[at].view(f"{order}u4").reshape(len(at), count)
     return table.T.astype(np.int64, order="C")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 import sys
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import BinaryIO
 import numpy as np
 
 from remusnet.capture import linktypes
-from remusnet.capture.records import MAX_RECORD, rows
+from remusnet.capture.records import MAX_RECORD
 from remusnet.errors import InvalidInput, quoted
-from remusnet.frames import Bytes, Frames
+from remusnet.frames import Bytes, Frames, stretches
 
 _NS = 1_000_000_000
 _LARGEST_U32 = 2**32 - 1
@@ -66,7 +65,7 @@ def _write_file(path: str | Path, frames: Frames) -> None:
         with target.open("wb") as stream:
             _write_to(stream, frames)
         return
-    beside = target.with_name(f".remusnet-{secrets.token_hex(8)}.tmp")
+    beside = target.with_name(f".remusnet-{os.urandom(8).hex()}.tmp")
     try:
         with beside.open("xb") as stream:
             _write_to(stream, frames)
@@ -96,12 +95,12 @@ def _records(frames: Frames) -> Bytes:
         return records
     seconds, nanoseconds = np.divmod(frames.time_ns, _NS)
     headers = np.stack([seconds, nanoseconds, frames.caplen, frames.length], axis=1)
-    rows(records, 16)[body - 16] = headers.astype("<u4").view("V16")[:, 0]
+    stretches(records, 16)[body - 16] = headers.astype("<u4").view("V16")[:, 0]
 
     data = np.ascontiguousarray(frames.data)
     by_size = np.argsort(frames.caplen, kind="stable")
     sizes, first = np.unique(frames.caplen[by_size], return_index=True)
     for size, own in zip(sizes.tolist(), np.split(by_size, first[1:]), strict=True):
         if size:
-            rows(records, size)[body[own]] = rows(data, size)[frames.offset[own]]
+            stretches(records, size)[body[own]] = stretches(data, size)[frames.offset[own]]
     return records

@@ -25,7 +25,7 @@ from remusnet.classify.headers import (
     Headers,
     dissect,
 )
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Frames, Int64s, numbers
 from remusnet.policy.match import (
     ICMP,
     ICMPV6,
@@ -125,14 +125,10 @@ class _Reader:
     """Big-endian numbers at absolute positions of ``Frames.data``."""
 
     def __init__(self, frames: Frames) -> None:
-        # At least one byte, so that a clipped read of an empty capture has something to read.
-        self.data = frames.data if len(frames.data) else np.zeros(1, np.uint8)
+        self.data = frames.data
 
     def number(self, at: Int64s, size: int) -> Int64s:
-        value = np.zeros(len(at), np.int64)
-        for byte in range(size):
-            value = (value << 8) | np.take(self.data, at + byte, mode="clip")
-        return value
+        return numbers(self.data, at, size)
 
     def word64(self, at: Int64s) -> Addresses:
         high, low = self.number(at, 4), self.number(at + 4, 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from remusnet.classify.bpf_assembler import Instruction
+from remusnet.classify.bpf.assembler import Instruction
 from remusnet.policy.match import Fragment, Network
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict

@@ -41,7 +41,7 @@ def scenarios(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Scenarios that ship."""
-    from remusnet.emulator.library import names
+    from remusnet.scenario.library import names
 
     return _fitting(names(), incomplete)
 

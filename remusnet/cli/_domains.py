@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 
 import click
 
-from remusnet.errors import InvalidInput
-
 _DEFAULT_URI = "xen:///system"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -30,18 +28,3 @@ def domain_options(function: _Function) -> _Function:
         help="All vifs of a domain that runs, by libvirt, instead of VIF.",
     )
     return domain(connect(function))
-
-
-def groups_of(vifs: tuple[str, ...], domain: str | None, uri: str) -> tuple[tuple[str, ...], ...]:
-    """The vifs that are asked for, those that share a network card of the guest together.
-
-    Raises InvalidInput for both ``vifs`` and a ``domain``, and what
-    `remusnet.host.libvirt.domain_vifs` raises.
-    """
-    if domain is None:
-        return tuple((vif,) for vif in vifs)
-    if vifs:
-        raise InvalidInput("give VIF or --domain, not both")
-    from remusnet.host.libvirt import domain_vifs
-
-    return domain_vifs(domain, uri)

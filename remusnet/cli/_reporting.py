@@ -15,7 +15,7 @@ from remusnet.cli._terminal import width
 from remusnet.errors import CheckFailed, InvalidInput, quoted
 
 if TYPE_CHECKING:
-    from remusnet.emulator.simulation import Simulation
+    from remusnet.emulator.run.recordings import Simulation
     from remusnet.report.assertion_syntax import Assertion
     from remusnet.report.assertions import Checked
 

@@ -1,12 +1,15 @@
-"""Standard output as a person sees it: as wide as the terminal, or unwrapped in a pipe."""
+"""What a person sees: standard output as wide as the terminal, or unwrapped in a pipe; warnings."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
+
+from remusnet.cli.names import PROGRAM
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,3 +40,9 @@ def echo(text: str, *, nl: bool = True, wrap: bool = True) -> None:
 
         text = wrapped(text, columns)
     click.echo(text, nl=nl)
+
+
+def warn(notes: Iterable[str]) -> None:
+    """Print ``notes`` on standard error, a line each."""
+    for note in notes:
+        click.echo(f"{PROGRAM}: warning: {note}", err=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from remusnet.cli._completing import vifs
-from remusnet.cli._domains import domain_options, groups_of
-from remusnet.cli._protecting import AUTO, json_option, run_dir_option, terms_options
-from remusnet.cli._terminal import echo
+from remusnet.cli._domains import domain_options
+from remusnet.cli._protecting import json_option, run_dir_option, terms_options
+from remusnet.cli._terminal import echo, warn
 from remusnet.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -62,40 +62,21 @@ def command(
     remusnet apply vif1.0 --policy real-time --classifier auto
     remusnet apply --domain guest
     """
-    from remusnet.plan.build import build_plan
-    from remusnet.plan.render import render
+    from remusnet.api.protection import PlanOptions, groups_of
 
     groups = groups_of(vifs, domain, uri)
     if not groups:
         raise InvalidInput("what is to be protected? Give VIF, or --domain NAME (see --help)")
-    if classifier == AUTO:
-        from remusnet.kernel.probe import available_classifiers
-        from remusnet.plan.choice import choose
-
-        classifier = choose(policy, available_classifiers())
-    plan = build_plan(
-        groups,
-        policy,
-        classifier=classifier,
-        buffer=buffer,
-        rate=rate,
-        interval_ns=interval,
-        limit=limit,
-        memory=memory,
-        decouple=decouple,
-    )
+    options = PlanOptions(policy, interval, rate, classifier, buffer, limit, memory, decouple)
+    plan = options.plan(groups)
     if dry_run:
+        from remusnet.plan.render import render
+
         click.echo(render(plan, "json" if as_json else "sh"), nl=False)
         return
 
-    from remusnet.kernel.change.apply import apply
-    from remusnet.kernel.memory import check_memory
-    from remusnet.kernel.rights import require_rights
     from remusnet.report.kernel import applied_json, applied_text
 
-    require_rights("change network devices")
-    crowded = check_memory(plan, run_dir, force=force)
-    done = apply(plan, rate=rate, interval_ns=interval, run_dir=run_dir)
-    for note in (*done.notes, *plan.warnings, *crowded):
-        click.echo(f"remusnet: warning: {note}", err=True)
+    done = options.apply(plan, run_dir, force=force)
+    warn(done.notes)
     echo(applied_json(done) if as_json else applied_text(done), nl=False, wrap=not as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import click
 
@@ -30,19 +31,17 @@ def command(capture: str, policies: tuple[Policy, ...], packets: bool, as_json: 
     remusnet classify call.pcap --policy tcp-only --policy real-time
     tcpdump -i vif1.0 -w - | remusnet classify - --packets --json
     """
-    from remusnet.metrics.survey import survey
+    from remusnet.api.recordings import classified
     from remusnet.report.classification import packet_lines, print_survey, survey_json
 
     with Progress() as progress:
-        recording = read_frames(capture, progress)
-        progress.step(f"judging {len(recording.frames)} frames")
-        surveys, judgements = survey(recording.frames, policies)
+        found = classified(capture, policies, partial(read_frames, progress), progress.step)
     if packets:
-        for line in packet_lines(judgements, recording.numbers, as_json=as_json):
+        for line in packet_lines(found.judgements, found.recording.numbers, as_json=as_json):
             click.echo(line)
     elif as_json:
-        click.echo(json.dumps(survey_json(surveys), indent=2))
+        click.echo(json.dumps(survey_json(found.surveys), indent=2))
     else:
         to = console()
-        for each in surveys:
+        for each in found.surveys:
             print_survey(to, each)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from remusnet.api.scenarios import load_scenario, policies_of
 from remusnet.cli._completing import folders
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._progress import Progress
-from remusnet.cli._scenarios import load_scenario, policies_of
 from remusnet.cli._terminal import echo
 from remusnet.errors import CheckFailed, quoted
 
@@ -26,7 +26,7 @@ def command(directory: str) -> None:
     \b
     remusnet figures figures/
     """
-    from remusnet.emulator.scenario_run import run_scenario
+    from remusnet.emulator.run.scenario_run import run_scenario
     from remusnet.report.drawing import style
     from remusnet.report.folder import FIGURES, prepare
     from remusnet.report.thesis import SHOWN, draw, write_figures

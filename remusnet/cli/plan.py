@@ -63,20 +63,11 @@ def command(
     remusnet plan vif1.0 --memory 64MB
     remusnet plan vif1.0 --undo | sh -x
     """
-    from remusnet.plan.build import build_plan
+    from remusnet.api.protection import PlanOptions
     from remusnet.plan.render import render
 
-    plan = build_plan(
-        vifs,
-        policy,
-        classifier=classifier,
-        buffer=buffer,
-        rate=rate,
-        interval_ns=interval,
-        limit=limit,
-        memory=memory,
-        decouple=decouple,
-    )
+    options = PlanOptions(policy, interval, rate, classifier, buffer, limit, memory, decouple)
+    plan = options.plan(vifs)
     if templates is None:
         click.echo(render(plan, form, undo=undo), nl=False)
     else:

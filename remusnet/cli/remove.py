@@ -8,7 +8,7 @@ import click
 
 from remusnet.cli._completing import vifs
 from remusnet.cli._protecting import json_option, run_dir_option
-from remusnet.cli._terminal import echo
+from remusnet.cli._terminal import echo, warn
 
 
 @click.command("remove")
@@ -30,10 +30,9 @@ def command(vifs: tuple[str, ...], force: bool, drop: bool, run_dir: Path, as_js
     remusnet remove vif1.0 vif1.0-emu --drop
     remusnet remove vif1.0 --json
     """
-    from remusnet.kernel.change.remove import remove
+    from remusnet.api.protection import remove
     from remusnet.report.kernel import removed_json, removed_text
 
-    done = remove(vifs, run_dir=run_dir, force=force, drop=drop)
-    for problem in done.problems:
-        click.echo(f"remusnet: warning: {problem}", err=True)
+    done = remove(*vifs, run_dir=run_dir, force=force, drop=drop)
+    warn(done.problems)
     echo(removed_json(done) if as_json else removed_text(done), nl=False, wrap=not as_json)

@@ -6,8 +6,8 @@ import json
 
 import click
 
+from remusnet.api.scenarios import load_scenario
 from remusnet.cli._completing import scenarios, scenarios_or_files
-from remusnet.cli._scenarios import load_scenario
 from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
 from remusnet.tables.mistakes import MistakenFile, shown_origin
@@ -30,7 +30,7 @@ def command() -> None:
 @_json_option
 def list_scenarios(as_json: bool) -> None:
     """List the scenarios that ship with remusnet."""
-    from remusnet.emulator.library import names, shipped
+    from remusnet.scenario.library import names, shipped
 
     found = [shipped(name) for name in names()]
     if as_json:
@@ -46,7 +46,7 @@ def list_scenarios(as_json: bool) -> None:
 @click.argument("name", metavar="NAME", shell_complete=scenarios)
 def show(name: str) -> None:
     """Print a shipped scenario's file, to begin your own with."""
-    from remusnet.emulator.library import text
+    from remusnet.scenario.library import text
 
     click.echo(text(name), nl=False)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import time
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from remusnet.api.scenarios import names_capture, schedule_of
 from remusnet.cli._capture import read_frames
 from remusnet.cli._completing import files, scenarios_or_files
 from remusnet.cli._folder import whole_or_gone
@@ -18,24 +17,14 @@ from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._quantities import DURATION, RATE, SIZE
 from remusnet.cli._reporting import asked, fail, finish, make_ready, report_options, tell
-from remusnet.cli._scenarios import (
-    beside,
-    load_scenario,
-    names_capture,
-    policies_of,
-    schedule_of,
-)
 from remusnet.cli._terminal import console
 from remusnet.cli._typed import TypedCommand, typed
-from remusnet.errors import InvalidInput, quoted
-from remusnet.policy import PRESETS, Policy
+from remusnet.errors import quoted
+from remusnet.policy import Policy
 
 if TYPE_CHECKING:
-    from remusnet.capture import Capture
-    from remusnet.emulator.scenario import Scenario
-    from remusnet.emulator.simulation import Simulation
+    from remusnet.api.simulation import Simulated
     from remusnet.report.assertions import Checked
-    from remusnet.schedule import Schedule
 
 _CAPTURE_ONLY = (
     "interval",
@@ -193,24 +182,25 @@ def command(
     if source is not None and names_capture(source):
         source, capture = None, source
     _refuse(context, _CAPTURE_ONLY if capture is None else _SCENARIO_ONLY, source)
+    from remusnet.api.simulation import CaptureCase, ScenarioCase
+    from remusnet.plan.limits import plug_limit
+    from remusnet.schedule import ScheduleKind
+
     wanted = asked(assertions, junit, report)
+    case: ScenarioCase | CaptureCase
     with Progress() as progress, whole_or_gone(wanted.report) as finished:
         if capture is None:
             make_ready(wanted)
-            release = wanted.report is not None
-            over = (calls, duration, seed)
-            done = _of_scenario(str(source), policies, over, out, progress, release=release)
+            keep = wanted.report is not None
+            case = ScenarioCase(str(source), policies, calls, duration, seed, out, keep)
         else:
-            from remusnet.plan.limits import plug_limit
-            from remusnet.schedule import ScheduleKind
-
             if period is not None and _given(context, "interval"):
                 raise click.UsageError("--interval, --period: give one of them, not both")
             times = schedule_of(interval, period, pause, commit_delay, ScheduleKind(schedule))
             make_ready(wanted)
             plug = plug_limit(rate, times.interval_ns) if limit is None else limit
-            chosen = policies or tuple(PRESETS.values())
-            done = _of_capture(capture, chosen, times, plug, guest, out, progress)
+            case = CaptureCase(capture, times, plug, policies, guest, out)
+        done = case.run(partial(read_frames, progress), progress.step)
         # Where it was written to is no part of what was asked, nor of the page.
         command = typed(context, without=("report", "junit", "out", "as_json"))
         checked, written = finish(
@@ -218,16 +208,6 @@ def command(
         )
     _present(done, checked, written, as_json=as_json)
     fail(checked, told=not as_json)
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """A simulation, how long it took, how many frames there were, and the files it went to."""
-
-    simulation: Simulation
-    seconds: float
-    frames: int
-    files: list[Path]
 
 
 def _refuse(context: click.Context, names: tuple[str, ...], scenario: str | None) -> None:
@@ -243,88 +223,8 @@ def _given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
-def _of_scenario(
-    word: str,
-    policies: tuple[Policy, ...],
-    over: tuple[int | None, int | None, int | None],
-    out: str | None,
-    progress: Progress,
-    *,
-    release: bool,
-) -> _Done:
-    from remusnet.emulator.scenario_file import overridden
-    from remusnet.emulator.scenario_run import frames_sent, run_scenario
-
-    calls, duration, seed = over
-    scenario = overridden(load_scenario(word), calls=calls, duration_ns=duration, seed=seed)
-    policies = policies or policies_of(scenario, word)
-    recordings = _recordings(scenario, word, progress)
-    files = _files(out, [str(beside(word, each.file)) for each in scenario.recordings], policies)
-    start = time.perf_counter()
-
-    def on_run(policy: Policy) -> None:
-        number = policies.index(policy) + 1
-        progress.step(f"{scenario.name} under {policy.name} ({number} of {len(policies)})")
-
-    simulation = run_scenario(
-        scenario,
-        policies,
-        recordings=[recording.frames for recording in recordings],
-        release=release or bool(files),
-        on_run=on_run,
-    )
-    seconds = time.perf_counter() - start
-    _write(files, simulation)
-    return _Done(simulation, seconds, frames_sent(simulation), files)
-
-
-def _recordings(scenario: Scenario, word: str, progress: Progress) -> list[Capture]:
-    """The captures that a scenario names."""
-    return [read_frames(str(beside(word, each.file)), progress) for each in scenario.recordings]
-
-
-def _of_capture(
-    capture: str,
-    policies: tuple[Policy, ...],
-    schedule: Schedule,
-    limit: int,
-    guest: str | None,
-    out: str | None,
-    progress: Progress,
-) -> _Done:
-    from remusnet.emulator.simulation import simulate
-
-    files = _files(out, [capture], policies)
-    recording = read_frames(capture, progress)
-    count = len(policies)
-    many = "1 policy" if count == 1 else f"{count} policies"
-    progress.step(f"replaying {len(recording.frames)} frames under {many}")
-    start = time.perf_counter()
-    simulation = simulate(
-        recording.frames,
-        policies,
-        schedule,
-        limit,
-        capture=recording.name,
-        guest=guest,
-        numbers=recording.numbers,
-        notes=recording.warnings,
-    )
-    seconds = time.perf_counter() - start
-    _write(files, simulation)
-    return _Done(simulation, seconds, len(recording.frames) * len(policies), files)
-
-
-def _write(files: list[Path], simulation: Simulation) -> None:
-    from remusnet.capture import write
-
-    # Without --out a scenario keeps no frames.
-    for file, frames in zip(files, simulation.released, strict=False):
-        write(file, frames)
-
-
 def _present(
-    done: _Done, checked: tuple[Checked, ...], written: list[Path], *, as_json: bool
+    done: Simulated, checked: tuple[Checked, ...], written: list[Path], *, as_json: bool
 ) -> None:
     comparison = done.simulation.comparison
     if as_json:
@@ -341,27 +241,5 @@ def _present(
 
     print_simulation(console(), comparison)
     tell(checked)
-    for file in done.files + written:
+    for file in (*done.files, *written):
         click.echo(f"wrote {quoted(str(file))}")
-
-
-def _files(out: str | None, captures: list[str], policies: tuple[Policy, ...]) -> list[Path]:
-    """Where each policy's frames go: ``FILE``, or ``FILE-POLICY.pcap`` for each of several.
-
-    Raises InvalidInput for standard output, which has the report, and for a capture that is read.
-    """
-    if out is None:
-        return []
-    path = Path(out)
-    if not path.name or out == "-":
-        raise InvalidInput(f"--out: expected a file's name, not {quoted(out)}")
-    files = [path]
-    if len(policies) > 1:
-        suffix = path.suffix if path.suffix == ".pcap" else ""
-        stem = path.name.removesuffix(suffix)
-        files = [path.with_name(f"{stem}-{policy.name}.pcap") for policy in policies]
-    for capture in captures:
-        for file in files:
-            if capture != "-" and os.path.realpath(file) == os.path.realpath(capture):
-                raise InvalidInput(f"--out: would overwrite the capture {quoted(capture)}")
-    return files

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from remusnet.cli._completing import vifs
-from remusnet.cli._domains import domain_options, groups_of
+from remusnet.cli._domains import domain_options
 from remusnet.cli._protecting import json_option, run_dir_option
-from remusnet.cli._terminal import echo
+from remusnet.cli._terminal import echo, warn
 
 
 @click.command("status")
@@ -30,11 +30,9 @@ def command(
     remusnet status vif1.0 --json
     remusnet status --domain guest
     """
-    from remusnet.kernel.state.status import status
+    from remusnet.api.protection import status
     from remusnet.report.kernel import status_json, status_text
 
-    chosen = [vif for group in groups_of(vifs, domain, uri) for vif in group]
-    found, notes = status(chosen, run_dir=run_dir)
-    for note in notes:
-        click.echo(f"remusnet: warning: {note}", err=True)
+    found = status(*vifs, domain=domain, connect=uri, run_dir=run_dir)
+    warn(found.notes)
     echo(status_json(found) if as_json else status_text(found), nl=False, wrap=not as_json)

@@ -8,7 +8,7 @@ import click
 
 from remusnet.cli._completing import vifs
 from remusnet.cli._protecting import json_option, run_dir_option
-from remusnet.cli._terminal import echo
+from remusnet.cli._terminal import echo, warn
 from remusnet.errors import CheckFailed
 
 
@@ -26,12 +26,11 @@ def command(vifs: tuple[str, ...], run_dir: Path, as_json: bool) -> None:
     remusnet verify
     remusnet verify vif1.0 --json
     """
-    from remusnet.kernel.change.verify import verify
+    from remusnet.api.protection import verify
     from remusnet.report.kernel import verified_json, verified_text
 
-    found, notes = verify(vifs, run_dir=run_dir)
-    for note in notes:
-        click.echo(f"remusnet: warning: {note}", err=True)
+    found = verify(*vifs, run_dir=run_dir)
+    warn(found.notes)
     echo(verified_json(found) if as_json else verified_text(found), nl=False, wrap=not as_json)
     count = sum(len(each.differences) for each in found)
     if count:

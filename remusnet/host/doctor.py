@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from remusnet.checks import Check, Kind, State
 from remusnet.errors import RemusnetError, quoted
 from remusnet.host.domain_files import load_domain_file
 from remusnet.host.install import MARK, Layout, ran_by
@@ -19,6 +18,7 @@ from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import built
 from remusnet.kernel.state.observe import devices_with
 from remusnet.kernel.wire.netlink import Netlink
+from remusnet.results.checks import Check, Kind, State
 
 _LIBRARIES = (
     "usr/lib/*-linux-*/libxenlight.so.*.*",  # not Debian's, kept in usr/lib/remusnet

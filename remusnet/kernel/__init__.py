@@ -1,0 +1,3 @@
+"""The only door to netlink: what the kernel has, and how it becomes what a plan says."""
+
+from __future__ import annotations

@@ -13,18 +13,17 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from remusnet.checks import Check, Kind, State
 from remusnet.errors import NotPermitted, RemusnetError
 from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
 from remusnet.kernel.probe import Feature, available_classifiers, probe
-from remusnet.kernel.rights import require_rights
 from remusnet.kernel.run_dir.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.plan.domains import Terms
+from remusnet.results.checks import Check, Kind, State
 
 _WHY = {
     "ifb": "the buffer device that held frames go to",

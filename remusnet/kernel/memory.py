@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from remusnet.checks import Check, Kind, State
 from remusnet.errors import Conflict
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.plan.limits import RUNT_COST, memory_needed
 from remusnet.plan.plan import Plan
+from remusnet.results.checks import Check, Kind, State
 from remusnet.units import format_size
 
 _MEMORY = Path("/proc/meminfo")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.classify.columns import Columns
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Frames, Int64s, numbers
 from remusnet.metrics.clock import clock_jumps
 from remusnet.metrics.jitter import UNKNOWN, Jitter, interarrival_jitter, jitter_summary
 from remusnet.metrics.rtp_packets import RtpPackets
@@ -85,17 +85,11 @@ def _bodies(packets: RtpPackets, frames: Frames, columns: Columns) -> _Bodies:
     start = columns.payload[packets.frame]
     end = start + columns.payload_present[packets.frame]
 
-    def number(at: Int64s, size: int) -> Int64s:
-        value = np.zeros(len(at), np.int64)
-        for byte in range(size):
-            value = value << 8 | np.take(data, at + byte, mode="clip")
-        return value
-
-    flags = number(start, 1)
+    flags = numbers(data, start, 1)
     body = start + 12 + 4 * (flags & 0x0F)
     extended = (flags & 0x10) != 0
-    body = np.where(extended, body + 4 + 4 * number(body + 2, 2), body)
+    body = np.where(extended, body + 4 + 4 * numbers(data, body + 2, 2), body)
     cut = columns.payload_present[packets.frame] < columns.payload_length[packets.frame]
-    second = number(body + 1, 1)
+    second = numbers(data, body + 1, 1)
     whole = ~cut & (body + _BODY == end) & (second & 0x40 == 0)
-    return _Bodies(number(body, 1), second >> 7, number(body + 2, 2), whole)
+    return _Bodies(numbers(data, body, 1), second >> 7, numbers(data, body + 2, 2), whole)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.classify.columns import PAYLOAD_CLASSES, Columns, group_rows
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Frames, Int64s, stretches
 from remusnet.policy.match import PayloadClass
 
 _FIXED_HEADER = np.dtype(
@@ -62,8 +62,10 @@ def rtp_packets(frames: Frames, columns: Columns, recorded_ns: Int64s | None = N
     looks = columns.payload_class == PAYLOAD_CLASSES.index(PayloadClass.RTP)
     found = np.flatnonzero(looks & (columns.payload_present >= _FIXED_HEADER.itemsize))
     found = found[np.argsort(frames.time_ns[found], kind="stable")]
-    at = columns.payload[found][:, None] + np.arange(_FIXED_HEADER.itemsize)
-    header = frames.data[at].view(_FIXED_HEADER)[:, 0]
+    header = np.zeros(0, _FIXED_HEADER)
+    if len(found):
+        header = stretches(frames.data, _FIXED_HEADER.itemsize)[columns.payload[found]]
+        header = header.view(_FIXED_HEADER)
     return RtpPackets(
         found,
         frames.time_ns[found],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from remusnet.classify.columns import FRAGMENTS, Bools, Columns, columns
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Frames, Int64s, numbers
 from remusnet.metrics.rtp_packets import FEWEST_PACKETS, rtp_packets, split_streams
 from remusnet.policy.match import (
     LOWEST_MEDIA_PORT,
@@ -96,7 +96,7 @@ def _is(kind: Tunnel, headers: Columns) -> Bools:
 def _transport(frames: Frames, headers: Columns) -> Int64s:
     """Where what IP carries begins; extension headers are not walked."""
     at = frames.offset + _ETHERNET + 4 * headers.tags
-    size = (_number(frames, at, 1) & 0x0F) * 4
+    size = (numbers(frames.data, at, 1) & 0x0F) * 4
     return np.where(headers.ip_version == 4, at + size, at + 40)
 
 
@@ -117,23 +117,25 @@ def _inside(
             at, ethertype[:] = headers.payload[rows] + 8, _BRIDGED
         case Tunnel.GENEVE:  # RFC 8926, section 3.4
             start = headers.payload[rows]
-            at = start + 8 + 4 * (_number(frames, start, 1) & 0x3F)
-            ethertype = _number(frames, start + 2, 2)
+            at = start + 8 + 4 * (numbers(frames.data, start, 1) & 0x3F)
+            ethertype = numbers(frames.data, start + 2, 2)
         case Tunnel.GTP_U:  # 3GPP TS 29.281, section 5.1
             start = headers.payload[rows]
-            more = (_number(frames, start, 1) & 0x07) != 0
+            more = (numbers(frames.data, start, 1) & 0x07) != 0
             at = start + 8 + 4 * more
-            ethertype = np.where(_number(frames, start + 1, 1) == 255, _by_version(frames, at), 0)
+            ethertype = np.where(
+                numbers(frames.data, start + 1, 1) == 255, _by_version(frames, at), 0
+            )
         case Tunnel.MPLS:  # RFC 3032, section 2.1; RFC 4385, section 3: the control word
             at = link
             for _ in range(_MOST_LABELS):
-                at = np.where(_number(frames, at + 2, 1) & 1, at, at + 4)
+                at = np.where(numbers(frames.data, at + 2, 1) & 1, at, at + 4)
             at = at + 4
             ethertype = _by_version(frames, at)
-            word = _number(frames, at, 4) >> 28 == 0
+            word = numbers(frames.data, at, 4) >> 28 == 0
             at, ethertype = np.where(word, at + 4, at), np.where(word, _BRIDGED, ethertype)
         case Tunnel.PPPOE:  # RFC 2516, section 4; PPP's numbers of IPv4 and IPv6
-            protocol = _number(frames, link + 6, 2)
+            protocol = numbers(frames.data, link + 6, 2)
             at = link + 8
             ethertype = np.select([protocol == 0x21, protocol == 0x57], [_IPV4, _IPV6], 0)
     known = np.isin(ethertype, (_IPV4, _IPV6, _BRIDGED))
@@ -143,18 +145,18 @@ def _inside(
 
 def _gre(frames: Frames, at: Int64s) -> tuple[Int64s, Int64s]:
     """RFC 2784 and RFC 2890; ERSPAN as in draft-foschiano-erspan-03, which GRE carries."""
-    flags, ethertype = _number(frames, at, 2), _number(frames, at + 2, 2)
+    flags, ethertype = numbers(frames.data, at, 2), numbers(frames.data, at + 2, 2)
     numbered = (flags & 0x1000) != 0
     at = at + 4 + 4 * ((flags & 0x8000) != 0) + 4 * ((flags & 0x2000) != 0) + 4 * numbered
     third = ethertype == _ERSPAN_3
-    more = (_number(frames, at + 11, 1) & 1) * 8
+    more = (numbers(frames.data, at + 11, 1) & 1) * 8
     at = at + np.where((ethertype == _ERSPAN_2) & numbered, 8, 0) + np.where(third, 12 + more, 0)
     bridged = third | (ethertype == _ERSPAN_2)
     return at, np.where(bridged, _BRIDGED, ethertype)
 
 
 def _by_version(frames: Frames, at: Int64s) -> Int64s:
-    version = _number(frames, at, 1) >> 4
+    version = numbers(frames.data, at, 1) >> 4
     return np.select([version == 4, version == 6], [_IPV4, _IPV6], 0)
 
 
@@ -209,12 +211,3 @@ def _cut(frames: Frames, headers: Columns) -> Int64s:
     )
     short = (headers.payload_present < _RTP_HEADER) & (headers.payload_length >= _RTP_HEADER)
     return np.flatnonzero(may_be & (short | (headers.payload < 0)))
-
-
-def _number(frames: Frames, at: Int64s, size: int) -> Int64s:
-    """Big-endian; 0 beyond the end."""
-    value = np.zeros(len(at), np.int64)
-    if len(frames.data):
-        for byte in range(size):
-            value = value << 8 | np.take(frames.data, at + byte, mode="clip")
-    return value

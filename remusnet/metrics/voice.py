@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from remusnet.frames import Int64s
 from remusnet.metrics.clock import Bools, clock_jumps
-from remusnet.metrics.emodel import Codec, codec_of, mos, rating
+from remusnet.metrics.emodel import Codec, mos, rating
 from remusnet.metrics.jitter import signed32
-from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer, play_out
-from remusnet.metrics.outcome import Stream
-from remusnet.metrics.payload_types import Medium
+from remusnet.metrics.jitter_buffer import JitterBuffer, play_out
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER
 
@@ -81,14 +79,14 @@ class Received:
 
 def listen(
     received: Received,
-    buffer: JitterBuffer,
+    buffers: Sequence[JitterBuffer],
     codec: Codec,
     *,
     clock_rate: int,
     ptime_ns: int,
     expected_after: int = 0,
-) -> Voice | None:
-    """How a stream sounds; None where no packet came.
+) -> tuple[Voice, ...]:
+    """How a stream sounds through each of ``buffers``; empty where no packet came.
 
     ``ptime_ns``: how long a packet sounds. ``expected_after``: packets sent after the last that
     came. What nobody sent because nobody spoke (timestamps that step on while sequence numbers
@@ -100,6 +98,27 @@ def listen(
 
     Raises ValueError for a clock rate or packet time that isn't positive.
     """
+    spoken = _spoken(received, clock_rate, ptime_ns)
+    if spoken is None:
+        return ()
+    return tuple(_listen(spoken, each, codec, ptime_ns, expected_after) for each in buffers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spoken:
+    """The first copies of n packets of media, in order of arrival; all int64[n].
+
+    ``number``: sequence numbers without wraps, from 0. ``media_ns``: when each sounds, from 0.
+    """
+
+    number: Int64s
+    media_ns: Int64s
+    sent_ns: Int64s
+    arrival_ns: Int64s
+
+
+def _spoken(received: Received, clock_rate: int, ptime_ns: int) -> _Spoken | None:
+    """What there is to hear, whatever plays it; None where no packet of media came."""
     if clock_rate <= 0 or ptime_ns <= 0:
         raise ValueError(f"{clock_rate} Hz, {ptime_ns} ns a packet")
     if len(received.sequence) == 0:
@@ -115,7 +134,15 @@ def listen(
         if len(first) == 0:
             return None
     media_ns = _media_ns(received, first, number, clock_rate, ptime_ns)
-    playout = play_out(buffer, media_ns, received.arrival_ns[first], ptime_ns)
+    return _Spoken(number, media_ns, received.sent_ns[first], received.arrival_ns[first])
+
+
+def _listen(
+    spoken: _Spoken, buffer: JitterBuffer, codec: Codec, ptime_ns: int, expected_after: int
+) -> Voice:
+    """How it sounds through ``buffer``."""
+    number, media_ns = spoken.number, spoken.media_ns
+    playout = play_out(buffer, media_ns, spoken.arrival_ns, ptime_ns)
 
     heard = np.flatnonzero(~playout.late)
     heard = heard[np.argsort(number[heard], kind="stable")]
@@ -126,7 +153,7 @@ def listen(
     gaps = np.minimum(np.concatenate([gap, [tail]]), LONGEST_GAP_NS // ptime_ns)
     gap_start_ns = np.concatenate([play_ns[:1], play_ns]) + ptime_ns
 
-    delay_ns = float((play_ns - received.sent_ns[first][heard]).mean()) + ptime_ns
+    delay_ns = float((play_ns - spoken.sent_ns[heard]).mean()) + ptime_ns
     delay_ms = max(0.0, delay_ns / NS_PER_MS)
     missing, ratio = _losses(len(heard), gaps)
     r = rating(codec, delay_ms, missing, ratio)
@@ -147,50 +174,6 @@ def listen(
         longest_gap_ms=int(gaps.max()) * ptime_ns / NS_PER_MS,
         codec=codec,
     )
-
-
-def voices(
-    stream: Stream,
-    buffers: Sequence[JitterBuffer] = (FixedBuffer(), AdaptiveBuffer()),
-    loss_robustness: float | None = None,
-) -> tuple[Voice, ...]:
-    """How a stream sounds through each of ``buffers``.
-
-    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where
-    that isn't known: its packets weren't kept, or never told how long they sound. Empty for what is
-    no speech: the E-model rates nothing else (G.107, clause 1).
-    """
-    series, ptime_ms, clock_rate = stream.series, stream.rtp.ptime_ms, stream.rtp.clock_rate
-    if series is None or not ptime_ms or clock_rate is None:
-        return ()
-    if stream.rtp.medium not in (Medium.AUDIO, None):
-        return ()
-    came = series.arrival
-    received = Received(
-        series.sequence[came],
-        series.timestamp[came],
-        series.due_ns[came],  # who speaks in a pause is heard that much later
-        series.arrived_ns[came],
-        None if series.event is None else series.event[came],
-    )
-    types = stream.rtp.payload_types
-    spoken = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
-    codec = codec_of(spoken)
-    if loss_robustness is not None:
-        codec = replace(codec, bpl=loss_robustness)
-    last = int(came.max()) if len(came) else 0
-    heard = [
-        listen(
-            received,
-            buffer,
-            codec,
-            clock_rate=clock_rate,
-            ptime_ns=round(ptime_ms * NS_PER_MS),
-            expected_after=len(series.sent_ns) - 1 - last,
-        )
-        for buffer in buffers
-    ]
-    return tuple(voice for voice in heard if voice is not None)
 
 
 def _counted(sequence: Int64s) -> Int64s:

@@ -20,8 +20,9 @@ from jinja2.sandbox import SandboxedEnvironment
 
 import remusnet
 from remusnet.errors import InvalidInput, quoted
-from remusnet.plan.operations import Command, DrainPlug, Operation
+from remusnet.plan.operations import DrainPlug
 from remusnet.plan.plan import Plan
+from remusnet.plan.rows import Command, Operation
 
 TEMPLATES = {"sh": "plan.sh.j2", "batch": "plan.batch.j2"}
 """The templates in tc_templates/ by the format that ``--format`` takes."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remusnet.classify.filters import BpfMatch, FlowerMatch, Match, U32Match
+from remusnet.plan.rows import Json
 from remusnet.policy.match import Fragment
-
-Json = dict[str, object]
 
 
 def selector_words(match: Match) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 
-from remusnet.checks import Check, State, exit_code
+from remusnet.results.checks import Check, State, exit_code
 
 _WIDTH = 79
 _MARKS = {State.OK: "ok", State.MISSING: "MISSING", State.UNKNOWN: "unknown"}

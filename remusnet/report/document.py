@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from remusnet.metrics.outcome import Stream
 from remusnet.report.assertions import Checked
 from remusnet.report.measures import Measurements
+from remusnet.results.comparison import Stream
 
 
 def report_json(measurements: Measurements, checked: Sequence[Checked] = ()) -> str:

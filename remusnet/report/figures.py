@@ -11,9 +11,7 @@ import numpy.typing as npt
 
 from remusnet.frames import Int64s
 from remusnet.metrics.jitter import Float64s
-from remusnet.metrics.outcome import Comparison, Outcome, Stream
 from remusnet.metrics.percentiles import NS_PER_MS
-from remusnet.metrics.scene import NEVER, Passages
 from remusnet.report.drawing import (
     BAND,
     BYPASSED,
@@ -25,6 +23,8 @@ from remusnet.report.drawing import (
     colours,
     figure,
 )
+from remusnet.results.comparison import Comparison, Outcome, Stream
+from remusnet.results.scene import NEVER, Passages
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from remusnet.metrics.outcome import Comparison, Outcome, Stream
-from remusnet.metrics.voice import Voice, voices
+from remusnet.metrics.voice import Voice
+from remusnet.results.comparison import Comparison, Outcome, Stream, voices
 
 
 class Unit(StrEnum):

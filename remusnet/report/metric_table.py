@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from remusnet.metrics.outcome import Outcome, Stream
 from remusnet.metrics.percentiles import NS_PER_MS
-from remusnet.metrics.scene import Ended, SipTransaction, Transfer
 from remusnet.metrics.voice import Voice
 from remusnet.report.measures import Measurements, Metric, Reading, Unit
+from remusnet.results.comparison import Outcome, Stream
+from remusnet.results.scene import Ended, SipTransaction, Transfer
 
 
 def _percentile(share: float) -> Callable[[list[float]], float]:

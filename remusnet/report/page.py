@@ -8,8 +8,6 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from remusnet.metrics.outcome import Stream
-from remusnet.metrics.scene import HeldTo
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.voice import Voice
 from remusnet.report.assertions import Checked
@@ -20,6 +18,8 @@ from remusnet.report.simulation import OPEN_LOOP, plain, setting_lines, title
 from remusnet.report.stream_groups import Group, groups
 from remusnet.report.summary import NOTHING, Summary, burst, fixed, hazards, sides, summary
 from remusnet.report.templating import markup, render
+from remusnet.results.comparison import Stream
+from remusnet.results.scene import HeldTo
 
 MOST_ROWS = 40
 """Streams in the table of the page; the CSV has them all."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remusnet.errors import InvalidInput, suggestion
-from remusnet.metrics.outcome import Comparison
 from remusnet.report.assertion_syntax import Assertion, Selector, parse
 from remusnet.report.assertions import Checked, evaluate
 from remusnet.report.measures import Measurements, Metric, folded, readings
 from remusnet.report.metric_table import METRICS
+from remusnet.results.comparison import Comparison
 
 
 class Result:

@@ -9,7 +9,6 @@ from pathlib import PurePath
 from rich.console import Console
 from rich.text import Text
 
-from remusnet.metrics.outcome import Comparison, Outcome, Setting, Stream
 from remusnet.report.assertions import Checked
 from remusnet.report.layout import (
     Column,
@@ -33,6 +32,7 @@ from remusnet.report.summary import (
     sides,
     summary,
 )
+from remusnet.results.comparison import Comparison, Outcome, Setting, Stream
 from remusnet.units import format_duration, format_size
 
 OPEN_LOOP = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from remusnet.metrics.outcome import Stream
 from remusnet.report.summary import Side
+from remusnet.results.comparison import Stream
 
 ALIKE = "all alike"
 """Instead of a list of all runs."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from remusnet.metrics.outcome import Outcome, Stream
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.voice import Voice
 from remusnet.report.measures import Measurements, folded, readings
 from remusnet.report.metric_table import METRICS
+from remusnet.results.comparison import Outcome, Stream
 
 AS_RECORDED = "as recorded"
 NOTHING = "-"

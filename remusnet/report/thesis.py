@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from remusnet.metrics.outcome import Comparison, Outcome
-from remusnet.metrics.scene import HeldTo, PacketSeries
 from remusnet.report.drawing import (
     BLUE,
     INK,
@@ -30,6 +28,8 @@ from remusnet.report.drawing import (
 )
 from remusnet.report.folder import FIGURES, replaced
 from remusnet.report.templating import markup, render
+from remusnet.results.comparison import Comparison, Outcome
+from remusnet.results.scene import HeldTo, PacketSeries
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -112,6 +112,20 @@ def credentials(request: Request, realm: str, *, proxy: bool) -> dict[str, str] 
     return None
 
 
+def take_credentials(request: Request, realm: str) -> None:
+    """Take those out that are for ``realm``: the next proxy has its own (22.3)."""
+
+    def is_for_us(value: bytes) -> bool:
+        found = parse_credentials(value)
+        return found is not None and found.get("realm") == realm
+
+    request.headers = [
+        each
+        for each in request.headers
+        if each.name != b"proxy-authorization" or not is_for_us(each.value)
+    ]
+
+
 def parse_credentials(value: bytes) -> dict[str, str] | None:
     """``Digest a=b, c="d"`` as a table with names in lower case; None where it is no such thing."""
     scheme, _, rest = value.partition(b" ")

@@ -103,10 +103,11 @@ class Server:
         """
         try:
             await self.store.open()
+            self.held.locations.total = await self.store.count(self.wiring.wall())
         except StoreUnavailable as error:
+            await self.store.close()
             raise Conflict(f"store {error}") from None
         self.held.locations.opened = True
-        self.held.locations.total = await self.store.count(self.wiring.wall())
         try:
             await self.sockets.open(list(self.config.listeners))
         except OSError as error:

@@ -35,3 +35,13 @@ class Timers:
     def c(self) -> float:
         """Timer C of a proxy: more than 3 minutes, where T1 is 500 ms (16.6, 16.8)."""
         return 362 * self.t1
+
+    @property
+    def late(self) -> float:
+        """When a client's Timer E has come to T2: a non-INVITE gets a 100 then (RFC 4320, 4.1)."""
+        return 7 * self.t1
+
+    @property
+    def orphaned(self) -> float:
+        """Longer than any INVITE is silent: ten contacts that ring one after the other (16.8)."""
+        return 12 * (self.c + 2 * self.transaction)

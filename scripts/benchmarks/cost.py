@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from remusnet.emulator.library import shipped
-from remusnet.emulator.quantity import NS_PER_S, Constant
-from remusnet.emulator.scenario import Scenario
-from remusnet.emulator.scenario_file import overridden
-from remusnet.emulator.scenario_run import run_scenario
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.policy import PRESETS
 from remusnet.report.drawing import BLUE, ORANGE, figure, style, to_svg
+from remusnet.scenario.library import shipped
+from remusnet.scenario.quantity import NS_PER_S, Constant
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.scenario_file import overridden
 from scripts.benchmarks.ratio import Ratio
 
 if TYPE_CHECKING:

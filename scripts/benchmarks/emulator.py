@@ -18,12 +18,12 @@ import simpy
 from scapy.utils import RawPcapReader
 
 from remusnet.capture import read, write
-from remusnet.emulator.library import shipped
-from remusnet.emulator.scenario import Network, Scenario, constant
-from remusnet.emulator.scenario_file import overridden
-from remusnet.emulator.scenario_run import run_scenario
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.policy import PRESETS
+from remusnet.scenario.library import shipped
+from remusnet.scenario.scenario import Network, Scenario, constant
+from remusnet.scenario.scenario_file import overridden
 from remusnet.schedule import Schedule
 from scripts.benchmarks.captures import CALL, repeated
 from scripts.benchmarks.ratio import Ratio

@@ -11,9 +11,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from remusnet.classify.bpf import compile_bpf
+from remusnet.classify.bpf.compiler import compile_bpf
 from remusnet.classify.filters import BpfMatch, Classification, Filter
-from remusnet.classify.flower import compile_flower
+from remusnet.classify.flower.compiler import compile_flower
 from remusnet.classify.reference import classify
 from remusnet.policy.match import ICMP, TCP, UDP, Fragment, Link, Match, PortRange, Tunnel
 from remusnet.policy.policy import Policy, Rule

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from remusnet.checks import State
 from remusnet.host.doctor import without_blackhole
 from remusnet.kernel.state.observe import devices_with
 from remusnet.kernel.wire.netlink import Netlink
+from remusnet.results.checks import State
 from tests.kernel.lab.namespace import namespaces
 
 pytestmark = pytest.mark.netns

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.checks import State
 from remusnet.kernel.change.verify import verify
 from remusnet.kernel.doctor import check_vifs
 from remusnet.kernel.quick import Kernel, sees_frames_first
@@ -22,6 +21,7 @@ from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.build import build_plan
 from remusnet.policy import PRESETS
+from remusnet.results.checks import State
 from tests.kernel.lab.namespace import Namespace, ip_batch, namespaces
 from tests.kernel.lab.programs import NAME, attach
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.wire.matches import canonical, kind_of
-from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, Seen, SeenFilter
+from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -17,11 +18,11 @@ from remusnet.plan.operations import (
     DeletePlug,
     LowerDevice,
     MarkDevice,
-    Operation,
     RaiseDevice,
     SealSink,
     SetLimit,
 )
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 SEALED = Qdisc("pfifo", 0x8002 << 16, Counters())

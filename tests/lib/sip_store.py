@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 
 from remusnet.sip.bindings import Binding
-from remusnet.sip.store import Store, StoreUnavailable, User
+from remusnet.sip.store import Rows, Store, StoreUnavailable, User
 
 
 class MemoryStore(Store):
@@ -27,6 +28,10 @@ class MemoryStore(Store):
 
     async def close(self) -> None:
         """Nothing to close."""
+
+    @asynccontextmanager
+    async def exclusively(self, aors: Iterable[bytes]) -> AsyncIterator[Rows]:
+        yield self
 
     async def load(self, aors: Sequence[bytes]) -> dict[bytes, tuple[Binding, ...]]:
         self._reach()

@@ -11,11 +11,11 @@ from urllib.parse import unquote
 import pytest
 
 from remusnet.cli.main import main
-from remusnet.emulator.library import shipped
-from remusnet.emulator.scenario_run import run_scenario
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.policy import preset
 from remusnet.report.folder import MARKER
 from remusnet.report.thesis import SHOWN, draw, write_figures
+from remusnet.scenario.library import shipped
 from tests.lib.browser import Browser
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import pytest
 
 from remusnet import capture
 from remusnet.classify.columns import columns
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.rtp import rtp_streams

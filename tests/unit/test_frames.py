@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.frames import Frames
+from remusnet.frames import Frames, numbers, stretches
 
 three = [b"first", b"", b"the third"]
 
@@ -67,3 +67,23 @@ def test_frames_cannot_be_changed() -> None:
     made = Frames.of(three)
     with pytest.raises(AttributeError):
         made.data = made.data  # type: ignore[misc]  # what is being tested
+
+
+@given(st.binary(max_size=12), st.lists(st.integers(-3, 15), max_size=6))
+@pytest.mark.parametrize("size", [1, 2, 4, 6])
+def test_numbers_are_big_endian_wherever_they_begin(
+    size: int, data: bytes, places: list[int]
+) -> None:
+    """A place from which no whole number can be read gives one all the same, and no error."""
+    found = numbers(np.frombuffer(data, np.uint8), np.asarray(places, np.int64), size)
+    assert len(found) == len(places)
+    for place, number in zip(places, found.tolist(), strict=True):
+        if 0 <= place <= len(data) - size:
+            assert number == int.from_bytes(data[place : place + size], "big")
+        assert 0 <= number < 256**size
+
+
+@given(st.binary(min_size=3, max_size=12))
+def test_stretches_overlap(data: bytes) -> None:
+    found = stretches(np.frombuffer(data, np.uint8), 3)
+    assert [each.tobytes() for each in found] == [data[i : i + 3] for i in range(len(data) - 2)]

@@ -20,10 +20,10 @@ import pytest
 from remusnet import capture
 from remusnet.classify.columns import Bools
 from remusnet.cli.main import main
-from remusnet.emulator import replay
-from remusnet.emulator.schedule import Checkpoints
+from remusnet.emulator.machine import replay
+from remusnet.emulator.machine.checkpoints import Checkpoints
 from remusnet.frames import Int64s
-from tests.unit.emulator.traffic import GUEST, call
+from tests.unit.emulator.recorded import GUEST, call
 
 RECORDED = Path(__file__).parents[1] / "data" / "call.pcap"
 

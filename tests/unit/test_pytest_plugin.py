@@ -11,7 +11,7 @@ from remusnet import capture
 from remusnet.errors import InvalidInput
 from remusnet.pytest_plugin import Simulate, _folder_name
 from remusnet.report.result import Result
-from tests.unit.emulator.traffic import call
+from tests.unit.emulator.recorded import call
 from tests.unit.report.outcomes import replayed_call
 
 SCENARIO: dict[str, object] = {"capture": None, "scenario": "fig8"}

@@ -10,15 +10,13 @@ from remusnet.errors import InvalidInput, KernelRefused, RemusnetError
 from remusnet.kernel.change.changes import changes
 from remusnet.kernel.change.execute import Executor
 from remusnet.kernel.change.interrupts import interrupts
-from remusnet.kernel.rights import require_rights
 from remusnet.kernel.run_dir.locks import LONGEST_WAIT, change_lock, driver_of
 from remusnet.kernel.run_dir.problems import Problems
-from remusnet.kernel.state.counts import counts
+from remusnet.kernel.state.counts import counts, dropped
 from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.drivers import stuck
 from remusnet.kernel.state.inventory import senders
-from remusnet.kernel.state.limit_proof import dropped
-from remusnet.kernel.state.observe import observe
+from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import check, is_shared
 from remusnet.kernel.state.plug_record import plug_id, record_of, write_record
 from remusnet.kernel.state.receipt import (
@@ -29,19 +27,11 @@ from remusnet.kernel.state.receipt import (
     noted,
     receipts_of,
 )
-from remusnet.kernel.wire.netlink import Netlink
-from remusnet.kernel.wire.objects import Seen
-from remusnet.plan.operations import (
-    AddFilter,
-    AddIngress,
-    AddPlug,
-    ClosePlug,
-    OpenPlug,
-    Operation,
-    SetLimit,
-)
-from remusnet.plan.outcome import Applied
+from remusnet.kernel.wire.netlink import Netlink, require_rights
+from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, ClosePlug, OpenPlug, SetLimit
 from remusnet.plan.plan import Plan
+from remusnet.plan.rows import Operation
+from remusnet.results.protection import Applied
 
 
 def apply(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from remusnet.kernel.change.transition import Transition
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (
     BANKS,
     is_marked,
@@ -18,7 +19,6 @@ from remusnet.kernel.state.ownership import (
 )
 from remusnet.kernel.state.receipt import Receipt, has_new_queue
 from remusnet.kernel.state.wanted import Wanted
-from remusnet.kernel.wire.objects import Seen
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -30,7 +30,6 @@ from remusnet.plan.operations import (
     LowerDevice,
     MarkDevice,
     OpenPlug,
-    Operation,
     QuietDevice,
     RaiseDevice,
     SealSink,
@@ -38,6 +37,7 @@ from remusnet.plan.operations import (
     sink_operations,
 )
 from remusnet.plan.plan import Plan, Protection, buffer_alias, sink_alias
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 

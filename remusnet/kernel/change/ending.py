@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from remusnet.classify.filters import LAST_PREF
 from remusnet.errors import Conflict
 from remusnet.kernel.state.inventory import Found, senders
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (
     BANKS,
     GUARD_PREF,
@@ -27,7 +28,7 @@ from remusnet.kernel.state.ownership import (
     vifs_of,
     vifs_of_sink,
 )
-from remusnet.kernel.wire.objects import Device, Seen
+from remusnet.kernel.wire.objects import Device
 from remusnet.plan.names import sink_name
 from remusnet.plan.operations import (
     DeleteDevice,
@@ -36,10 +37,10 @@ from remusnet.plan.operations import (
     DeletePlug,
     DrainPlug,
     MarkDevice,
-    Operation,
     ReleasePlug,
 )
 from remusnet.plan.plan import buffer_alias, sink_alias
+from remusnet.plan.rows import Operation
 
 _HOLD_EVERY_FRAME = (GUARD_PREF, *(LAST_PREF + bank for bank in BANKS))
 

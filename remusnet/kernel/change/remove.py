@@ -10,18 +10,16 @@ from remusnet.errors import RemusnetError
 from remusnet.kernel.change.ending import Ending, endings_of, operations
 from remusnet.kernel.change.execute import Executor
 from remusnet.kernel.change.interrupts import Interrupted, interrupts
-from remusnet.kernel.rights import require_rights
-from remusnet.kernel.run_dir.locks import LONGEST_WAIT, change_lock, forget_driver
+from remusnet.kernel.run_dir.locks import LONGEST_WAIT, change_lock
 from remusnet.kernel.run_dir.problems import Problems
-from remusnet.kernel.state.drivers import refuse_driven
+from remusnet.kernel.state.drivers import forget_driver, refuse_driven
 from remusnet.kernel.state.inventory import Found, inventory, together_with
-from remusnet.kernel.state.observe import observe
+from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import is_about, is_shared, no_such_vif
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
-from remusnet.kernel.wire.netlink import Netlink
-from remusnet.kernel.wire.objects import Seen
-from remusnet.plan.outcome import Fate, Removed
+from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.policy.verdict import Verdict
+from remusnet.results.protection import Fate, Removed
 
 
 def remove(

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from remusnet.kernel.state.counts import dropped, is_limit_less
 from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.inventory import inventory
-from remusnet.kernel.state.limit_proof import dropped, is_less
-from remusnet.kernel.state.observe import observe
+from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import no_such_vif
 from remusnet.kernel.state.plug_record import record_of
 from remusnet.kernel.state.receipt import Receipt, Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.kernel.wire.objects import Seen
-from remusnet.plan.outcome import Difference, Protected, Verified
+from remusnet.results.protection import Difference, Protected, Verified
 
 
 def verify(
@@ -67,7 +66,7 @@ def verify(
 def _drops(receipt: Receipt, seen: Seen) -> tuple[str, ...]:
     """A sentence where frames were dropped and nobody can tell whether the limit is to blame."""
     number = dropped(receipt, seen)
-    if not number or is_less(receipt, seen):
+    if not number or is_limit_less(receipt, seen):
         return ()
     text = (
         f"the plug of {receipt.buffer} has dropped {number} frames since it was told its limit: "

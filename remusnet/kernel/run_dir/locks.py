@@ -21,7 +21,6 @@ from remusnet.errors import Conflict
 from remusnet.kernel.run_dir.lock_files import is_locked, said
 from remusnet.kernel.run_dir.own_folder import NEW, OwnFolder, sign, wait_for_lock
 from remusnet.kernel.run_dir.problems import Problems, folder_error
-from remusnet.kernel.state.plug_record import forget_record
 from remusnet.plan.names import check_device_name
 
 LONGEST_WAIT = 60.0
@@ -68,7 +67,7 @@ def driver_lock(folder: Path, buffer: str, problems: Problems | None = None) -> 
     Whoever sends BUFFER and RELEASE to a plug takes it. ``problems``: as of `change_lock`. Raises
     Conflict where another process has it already, and as `change_lock` does.
     """
-    name = _driver(buffer)
+    name = driver_lock_name(buffer)
     descriptor = _open(folder, name, problems)
     if descriptor is None:
         yield
@@ -87,7 +86,7 @@ def driver_of(folder: Path, buffer: str) -> str:
 
     Also in a folder that others can change: what is driven is better left alone.
     """
-    path = str(folder / _driver(buffer))
+    path = str(folder / driver_lock_name(buffer))
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:
@@ -107,30 +106,14 @@ def driver_of(folder: Path, buffer: str) -> str:
 def last_driver(folder: Path, buffer: str) -> str:
     """The number of the process that has driven ``buffer`` last, empty if nobody has."""
     try:
-        number = (folder / _driver(buffer)).read_text(encoding="ascii").strip()
+        number = (folder / driver_lock_name(buffer)).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return ""
     return number if number.isdecimal() else ""
 
 
-def forget_driver(folder: Path, buffer: str, problems: Problems | None = None) -> None:
-    """Deletes the lock file and the plug's record of a buffer device that is no more.
-
-    What can't be deleted is among ``problems``, or raises as `change_lock` does.
-    """
-    try:
-        with OwnFolder(str(folder)) as opened:
-            opened.delete(_driver(buffer))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        if problems is None:
-            raise folder_error(folder, error) from error
-        problems.note("could not delete the driver's lock file", folder, error)
-    forget_record(folder, buffer, problems)
-
-
-def _driver(buffer: str) -> str:
+def driver_lock_name(buffer: str) -> str:
+    """What the lock file of the driver of ``buffer`` is called."""
     return f"driver-{check_device_name(buffer)}.lock"
 
 

@@ -4,6 +4,11 @@ A plug counts what it has let go, holds and has dropped, since it was made. act_
 each filter that holds the frames that it took, and as overlimits those that could not be sent on:
 the plug's drops, and what found the buffer device down or gone (net/sched/act_mirred.c). What was
 purged with a plug shows nowhere else. New filters begin at 0: a receipt notes what went before.
+
+A plug's limit can't be read, but its drops speak. It drops a frame only if that would exceed the
+limit. So if all that has ever come would fit together, and some of it was dropped, somebody has
+told the plug a smaller limit. That much can be proven while no more has come than the limit; later
+a drop may also mean what it should.
 """
 
 from __future__ import annotations
@@ -11,10 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import is_marked
-from remusnet.kernel.state.receipt import Receipt
-from remusnet.kernel.wire.objects import Counters, Seen, SeenFilter
+from remusnet.kernel.state.receipt import Receipt, has_new_plug
+from remusnet.kernel.wire.objects import Counters, SeenFilter
 from remusnet.policy.verdict import Verdict
+
+_HEADERS = 32
+"""Bytes of a frame, at most, that a filter doesn't count and the plug does: Ethernet, and tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +72,21 @@ def counts(
     held = root.counters.packets + root.counters.qlen
     # While filters were replaced some frames were counted by none that is left.
     return Counts(held, refused, max(taken, held + root.counters.drops + refused))
+
+
+def dropped(receipt: Receipt, seen: Seen) -> int:
+    """Frames that the plug has dropped since it was told its limit; 0 where that is unknown."""
+    root = seen.root(receipt.buffer)
+    if not receipt.handle or root is None or has_new_plug(receipt, seen):
+        return 0
+    return max(0, root.counters.drops - receipt.told)
+
+
+def is_limit_less(receipt: Receipt, seen: Seen) -> bool:
+    """Whether its limit is certainly less than the receipt says."""
+    if not dropped(receipt, seen):
+        return False
+    came = receipt.held
+    for each in holding(receipt.vifs, seen):
+        came += each.counters.bytes + _HEADERS * each.counters.packets
+    return came <= receipt.limit

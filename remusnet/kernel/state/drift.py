@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from remusnet.classify.filters import protocol_name
-from remusnet.kernel.state.limit_proof import dropped, is_less
+from remusnet.kernel.state.counts import dropped, is_limit_less
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (
     BANKS,
     GUARD_PREF,
@@ -21,12 +22,12 @@ from remusnet.kernel.state.ownership import (
 )
 from remusnet.kernel.state.receipt import Phase, Receipt, has_new_plug, has_new_queue
 from remusnet.kernel.state.wanted import Targets, Wanted, in_bank, targets_of
-from remusnet.kernel.wire.objects import Seen, SeenFilter
+from remusnet.kernel.wire.objects import SeenFilter
 from remusnet.plan.operations import SEAL
-from remusnet.plan.outcome import Difference
 from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.plan.selectors import selector_words
 from remusnet.policy.verdict import Verdict
+from remusnet.results.protection import Difference
 
 _LONGEST_SELECTOR = 80
 _COUPLED = "what is held keeps the guest's pages"
@@ -36,7 +37,7 @@ def drift(receipt: Receipt, seen: Seen) -> tuple[Difference, ...]:
     """All differences; none means that the kernel is as the receipt says.
 
     Not among them, since it can't be read back: whether the plug is open, and its limit, but for
-    what `remusnet.kernel.state.limit_proof` can tell.
+    what `remusnet.kernel.state.counts` can tell.
     """
     return tuple(_differences(receipt, seen))
 
@@ -74,7 +75,7 @@ def _buffer(receipt: Receipt, seen: Seen) -> Iterator[Difference]:
     elif has_new_plug(receipt, seen):
         current = f"plug {root.handle >> 16:x}:, which somebody has made in its place"
         yield Difference(name, "root qdisc", f"plug {receipt.handle >> 16:x}:", current)
-    elif is_less(receipt, seen):
+    elif is_limit_less(receipt, seen):
         current = f"less: {dropped(receipt, seen)} frames were dropped, and all that came would fit"
         yield Difference(name, "limit of the plug", f"{receipt.limit} bytes", current)
 

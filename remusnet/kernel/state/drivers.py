@@ -13,11 +13,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from remusnet.errors import Conflict
-from remusnet.kernel.run_dir.locks import driver_of, last_driver
-from remusnet.kernel.state.observe import roots
-from remusnet.kernel.state.plug_record import PlugRecord, record_of
+from remusnet.kernel.run_dir.locks import driver_lock_name, driver_of, last_driver
+from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.run_dir.problems import Problems, folder_error
+from remusnet.kernel.state.observe import Seen, roots
+from remusnet.kernel.state.plug_record import PlugRecord, forget_record, record_of
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.kernel.wire.objects import Seen
 
 WATCH_SECONDS = 0.5
 _LOOKS = 25
@@ -59,6 +60,23 @@ def stuck(buffer: str, seen: Seen, run_dir: Path) -> tuple[str, ...]:
         f'"remusnet plug {buffer} release-all"'
     )
     return (text,)
+
+
+def forget_driver(folder: Path, buffer: str, problems: Problems | None = None) -> None:
+    """Deletes the lock file and the plug's record of a buffer device that is no more.
+
+    What can't be deleted is among ``problems``, or raises as ``change_lock`` does.
+    """
+    try:
+        with OwnFolder(str(folder)) as opened:
+            opened.delete(driver_lock_name(buffer))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if problems is None:
+            raise folder_error(folder, error) from error
+        problems.note("could not delete the driver's lock file", folder, error)
+    forget_record(folder, buffer, problems)
 
 
 def _driven(netlink: Netlink, watched: Collection[int]) -> list[int]:

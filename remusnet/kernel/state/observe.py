@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from struct import Struct
 
 from remusnet.kernel.wire import decode
@@ -19,7 +20,7 @@ from remusnet.kernel.wire.messages import (
     traffic_control,
 )
 from remusnet.kernel.wire.netlink import NLM_F_DUMP, Netlink, attribute, attributes, message
-from remusnet.kernel.wire.objects import Device, Program, Qdisc, Seen, SeenFilter
+from remusnet.kernel.wire.objects import Device, Program, Qdisc, SeenFilter
 
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 1 << 3
 _IFLA_STATS64 = 23
@@ -27,6 +28,41 @@ _IFLA_STATS64 = 23
 _STATS64 = Struct("=7Q")
 _UINT = Struct("=I")
 _EVERY_QDISC = message(RTM_GETQDISC, NLM_F_DUMP, traffic_control(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at the kernel. ``roots`` and ``ingress`` are by device number, the rest by name.
+
+    ``filters`` has those vifs only that were asked for and have an ingress or clsact qdisc,
+    ``programs`` those that were asked for and have any. ``names``: of devices, by number.
+    """
+
+    devices: Mapping[str, Device]
+    roots: Mapping[int, Qdisc]
+    ingress: Mapping[int, Qdisc]
+    filters: Mapping[str, tuple[SeenFilter, ...]]
+    programs: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
+    names: Mapping[int, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = {each.index: each.name for each in self.devices.values()}
+        object.__setattr__(self, "names", names)
+
+    def root(self, name: str) -> Qdisc | None:
+        """The root qdisc of a device that somebody has asked for, if any."""
+        device = self.devices.get(name)
+        found = self.roots.get(device.index) if device else None
+        return found if found and found.handle else None
+
+    def ingress_of(self, name: str) -> Qdisc | None:
+        """The ingress or clsact qdisc of a device, if any."""
+        device = self.devices.get(name)
+        return self.ingress.get(device.index) if device else None
+
+    def filters_of(self, name: str) -> tuple[SeenFilter, ...]:
+        """The filters at the ingress of a device, in the order in which the kernel asks them."""
+        return self.filters.get(name, ())
 
 
 def observe(netlink: Netlink, vifs: Iterable[str] | None = None) -> Seen:

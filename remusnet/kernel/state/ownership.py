@@ -13,9 +13,10 @@ from functools import lru_cache
 
 from remusnet.classify.filters import Match
 from remusnet.errors import Conflict, InvalidInput, quoted, suggestion
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
 from remusnet.kernel.wire.matches import canonical
-from remusnet.kernel.wire.objects import Device, Seen, SeenFilter
+from remusnet.kernel.wire.objects import Device, SeenFilter
 from remusnet.plan.operations import COOKIE, SHARED_COOKIE
 from remusnet.plan.plan import BUFFER_MARK, SINK_MARK, Plan, Protection
 from remusnet.policy.verdict import Verdict

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from remusnet.kernel.run_dir.own_folder import OwnFolder
 from remusnet.kernel.run_dir.problems import Problems, folder_error
-from remusnet.kernel.wire.objects import Seen
+from remusnet.kernel.state.observe import Seen
 from remusnet.plan.names import check_device_name
 
 _FORMAT = 1

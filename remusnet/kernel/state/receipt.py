@@ -19,7 +19,7 @@ from remusnet.classify.filters import Classification
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.run_dir.own_folder import NEW, OwnFolder
 from remusnet.kernel.run_dir.problems import Problems, folder_error
-from remusnet.kernel.wire.objects import Seen
+from remusnet.kernel.state.observe import Seen
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.names import check_device_name
 from remusnet.plan.plan import Plan, Protection

@@ -10,13 +10,13 @@ from remusnet.kernel.state.counts import counts, holding
 from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.drivers import stuck
 from remusnet.kernel.state.inventory import Found, inventory
-from remusnet.kernel.state.observe import observe, roots
+from remusnet.kernel.state.observe import Seen, observe, roots
 from remusnet.kernel.state.ownership import no_such_vif
 from remusnet.kernel.state.plug_record import record_of
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.kernel.wire.objects import Counters, Qdisc, Seen, SeenFilter
-from remusnet.plan.outcome import Status
+from remusnet.kernel.wire.objects import Counters, Qdisc, SeenFilter
+from remusnet.results.protection import Status
 
 _WARN_FROM = 0.8
 """Share of the limit: above it the next epoch may not fit, and what does not fit is dropped."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remusnet.classify.filters import Filter
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import BANKS
 from remusnet.kernel.wire.matches import canonical, kind_of
-from remusnet.kernel.wire.objects import Seen, SeenFilter
+from remusnet.kernel.wire.objects import SeenFilter
 from remusnet.plan.operations import COOKIE, SHARED_COOKIE
 from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.verdict import Verdict

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
 
-from remusnet.classify.bpf_assembler import Instruction, Op
+from remusnet.classify.bpf.assembler import Instruction, Op
 from remusnet.classify.filters import BpfMatch, Filter, FlowerMatch, Match, U32Key, U32Match
 from remusnet.kernel.wire.flower import FLOWER_ACT, FLOWER_CLASSID, decode_flower, encode_flower
 from remusnet.kernel.wire.netlink import attribute, attributes

@@ -39,6 +39,7 @@ _RECEIVE_BUFFER = 1 << 20
 _LARGEST_DATAGRAM = 1 << 16
 _MOST_BYTES_A_SEND = 1 << 16
 _DUMP_ATTEMPTS = 5
+_CAP_NET_ADMIN = 12  # linux/capability.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,3 +240,12 @@ def _chunks(messages: Sequence[bytes]) -> Iterator[list[bytes]]:
         size += len(each)
     if chunk:
         yield chunk
+
+
+def require_rights(what: str) -> None:
+    """Raises NotPermitted where the process lacks CAP_NET_ADMIN."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name == "CapEff" and not int(value, 16) >> _CAP_NET_ADMIN & 1:
+                raise NotPermitted(f"only root may {what}: run it with sudo")

@@ -1,8 +1,7 @@
-"""What the kernel has, as values: devices, qdiscs and filters, in the plan's own types."""
+"""The kernel's objects as values: devices, qdiscs and filters, in the plan's own types."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from remusnet.classify.filters import Match, protocol_name
@@ -98,38 +97,3 @@ class SeenFilter:
         where = f"protocol {protocol_name(self.protocol)}, pref {self.pref}"
         cookie = f", cookie {quoted(self.cookie.decode(errors='replace'))}" if self.cookie else ""
         return f"{self.kind} filter ({where}{cookie})"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One look at the kernel. ``roots`` and ``ingress`` are by device number, the rest by name.
-
-    ``filters`` has those vifs only that were asked for and have an ingress or clsact qdisc,
-    ``programs`` those that were asked for and have any. ``names``: of devices, by number.
-    """
-
-    devices: Mapping[str, Device]
-    roots: Mapping[int, Qdisc]
-    ingress: Mapping[int, Qdisc]
-    filters: Mapping[str, tuple[SeenFilter, ...]]
-    programs: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
-    names: Mapping[int, str] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        names = {each.index: each.name for each in self.devices.values()}
-        object.__setattr__(self, "names", names)
-
-    def root(self, name: str) -> Qdisc | None:
-        """The root qdisc of a device that somebody has asked for, if any."""
-        device = self.devices.get(name)
-        found = self.roots.get(device.index) if device else None
-        return found if found and found.handle else None
-
-    def ingress_of(self, name: str) -> Qdisc | None:
-        """The ingress or clsact qdisc of a device, if any."""
-        device = self.devices.get(name)
-        return self.ingress.get(device.index) if device else None
-
-    def filters_of(self, name: str) -> tuple[SeenFilter, ...]:
-        """The filters at the ingress of a device, in the order in which the kernel asks them."""
-        return self.filters.get(name, ())

@@ -103,6 +103,9 @@ class Locations:
     working: asyncio.Task[None] | None = None
     opened: bool = False
     trouble: str = ""  # why the store is away
+    # What a batch that failed has changed, or not. While the store is away calls go to where the
+    # phone was before; when it is back, memory must not say more than it does.
+    doubtful: set[bytes] = field(default_factory=set)
     total: int = 0  # bindings in the store, as far as this server knows
 
     def remember(self, aor: bytes, bindings: tuple[Binding, ...]) -> None:
@@ -151,7 +154,11 @@ class Location(Actor):
             self._own.working = None
             self._own.opened = message.error is None
             self._own.trouble = message.error or ""
-            if message.error is not None:
+            if message.error is None:
+                for aor in self._own.doubtful:
+                    self._own.memory.pop(aor, None)
+                self._own.doubtful.clear()
+            else:
                 self.context.after(_RETRY_S, _Tick("open"), key="open")
             self._work()
         elif isinstance(message, _Tick):
@@ -159,14 +166,15 @@ class Location(Actor):
 
     def _look_up(self, lookup: Lookup) -> None:
         known = self._own.memory.get(lookup.aor)
-        if known is not None:
+        # Where others write to the store too, memory is for when it is away.
+        if known is not None and not (self._own.opened and self._own.store.shared):
             self._own.memory.move_to_end(lookup.aor)
             lookup.asker.tell(Found(lookup.key, alive(known, self._own.wall())))
         elif self._own.opened:
             self._own.pending.append(lookup)
             self._work()
         else:
-            lookup.asker.tell(Found(lookup.key, None))
+            lookup.asker.tell(_without_store(lookup, self._own))
 
     def _work(self) -> None:
         own = self._own
@@ -184,23 +192,27 @@ class Location(Actor):
         changed: dict[bytes, tuple[Binding, ...]] = {}
         try:
             wanted = {each.update.aor if isinstance(each, Register) else each.aor for each in batch}
-            known = {aor: own.memory[aor] for aor in wanted if aor in own.memory}
-            read = await own.store.load([aor for aor in wanted if aor not in known])
-            known.update(read)
-            before = dict(known)
-            answers.extend((each.asker, _answer(each, known, changed, own)) for each in batch)
-            if changed:
-                await own.store.replace(changed)
+            # A REGISTER without contacts only asks.
+            changing = {
+                each.update.aor
+                for each in batch
+                if isinstance(each, Register) and each.update.contacts != ()
+            }
+            async with own.store.exclusively(changing) as rows:
+                known = {}
+                if not own.store.shared:
+                    known = {aor: own.memory[aor] for aor in wanted if aor in own.memory}
+                read = await rows.load([aor for aor in wanted if aor not in known])
+                known.update(read)
+                before = dict(known)
+                answers.extend((each.asker, _answer(each, known, changed, own)) for each in batch)
+                if changed:
+                    await rows.replace(changed)
             more = sum(len(after) - len(before[aor]) for aor, after in changed.items())
             cell.tell(Committed(answers, {**read, **changed}, None, more))
-        except StoreUnavailable as error:
-            refused: list[tuple[Cell, Registered | Found]] = [
-                (each.asker, Registered(each.key, 503))
-                if isinstance(each, Register)
-                else (each.asker, Found(each.key, None))
-                for each in batch
-            ]
-            cell.tell(Committed(refused, changed, str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
+            refused = [(each.asker, _without_store(each, own)) for each in batch]
+            cell.tell(Committed(refused, changed, _text(error)))
 
     def _settle(self, done: Committed) -> None:
         own = self._own
@@ -210,17 +222,14 @@ class Location(Actor):
             for aor, bindings in done.changed.items():
                 own.remember(aor, bindings)
         else:
-            # The store may have it, or not: memory must not say more than the store will.
-            for aor in done.changed:
-                own.memory.pop(aor, None)
+            own.doubtful.update(done.changed)
             own.opened = False
             own.trouble = done.error
         for asker, answer in done.answers:
             asker.tell(answer)
         if not own.opened:
             for each in own.pending:
-                refusal = Registered(each.key, 503) if isinstance(each, Register) else None
-                each.asker.tell(refusal or Found(each.key, None))
+                each.asker.tell(_without_store(each, own))
             own.pending.clear()
             self.context.after(_RETRY_S, _Tick("open"), key="open")
         self._work()
@@ -259,8 +268,8 @@ class Location(Actor):
         try:
             await self._own.store.expire(now)
             total = await self._own.store.count(now)
-        except StoreUnavailable as error:
-            cell.tell(Committed([], {}, str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+            cell.tell(Committed([], {}, _text(error)))
         else:
             # Other servers may write to the same store: this is when theirs are counted too.
             cell.tell(Committed([], {}, None, total - self._own.total))
@@ -283,6 +292,19 @@ def given_up(message: Committed | Opened) -> Committed | Opened | None:
         for asker, each in message.answers
     ]
     return Committed(answers, message.changed, _NOT_HANDLED)
+
+
+def _without_store(each: Register | Lookup, own: Locations) -> Registered | Found:
+    """The answer while the store is away: who calls is served from memory."""
+    if isinstance(each, Register):
+        return Registered(each.key, 503)
+    known = own.memory.get(each.aor)
+    return Found(each.key, None if known is None else alive(known, own.wall()))
+
+
+def _text(error: Exception) -> str:
+    """Why the store is away, also where nobody has foreseen it."""
+    return str(error) if isinstance(error, StoreUnavailable) else repr(error)
 
 
 def _answer(

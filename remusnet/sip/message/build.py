@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from hashlib import blake2b
+
 from remusnet.sip.message.headers import Header
 from remusnet.sip.message.message import Request, Response
 
@@ -50,6 +53,7 @@ REASONS = {
     604: "Does Not Exist Anywhere",
     606: "Not Acceptable",
 }
+_KEY = secrets.token_bytes(16)
 _COPIED = (b"via", b"from", b"to", b"call-id", b"cseq")
 
 
@@ -75,6 +79,19 @@ def respond(
     headers.append(Header(b"content-length", b"Content-Length: 0"))
     text = reason or REASONS.get(status, "Unknown")
     return Response(status, text.encode(), headers)
+
+
+def reply(request: Request, status: int, *, reason: str = "") -> Response:
+    """This server's own response: all that it gives to a request have the same tag (8.2.6.2)."""
+    return respond(request, status, tag=own_tag(request), reason=reason)
+
+
+def own_tag(request: Request) -> str:
+    """The tag of this server's responses to ``request``: nobody can guess it (19.3), and a
+    repetition of the request gets the same (8.2.7)."""
+    number = (request.get("cseq") or b"").split()[:1]
+    fields = (request.call_id, tag_of(request.get("from") or b""), *number)
+    return blake2b(b"\n".join(fields), key=_KEY, digest_size=8).hexdigest()
 
 
 def has_tag(address: bytes) -> bool:

@@ -71,6 +71,21 @@ class Uri:
         host = self.host.encode()
         return host if self.user is None else self.user + b"@" + host
 
+    def without(self, *names: bytes, port: bool = True) -> Uri:
+        """It without these parameters and its headers, ``port`` false: without its port, too."""
+        text = self.text[: -len(self.headers) - 1] if self.headers else self.text
+        before, at, hosts = text.rpartition(b"@")
+        first, *parameters = hosts.split(b";")
+        if not at:
+            first = first.partition(b":")[2]
+        kept = [each for each in parameters if _parameter_name(each) not in names]
+        if not port and self.port:
+            first = first[: first.rindex(b":")]
+        start = before + at if at else b"%b:" % self.scheme.encode()
+        made = read_uri(start + b";".join([first, *kept]))
+        assert made is not None
+        return made
+
     def same(self, other: Uri) -> bool:
         """Whether both mean the same (19.1.4)."""
         if not (self.is_sip and other.is_sip):
@@ -114,9 +129,12 @@ def _read_uri(text: bytes) -> Uri | None:
     scheme = found[1].decode("ascii").lower()
     if scheme not in ("sip", "sips"):
         return Uri(text, scheme)
-    rest, _, headers = text[found.end() :].partition(b"?")
+    # A user may have `?` and `;` in it; nothing but it has an `@` behind it that is not escaped.
+    user_info, at, rest = text[found.end() :].rpartition(b"@")
+    hosts, _, headers = rest.partition(b"?")
+    if b"@" in user_info:
+        return None
     try:
-        user_info, at, hosts = rest.rpartition(b"@")
         # sipmessage is for the host and its parameters' grammar; the user part is bytes, which it
         # would decode.
         parsed = sipmessage.URI.parse(f"sip:{_shielded(hosts)}")
@@ -211,6 +229,10 @@ def _shielded(hosts: bytes) -> str:
 
 def _bare(name: str) -> bytes:
     return unquote_to_bytes(name.removeprefix("x-")).lower()
+
+
+def _parameter_name(parameter: bytes) -> bytes:
+    return unquote_to_bytes(parameter.partition(b"=")[0].strip()).lower()
 
 
 def _header_set(headers: bytes) -> frozenset[tuple[bytes, bytes]]:

@@ -43,6 +43,7 @@ class Via:
     received: bytes | None
     rport: int | None
     wants_rport: bool
+    maddr: bytes | None = None
 
     @property
     def sent_by(self) -> bytes:
@@ -76,6 +77,7 @@ def _read(value: bytes) -> Via:
         received=parameters.get(b"received"),
         rport=int(rport) if rport else None,
         wants_rport=b"rport" in parameters,
+        maddr=parameters.get(b"maddr"),
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from remusnet.actors import Cell
 from remusnet.sip.auth import Nonces
 from remusnet.sip.flows import Flow, Target
-from remusnet.sip.message import Request
+from remusnet.sip.message import Request, Response
+from remusnet.sip.message.build import tag_of
+from remusnet.sip.message.uri import read_address
 from remusnet.sip.proxy.context import Context
 from remusnet.sip.proxy.request import Judged
 from remusnet.sip.settings import Settings
@@ -65,6 +67,8 @@ class Work:
     groups: list[list[Way]] = field(default_factory=list)
     deadlines: dict[int, float] = field(default_factory=dict)
     branches: int = 0
+    # By its number, where each branch goes and what breadth it has.
+    ways: dict[int, tuple[Way, int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -101,3 +105,22 @@ class Calls:
     def established(self) -> int:
         """How many calls are up."""
         return sum(1 for call in self.calls.values() if call.established)
+
+
+def learn(work: Work, number: int, response: Response) -> None:
+    """Where the sides of a dialog are, and whether the call is up: a branch's response tells."""
+    branch = work.context.branches.get(number)
+    if branch is None or response.status <= 100:
+        return
+    leg, method = work.leg, work.request.method
+    if method == b"INVITE" and response.status < 300:
+        contact = read_address((response.values("contact") or [b""])[0])
+        tag = tag_of(response.get("to") or b"")
+        uri = contact.uri.text if contact is not None else None
+        known = leg.ends.get(tag) if work.in_dialog else None
+        target = known.target if known is not None else branch.target
+        leg.remember(tag, End(target, uri or (known.contact if known is not None else None)))
+        if response.status >= 200:
+            leg.established = True
+    elif method == b"BYE" and response.status >= 200:
+        leg.established = False

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from remusnet.actors import Actor
-from remusnet.sip.auth import Result, challenge, check, credentials
-from remusnet.sip.flows import Endpoint, Target, Transport
-from remusnet.sip.location import Binding, Found, Lookup
-from remusnet.sip.message import Request, Response
-from remusnet.sip.message.build import respond, tag_of
+from remusnet.sip.auth import Result, challenge, check, take_credentials
+from remusnet.sip.flows import Target
+from remusnet.sip.location import Found, Lookup
+from remusnet.sip.message import Request
+from remusnet.sip.message.build import reply, tag_of
 from remusnet.sip.message.uri import Uri, read_address
-from remusnet.sip.proxy.calls import Call, Calls, End, Way, Work
+from remusnet.sip.proxy.admission import Admitted, Claim, Refusal, Unproven, admission
+from remusnet.sip.proxy.calls import Call, Calls, Way, Work, learn
 from remusnet.sip.proxy.context import (
     ArmC,
     Branch,
@@ -31,8 +32,9 @@ from remusnet.sip.proxy.context import (
     SendCancel,
 )
 from remusnet.sip.proxy.loops import shares
-from remusnet.sip.proxy.request import TAG, about_server, is_for_server, is_own_uri, prepared
-from remusnet.sip.proxy.resolver import at_once, look_up, transport_of
+from remusnet.sip.proxy.request import about_server, is_for_server, is_own_uri, is_served, prepared
+from remusnet.sip.proxy.resolver import at_once, look_up
+from remusnet.sip.proxy.ways import by_bindings, by_route
 from remusnet.sip.signals import Answer, Begin, Cancel, Failure, Respond, SendStateless
 from remusnet.sip.store import StoreUnavailable, User
 from remusnet.sip.wiring import Wiring
@@ -130,50 +132,18 @@ class Session(Actor):
     def _begin(self, work: Work) -> None:
         if work.in_dialog:
             self._within_dialog(work)
-        elif self._is_stray_ack(work):
-            self._forget(work.number)
-        elif work.request.method == b"ACK" or self._settings_allow(work):
+            return
+        found = admission(work.request, work.judged.uri, work.flow, self._settings, self._wiring)
+        if found is Admitted.YES:
             self._route(work)
-
-    def _is_stray_ack(self, work: Work) -> bool:
-        """An ACK of no call here, to others: nobody can be asked who he is, so nobody is served."""
-        settings = self._settings
-        trusted = not settings.authenticate and (
-            not settings.allow_from or settings.trusts(work.flow.remote.host)
-        )
-        to_ours = is_own_uri(work.judged.uri, self._wiring)
-        return work.request.method == b"ACK" and not (trusted or to_ours)
-
-    def _settings_allow(self, work: Work) -> bool:
-        """Whether it may go on now; it is challenged or refused else, or the store is asked."""
-        request, settings = work.request, self._settings
-        sender = read_address(request.get("from") or b"")
-        if sender is None:
-            self._refuse(work, 400, "Bad Request: From")
-            return False
-        ours = is_own_uri(sender.uri, self._wiring)
-        to_ours = is_own_uri(work.judged.uri, self._wiring)
-        if not settings.authenticate:
-            trusted = not settings.allow_from or settings.trusts(work.flow.remote.host)
-            if trusted or (to_ours and settings.calls_from_outside):
-                return True
-            self._refuse(work, 403)
-            return False
-        if not ours:
-            if to_ours and settings.calls_from_outside:
-                return True
-            # Strangers are served with own users only: this server relays to nobody else.
-            self._refuse(work, 403)
-            return False
-        if request.method == b"CANCEL":
-            return True
-        realm = self._wiring.domain_of(sender.uri)
-        given = credentials(request, realm, proxy=True)
-        if given is None:
-            self._challenge(work, realm, stale=False)
-        else:
-            self._ask_for_user(work, given, realm)
-        return False
+        elif found is Admitted.IGNORED:
+            self._forget(work.number)
+        elif isinstance(found, Refusal):
+            self._refuse(work, found.status, found.reason)
+        elif isinstance(found, Unproven):
+            self._challenge(work, found.realm, stale=False)
+        elif isinstance(found, Claim):
+            self._ask_for_user(work, found.given, found.realm)
 
     def _ask_for_user(self, work: Work, given: dict[str, str], realm: str) -> None:
         cell, store, number = self.context, self._own.store, work.number
@@ -204,12 +174,12 @@ class Session(Actor):
         elif sender.uri.user != found.user.name.encode():
             self._refuse(work, 403)
         else:
-            # What was said to us is nobody else's (22.3).
-            work.judged.request.remove("proxy-authorization")
+            # What was said to us is nobody else's; what is for others is theirs (22.3).
+            take_credentials(work.judged.request, realm)
             self._route(work)
 
     def _challenge(self, work: Work, realm: str, *, stale: bool) -> None:
-        response = respond(work.request, 407, tag=TAG)
+        response = reply(work.request, 407)
         challenge(response, realm, self._own.nonces, proxy=True, stale=stale)
         self._obey(work, work.context.give_up(response))
 
@@ -234,13 +204,14 @@ class Session(Actor):
         uri = work.judged.uri
         routes = work.judged.request.values("route")
         if routes:
-            self._by_route(work, routes[0])
-        elif is_for_server(uri, self._wiring):
-            if work.request.method == b"OPTIONS":
-                self._obey(work, work.context.give_up(about_server(work.request)))
+            # A Route leads only where a configured one leads.
+            if (way := by_route(uri, routes[0], self._settings)) is not None:
+                self._forward(work, [[way]])
             else:
-                self._refuse(work, 404)
-        elif is_own_uri(uri, self._wiring):
+                self._refuse(work, 403)
+        elif is_for_server(uri, self._wiring):
+            self._obey(work, work.context.give_up(about_server(work.request)))
+        elif is_served(uri, self._wiring):
             location = self._wiring.location
             assert location is not None
             aor = self._wiring.aor(uri)
@@ -248,19 +219,6 @@ class Session(Actor):
                 self._refuse(work, 503)
         else:
             self._to_others(work, uri)
-
-    def _by_route(self, work: Work, value: bytes) -> None:
-        """A Route leads only where a configured one leads (no hostile Route makes us send)."""
-        address = read_address(value)
-        for route in self._settings.routes:
-            if address is not None and (
-                route.domain == address.uri.host
-                or str(route.remote.host) == address.uri.host.strip("[]")
-            ):
-                target = Target(route.transport, route.remote, name=route.name)
-                self._forward(work, [[Way(work.judged.uri.text, (target,))]])
-                return
-        self._refuse(work, 403)
 
     def _to_others(self, work: Work, uri: Uri) -> None:
         target = at_once(uri, self._settings)
@@ -288,42 +246,9 @@ class Session(Actor):
         if found.bindings is None:
             self._refuse(work, 503)
             return
-        groups: dict[int, list[Way]] = {}
-        for binding in found.bindings[: self._settings.max_forks]:
-            if (way := self._way_to(binding)) is not None:
-                groups.setdefault(binding.q, []).append(way)
-        self._forward(work, [groups[q] for q in sorted(groups, reverse=True)])
-
-    def _way_to(self, binding: Binding) -> Way | None:
-        """To a contact: by its Path, else where its REGISTER came from, which may be a NAT."""
-        if binding.path:
-            first = read_address(binding.path[0])
-            target = at_once(first.uri, self._settings) if first is not None else None
-            return Way(binding.contact, (target,), binding.path) if target is not None else None
-        uri = binding.uri
-        if uri is None:
-            return None
-        kind, _, place = binding.source.partition(":")
-        host, _, port = place.rpartition(":")
-        if not host:
-            target = at_once(uri, self._settings)
-            return Way(binding.contact, (target,)) if target is not None else None
-        transport = transport_of(uri) or Transport(kind)
-        source = Endpoint(host.strip("[]"), int(port))
-        direct = Endpoint(uri.host.strip("[]"), uri.port or transport.port)
-        if transport.reliable and direct.host == source.host:
-            # A stream's source port is where nobody listens; its connection may still be there.
-            flow = self._wiring.sockets.flow_to(Transport(kind), source)
-            return Way(binding.contact, (Target(transport, direct, flow),))
-        if transport.reliable:
-            flow = self._wiring.sockets.flow_to(Transport(kind), source)
-            remote = None if flow is not None else source
-            return Way(binding.contact, (Target(transport, remote, flow),))
-        if Transport(kind) is not transport:
-            source = Endpoint(source.host, direct.port)
-        elif direct.host == source.host:
-            source = direct
-        return Way(binding.contact, (Target(transport, source),))
+        secure = work.judged.uri.scheme == "sips"
+        sockets = self._wiring.sockets
+        self._forward(work, by_bindings(found.bindings, self._settings, sockets, secure=secure))
 
     # Forwarding, and what comes of it.
 
@@ -336,7 +261,7 @@ class Session(Actor):
 
     def _next_group(self, work: Work) -> None:
         if not work.groups:
-            self._obey(work, work.context.give_up(respond(work.request, 480, tag=TAG)))
+            self._obey(work, work.context.give_up(reply(work.request, 480)))
             return
         group = work.groups.pop(0)
         work.context.more = bool(work.groups)
@@ -356,6 +281,7 @@ class Session(Actor):
 
     def _branch(self, work: Work, way: Way, number: int, share: int) -> Branch:
         first, *others = way.targets
+        work.ways[number] = (way, share)
         return Branch(number, self._copy(work, way, first, share), first, others)
 
     def _copy(self, work: Work, way: Way, target: Target, share: int | None) -> Request:
@@ -384,7 +310,7 @@ class Session(Actor):
         self._forget(work.number)
 
     def _refuse(self, work: Work, status: int, reason: str = "") -> None:
-        response = respond(work.request, status, tag=TAG, reason=reason)
+        response = reply(work.request, status, reason=reason)
         if status == 503:
             response.add("Retry-After", b"5")
         if work.transaction is None:
@@ -400,30 +326,12 @@ class Session(Actor):
         if isinstance(message, Answer):
             response = message.response.copy()
             response.pop("via")
-            if work is None:
-                return
-            self._learn(work, branch, response)
+            if work is None or not response.has("via"):
+                return  # without another Via it is for nobody but us (16.7, step 3)
+            learn(work, branch, response)
             self._obey(work, work.context.answer(branch, response))
         elif work is not None:
             self._obey(work, work.context.failure(branch, message.trouble))
-
-    def _learn(self, work: Work, number: int, response: Response) -> None:
-        """Where the sides of a dialog are, and whether the call is up."""
-        branch = work.context.branches.get(number)
-        if branch is None or response.status <= 100:
-            return
-        leg, method = work.leg, work.request.method
-        if method == b"INVITE" and response.status < 300:
-            contact = read_address((response.values("contact") or [b""])[0])
-            tag = tag_of(response.get("to") or b"")
-            uri = contact.uri.text if contact is not None else None
-            known = leg.ends.get(tag) if work.in_dialog else None
-            target = known.target if known is not None else branch.target
-            leg.remember(tag, End(target, uri or (known.contact if known is not None else None)))
-            if response.status >= 200:
-                leg.established = True
-        elif method == b"BYE" and response.status >= 200:
-            leg.established = False
 
     def _cancel(self, cancel: Cancel) -> None:
         for work in self._call.works.values():
@@ -437,6 +345,10 @@ class Session(Actor):
         for command in commands:
             if isinstance(command, Forward):
                 branch = command.branch
+                if branch.tries > 1:
+                    # Another place, another transaction: another branch, and perhaps transport.
+                    way, share = work.ways[branch.number]
+                    branch.request = self._copy(work, way, branch.target, share)
                 key = (work.number, branch.number)
                 transactions.tell(Begin(branch.request, branch.target, self.context, key))
             elif isinstance(command, SendCancel):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from remusnet.sip.store.store import Store, StoreUnavailable, User, store_url
+from remusnet.sip.store.store import Rows, Store, StoreUnavailable, User, store_url
 
-__all__ = ["Store", "StoreUnavailable", "User", "store_url"]
+__all__ = ["Rows", "Store", "StoreUnavailable", "User", "store_url"]

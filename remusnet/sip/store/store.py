@@ -1,7 +1,7 @@
 """Bindings and users in a database that outlives the server.
 
 SQLite: one file, write-ahead log, ``synchronous=FULL``: what is committed survives a power cut.
-PostgreSQL: as its server promises by default.
+PostgreSQL: as its server promises by default; several servers may share one (`Store.shared`).
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import sys
+import zlib
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -26,6 +29,11 @@ from remusnet.sip.bindings import Binding
 from remusnet.sip.store.tables import BINDINGS, METADATA, USERS
 
 _SECONDS = 10.0  # longer than any commit takes on a disk that works
+_USERS_REMEMBERED = 100_000
+# Advisory locks of PostgreSQL: the first number is remusnet's, the second stands for some addresses
+# of record. A transaction can't hold any number of locks.
+_LOCKS = 0x5E3A
+_LOCK_COUNT = 64
 
 
 class StoreUnavailable(Exception):
@@ -59,12 +67,53 @@ def store_url(text: str) -> sa.URL:
     )
 
 
+class Rows(Protocol):
+    """Bindings within a transaction."""
+
+    async def load(self, aors: Sequence[bytes]) -> dict[bytes, tuple[Binding, ...]]:
+        """The bindings of each of ``aors``, expired ones included, in the order of q, falling."""
+
+    async def replace(self, changed: dict[bytes, tuple[Binding, ...]]) -> None:
+        """Let each address of record have these bindings and no others: all, or none of it."""
+
+
+class _Rows:
+    """`Rows` over a connection."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def load(self, aors: Sequence[bytes]) -> dict[bytes, tuple[Binding, ...]]:
+        found: dict[bytes, list[Binding]] = {aor: [] for aor in aors}
+        for some in _portions(list(found)):
+            query = sa.select(BINDINGS).where(BINDINGS.c.aor.in_(some))
+            for row in await self._connection.execute(query.order_by(BINDINGS.c.q.desc())):
+                found[bytes(row.aor)].append(_binding(row))
+        return {aor: tuple(bindings) for aor, bindings in found.items()}
+
+    async def replace(self, changed: dict[bytes, tuple[Binding, ...]]) -> None:
+        rows = [_row(binding) for bindings in changed.values() for binding in bindings]
+        for some in _portions(list(changed)):
+            await self._connection.execute(sa.delete(BINDINGS).where(BINDINGS.c.aor.in_(some)))
+        if rows:
+            await self._connection.execute(sa.insert(BINDINGS), rows)
+
+
 class Store:
     """A database with the tables of remusnet."""
 
     def __init__(self, url: str) -> None:
         self._url = store_url(url)
         self._engine: AsyncEngine | None = None
+        self._users: OrderedDict[tuple[str, str], User] = OrderedDict()
+        # SQLite has one connection for all: without it one's commit would end another's transaction
+        # in its middle.
+        self._alone = None if self.shared else asyncio.Lock()
+
+    @property
+    def shared(self) -> bool:
+        """Whether other servers may change what it has, so that memory can't be believed."""
+        return self._url.get_backend_name() != "sqlite"
 
     @property
     def place(self) -> str:
@@ -86,6 +135,9 @@ class Store:
         self._engine = engine
         try:
             async with self._connection() as connection:
+                if self.shared:
+                    # Two servers that start at the same time would both make the tables.
+                    await _lock(connection, range(1))
                 await connection.run_sync(METADATA.create_all)
         except StoreUnavailable:
             await self.close()
@@ -97,24 +149,26 @@ class Store:
         if engine is not None:
             await engine.dispose()
 
+    @asynccontextmanager
+    async def exclusively(self, aors: Iterable[bytes]) -> AsyncIterator[Rows]:
+        """A transaction, in which nobody else changes the bindings of ``aors``.
+
+        Raises StoreUnavailable, also at its end: then nobody knows whether it was committed.
+        """
+        async with self._connection() as connection:
+            if self.shared and (locks := {zlib.crc32(aor) % _LOCK_COUNT for aor in aors}):
+                await _lock(connection, locks)
+            yield _Rows(connection)
+
     async def load(self, aors: Sequence[bytes]) -> dict[bytes, tuple[Binding, ...]]:
         """The bindings of each of ``aors``, expired ones included, in the order of q, falling."""
-        found: dict[bytes, list[Binding]] = {aor: [] for aor in aors}
-        async with self._connection() as connection:
-            for some in _portions(list(found)):
-                query = sa.select(BINDINGS).where(BINDINGS.c.aor.in_(some))
-                for row in await connection.execute(query.order_by(BINDINGS.c.q.desc())):
-                    found[bytes(row.aor)].append(_binding(row))
-        return {aor: tuple(bindings) for aor, bindings in found.items()}
+        async with self.exclusively(()) as rows:
+            return await rows.load(aors)
 
     async def replace(self, changed: dict[bytes, tuple[Binding, ...]]) -> None:
         """Let each address of record have these bindings and no others: all, or none of it."""
-        rows = [_row(binding) for bindings in changed.values() for binding in bindings]
-        async with self._connection() as connection:
-            for some in _portions(list(changed)):
-                await connection.execute(sa.delete(BINDINGS).where(BINDINGS.c.aor.in_(some)))
-            if rows:
-                await connection.execute(sa.insert(BINDINGS), rows)
+        async with self.exclusively(changed) as rows:
+            await rows.replace(changed)
 
     async def expire(self, before: float) -> int:
         """Delete what expired before that time (s, wall clock); how many there were."""
@@ -131,11 +185,25 @@ class Store:
             return int((await connection.execute(query)).scalar_one())
 
     async def user(self, name: str, domain: str) -> User | None:
-        """That user; None where there is none."""
+        """That user; None where there is none. While the store is away: as it was last."""
+        if "\0" in name + domain:
+            return None  # PostgreSQL takes it in no text
         query = sa.select(USERS).where(USERS.c.name == name, USERS.c.domain == domain)
-        async with self._connection() as connection:
-            row = (await connection.execute(query)).first()
-        return None if row is None else User(*row)
+        try:
+            async with self._connection() as connection:
+                row = (await connection.execute(query)).first()
+        except StoreUnavailable:
+            if (name, domain) in self._users:
+                return self._users[name, domain]
+            raise
+        if row is None:
+            self._users.pop((name, domain), None)
+            return None
+        user = self._users[name, domain] = User(*row)
+        self._users.move_to_end((name, domain))
+        while len(self._users) > _USERS_REMEMBERED:
+            self._users.popitem(last=False)
+        return user
 
     async def users(self) -> list[User]:
         """All users, by domain and name."""
@@ -170,11 +238,27 @@ class Store:
         if self._engine is None:
             raise StoreUnavailable(f"{self.place}: not open")
         try:
-            async with asyncio.timeout(_SECONDS), self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            async with asyncio.timeout(_SECONDS), AsyncExitStack() as stack:
+                if self._alone is not None:
+                    await stack.enter_async_context(self._alone)
+                yield await stack.enter_async_context(self._engine.begin())
+        except Exception as error:
+            if not isinstance(error, (SQLAlchemyError, OSError, TimeoutError, *_driver_errors())):
+                raise
             text = str(getattr(error, "orig", None) or error) or "no answer in time"
             raise StoreUnavailable(f"{self.place}: {text.splitlines()[0]}") from error
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    """What asyncpg raises where SQLAlchemy doesn't translate it: while it connects."""
+    asyncpg = sys.modules.get("asyncpg")
+    return () if asyncpg is None else (asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+async def _lock(connection: AsyncConnection, numbers: Iterable[int]) -> None:
+    """Wait until no other transaction has these locks; always in one order, so nobody deadlocks."""
+    statement = "SELECT pg_advisory_xact_lock(:ours, n) FROM unnest(CAST(:all AS integer[])) AS n"
+    await connection.execute(sa.text(statement), {"ours": _LOCKS, "all": sorted(numbers)})
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remusnet.sip.message import Request, Response
-from remusnet.sip.message.build import respond
+from remusnet.sip.message.build import reply, respond
 from remusnet.sip.timers import Timers
 from remusnet.sip.transaction.machine import (
     Arm,
@@ -19,6 +19,8 @@ from remusnet.sip.transaction.machine import (
     Trouble,
     Unreachable,
 )
+
+_SILENT = "silent"
 
 
 def _request(event: Event) -> Request | None:
@@ -38,10 +40,16 @@ class InviteServer(Machine):
     def begin(self) -> list[Command]:
         """Say 100 at once: a proxy's answer takes longer than 200 ms often enough (17.2.1)."""
         self.state = self.proceeding
-        return [ToWire(self._last)]
+        return [ToWire(self._last), Arm(_SILENT, self.timers.orphaned)]
 
     def proceeding(self, event: Event) -> list[Command]:
-        """No final response yet; a repeated INVITE gets the last provisional one."""
+        """No final response yet; a repeated INVITE gets the last provisional one.
+
+        RFC 3261 has no timer here, for its user is always there. This server's may be lost (under
+        `thesis`, with all calls): then the caller is told so, some time (as by 16.8).
+        """
+        if event == Fired(_SILENT):
+            event = FromUser(reply(self.request, 408))
         if (request := _request(event)) is not None:
             return [ToWire(self._last)] if request.method == b"INVITE" else []
         if isinstance(event, Unreachable):
@@ -50,12 +58,13 @@ class InviteServer(Machine):
             return []
         self._last = event.response
         if event.response.status < 200:
-            return [ToWire(event.response)]
+            return [ToWire(event.response), Arm(_SILENT, self.timers.orphaned)]
+        commands: list[Command] = [Disarm(_SILENT), ToWire(event.response)]
         if event.response.status < 300:
             self.state = self.accepted
-            return [ToWire(event.response), Arm("L", self.timers.transaction)]
+            return [*commands, Arm("L", self.timers.transaction)]
         self.state = self.completed
-        commands: list[Command] = [ToWire(event.response), Arm("H", self.timers.transaction)]
+        commands.append(Arm("H", self.timers.transaction))
         if not self.reliable:
             commands.append(Arm("G", self._interval))
         return commands
@@ -101,15 +110,17 @@ class NonInviteServer(Machine):
         self._last: Response | None = None
 
     def begin(self) -> list[Command]:
-        """Wait for the user's response: nobody sends a 100 to a non-INVITE (RFC 4320, 4.1).
+        """Wait for the user's response: a 100 too early is worse than none (RFC 4320, 4.1).
 
         The client waits until its timer F fires. Then no answer is any use, nor allowed (4.2).
         """
         self.state = self.trying
-        return [Arm("F", self.timers.transaction)]
+        return [Arm("F", self.timers.late)]
 
     def trying(self, event: Event) -> list[Command]:
-        """No response yet: a repeated request is absorbed."""
+        """No response yet: a repeated request is absorbed. Who waits for long gets a 100."""
+        if event == Fired("F"):
+            return self._either(FromUser(respond(self.request, 100)))
         return self._either(event)
 
     def proceeding(self, event: Event) -> list[Command]:
@@ -125,10 +136,12 @@ class NonInviteServer(Machine):
             return self.end()
         if not isinstance(event, FromUser):
             return []
+        if 100 < event.response.status < 200:
+            return []  # no provisional response but 100 goes to a non-INVITE (RFC 4320, 4.1)
         self._last = event.response
-        if event.response.status < 200:
+        if event.response.status == 100:
             self.state = self.proceeding
-            return [ToWire(event.response)]
+            return [ToWire(event.response), Arm("F", self.timers.transaction - self.timers.late)]
         wait = self.wait(self.completed, "J", self.timers.transaction)
         return [ToWire(event.response), Disarm("F"), wait]
 

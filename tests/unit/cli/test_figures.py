@@ -38,7 +38,7 @@ def test_a_figure_that_misses_its_form_ends_in_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thesis, "SHOWN", thesis.SHOWN[2:3])
-    monkeypatch.setattr("remusnet.emulator.held_to.held_mean", lambda *_: 20.0)
+    monkeypatch.setattr("remusnet.scenario.expectations.held_mean", lambda *_: 20.0)
     code, _, err = run(capsys, str(tmp_path))
     assert (code, err) == (
         1,

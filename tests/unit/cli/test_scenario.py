@@ -10,8 +10,8 @@ import pytest
 
 from remusnet import capture
 from remusnet.cli.main import main
-from remusnet.emulator.library import names
-from tests.unit.emulator.traffic import call
+from remusnet.scenario.library import names
+from tests.unit.emulator.recorded import call
 
 Run = Callable[..., tuple[int, str, str]]
 

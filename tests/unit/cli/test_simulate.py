@@ -17,7 +17,7 @@ from remusnet.frames import Frames
 from remusnet.policy import PRESETS
 from tests.lib.long import count
 from tests.unit.capture.test_linklayer import PACKETS, UNTAGGED, pcap, raw
-from tests.unit.emulator.traffic import MS, PEER, by, call
+from tests.unit.emulator.recorded import MS, PEER, by, call
 
 Simulate = Callable[..., tuple[int, str, str]]
 

@@ -12,7 +12,7 @@ import pytest
 
 from remusnet import capture
 from remusnet.cli.main import main
-from tests.unit.emulator.traffic import call
+from tests.unit.emulator.recorded import call
 
 Simulate = Callable[..., tuple[int, str, str]]
 HOLD_ALL, TCP_ONLY = ("--policy", "hold-all"), ("--policy", "tcp-only")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remusnet.emulator.protocol import (
+from remusnet.emulator.traffic.endpoints import (
     Again,
     Begin,
     Command,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from remusnet.emulator.scenario import Scenario
-from remusnet.emulator.scenario_file import load
-from remusnet.emulator.scenario_run import run_scenario
-from remusnet.metrics.outcome import Outcome
-from remusnet.metrics.scene import Scene
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.policy import PRESETS
+from remusnet.results.comparison import Outcome
+from remusnet.results.scene import Scene
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.scenario_file import load
 
 MS = 1_000_000
 S = 1_000_000_000

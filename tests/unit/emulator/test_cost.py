@@ -12,9 +12,9 @@ from types import FrameType
 
 import pytest
 
-from remusnet.emulator.scenario import Scenario
-from remusnet.emulator.scenario_run import run_scenario
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.policy import PRESETS
+from remusnet.scenario.scenario import Scenario
 from tests.unit.emulator.scenes import scenario
 
 CHECKPOINTS = '[checkpoint]\nperiod = "{period}ms"\npause = "1ms"\ncommit-delay = "1ms"\n'

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import remusnet
-from remusnet.checks import Check, State
 from remusnet.host.doctor import check_xen, is_xen_host, without_blackhole
 from remusnet.host.install import ran_by, script_text
+from remusnet.results.checks import Check, State
 
 DEBIANS = b"\x7fELF...Remus: No support for network buffering\0"
 REBUILT = DEBIANS + b"libnl-route-3.so.200\0libxl_netbuffer.c"

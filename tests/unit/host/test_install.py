@@ -368,6 +368,8 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
         "remusnet.kernel",
         "remusnet.kernel.wire.bpf_programs",
         "remusnet.kernel.run_dir.own_folder",
+        "remusnet.kernel.run_dir",
+        "remusnet.kernel.wire",
         "remusnet.kernel.quick",
         "remusnet.kernel.quick_end",
     }

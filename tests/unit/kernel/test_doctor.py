@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.checks import Check, Kind, State, exit_code
 from remusnet.errors import NotPermitted
 from remusnet.kernel import doctor
 from remusnet.kernel.probe import FEATURES, Feature
 from remusnet.report.doctor import doctor_json, doctor_text
+from remusnet.results.checks import Check, Kind, State, exit_code
 
 Machine = Callable[..., dict[str, Check]]
 

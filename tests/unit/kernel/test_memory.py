@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.checks import State
 from remusnet.errors import Conflict
 from remusnet.kernel.memory import check_memory, memory_look, total_memory
 from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
 from remusnet.plan.build import build_plan
 from remusnet.plan.plan import Plan
 from remusnet.policy.presets import HOLD_ALL
+from remusnet.results.checks import State
 
 MB = 10**6
 

@@ -10,17 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.emulator.scenario_file import load
-from remusnet.emulator.scenario_run import run_scenario
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.frames import Frames
 from remusnet.metrics.bursts import Bursts
 from remusnet.metrics.emodel import DEFAULT_R, mos
 from remusnet.metrics.jitter import Jitter
-from remusnet.metrics.outcome import Stream
 from remusnet.metrics.payload_types import Medium, RateSource
-from remusnet.metrics.voice import voices
 from remusnet.policy import PRESETS
+from remusnet.results.comparison import Stream, voices
+from remusnet.scenario.scenario_file import load
 from remusnet.schedule import Schedule
 from tests.lib.long import count
 from tests.unit.metrics import packets as make

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from remusnet.classify.bpf_assembler import Instruction, Op
+from remusnet.classify.bpf.assembler import Instruction, Op
 from remusnet.classify.filters import BpfMatch, FlowerMatch, Match, U32Key, U32Match
 from remusnet.plan.selectors import selector_json, selector_words
 from remusnet.policy.match import Fragment

@@ -7,11 +7,15 @@ from functools import cache
 
 import numpy as np
 
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
 from remusnet.metrics.events import Events
 from remusnet.metrics.jitter import Jitter
-from remusnet.metrics.outcome import Comparison, Outcome, Stream
-from remusnet.metrics.scene import (
+from remusnet.metrics.survey import SeenHazard
+from remusnet.metrics.tcp import HoldTimes
+from remusnet.policy import PRESETS
+from remusnet.report.measures import Measurements
+from remusnet.results.comparison import Comparison, Outcome, Stream
+from remusnet.results.scene import (
     Counts,
     Ended,
     FailureMarks,
@@ -21,12 +25,8 @@ from remusnet.metrics.scene import (
     SipTransaction,
     Transfer,
 )
-from remusnet.metrics.survey import SeenHazard
-from remusnet.metrics.tcp import HoldTimes
-from remusnet.policy import PRESETS
-from remusnet.report.measures import Measurements
 from remusnet.schedule import Schedule
-from tests.unit.emulator.traffic import call
+from tests.unit.emulator.recorded import call
 
 MS = 1_000_000
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.metrics.closed_forms import held_mean
-from remusnet.metrics.outcome import Comparison, Stream
 from remusnet.metrics.output_commit import OutputCommit
-from remusnet.metrics.scene import Counts, Ended, FailureMarks, HeldTo
 from remusnet.metrics.voice import Voice
 from remusnet.report.assertion_syntax import parse
 from remusnet.report.assertions import Checked, evaluate
 from remusnet.report.measures import Measurements, Reading, folded, readings
 from remusnet.report.metric_table import METRICS
+from remusnet.results.comparison import Comparison, Stream
+from remusnet.results.scene import Counts, Ended, FailureMarks, HeldTo
 from tests.unit.report.outcomes import MS, measured, replayed_call, staged, transaction, transfer
 
 

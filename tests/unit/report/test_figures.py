@@ -9,12 +9,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from remusnet.emulator.library import shipped
-from remusnet.emulator.scenario_run import run_scenario
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.errors import MissingDependency
-from remusnet.metrics.outcome import Comparison
-from remusnet.metrics.scene import NEVER, FailureMarks
 from remusnet.policy import PRESETS
 from remusnet.report.drawing import broken, colours, inline, style, to_png, to_svg
 from remusnet.report.figures import (
@@ -26,8 +23,11 @@ from remusnet.report.figures import (
     report_figures,
     timeline,
 )
+from remusnet.results.comparison import Comparison
+from remusnet.results.scene import NEVER, FailureMarks
+from remusnet.scenario.library import shipped
 from remusnet.schedule import Schedule
-from tests.unit.emulator.traffic import call
+from tests.unit.emulator.recorded import call
 from tests.unit.report.outcomes import MS, replayed_call, staged
 
 

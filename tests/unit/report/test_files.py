@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.frames import Frames
-from remusnet.metrics.scene import NEVER
 from remusnet.report.assertion_syntax import parse
 from remusnet.report.assertions import Checked, evaluate
 from remusnet.report.csv_files import csv_files
@@ -23,6 +22,7 @@ from remusnet.report.directory import prepare, write_report
 from remusnet.report.document import report_json
 from remusnet.report.junit import junit_xml
 from remusnet.report.measures import Measurements
+from remusnet.results.scene import NEVER
 from tests.unit.report.outcomes import measured, replayed_call
 
 

@@ -8,12 +8,12 @@ from unittest import mock
 import pytest
 
 from remusnet.metrics.jitter_buffer import FixedBuffer
-from remusnet.metrics.outcome import Comparison
-from remusnet.metrics.scene import HeldTo, ScenarioSetting
 from remusnet.report.assertion_syntax import parse
 from remusnet.report.assertions import Checked, evaluate
 from remusnet.report.measures import Measurements
 from remusnet.report.page import MOST_ROWS, FileBeside, report_page
+from remusnet.results.comparison import Comparison
+from remusnet.results.scene import HeldTo, ScenarioSetting
 from tests.unit.report.outcomes import replayed_call, staged
 
 # Elements that have no end.

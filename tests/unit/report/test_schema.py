@@ -9,16 +9,16 @@ from typing import Any
 import jsonschema
 import pytest
 
-from remusnet.emulator.library import names, shipped
-from remusnet.emulator.scenario_run import run_scenario
-from remusnet.metrics.outcome import Comparison
-from remusnet.metrics.scene import Counts, Ended, FailureMarks, HeldTo
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.policy import PRESETS
 from remusnet.report.assertion_syntax import parse
 from remusnet.report.assertions import evaluate
 from remusnet.report.document import report_json
 from remusnet.report.measures import Measurements
 from remusnet.report.simulation import simulation_json
+from remusnet.results.comparison import Comparison
+from remusnet.results.scene import Counts, Ended, FailureMarks, HeldTo
+from remusnet.scenario.library import names, shipped
 from tests.unit.report.outcomes import MS, replayed_call, staged, transaction, transfer
 
 SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "reference" / "simulate.schema.json"

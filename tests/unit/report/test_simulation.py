@@ -8,14 +8,14 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from remusnet.emulator.simulation import simulate
+from remusnet.emulator.run.recordings import simulate
 from remusnet.metrics.jitter import UNKNOWN
-from remusnet.metrics.outcome import Comparison, Outcome
 from remusnet.metrics.output_commit import OutputCommit
 from remusnet.policy import PRESETS
 from remusnet.report.simulation import MOST_STREAMS, print_simulation, simulation_json
+from remusnet.results.comparison import Comparison, Outcome
 from remusnet.schedule import Schedule
-from tests.unit.emulator.traffic import MS, call
+from tests.unit.emulator.recorded import MS, call
 
 
 @pytest.fixture(scope="module")

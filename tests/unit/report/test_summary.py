@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from remusnet.emulator.simulation import simulate
-from remusnet.metrics.outcome import Comparison
+from remusnet.emulator.run.recordings import simulate
 from remusnet.metrics.output_commit import OutputCommit
-from remusnet.metrics.scene import Ended
 from remusnet.metrics.survey import SeenHazard
 from remusnet.policy import PRESETS
 from remusnet.report.measures import Measurements
 from remusnet.report.stream_groups import ALIKE, groups
 from remusnet.report.summary import Tone, hazards, sides, summary
+from remusnet.results.comparison import Comparison
+from remusnet.results.scene import Ended
 from remusnet.schedule import Schedule
-from tests.unit.emulator.traffic import call
+from tests.unit.emulator.recorded import call
 from tests.unit.report.outcomes import MS, measured, replayed_call, staged, transaction
 
 

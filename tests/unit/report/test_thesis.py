@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.emulator.library import names, shipped
-from remusnet.emulator.scenario_run import run_scenario
-from remusnet.metrics.outcome import Comparison
+from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.policy import preset
 from remusnet.report.thesis import SHOWN, draw, thesis_page, write_figures
+from remusnet.results.comparison import Comparison
+from remusnet.scenario.library import names, shipped
 from tests.unit.report.test_page import read
 
 

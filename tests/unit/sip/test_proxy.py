@@ -245,12 +245,14 @@ async def test_a_silent_branch_is_408_after_64_t1() -> None:
 
 
 @virtual
-async def test_a_silent_branch_of_a_non_invite_is_answered_with_nothing() -> None:
-    """RFC 4320, 4.2."""
+async def test_a_silent_branch_of_a_non_invite_gets_a_100_and_no_final_response() -> None:
+    """RFC 4320: a 100 when Timer E has come to T2, not before (4.1), and never a 408 (4.2)."""
     bench = await with_bob()
     await bench.receive(request("MESSAGE", "sip:bob@example.org", ALICE), ALICE)
-    await asyncio.sleep(40)
+    await asyncio.sleep(3.4)
     assert bench.statuses() == []
+    await asyncio.sleep(40)
+    assert bench.statuses() == [100]
 
 
 @virtual

@@ -17,7 +17,8 @@ from remusnet.errors import (
 )
 from remusnet.kernel.change.explain import explain
 from remusnet.kernel.wire.netlink import Answer
-from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, CreateBuffer, Operation
+from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, CreateBuffer
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 

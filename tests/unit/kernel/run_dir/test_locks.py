@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from remusnet.errors import Conflict, InvalidInput
-from remusnet.kernel.run_dir.locks import change_lock, driver_lock, driver_of, forget_driver
+from remusnet.kernel.run_dir.locks import change_lock, driver_lock, driver_of
 from remusnet.kernel.run_dir.problems import Problems
+from remusnet.kernel.state.drivers import forget_driver
 
 
 def test_a_second_change_waits_and_then_names_who_is_at_work(tmp_path: Path) -> None:

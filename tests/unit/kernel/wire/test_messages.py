@@ -42,9 +42,8 @@ from remusnet.kernel.wire.messages import (
 )
 from remusnet.kernel.wire.netlink import attribute, attributes, nested, text_attribute
 from remusnet.plan.build import CLASSIFIERS, build_plan
-from remusnet.plan.operations import AddFilter, DrainPlug
+from remusnet.plan.operations import AddFilter, DrainPlug, undo_of
 from remusnet.plan.plan import Plan
-from remusnet.plan.undo import undo_of
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.match import Fragment
 from remusnet.policy.verdict import Verdict

@@ -1,0 +1,306 @@
+"""Protecting vifs: plan, apply, remove, verify, status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar, overload
+
+from remusnet.api import words
+from remusnet.api.words import PolicyWord
+from remusnet.errors import InvalidInput
+from remusnet.plan.build import build_plan
+from remusnet.plan.plan import Plan
+from remusnet.policy import DEFAULT_POLICY, Policy
+from remusnet.results.protection import Applied, Removed, Status, Verified
+
+AUTO = "auto"
+"""The classifier that `apply` looks for in the kernel."""
+DEFAULT_INTERVAL = "200ms"
+"""xl's own default (xl.1, remus -i)."""
+DEFAULT_RATE = "1gbit"
+LIBVIRT = "xen:///system"
+
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """The options of ``plan`` and ``apply``, read: how vifs are to be protected.
+
+    ``interval_ns``: the checkpoint interval; ``rate``: bits a second of the link; ``limit``: bytes
+    of the plug, ``memory``: bytes that it may cost (None: from rate and interval); ``buffer``: one
+    buffer device for all vifs.
+    """
+
+    policy: Policy
+    interval_ns: int
+    rate: int
+    classifier: str = "u32"
+    buffer: str | None = None
+    limit: int | None = None
+    memory: int | None = None
+    decouple: bool = True
+
+    def plan(self, groups: Sequence[str | tuple[str, ...]]) -> Plan:
+        """The plan for ``groups``: those in a tuple are one network card.
+
+        The classifier ``auto`` asks the kernel. Raises InvalidInput, and MissingDependency where
+        the kernel has no classifier.
+        """
+        classifier = self.classifier
+        if classifier == AUTO:
+            from remusnet.kernel.probe import available_classifiers
+            from remusnet.plan.build import choose_classifier
+
+            classifier = choose_classifier(self.policy, available_classifiers())
+        return build_plan(
+            groups,
+            self.policy,
+            classifier=classifier,
+            buffer=self.buffer,
+            rate=self.rate,
+            interval_ns=self.interval_ns,
+            limit=self.limit,
+            memory=self.memory,
+            decouple=self.decouple,
+        )
+
+    def apply(self, plan: Plan, run_dir: Path, *, force: bool = False) -> Applied:
+        """Do ``plan``, which these options have made. Its notes are all that a user should know.
+
+        Raises what `apply` raises.
+        """
+        from remusnet.kernel.change.apply import apply as apply_plan
+        from remusnet.kernel.memory import check_memory
+        from remusnet.kernel.wire.netlink import require_rights
+
+        require_rights("change network devices")
+        crowded = check_memory(plan, run_dir, force=force)
+        done = apply_plan(plan, rate=self.rate, interval_ns=self.interval_ns, run_dir=run_dir)
+        return replace(done, notes=(*done.notes, *plan.warnings, *crowded))
+
+
+class Listing(Sequence[_Found], Generic[_Found]):
+    """What was found, in order, and ``notes`` on it: one sentence each, for a person."""
+
+    __slots__ = ("_found", "notes")
+
+    def __init__(self, found: Sequence[_Found], notes: Sequence[str] = ()) -> None:
+        self._found = tuple(found)
+        self.notes = tuple(notes)
+
+    @overload
+    def __getitem__(self, at: int) -> _Found: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[_Found, ...]: ...
+    def __getitem__(self, at: int | slice) -> _Found | tuple[_Found, ...]:
+        return self._found[at]
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> Iterator[_Found]:
+        return iter(self._found)
+
+    def __repr__(self) -> str:
+        return f"Listing({self._found!r}, notes={self.notes!r})"
+
+
+def plan(
+    *vifs: str,
+    policy: PolicyWord = DEFAULT_POLICY.name,
+    classifier: str = "u32",
+    buffer: str | None = None,
+    interval: str = DEFAULT_INTERVAL,
+    rate: str = DEFAULT_RATE,
+    limit: str | None = None,
+    memory: str | None = None,
+    decouple: bool = True,
+) -> Plan:
+    """The operations that would protect ``vifs``: a dry run, ``remusnet plan``.
+
+    Nothing is touched; neither root, nor tc, nor the devices are needed. ``policy`` is a shipped
+    policy's name, a policy file, or a `Policy`. ``classifier`` is ``u32``, ``bpf`` or ``flower``.
+    Each vif has a buffer device named after it (``ifb-1.0`` for ``vif1.0``), unless ``buffer``
+    names one for all of them. The plug's limit is 2 x ``rate`` x ``interval``; ``limit`` gives it,
+    or ``memory``, what a plug may cost: then it is that / 12.5. ``decouple``: what is held is
+    copied, and keeps nothing of the guest's. Times, rates and sizes are text with a unit.
+
+        >>> plan = remusnet.plan("vif1.0", policy="real-time", rate="100mbit", interval="400ms")
+        >>> plan.limit
+        10000000
+        >>> print(plan.operations[0].why)
+        The buffer device. One queue, so that the plug can be its root.
+        >>> plan.warnings[0].startswith("a guest that floods small frames")
+        True
+
+    ``plan.operations`` are in the order in which they are safe, ``plan.undo`` takes them back.
+    Raises InvalidInput.
+    """
+    return _options(policy, classifier, buffer, interval, rate, limit, memory, decouple).plan(
+        _named(vifs)
+    )
+
+
+def apply(
+    *vifs: str,
+    domain: str | None = None,
+    connect: str = LIBVIRT,
+    policy: PolicyWord = DEFAULT_POLICY.name,
+    classifier: str = "u32",
+    buffer: str | None = None,
+    interval: str = DEFAULT_INTERVAL,
+    rate: str = DEFAULT_RATE,
+    limit: str | None = None,
+    memory: str | None = None,
+    decouple: bool = True,
+    force: bool = False,
+    run_dir: str | Path | None = None,
+) -> Applied:
+    """Protect ``vifs``: hold what the policy holds of what their guests send. ``remusnet apply``.
+
+    All or nothing: whatever fails, a signal too, leaves the kernel as it was. What was done is
+    looked at before this returns. The same once more changes nothing; another policy or limit
+    takes the place of the old one without a gap. Needs root (CAP_NET_ADMIN).
+
+    Instead of ``vifs``, ``domain`` names a domain that libvirt knows at ``connect``. ``classifier``
+    may also be ``auto``: one that is exact, if the kernel has it. ``force``: even where a flood of
+    small frames can cost more than half of this host's memory. ``run_dir``: where receipts and
+    locks are, by default $REMUSNET_RUN_DIR, or /run/remusnet. All others are those of `plan`.
+
+        >>> done = remusnet.apply("vif1.0", policy="real-time", interval="200ms", rate="1gbit")
+        >>> done.plan.protections[0].buffer
+        'ifb-1.0'
+        >>> remusnet.apply("vif1.0", policy="real-time").operations
+        ()
+
+    ``done.operations`` is what was done, ``done.notes`` what you should know.
+
+    Raises InvalidInput, MissingDependency, NotPermitted, Conflict (another owner's filters or
+    qdisc, or another remusnet at work for a minute), or KernelRefused.
+    """
+    groups = groups_of(vifs, domain, connect)
+    if not groups:
+        raise InvalidInput("what is to be protected? Give a vif, or a domain")
+    options = _options(policy, classifier, buffer, interval, rate, limit, memory, decouple)
+    return options.apply(options.plan(groups), _run_dir(run_dir), force=force)
+
+
+def remove(
+    *vifs: str, force: bool = False, drop: bool = False, run_dir: str | Path | None = None
+) -> Removed:
+    """End the protection of ``vifs``: release what is held, leave no trace. ``remusnet remove``.
+
+    Nothing that is held is lost. With ``drop`` nothing that is held leaves: for a guest that has
+    failed over. ``force``: even while something drives the plug. After a kill, or without the
+    receipt, the kernel's own marks say what to remove.
+
+        >>> remusnet.remove("vif1.0").vifs
+        ('vif1.0',)
+
+    ``fate(vif)`` of the result says what became of what was held, ``problems`` what could not be
+    written in ``run_dir``.
+
+    Raises Conflict while something drives the plug, InvalidInput for a vif that is not there and
+    was not protected, NotPermitted, or KernelRefused.
+    """
+    from remusnet.kernel.change.remove import remove as remove_vifs
+
+    return remove_vifs(_named(vifs), run_dir=_run_dir(run_dir), force=force, drop=drop)
+
+
+def verify(*vifs: str, run_dir: str | Path | None = None) -> Listing[Verified]:
+    """Compare what was applied to ``vifs`` (none: to all) with the kernel. ``remusnet verify``.
+
+    Changes nothing; `apply` repairs, `remove` clears. Each of the result ``agrees``, or has
+    ``differences``: the device, what of it, what is desired, and what is there.
+
+        >>> [each.agrees for each in remusnet.verify("vif1.0")]
+        [True]
+
+    Raises InvalidInput for a vif that is not there and not protected, NotPermitted, or
+    KernelRefused.
+    """
+    from remusnet.kernel.change.verify import verify as verify_vifs
+
+    return Listing(*verify_vifs(vifs, run_dir=_run_dir(run_dir)))
+
+
+def status(
+    *vifs: str,
+    domain: str | None = None,
+    connect: str = LIBVIRT,
+    run_dir: str | Path | None = None,
+) -> Listing[Status]:
+    """What protects ``vifs`` (none: every vif), and how much it holds. ``remusnet status``.
+
+    ``held`` and ``bypassed`` count packets, None where the kernel does not tell; ``backlog`` is in
+    bytes, ``waiting`` in packets. What the kernel can't be asked, the plug's limit and whether it
+    is open, is the receipt's word.
+
+        >>> [(each.protected.buffer, each.plug, each.backlog) for each in remusnet.status()]
+        [('ifb-1.0', 'open', 0)]
+
+    Raises InvalidInput for a vif that is not there, NotPermitted, or KernelRefused; with a
+    ``domain``, what libvirt's lack makes of it: MissingDependency.
+    """
+    from remusnet.kernel.state.status import status as status_of
+
+    chosen = [vif for group in groups_of(vifs, domain, connect) for vif in group]
+    return Listing(*status_of(chosen, run_dir=_run_dir(run_dir)))
+
+
+def groups_of(
+    vifs: Sequence[str], domain: str | None, uri: str = LIBVIRT
+) -> tuple[tuple[str, ...], ...]:
+    """The vifs that are asked for, those that share a network card of the guest together.
+
+    Raises InvalidInput for both ``vifs`` and a ``domain``, and what
+    `remusnet.host.libvirt.domain_vifs` raises.
+    """
+    if domain is None:
+        return tuple((vif,) for vif in vifs)
+    if vifs:
+        raise InvalidInput("give VIF or --domain, not both")
+    from remusnet.host.libvirt import domain_vifs
+
+    return domain_vifs(domain, uri)
+
+
+def _named(vifs: tuple[str, ...]) -> tuple[str, ...]:
+    if not vifs:
+        raise InvalidInput("what is meant? Give at least one vif")
+    return vifs
+
+
+def _options(
+    policy: PolicyWord,
+    classifier: str,
+    buffer: str | None,
+    interval: str,
+    rate: str,
+    limit: str | None,
+    memory: str | None,
+    decouple: bool,
+) -> PlanOptions:
+    interval_ns = words.duration("interval", interval, "'200ms'")
+    if interval_ns == 0:
+        raise InvalidInput("interval: invalid time: 0; expected more than 0")
+    return PlanOptions(
+        policy=words.policy(policy),
+        interval_ns=interval_ns,
+        rate=words.rate("rate", rate),
+        classifier=words.text("classifier", classifier, "'u32'"),
+        buffer=buffer,
+        limit=None if limit is None else words.size("limit", limit),
+        memory=None if memory is None else words.size("memory", memory),
+        decouple=decouple,
+    )
+
+
+def _run_dir(given: str | Path | None) -> Path:
+    from remusnet.kernel.run_dir.problems import default_run_dir
+
+    return default_run_dir() if given is None else Path(words.path("run_dir", given))

@@ -1,0 +1,77 @@
+"""What policies hold of a capture, flow by flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from remusnet.api import words
+from remusnet.api.words import PolicyWord
+from remusnet.capture import Capture, read
+from remusnet.classify.judging import Judgement
+from remusnet.errors import InvalidInput, quoted
+from remusnet.metrics.survey import Survey, survey
+from remusnet.policy import DEFAULT_POLICY, Policy
+
+Reader = Callable[[str], Capture]
+
+
+def read_capture(source: str) -> Capture:
+    """The capture ``source``; ``-`` is standard input.
+
+    Raises InvalidInput as `remusnet.capture.read` does, and where there is no frame in it.
+    """
+    recording = read(source)
+    if not len(recording.frames):
+        # Damage before the first frame is told once: it is why there are none.
+        why = recording.warnings[0] if recording.warnings else quoted(recording.name)
+        raise InvalidInput(f"no frames: {why}")
+    return recording
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classified:
+    """A capture under one policy or several.
+
+    ``surveys``: for each policy its flows with their verdicts, and the hazards; ``judgements``: for
+    each policy a verdict for each frame; both in the order of the policies. ``recording``: the
+    capture; its ``warnings`` should be seen by a person.
+    """
+
+    recording: Capture
+    surveys: tuple[Survey, ...]
+    judgements: tuple[Judgement, ...]
+
+
+def classified(
+    source: str,
+    policies: Sequence[Policy],
+    read: Reader = read_capture,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Classified:
+    """Judge the frames of ``source`` under each of ``policies``; ``tell`` is told each step."""
+    recording = read(source)
+    tell(f"judging {len(recording.frames)} frames")
+    surveys, judgements = survey(recording.frames, policies)
+    return Classified(recording, tuple(surveys), tuple(judgements))
+
+
+def classify(
+    capture: str | Path, *, policies: Sequence[PolicyWord] = (DEFAULT_POLICY.name,)
+) -> Classified:
+    """What policies hold of a capture, flow by flow, and the hazards in it. ``remusnet classify``.
+
+    ``capture`` is pcap or pcapng, gzipped or not; ``-`` is standard input. Every frame is judged,
+    whoever sent it. ``policies`` are names, files and `Policy` values.
+
+        >>> found = remusnet.classify("call.pcap", policies=["tcp-only", "real-time"])
+        >>> [(each.policy.name, each.held, each.bypassed) for each in found.surveys]
+        [('tcp-only', 135, 4002), ('real-time', 135, 4002)]
+        >>> found.surveys[0].flows[0].verdict
+        <Verdict.BYPASS: 'bypass'>
+
+    Raises InvalidInput: no such file, no capture, no frame in it, or an unknown policy.
+    """
+    chosen = words.distinct(words.policies(policies))
+    return classified(words.path("capture", capture), chosen)

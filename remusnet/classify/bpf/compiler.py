@@ -1,0 +1,183 @@
+"""Policies as one classic BPF program for all frames.
+
+The program says what may bypass (it returns -1, which cls_bpf takes for a match, and the filter has
+no action: pass); a second program takes every frame and holds it. A load beyond the frame ends a
+program with 0, no match: short frames fail closed.
+"""
+
+from __future__ import annotations
+
+from remusnet.classify.bpf.assembler import (
+    MOST_INSTRUCTIONS,
+    TAG_PRESENT,
+    Assembler,
+    Instruction,
+    Op,
+)
+from remusnet.classify.bpf.conditions import (
+    Condition,
+    Field,
+    Register,
+    Step,
+    Within,
+    asked,
+    steps,
+)
+from remusnet.classify.bpf.dissect import Network
+from remusnet.classify.bpf.early import emit_early_udp
+from remusnet.classify.bpf.link import emit_link
+from remusnet.classify.filters import (
+    ETH_P_ALL,
+    LAST_PREF,
+    BpfMatch,
+    Classification,
+    Filter,
+)
+from remusnet.classify.headers import ETHERNET_HEADER
+from remusnet.errors import InvalidInput
+from remusnet.policy.match import Link, Match
+from remusnet.policy.policy import Policy
+from remusnet.policy.verdict import Verdict
+
+MATCH, NO_MATCH = 0xFFFFFFFF, 0
+_LABELS = {Verdict.HOLD: "hold", Verdict.BYPASS: "bypass"}
+_LOADS = {1: Op.LOAD_BYTE_AT_X, 2: Op.LOAD_HALF_AT_X, 4: Op.LOAD_WORD_AT_X}
+
+HOLD_EVERY_FRAME = Filter(
+    LAST_PREF,
+    ETH_P_ALL,
+    BpfMatch((Instruction(Op.RETURN, 0, 0, MATCH),)),
+    Verdict.HOLD,
+    "hold every other frame",
+)
+
+
+def compile_bpf(policy: Policy) -> Classification:
+    """``policy`` as BPF: exact, whatever it asks for.
+
+    Raises InvalidInput where the program would be longer than tc can install.
+    """
+    program = _program(policy) if policy.holds_odd else _baseline(policy)
+    if len(program) > MOST_INSTRUCTIONS:
+        raise InvalidInput(
+            f"policy {policy.name} needs {len(program)} BPF instructions, tc can install "
+            f"{MOST_INSTRUCTIONS}: use fewer rules, ports or prefixes"
+        )
+    bypass = Filter(10, ETH_P_ALL, BpfMatch(program), Verdict.BYPASS, "let bypass what may")
+    filters = (bypass, HOLD_EVERY_FRAME) if program else (HOLD_EVERY_FRAME,)
+    return Classification("bpf", policy, filters, ())
+
+
+def _program(policy: Policy) -> tuple[Instruction, ...]:
+    """Empty where nothing may bypass."""
+    found = {version: steps(policy, version) for version in (4, 6, 0)}
+    every = [step for each in found.values() for step in each]
+    if all(step.verdict is Verdict.HOLD for step in every):
+        return ()
+    code = Assembler()
+    emit_early_udp(code, found)
+    emit_link(code, asked(every))
+    # First of all: the kernel's check of scratch memory looks through returns, so that what the
+    # code for IP has not stored would count as not stored behind it.
+    code.label("other")
+    _emit_steps(code, found[0])
+    for version in (4, 6):
+        code.label(f"ipv{version}")
+        # Where all is held, nobody needs to look.
+        if any(step.verdict is Verdict.BYPASS for step in found[version]):
+            Network(version, asked(found[version])).emit(code)
+            code.label(f"ipv{version}.rules")
+        _emit_steps(code, found[version])
+    _emit_verdicts(code)
+    return code.assemble()
+
+
+def _baseline(policy: Policy) -> tuple[Instruction, ...]:
+    """A policy that lets odd frames bypass: untagged ethertypes are held, as Xen's script does."""
+    ethertypes: set[int] = set()
+    for rule in policy.rules:
+        only = Match(link=frozenset({Link.PLAIN}), ethertype=rule.match.ethertype)
+        if rule.verdict is not Verdict.HOLD or rule.match != only or only.ethertype is None:
+            raise InvalidInput(
+                f"policy {policy.name}: bpf can let odd frames bypass only beside rules that "
+                f"hold untagged frames of an ethertype, and rule {rule.name} is none"
+            )
+        ethertypes |= only.ethertype
+    if policy.default is not Verdict.BYPASS:
+        raise InvalidInput(f"policy {policy.name}: holds by default, so it has to hold odd frames")
+    code = Assembler()
+    code.emit(Op.LOAD_WORD, TAG_PRESENT)
+    code.branch(Op.IF_EQUAL, 0, no="bypass")
+    code.emit(Op.LOAD_HALF, ETHERNET_HEADER - 2)
+    if ethertypes:
+        code.branch_among(ethertypes, yes="hold", no="bypass")
+    _emit_verdicts(code)
+    return code.assemble()
+
+
+def _emit_verdicts(code: Assembler) -> None:
+    code.label("bypass")
+    code.emit(Op.RETURN, MATCH)
+    code.label("hold")
+    code.emit(Op.RETURN, NO_MATCH)
+
+
+def _emit_steps(code: Assembler, found: tuple[Step, ...]) -> None:
+    for step in found:
+        if not step.conditions:
+            code.jump(_LABELS[step.verdict])
+            continue
+        otherwise = code.fresh(f"after-{step.name}")
+        *first, last = step.conditions
+        for condition in first:
+            met = code.fresh(f"{step.name}.met")
+            _emit_condition(code, condition, yes=met, no=otherwise)
+            code.label(met)
+        _emit_condition(code, last, yes=_LABELS[step.verdict], no=otherwise)
+        code.label(otherwise)
+
+
+def _emit_condition(code: Assembler, condition: Condition, *, yes: str, no: str) -> None:
+    *others, last = condition
+    for alternative in others:
+        otherwise = code.fresh("or")
+        _emit_alternative(code, alternative, yes=yes, no=otherwise)
+        code.label(otherwise)
+    _emit_alternative(code, last, yes=yes, no=no)
+
+
+def _emit_alternative(
+    code: Assembler, alternative: tuple[Within, ...], *, yes: str, no: str
+) -> None:
+    *others, last = alternative
+    for within in others:
+        met = code.fresh("and")
+        _emit_within(code, within, yes=met, no=no)
+        code.label(met)
+    _emit_within(code, last, yes=yes, no=no)
+
+
+def _emit_within(code: Assembler, within: Within, *, yes: str, no: str) -> None:
+    """Ranges ascend: what is below one, and was in none before it, is in none."""
+    _emit_load(code, within.where)
+    *others, last = within.ranges
+    for low, high in others:
+        if low == high:
+            code.branch(Op.IF_EQUAL, low, yes=yes)
+        else:
+            code.branch(Op.IF_AT_LEAST, low, no=no)
+            code.branch(Op.IF_GREATER, high, no=yes)
+    low, high = last
+    if low == high:
+        code.branch(Op.IF_EQUAL, low, yes=yes, no=no)
+    else:
+        code.branch(Op.IF_AT_LEAST, low, no=no)
+        code.branch(Op.IF_GREATER, high, yes=no, no=yes)
+
+
+def _emit_load(code: Assembler, where: Register | Field) -> None:
+    if isinstance(where, Register):
+        code.emit(Op.LOAD_MEMORY, where)
+    else:
+        code.emit(Op.LOAD_X_MEMORY, Register.NETWORK)
+        code.emit(_LOADS[where.size], where.offset)

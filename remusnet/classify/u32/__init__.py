@@ -1,0 +1,1 @@
+"""A policy as u32 filters: masked words at fixed places."""

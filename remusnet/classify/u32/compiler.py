@@ -1,0 +1,281 @@
+"""Policies as u32 filters.
+
+u32 compares masked words at fixed offsets; it has no "not", no loop and no variable offset here. So
+each filter that lets bypass says completely what it lets bypass (version, header length, that the
+header is all there), filters that hold only subtract from what follows, and a last filter holds
+every frame that none let pass. A comparison beyond the end of a frame leaves the whole preference
+(net/sched/cls_u32.c, u32_classify), which ends at that last filter: short frames fail closed.
+
+Frames are met in contexts: a link (untagged, or one 802.1Q tag, which the kernel has moved aside so
+that the network header is where it is without a tag) and an ethertype. A rule is specialised to the
+context. What it can't say of a frame there makes a rule that holds hold more, and a rule that lets
+bypass let less pass; `Classification.beyond` names the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from remusnet.classify.filters import (
+    ETH_P_8021Q,
+    ETH_P_ALL,
+    EVERY_FRAME,
+    LAST_PREF,
+    Beyond,
+    Classification,
+    Filter,
+    U32Key,
+    U32Match,
+)
+from remusnet.classify.headers import SMALLEST_ETHERTYPE, TAG_ETHERTYPES
+from remusnet.classify.u32.conditions import (
+    Alternative,
+    Context,
+    Keys,
+    alternatives,
+    hides_in_later_fragments,
+    pinned_protocol,
+)
+from remusnet.classify.u32.order import ask_for_udp_early
+from remusnet.classify.u32.words import UNWALKED, describe_keys
+from remusnet.errors import InvalidInput
+from remusnet.policy.match import (
+    ARP_ETHERTYPE,
+    IPV4_ETHERTYPE,
+    IPV6_ETHERTYPE,
+    TUNNEL_ETHERTYPES,
+    Link,
+    Match,
+)
+from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.verdict import Verdict
+
+MOST_FILTERS = 2048
+"""Node numbers of a u32 hash table: 0x800 to 0xfff."""
+
+_UNNAMED = 0
+_BEHIND = {
+    IPV4_ETHERTYPE: {Beyond.IPV4_OPTIONS, Beyond.AH},
+    IPV6_ETHERTYPE: {Beyond.IPV6_EXTENSIONS, Beyond.AH},
+    _UNNAMED: {Beyond.OTHER_ETHERTYPES},
+}
+"""What u32 holds among the frames of an ethertype that may bypass."""
+_HEADER_NAMES = {IPV4_ETHERTYPE: "IPv4", IPV6_ETHERTYPE: "IPv6", ARP_ETHERTYPE: "ARP"}
+
+
+def compile_u32(policy: Policy) -> Classification:
+    """``policy`` as u32 filters, sound on every frame.
+
+    Raises InvalidInput where it can't be done soundly, or takes more filters than u32 numbers.
+    """
+    if not policy.holds_odd:
+        return _compile_baseline(policy)
+    filters: list[Filter] = []
+    beyond = _out_of_reach(policy)
+    for number, context in enumerate(_contexts(policy, beyond), start=1):
+        table = _Table(policy, context, pref=10 * number, beyond=beyond)
+        table.fill()
+        filters += table.filters
+    filters.append(
+        Filter(
+            LAST_PREF,
+            ETH_P_ALL,
+            EVERY_FRAME,
+            Verdict.HOLD,
+            "hold every frame that no other filter lets pass",
+        )
+    )
+    return Classification("u32", policy, tuple(filters), tuple(b for b in Beyond if b in beyond))
+
+
+def _compile_baseline(policy: Policy) -> Classification:
+    """A policy that lets odd frames bypass: ethertypes held as a whole, as Xen's script does."""
+    filters = []
+    for number, rule in enumerate(policy.rules, start=1):
+        only = Match(link=frozenset({Link.PLAIN}), ethertype=rule.match.ethertype)
+        if (
+            rule.verdict is not Verdict.HOLD
+            or rule.match != only
+            or only.ethertype is None
+            or not all(map(_is_innermost, only.ethertype))
+        ):
+            raise InvalidInput(
+                f"policy {policy.name}: u32 can let odd frames bypass only beside rules that "
+                f"hold untagged frames of an ethertype, and rule {rule.name} is none"
+            )
+        for more, ethertype in enumerate(sorted(only.ethertype)):
+            filters.append(
+                Filter(
+                    10 * number + more, ethertype, EVERY_FRAME, Verdict.HOLD, f"{rule.name}: hold"
+                )
+            )
+    if policy.default is not Verdict.BYPASS:
+        raise InvalidInput(f"policy {policy.name}: holds by default, so it has to hold odd frames")
+    return Classification("u32", policy, tuple(filters), ())
+
+
+def _bypassing(policy: Policy) -> list[Match]:
+    """What lets bypass: the rules that do, and the default where it does."""
+    default = [Match()] if policy.default is Verdict.BYPASS else []
+    return [*(rule.match for rule in policy.rules if rule.verdict is Verdict.BYPASS), *default]
+
+
+def _out_of_reach(policy: Policy) -> set[Beyond]:
+    """The kinds of frame that may bypass, and for which there is no context."""
+    found: set[Beyond] = set()
+    for match in _bypassing(policy):
+        if match.link is None or Link.TAGGED in match.link:
+            found.add(Beyond.TAGS)
+        if match.link is None or Link.LLC in match.link:
+            found.add(Beyond.LLC)
+        # A policy may let pass nothing but fragments, which in IPv6 have an extension header.
+        any_part = replace(match, fragment=None)
+        for ethertype, kinds in _BEHIND.items():
+            links = (Context(link, ethertype, 0, (), "") for link in (Link.PLAIN, Link.TAGGED))
+            if any(any(alternatives(any_part, each, Verdict.BYPASS)) for each in links):
+                found |= kinds
+    return found
+
+
+def _contexts(policy: Policy, beyond: set[Beyond]) -> Iterator[Context]:
+    """Where frames that may bypass are met, the commonest first."""
+    named: set[int] = {ARP_ETHERTYPE} if Beyond.OTHER_ETHERTYPES in beyond else set()
+    for rule in policy.rules:
+        named |= rule.match.ethertype or set()
+        for kind in rule.match.tunnel or ():
+            named |= TUNNEL_ETHERTYPES.get(kind, frozenset())
+    others = sorted(filter(_is_innermost, named - {IPV4_ETHERTYPE, IPV6_ETHERTYPE}))
+    for link in (Link.PLAIN, Link.TAGGED):
+        for ethertype in (IPV4_ETHERTYPE, IPV6_ETHERTYPE, *others):
+            name = _HEADER_NAMES.get(ethertype, f"ethertype {ethertype:#06x}")
+            if link is Link.PLAIN:
+                keys = () if ethertype in (IPV4_ETHERTYPE, IPV6_ETHERTYPE) else EVERY_FRAME.keys
+                yield Context(link, ethertype, ethertype, keys, name)
+            else:
+                # The two bytes before the network header: the ethertype behind the tag.
+                behind = U32Key(-4, 0x0000FFFF, ethertype)
+                yield Context(link, ethertype, ETH_P_8021Q, (behind,), f"tagged {name}")
+
+
+def _is_innermost(ethertype: int) -> bool:
+    """Whether a frame's innermost ethertype can be this. To the kernel, others mean other things:
+
+    3 is every protocol, 4 is LLC, and a tag's ethertype is every frame with such a tag.
+    """
+    return ethertype >= SMALLEST_ETHERTYPE and ethertype not in TAG_ETHERTYPES
+
+
+@dataclass(slots=True)
+class _Table:
+    """The filters of one preference: a policy in one context."""
+
+    policy: Policy
+    context: Context
+    pref: int
+    beyond: set[Beyond]
+    filters: list[Filter] = field(default_factory=list)
+    decided: set[U32Match] = field(default_factory=set)
+    # Protocols whose later fragments a rule that holds might match.
+    hidden: set[int] = field(default_factory=set)
+
+    def fill(self) -> None:
+        """Adds the filters. Raises InvalidInput for more than u32 numbers."""
+        rules = self.policy.rules
+        lets_pass = [self._bypasses(rule) for rule in rules]
+        default = self._alternatives("default", Match(), Verdict.BYPASS)
+        if self.policy.default is Verdict.HOLD:
+            default = []
+        every = [keys for found in [*lets_pass, default] for keys in found]
+        if not every:
+            return
+        if any(pinned_protocol(self.context, found.keys) is None for found in every):
+            self._hold_unwalked()
+        for index, (rule, found) in enumerate(zip(rules, lets_pass, strict=True)):
+            if rule.verdict is Verdict.HOLD:
+                self._hold_rule(rule)
+            else:
+                later = [*lets_pass[index + 1 :], default]
+                self._bypass_rule(f"rule {rule.name}", found, narrow=any(later))
+        self._bypass_rule("default", default, narrow=False)
+        while self.filters and self.filters[-1].verdict is Verdict.HOLD:
+            self.filters.pop()  # the last filter of all holds them
+        ask_for_udp_early(self.context, self.filters)
+        self._name_short()
+
+    def _bypasses(self, rule: Rule) -> list[Alternative]:
+        if rule.verdict is Verdict.HOLD:
+            return []
+        return self._alternatives(f"rule {rule.name}", rule.match, Verdict.BYPASS)
+
+    def _alternatives(self, origin: str, match: Match, verdict: Verdict) -> list[Alternative]:
+        # Conditions multiply: a list of prefixes and one of ports can make millions.
+        found = list(islice(alternatives(match, self.context, verdict), MOST_FILTERS + 1))
+        if len(found) > MOST_FILTERS:
+            raise self._too_many(origin)
+        return found
+
+    def _hold_unwalked(self) -> None:
+        """What lies behind AH and extension headers is out of u32's reach."""
+        for number in sorted(self.context.unwalked):
+            keys = (*self.context.keys, self.context.protocol_key(number))
+            comment = f"hold what is behind {UNWALKED[number]}: u32 can not look there"
+            self._add(keys, Verdict.HOLD, comment, "default")
+
+    def _hold_rule(self, rule: Rule) -> None:
+        origin = f"rule {rule.name}"
+        for found in self._alternatives(origin, rule.match, Verdict.HOLD):
+            words = describe_keys(self.context, found.keys)
+            self._add(found.keys, Verdict.HOLD, f"hold {words} ({origin})", origin)
+            if rule.match.payload is not None:
+                self.beyond.add(Beyond.LOOKALIKES)
+        if self.context.has_fragments:
+            self.hidden |= hides_in_later_fragments(rule.match)
+
+    def _bypass_rule(self, origin: str, found: Iterable[Alternative], *, narrow: bool) -> None:
+        # What is too short for one class of payload may be long enough for the next.
+        for each in sorted(found, key=lambda each: each.least):
+            for excluded in each.excluded:
+                keys = each.keys if narrow else each.pin
+                merged = self.context.merge(keys, excluded)
+                if merged is not None:
+                    words = describe_keys(self.context, merged)
+                    self._add(merged, Verdict.HOLD, f"hold {words}: no media ({origin})", origin)
+                    if narrow:
+                        self.beyond.add(Beyond.LOOKALIKES)
+            if (passing := self._without_hidden_fragments(each.keys)) is not None:
+                words = describe_keys(self.context, passing)
+                self._add(passing, Verdict.BYPASS, f"bypass {words} ({origin})", origin)
+
+    def _without_hidden_fragments(self, keys: Keys) -> Keys | None:
+        """``keys`` without the later fragments that an earlier rule might hold; None: no rest."""
+        pinned = pinned_protocol(self.context, keys)
+        if not self.hidden or (pinned is not None and pinned not in self.hidden):
+            return keys
+        self.beyond.add(Beyond.LATER_FRAGMENTS)
+        return self.context.merge(keys, (self.context.not_later,))
+
+    def _add(self, keys: Keys, verdict: Verdict, comment: str, origin: str) -> None:
+        match = U32Match(keys)
+        if match in self.decided:
+            return  # an earlier filter already decides on these frames
+        if len(self.filters) == MOST_FILTERS:
+            raise self._too_many(origin)
+        self.decided.add(match)
+        comment = f"{self.context.name}: {comment}"
+        self.filters.append(Filter(self.pref, self.context.protocol, match, verdict, comment))
+
+    def _too_many(self, origin: str) -> InvalidInput:
+        return InvalidInput(
+            f"policy {self.policy.name} needs more u32 filters for {self.context.name} than u32 "
+            f"can number ({MOST_FILTERS}), the last of them for {origin}: use fewer ports, "
+            "prefixes and code points"
+        )
+
+    def _name_short(self) -> None:
+        """A filter that looks behind the IP header leaves the preference where nothing is there."""
+        matches = (each.match for each in self.filters)
+        keys = (key for match in matches if isinstance(match, U32Match) for key in match.keys)
+        if self.context.version and any(key.offset >= self.context.header for key in keys):
+            self.beyond.add(Beyond.SHORT)

@@ -1,0 +1,238 @@
+"""One recording under several policies: judge, replay, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from remusnet.classify.columns import Bools, Columns, columns
+from remusnet.classify.judging import Judgement, judge_frames
+from remusnet.emulator.machine.checkpoints import Checkpoints, checkpoints_between
+from remusnet.emulator.machine.gaps import gap_hint
+from remusnet.emulator.machine.guest import Guest, find_guest
+from remusnet.emulator.machine.replay import Deliveries, replay
+from remusnet.errors import InvalidInput, quoted
+from remusnet.frames import Frames, Int64s
+from remusnet.metrics.output_commit import output_commit
+from remusnet.metrics.rtp import RtpStream, rtp_streams
+from remusnet.metrics.survey import hazards_seen
+from remusnet.metrics.tcp import hold_percentiles, tcp_connections
+from remusnet.metrics.unmeasured import unmeasured
+from remusnet.plan.limits import LARGEST_LIMIT
+from remusnet.policy.match import TCP, UDP
+from remusnet.policy.policy import Policy
+from remusnet.results.comparison import Comparison, Outcome, Setting, Stream
+from remusnet.results.scene import PacketSeries, Passages
+from remusnet.schedule import Schedule
+
+SIP_PORTS = (5060, 5061)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """What was measured, and for each outcome the frames that left, in order, at their times."""
+
+    comparison: Comparison
+    released: tuple[Frames, ...]
+
+
+def simulate(
+    frames: Frames,
+    policies: Sequence[Policy],
+    schedule: Schedule,
+    limit: int,
+    *,
+    capture: str,
+    guest: str | None = None,
+    numbers: Int64s | None = None,
+    notes: Sequence[str] = (),
+) -> Simulation:
+    """Replay ``frames`` under each of ``policies``, with a plug of ``limit`` bytes.
+
+    ``capture``: what to call the recording; ``guest``: see `find_guest`. ``numbers``: int64[n], how
+    a person counts the frames; None for 1 to n. ``notes``: what there is to say of the recording.
+
+    Raises InvalidInput: no guest traffic, two policies of one name, a limit that the kernel can't
+    be told, or a recording that the schedule can't cover.
+    """
+    names = [policy.name for policy in policies]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"policy {quoted(name)} is there twice; each run needs its own name")
+    if not 1 <= limit <= LARGEST_LIMIT:
+        raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
+    headers = columns(frames)
+    found = find_guest(headers, guest)
+    first_ns, last_ns = int(frames.time_ns.min()), int(frames.time_ns[found.sent].max())
+    try:
+        checkpoints = checkpoints_between(schedule, first_ns, last_ns)
+    except InvalidInput as error:
+        hint = gap_hint(frames.time_ns, numbers, capture)
+        raise InvalidInput(f"{error}; {hint}" if hint else str(error)) from None
+    setting = Setting(
+        capture=capture,
+        guest=found.address,
+        guest_reason=found.reason,
+        guest_frames=int(found.sent.sum()),
+        schedule=str(schedule.kind),
+        interval_ns=schedule.interval_ns,
+        pause_ns=schedule.pause_ns,
+        commit_delay_ns=schedule.commit_delay_ns,
+        period_ns=schedule.period_ns,
+        limit=limit,
+        notes=(*notes, *unmeasured(frames, headers)),
+    )
+    recorded = _as_recorded(frames, headers, found)
+    theirs = _untouched(recorded, found)
+    outcomes, released = [], []
+    for judgement in judge_frames(list(policies), frames, headers):
+        deliveries = replay(
+            frames.time_ns, frames.length, found.sent, judgement.hold, checkpoints, limit
+        )
+        left = frames.at(deliveries.time_ns).take(deliveries.order)
+        outcomes.append(
+            _measure(frames, headers, found, judgement, checkpoints, deliveries, theirs)
+        )
+        released.append(left)
+    return Simulation(Comparison(setting, tuple(outcomes), recorded), tuple(released))
+
+
+def _as_recorded(frames: Frames, headers: Columns, guest: Guest) -> tuple[Stream, ...]:
+    return _in_order(_by_first(frames, guest, rtp_streams(frames, headers), None))
+
+
+def _untouched(recorded: Sequence[Stream], guest: Guest) -> dict[int, Stream]:
+    """The streams that the guest has no part in, by their first frames: no policy changes them."""
+    found = {}
+    for stream in recorded:
+        if isinstance(stream.rtp, RtpStream) and not guest.sent[stream.rtp.frames].any():
+            found[int(stream.rtp.frames.min())] = stream
+    return found
+
+
+def _measure(
+    frames: Frames,
+    headers: Columns,
+    guest: Guest,
+    judgement: Judgement,
+    checkpoints: Checkpoints,
+    deliveries: Deliveries,
+    theirs: dict[int, Stream],
+) -> Outcome:
+    held = np.flatnonzero(guest.sent & judgement.hold & ~deliveries.dropped)
+    held_tcp = held[headers.protocol[held] == TCP]
+    held_sip = held[sip_over_udp(headers)[held]]
+    sent_ns, left_ns = frames.time_ns, deliveries.time_ns
+    return Outcome(
+        policy=judgement.policy.name,
+        streams=_streams_that_left(frames, headers, guest, deliveries, theirs),
+        tcp=hold_percentiles(sent_ns[held_tcp], left_ns[held_tcp]),
+        connections=tuple(tcp_connections(headers, held, sent_ns[held], left_ns[held])),
+        output_commit=output_commit(
+            sent_ns[guest.sent],
+            left_ns[guest.sent],
+            judgement.hold[guest.sent],
+            deliveries.dropped[guest.sent],
+            checkpoints.suspend_ns,
+            checkpoints.commit_ns,
+        ),
+        suspend_ns=checkpoints.suspend_ns,
+        commit_ns=checkpoints.commit_ns,
+        passages=_passages(sent_ns, left_ns, guest.sent, judgement.hold, deliveries.dropped),
+        sip_udp=hold_percentiles(sent_ns[held_sip], left_ns[held_sip]),
+        hazards=hazards_seen(judgement, headers, np.flatnonzero(guest.sent)),
+        holding=np.flatnonzero(np.bincount(deliveries.epoch[guest.sent & judgement.hold])),
+    )
+
+
+def sip_over_udp(headers: Columns) -> Bools:
+    """bool[n]: which frames are SIP over UDP, by their ports (5060, and 5061 of DTLS)."""
+    ports: Bools = np.isin(headers.sport, SIP_PORTS) | np.isin(headers.dport, SIP_PORTS)
+    ports &= headers.protocol == UDP
+    return ports
+
+
+def _streams_that_left(
+    frames: Frames,
+    headers: Columns,
+    guest: Guest,
+    deliveries: Deliveries,
+    theirs: dict[int, Stream],
+) -> tuple[Stream, ...]:
+    """All streams of a run; ``theirs``, which it left as they are, are not measured once more."""
+    ours = np.ones(len(frames), np.bool_)
+    for stream in theirs.values():
+        if isinstance(stream.rtp, RtpStream):
+            ours[stream.rtp.frames] = False
+    order = deliveries.order[ours[deliveries.order]]
+    left = frames.at(deliveries.time_ns).take(order)
+    return _in_order({**theirs, **_measured(frames, headers, guest, left, order)})
+
+
+def measured_streams(
+    frames: Frames, headers: Columns, guest: Guest, left: Frames, order: Int64s
+) -> tuple[Stream, ...]:
+    """The RTP streams of what ``left``: the frames at ``order``, at the times when they did."""
+    return _in_order(_measured(frames, headers, guest, left, order))
+
+
+def _measured(
+    frames: Frames, headers: Columns, guest: Guest, left: Frames, order: Int64s
+) -> dict[int, Stream]:
+    """The same, each by its first frame in the recording."""
+    return _by_first(
+        frames, guest, rtp_streams(left, _rows(headers, order), frames.time_ns[order]), order
+    )
+
+
+def _by_first(
+    frames: Frames, guest: Guest, found: Sequence[RtpStream], order: Int64s | None
+) -> dict[int, Stream]:
+    """``found`` in the frames at ``order``; None for all of them, in their own."""
+    streams = {}
+    for stream in found:
+        of = stream.frames if order is None else order[stream.frames]
+        first = int(of.min())
+        series = _series(stream, frames.time_ns[of])
+        streams[first] = Stream(stream, bool(guest.sent[first]), series=series)
+    return streams
+
+
+def _in_order(streams: dict[int, Stream]) -> tuple[Stream, ...]:
+    """In the recording's order, which is the same under every policy."""
+    return tuple(streams[first] for first in sorted(streams))
+
+
+def _passages(
+    sent_ns: Int64s, left_ns: Int64s, guest: Bools, hold: Bools, dropped: Bools
+) -> Passages:
+    rows = np.flatnonzero(guest)
+    rows = rows[np.argsort(sent_ns[rows], kind="stable")]
+    return Passages(sent_ns[rows], left_ns[rows], hold[rows], dropped[rows])
+
+
+def _series(stream: RtpStream, sent_ns: Int64s) -> PacketSeries:
+    """The packets that came, in the order in which they were recorded: those count as sent."""
+    order = np.argsort(sent_ns, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    left_ns = stream.arrival_ns[order]
+    return PacketSeries(
+        sent_ns=sent_ns[order],
+        left_ns=left_ns,
+        arrived_ns=left_ns,
+        sequence=stream.numbers[order],
+        timestamp=stream.timestamps[order],
+        arrival=place,
+        jitter_ms=stream.jitter_series_ms,
+        event=None if stream.event is None else stream.event[order],
+        due_ns=sent_ns[order],
+    )
+
+
+def _rows(headers: Columns, indices: Int64s) -> Columns:
+    """The columns of the frames at ``indices``, in that order."""
+    arrays = [each.name for each in fields(headers) if each.name != "oddities"]
+    return replace(headers, **{name: getattr(headers, name)[indices] for name in arrays})

@@ -1,0 +1,269 @@
+"""A run of the loop: what goes into it, and what its frames say when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from remusnet.classify.columns import columns as columns_of
+from remusnet.classify.hazards import Hazard, hazards_of_frame
+from remusnet.classify.headers import dissect
+from remusnet.classify.reference import classify
+from remusnet.emulator.machine.failover import planned_over, whole
+from remusnet.emulator.machine.timeline import Timeline
+from remusnet.emulator.run.loop import Flight, Lane, Loop, Verdict
+from remusnet.emulator.run.passed import Lost, Passed
+from remusnet.emulator.run.vectorised import Tally, media_of
+from remusnet.emulator.traffic.conversations import Conversation
+from remusnet.emulator.traffic.endpoints import Payload, Segment
+from remusnet.emulator.traffic.rtp import Source
+from remusnet.emulator.traffic.wire import What
+from remusnet.frames import Frames, Int64s
+from remusnet.metrics.flows import flow_of
+from remusnet.metrics.output_commit import output_commit
+from remusnet.metrics.survey import SeenHazard
+from remusnet.metrics.tcp import HoldTimes, TcpConnection, hold_percentiles
+from remusnet.policy.match import TCP
+from remusnet.policy.policy import Policy
+from remusnet.policy.verdict import Verdict as PolicyVerdict
+from remusnet.results.scene import NEVER
+from remusnet.scenario.scenario import Scenario, Transport
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The packets of one source for the loop: the primary's first, then all others.
+
+    ``base``: when they are due, and their numbers; the loop fills in the rest.
+    """
+
+    source: Source
+    base: Passed
+
+
+def verdict_of(policy: Policy, conversations: Sequence[Conversation]) -> Verdict:
+    """The reference classifier, asked once for each kind of frame of a conversation."""
+    known: dict[tuple[int, str], bool] = {}
+
+    def hold(index: int, what: What) -> bool:
+        # Of TCP no policy looks behind the header; a datagram may look like RTP.
+        key = index, what.name if isinstance(what, Payload) else ""
+        if key not in known:
+            frame = conversations[index].wire.frame(what, from_guest=True)
+            known[key] = classify(policy, frame).verdict is PolicyVerdict.HOLD
+        return known[key]
+
+    return hold
+
+
+def lanes_of(
+    sources: Sequence[Source], holds: Sequence[bool], scenario: Scenario, timeline: Timeline
+) -> tuple[list[Lane], list[Rows]]:
+    """The RTP of a scenario as lanes, where each frame has to be looked at alone."""
+    lanes: list[Lane] = []
+    rows: list[Rows] = []
+    for owner, (source, hold) in enumerate(zip(sources, holds, strict=True)):
+        base, primary = _planned(source, scenario, timeline)
+        number = np.arange(len(base))
+        sent = base.lost != Lost.NOBODY
+        for by_backup in (False, True):
+            mine = np.flatnonzero(((number >= primary) == by_backup) & sent)
+            lanes.append(
+                Lane(
+                    owner,
+                    base.sent_ns[mine].tolist(),
+                    mine.tolist(),
+                    source.frame_bytes,
+                    source.from_guest,
+                    by_backup,
+                    hold and source.from_guest,
+                )
+            )
+        rows.append(Rows(source, base))
+    return [lane for lane in lanes if lane.times], rows
+
+
+def _planned(source: Source, scenario: Scenario, timeline: Timeline) -> tuple[Passed, int]:
+    """When each packet is due, and how many are not the backup's: those come first."""
+    media = whole(list(media_of(source, scenario)[0]))
+    if timeline.marks is not None:
+        return planned_over(source, media, timeline.checkpoints, timeline.marks)
+    never = np.full(len(media), NEVER, np.int64)
+    lost = np.zeros(len(media), np.int8)
+    due_ns = media.due_ns
+    return Passed(due_ns, due_ns, never, media.numbers, media.ticks, lost, due_ns), len(media)
+
+
+def filled(rows: Sequence[Rows], flights: Sequence[Flight]) -> list[Passed]:
+    """The packets of each source as the loop has left them.
+
+    A row that no frame was made of was due in a pause that the primary didn't survive.
+    """
+    found: list[Passed] = []
+    mine: list[list[Flight]] = [[] for _ in rows]
+    for flight in flights:
+        if flight.what is None:
+            mine[flight.owner].append(flight)
+    for each, flown in zip(rows, mine, strict=True):
+        base = each.base
+        absent = base.lost == Lost.NOBODY
+        row = np.array([flight.row for flight in flown], np.int64)
+        columns = {
+            name: np.full(len(base), NEVER, np.int64)
+            for name in ("sent_ns", "left_ns", "arrived_ns")
+        }
+        for name in ("sent_ns", "left_ns"):
+            columns[name][absent] = getattr(base, name)[absent]
+        lost = base.lost.copy()
+        for name, column in columns.items():
+            column[row] = [getattr(flight, name) for flight in flown]
+        lost[row] = [int(flight.lost) for flight in flown]
+        was = absent.copy()
+        was[row] = True
+        kept = np.flatnonzero(was)
+        kept = kept[np.argsort(columns["sent_ns"][kept], kind="stable")]
+        found.append(
+            Passed(
+                columns["sent_ns"][kept],
+                columns["left_ns"][kept],
+                columns["arrived_ns"][kept],
+                base.number[kept],
+                base.tick[kept],
+                lost[kept],
+                base.due_ns[kept],
+            )
+        )
+    return found
+
+
+def tally_flights(flights: Sequence[Flight], timeline: Timeline) -> Tally:
+    """Counts over the loop's frames; violations from the times alone.
+
+    A backup's frames, and a lane's that it never sent, are not held.
+    """
+    guests = [flight for flight in flights if flight.from_guest]
+    hold = np.array([flight.hold for flight in guests], np.bool_)
+    dropped = np.array([flight.lost is Lost.BUFFER for flight in guests], np.bool_)
+    stuck = np.array([flight.left_ns == NEVER for flight in guests], np.bool_)
+    planned = timeline.checkpoints
+    counted = output_commit(
+        _times(guests, "sent_ns"),
+        _times(guests, "left_ns"),
+        hold,
+        dropped | stuck,
+        planned.suspend_ns,
+        planned.commit_ns,
+    )
+    # What a primary that nobody told lets pass stands for nothing any more either.
+    resume_ns = NEVER if timeline.marks is None else timeline.marks.resume_ns
+    alone = np.array([flight.by_backup for flight in guests], np.bool_)
+    if timeline.marks is not None:
+        alone |= ~hold & ~stuck & (_times(guests, "sent_ns") >= resume_ns)
+    unprotected = int(alone.sum()) if timeline.protected else len(guests)
+    return Tally(
+        len(flights),
+        counted.held,
+        counted.bypassed,
+        int(dropped.sum()),
+        counted.violations,
+        unprotected,
+    )
+
+
+def _times(flights: Sequence[Flight], name: str) -> Int64s:
+    return np.array([getattr(flight, name) for flight in flights], np.int64)
+
+
+def tcp_holds(
+    flights: Sequence[Flight], conversations: Sequence[Conversation]
+) -> tuple[HoldTimes, tuple[TcpConnection, ...]]:
+    """How long the guest's TCP frames were held: over all, and per connection."""
+    frames: dict[int, int] = {}
+    held: dict[int, list[Flight]] = {}
+    for flight in flights:
+        if isinstance(flight.what, Segment):
+            frames[flight.owner] = frames.get(flight.owner, 0) + 1
+            held.setdefault(flight.owner, [])
+    everything = held_segments(flights)
+    for flight in everything:
+        held[flight.owner].append(flight)
+    connections = tuple(
+        TcpConnection(conversations[owner].wire.flow, frames[owner], hold_times(held[owner]))
+        for owner in sorted(frames)
+        if conversations[owner].wire.protocol == TCP
+    )
+    return hold_times(everything), connections
+
+
+def held_segments(flights: Sequence[Flight]) -> list[Flight]:
+    """TCP frames that were held and left."""
+    return [
+        flight
+        for flight in flights
+        if isinstance(flight.what, Segment) and flight.hold and flight.left_ns != NEVER
+    ]
+
+
+def sip_datagrams(flights: Sequence[Flight], conversations: Sequence[Conversation]) -> list[Flight]:
+    """SIP over UDP that was held and left."""
+    return [
+        flight
+        for flight in flights
+        if flight.what is not None
+        and flight.hold
+        and flight.left_ns != NEVER
+        and conversations[flight.owner].transport == Transport.UDP
+    ]
+
+
+def hazards_seen(
+    flights: Sequence[Flight], conversations: Sequence[Conversation], policy: Policy
+) -> tuple[SeenHazard, ...]:
+    """The hazards in what the primary sent, in the order in which they were seen.
+
+    Conversations of one kind differ in addresses and ports of clients only, which no hazard is in.
+    """
+    known: dict[tuple[str, int, str, str, bool], tuple[Hazard, ...]] = {}
+    seen: dict[str, SeenHazard] = {}
+    for flight in flights:
+        if flight.what is None or flight.by_backup or not flight.from_guest:
+            continue
+        said = conversations[flight.owner]
+        name = flight.what.name if isinstance(flight.what, Payload) else ""
+        key = said.kind, said.group, said.transport, name, flight.hold
+        if key not in known:
+            frame = said.wire.frame(flight.what, from_guest=True)
+            verdict = PolicyVerdict.HOLD if flight.hold else PolicyVerdict.BYPASS
+            known[key] = tuple(hazards_of_frame(policy, dissect(frame, len(frame)), verdict))
+        for hazard in known[key]:
+            before = seen.get(hazard.name)
+            if before is None:
+                frame = said.wire.frame(flight.what, from_guest=True)
+                flow = flow_of(columns_of(Frames.of([frame])), 0)
+                before = SeenHazard(hazard.name, hazard.text, 0, flow)
+            seen[hazard.name] = replace(before, frames=before.frames + 1)
+    return tuple(seen.values())
+
+
+def hold_times(flights: Sequence[Flight]) -> HoldTimes:
+    """How long ``flights``, which left, were held."""
+    return hold_percentiles(_times(flights, "sent_ns"), _times(flights, "left_ns"))
+
+
+def run_loop(
+    scenario: Scenario,
+    timeline: Timeline,
+    conversations: list[Conversation],
+    lanes: list[Lane],
+    policy: Policy,
+    *,
+    limit: int,
+    slots: int | None,
+) -> Loop:
+    """A loop that has run."""
+    verdict = verdict_of(policy, conversations)
+    loop = Loop(scenario, timeline, conversations, lanes, verdict, limit=limit, slots=slots)
+    loop.run()
+    return loop

@@ -1,0 +1,143 @@
+"""The reactive traffic of a scenario: for each conversation both sides, its wire and its start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from remusnet.emulator.traffic.apps import (
+    Answerer,
+    Asker,
+    Beacon,
+    Echoer,
+    Mute,
+    Resolver,
+    Tls,
+    dns_server,
+    echo_server,
+)
+from remusnet.emulator.traffic.endpoints import Endpoint
+from remusnet.emulator.traffic.sip import Callee, Caller, plan
+from remusnet.emulator.traffic.tcp import TcpEnd
+from remusnet.emulator.traffic.wire import IcmpWire, TcpWire, TunnelWire, UdpWire, Wire
+from remusnet.scenario.scenario import Dns, Host, Icmp, Scenario, Side, Sip, Tcp, Transport, Tunnel
+
+SIP_PORT, SIPS_PORT = 5060, 5061
+_RTO_MIN_NS = 200_000_000
+"""Linux's, for the connections that carry SIP."""
+_FIRST_PORT = 40_000
+_PORTS = 20_000
+CONNECTION = "connection"
+"""How the report names the connection beneath SIP."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """``client`` begins at ``start_ns``. ``kind``: as `Transfer` names it. ``begins``: what of the
+    report begins then; None where the client says so itself.
+    """
+
+    kind: str
+    group: int
+    number: int
+    client: Side
+    start_ns: int
+    guest: Endpoint
+    peer: Endpoint
+    wire: Wire
+    transport: str = ""
+    begins: str | None = None
+
+
+def conversations(scenario: Scenario) -> Iterator[Conversation]:
+    """All of them, group by group; those that would begin after the end are left out."""
+    for found in _all(scenario):
+        if found.start_ns < scenario.duration_ns:
+            yield found
+
+
+def _all(scenario: Scenario) -> Iterator[Conversation]:
+    host = scenario.host
+    ports = _Ports()
+    for group, sip in enumerate(scenario.sip, start=1):
+        yield from (_sip(host, sip, group, number, ports) for number in range(sip.count))
+    for group, tcp in enumerate(scenario.tcp, start=1):
+        yield from (_tcp(host, tcp, group, number, ports) for number in range(tcp.count))
+    for group, dns in enumerate(scenario.dns, start=1):
+        yield from (_dns(host, dns, group, number, ports) for number in range(dns.count))
+    for group, icmp in enumerate(scenario.icmp, start=1):
+        yield from (_icmp(host, icmp, group, number) for number in range(icmp.count))
+    for group, tunnel in enumerate(scenario.tunnels, start=1):
+        yield _tunnel(host, tunnel, group)
+
+
+class _Ports:
+    """A client's port for each conversation."""
+
+    def __init__(self) -> None:
+        self._given = 0
+
+    def next(self) -> int:
+        """Free ports come again after `_PORTS` conversations."""
+        self._given += 1
+        return _FIRST_PORT + self._given % _PORTS
+
+
+def _sides(client: Side, asks: Endpoint, answers: Endpoint) -> tuple[Endpoint, Endpoint]:
+    """(guest, peer)."""
+    return (asks, answers) if client is Side.GUEST else (answers, asks)
+
+
+def _sip(host: Host, sip: Sip, group: int, number: int, ports: _Ports) -> Conversation:
+    caller, callee = Caller(sip, number, plan(sip)), Callee(sip, number)
+    at_guest = sip.client is Side.GUEST
+    asks: Endpoint = caller
+    answers: Endpoint = callee
+    wire: Wire
+    if sip.transport is Transport.UDP:
+        wire = UdpWire(host, ports.next(), SIP_PORT, at_guest)
+    else:
+        secure = sip.transport is Transport.TLS
+        if secure:
+            asks, answers = Tls(caller, client=True), Tls(callee, client=False)
+        wire = TcpWire(host, ports.next(), SIPS_PORT if secure else SIP_PORT, at_guest)
+        asks = TcpEnd(asks, True, _RTO_MIN_NS, CONNECTION)
+        answers = TcpEnd(answers, False, _RTO_MIN_NS, CONNECTION)
+    guest, peer = _sides(sip.client, asks, answers)
+    start_ns = sip.start_ns + number * sip.spacing_ns
+    begins = None if sip.transport is Transport.UDP else CONNECTION
+    return Conversation(
+        "sip", group, number + 1, sip.client, start_ns, guest, peer, wire, sip.transport, begins
+    )
+
+
+def _tcp(host: Host, tcp: Tcp, group: int, number: int, ports: _Ports) -> Conversation:
+    asks = TcpEnd(Asker(tcp, tcp.kind), True, tcp.rto_min_ns, tcp.kind)
+    answers = TcpEnd(Answerer(tcp), False, tcp.rto_min_ns, tcp.kind)
+    guest, peer = _sides(tcp.client, asks, answers)
+    wire = TcpWire(host, ports.next(), tcp.port, tcp.client is Side.GUEST)
+    start_ns = tcp.start_ns + number * tcp.spacing_ns
+    return Conversation(
+        tcp.kind, group, number + 1, tcp.client, start_ns, guest, peer, wire, "tcp", tcp.kind
+    )
+
+
+def _dns(host: Host, dns: Dns, group: int, number: int, ports: _Ports) -> Conversation:
+    guest, peer = _sides(dns.client, Resolver(dns, number), dns_server())
+    wire = UdpWire(host, ports.next(), 53, dns.client is Side.GUEST)
+    start_ns = dns.start_ns + number * dns.spacing_ns
+    return Conversation("dns", group, number + 1, dns.client, start_ns, guest, peer, wire, "udp")
+
+
+def _icmp(host: Host, icmp: Icmp, group: int, number: int) -> Conversation:
+    guest, peer = _sides(icmp.client, Echoer(icmp, number), echo_server())
+    wire = IcmpWire(host, group, icmp.client is Side.GUEST)
+    start_ns = icmp.start_ns + number * icmp.spacing_ns
+    return Conversation("icmp", group, number + 1, icmp.client, start_ns, guest, peer, wire, "icmp")
+
+
+def _tunnel(host: Host, tunnel: Tunnel, group: int) -> Conversation:
+    return Conversation(
+        "tunnel", group, 1, Side.GUEST, tunnel.start_ns, Beacon(tunnel), Mute(),
+        TunnelWire(host, tunnel), tunnel.kind,
+    )  # fmt: skip

@@ -1,0 +1,199 @@
+"""What a policy did to a guest's traffic: all that is measured of one run, and of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from remusnet.frames import Int64s
+from remusnet.metrics.emodel import codec_of
+from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
+from remusnet.metrics.output_commit import OutputCommit
+from remusnet.metrics.payload_types import Medium
+from remusnet.metrics.percentiles import NS_PER_MS
+from remusnet.metrics.rtp import StreamSummary
+from remusnet.metrics.survey import SeenHazard
+from remusnet.metrics.tcp import NONE_HELD, HoldTimes, TcpConnection
+from remusnet.metrics.voice import Received, Voice, listen
+from remusnet.results.scene import Origin, PacketSeries, Passages, ScenarioSetting, Scene
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """An RTP stream as it came; ``from_guest``: whether the guest sent it.
+
+    ``series``: its packets, where the run isn't too large to keep them. ``origin``: of a scenario,
+    whose stream it is.
+    """
+
+    rtp: StreamSummary
+    from_guest: bool
+    origin: Origin | None = None
+    series: PacketSeries | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The stream's own JSON, ``from_guest``, and of a scenario ``origin``."""
+        found = {**self.rtp.to_json(), "from_guest": self.from_guest}
+        return found if self.origin is None else {**found, "origin": self.origin.to_json()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """One run of one policy.
+
+    ``streams``: in order of their first packets in the recording, or of the scenario's calls.
+    ``tcp``: how much later than recorded the guest's TCP frames left that were held, a pause
+    included; ``connections``: the same for each connection; ``sip_udp``: the same of SIP over UDP.
+    ``hazards``: of what the guest sent, where the policy lets it pass. ``suspend_ns``,
+    ``commit_ns``: int64[m], on the capture's clock, or from the scenario's start. ``scene``: None
+    of a replay. ``passages``: all frames of the guest; None where the run is too large to keep
+    them. ``holding``: int64[k], ascending, which epochs held a frame; None where that isn't known.
+    """
+
+    policy: str
+    streams: tuple[Stream, ...]
+    tcp: HoldTimes
+    connections: tuple[TcpConnection, ...]
+    output_commit: OutputCommit
+    suspend_ns: Int64s
+    commit_ns: Int64s
+    scene: Scene | None = None
+    passages: Passages | None = None
+    sip_udp: HoldTimes = NONE_HELD
+    hazards: tuple[SeenHazard, ...] = ()
+    holding: Int64s | None = None
+
+    @property
+    def holding_epochs(self) -> tuple[Int64s, Int64s]:
+        """Suspends and commits of the epochs that held something, or of all: int64[k] each.
+
+        A guest that is quiet for a day has some hundred thousand epochs more.
+        """
+        if self.holding is None:
+            return self.suspend_ns, self.commit_ns
+        return self.suspend_ns[self.holding], self.commit_ns[self.holding]
+
+    def to_json(self) -> dict[str, object]:
+        """One element of ``runs`` in ``simulate --json``."""
+        suspends, commits = self.holding_epochs
+        epochs = zip(suspends.tolist(), commits.tolist(), strict=True)
+        return {
+            "policy": self.policy,
+            "streams": [stream.to_json() for stream in self.streams],
+            "tcp": {
+                "hold_ms": self.tcp.to_json(),
+                "connections": [
+                    {"flow": each.flow, "frames": each.frames, "hold_ms": each.hold.to_json()}
+                    for each in self.connections
+                ],
+            },
+            "sip_udp": {"hold_ms": self.sip_udp.to_json()},
+            "output_commit": self.output_commit.to_json(),
+            "hazards": [asdict(hazard) for hazard in self.hazards],
+            "epochs": [{"suspend_ns": suspend, "commit_ns": commit} for suspend, commit in epochs],
+            "quiet_epochs": len(self.suspend_ns) - len(suspends),
+            **({} if self.scene is None else self.scene.to_json()),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the runs have in common. ``guest``: its address; ``guest_reason``: why it was taken.
+
+    ``capture``: what was replayed, or the scenario's name. ``scenario``: what only a scenario has,
+    None of a replay. Without checkpoints ``schedule`` is ``none`` and its times are 0; where they
+    vary, its times are means. ``notes``: what to know before trusting the numbers, each a sentence.
+    """
+
+    capture: str
+    guest: str
+    guest_reason: str
+    guest_frames: int
+    schedule: str
+    interval_ns: int
+    pause_ns: int
+    commit_delay_ns: int
+    period_ns: int
+    limit: int
+    scenario: ScenarioSetting | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The keys of ``simulate --json`` beside ``runs``."""
+        return {
+            "capture": self.capture,
+            "guest": {
+                "address": self.guest,
+                "reason": self.guest_reason,
+                "frames": self.guest_frames,
+            },
+            "schedule": {
+                "kind": self.schedule,
+                "interval_ns": self.interval_ns,
+                "pause_ns": self.pause_ns,
+                "commit_delay_ns": self.commit_delay_ns,
+                "period_ns": self.period_ns,
+            },
+            "limit_bytes": self.limit,
+            "notes": list(self.notes),
+            **({} if self.scenario is None else {"scenario": self.scenario.to_json()}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The same traffic under several policies.
+
+    ``recorded``: the streams of a recording as they were recorded; None of a scenario.
+    """
+
+    setting: Setting
+    outcomes: tuple[Outcome, ...]
+    recorded: tuple[Stream, ...] | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """All of ``simulate --json``."""
+        found = {**self.setting.to_json(), "runs": [each.to_json() for each in self.outcomes]}
+        if self.recorded is not None:
+            found["recorded"] = {"streams": [stream.to_json() for stream in self.recorded]}
+        return found
+
+
+def voices(
+    stream: Stream,
+    buffers: Sequence[JitterBuffer] = (FixedBuffer(), AdaptiveBuffer()),
+    loss_robustness: float | None = None,
+) -> tuple[Voice, ...]:
+    """How a stream sounds through each of ``buffers``.
+
+    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where
+    that isn't known: its packets weren't kept, or never told how long they sound. Empty for what is
+    no speech: the E-model rates nothing else (G.107, clause 1).
+    """
+    series, ptime_ms, clock_rate = stream.series, stream.rtp.ptime_ms, stream.rtp.clock_rate
+    if series is None or not ptime_ms or clock_rate is None:
+        return ()
+    if stream.rtp.medium not in (Medium.AUDIO, None):
+        return ()
+    came = series.arrival
+    received = Received(
+        series.sequence[came],
+        series.timestamp[came],
+        series.due_ns[came],  # who speaks in a pause is heard that much later
+        series.arrived_ns[came],
+        None if series.event is None else series.event[came],
+    )
+    types = stream.rtp.payload_types
+    encoding = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
+    codec = codec_of(encoding)
+    if loss_robustness is not None:
+        codec = replace(codec, bpl=loss_robustness)
+    last = int(came.max()) if len(came) else 0
+    return listen(
+        received,
+        buffers,
+        codec,
+        clock_rate=clock_rate,
+        ptime_ns=round(ptime_ms * NS_PER_MS),
+        expected_after=len(series.sent_ns) - 1 - last,
+    )

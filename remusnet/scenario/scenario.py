@@ -1,0 +1,327 @@
+"""A scenario: all that a simulated run depends on, times in ns, rates in bits a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
+from remusnet.metrics.percentiles import NS_PER_MS
+from remusnet.scenario.codecs import Codec
+from remusnet.scenario.quantity import Constant, Quantity
+from remusnet.schedule import ScheduleKind
+
+
+class Role(StrEnum):
+    """What the guest does for a call."""
+
+    SERVER = "server"
+    """It sends media of its own, by its own clock."""
+    RELAY = "relay"
+    """It passes on what a phone sends: sequence numbers and timestamps are the phone's."""
+
+
+class Direction(StrEnum):
+    """Which streams of a call there are, seen from the guest (of a relay: from the first phone)."""
+
+    BOTH = "both"
+    SEND = "send"
+    RECEIVE = "receive"
+
+
+class Clock(StrEnum):
+    """What a server's media clock does while the guest is down after a failure."""
+
+    FROZEN = "frozen"
+    """It stands, as the guest's memory does: timestamps go on where they were."""
+    WALL = "wall"
+    """It jumps to the time of day: timestamps leave out what was never sent."""
+
+
+class Transport(StrEnum):
+    """What carries SIP."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+
+class Kind(StrEnum):
+    """What a TCP connection does."""
+
+    EXCHANGE = "request-response"
+    BULK = "bulk"
+
+
+class Side(StrEnum):
+    """Who begins."""
+
+    PEER = "peer"
+    GUEST = "guest"
+
+
+class FailureKind(StrEnum):
+    """What happens to the primary."""
+
+    DEATH = "death"
+    SPLIT_BRAIN = "split-brain"
+    """Only the link between the hosts breaks: the primary goes on, without checkpoints."""
+
+
+class BufferKind(StrEnum):
+    """A client's jitter buffer."""
+
+    FIXED = "fixed"
+    ADAPTIVE = "adaptive"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpointing:
+    """How the guest is checkpointed.
+
+    The commit comes ``transfer`` and ``commit_delay`` after the resume. ``interval_ns``: what the
+    schedule's timer is set to. ``first_ns``: the first suspend; None for one interval.
+    """
+
+    kind: ScheduleKind
+    interval_ns: int
+    pause: Quantity
+    transfer: Quantity
+    commit_delay: Quantity
+    first_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The guest and its back end. ``limit``: the plug's, in bytes.
+
+    ``jitter_ns``: standard deviation of the guest's times of sending. ``ring_slots``: of the
+    transmit ring, None where it has no end. ``mac``, ``address``: the guest's.
+    """
+
+    limit: int
+    jitter_ns: int = 0
+    ring_slots: int | None = None
+    mac: str = "00:16:3e:00:00:01"
+    address: str = "192.0.2.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Between the guest's host and everybody else, each way alike.
+
+    ``jitter_ns``: standard deviation of the delay. ``loss_percent``: of frames; ``loss_burst``:
+    how many in a row are lost, on average. ``rate``: None where it has no end. ``reorder``:
+    whether a frame may overtake another.
+    """
+
+    delay_ns: int = 0
+    jitter_ns: int = 0
+    loss_percent: float = 0.0
+    loss_burst: float = 1.0
+    rate: int | None = None
+    reorder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """``count`` calls that are alike. ``duration_ns``: None for until the end.
+
+    ``phase_ns``: how much later than ``start_ns`` the first packet comes; None draws it from one
+    packetization time. ``drift_ppm``: how much slower the sender's clock runs than the
+    checkpointer's. ``vad``: silence suppression, by talk spurts of ``talk_ns`` and silences of
+    ``silence_ns``, both exponential. ``tagged``: behind a VLAN tag. ``ip``: 4 or 6.
+    """
+
+    count: int
+    codec: Codec
+    ptime_ns: int
+    role: Role
+    direction: Direction
+    clock: Clock
+    start_ns: int
+    duration_ns: int | None
+    phase_ns: int | None
+    drift_ppm: int
+    vad: bool
+    talk_ns: int
+    silence_ns: int
+    srtp: bool
+    ip: int
+    tagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sip:
+    """``count`` dialogs that are alike, the next one ``spacing_ns`` after the one before.
+
+    Each may register, set up a call, ``answer_ns`` after it rings, refresh it ``reinvite_ns``
+    after the set-up (None: not), and end it ``talk_ns`` after the set-up. ``t1_ns``, ``t2_ns``:
+    RFC 3261's timers. ``client``: who calls.
+    """
+
+    count: int
+    transport: Transport
+    client: Side
+    start_ns: int
+    spacing_ns: int
+    register: bool
+    call: bool
+    answer_ns: int
+    talk_ns: int
+    reinvite_ns: int | None
+    t1_ns: int
+    t2_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """``count`` connections that are alike, the next one ``spacing_ns`` after the one before.
+
+    ``exchanges`` times a request of ``request`` bytes is answered by ``response`` bytes,
+    ``think_ns`` apart. Bulk is one exchange. ``client``: who connects and asks. ``rto_min_ns``:
+    the least retransmission timeout.
+    """
+
+    count: int
+    kind: Kind
+    client: Side
+    start_ns: int
+    spacing_ns: int
+    request: int
+    response: int
+    exchanges: int
+    think_ns: int
+    rto_min_ns: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """``count`` lookups, ``spacing_ns`` apart; sent again after ``retry_ns``, ``tries`` in all."""
+
+    count: int
+    client: Side
+    start_ns: int
+    spacing_ns: int
+    retry_ns: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Icmp:
+    """``count`` echo requests, ``spacing_ns`` apart, of ``size`` bytes of data."""
+
+    count: int
+    client: Side
+    start_ns: int
+    spacing_ns: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A packet every ``spacing_ns`` from the guest: ``kind`` carries ``inner``, ``size`` bytes."""
+
+    kind: str
+    inner: str
+    start_ns: int
+    spacing_ns: int
+    size: int
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A capture to mix in, beginning at ``start_ns``; ``guest``: as for a replay, or None."""
+
+    file: str
+    guest: str | None
+    start_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The primary fails at ``at_ns``.
+
+    ``detection_ns`` later the backup resumes; ``arp_ns`` after that the gratuitous ARP goes out,
+    and the switch needs ``switch_ns`` to turn. ``rollback``: whether the backup goes on from the
+    last commit, as Remus does; without, from the moment of failure (an ideal to compare with).
+    ``stale_ns``: how long a stale primary goes on, of a split brain.
+    """
+
+    kind: FailureKind
+    at_ns: int
+    detection_ns: int
+    arp_ns: int
+    switch_ns: int
+    rollback: bool
+    stale_ns: int
+
+    @property
+    def resume_ns(self) -> int:
+        """When the backup resumes."""
+        return self.at_ns + self.detection_ns
+
+    @property
+    def path_ns(self) -> int:
+        """When frames go to and from the backup."""
+        return self.resume_ns + self.arp_ns + self.switch_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What plays the media: its jitter buffer. ``loss_robustness``: G.107's Bpl, None the codec's.
+
+    A fixed buffer plays everything ``delay_ns`` after the fastest packet would have come; an
+    adaptive one begins there and stays between ``least_ns`` and ``most_ns``.
+    """
+
+    kind: BufferKind = BufferKind.ADAPTIVE
+    delay_ns: int = 60_000_000
+    least_ns: int = 20_000_000
+    most_ns: int = 200_000_000
+    loss_robustness: float | None = None
+
+    @property
+    def buffer(self) -> JitterBuffer:
+        """The model of it."""
+        first, least, most = (
+            each / NS_PER_MS for each in (self.delay_ns, self.least_ns, self.most_ns)
+        )
+        if self.kind is BufferKind.FIXED:
+            return FixedBuffer(first)
+        return AdaptiveBuffer(first, least, most)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scenario. ``policies``: names of presets and paths; ``checkpointing``: None without any.
+
+    ``figure``: which of the thesis's figures it stands for, and so which forms it is held to.
+    """
+
+    name: str
+    duration_ns: int
+    host: Host
+    description: str = ""
+    assumptions: tuple[str, ...] = ()
+    seed: int = 0
+    figure: str | None = None
+    policies: tuple[str, ...] = ()
+    checkpointing: Checkpointing | None = None
+    network: Network = field(default_factory=Network)
+    calls: tuple[Calls, ...] = ()
+    sip: tuple[Sip, ...] = ()
+    tcp: tuple[Tcp, ...] = ()
+    dns: tuple[Dns, ...] = ()
+    icmp: tuple[Icmp, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
+    recordings: tuple[Recording, ...] = ()
+    failure: Failure | None = None
+    client: Client = field(default_factory=Client)
+
+
+def constant(quantity: Quantity) -> int | None:
+    """The time that ``quantity`` always is, else None."""
+    return quantity.ns if isinstance(quantity, Constant) else None

@@ -1,0 +1,94 @@
+"""The documentation: its code is run, what it names is there, and its lines are short."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        ROOT / "tests/data/README.md",
+        ROOT / "vagrant/README.md",
+    ]
+)
+HISTORY = ROOT / "CHANGELOG.md"
+"""It names what was there then, and its lines are merged as they come."""
+WIDEST = 100
+_CODE = re.compile(r" *`[^`]+`[.,:;]?")
+"""One message, or the form of a document: its spaces are its own."""
+
+each_page = pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page != HISTORY],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+
+
+def prose(page: Path) -> Iterator[tuple[int, str]]:
+    """Lines by number that are neither code (what is typed, what a program prints) nor tables."""
+    fenced = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not (fenced or line.startswith(("    ", "|")) or _CODE.fullmatch(line)):
+            yield number, line
+
+
+@each_page
+def test_no_line_of_prose_is_wider_than_a_screen(page: Path) -> None:
+    assert [number for number, line in prose(page) if len(line) > WIDEST] == []
+
+
+@each_page
+def test_every_module_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"\bremusnet(?:/\w+)+\.py\b", text):
+        assert (ROOT / path).is_file(), path
+    for name in re.findall(r"\bremusnet(?:\.[A-Za-z_]\w*)+", text):
+        if name.rpartition(".")[2] not in ("toml", "fish", "html"):
+            assert _is_there(name), name
+
+
+@pytest.mark.parametrize("name", ["remusnet.kernel.gone", "remusnet.errors.Gone", "remusnet.gone"])
+def test_a_module_that_is_gone_is_noticed(name: str) -> None:
+    assert not _is_there(name)
+
+
+def _is_there(name: str) -> bool:
+    """Whether ``name`` is a module, or an attribute of one (of a class in one)."""
+    words = name.split(".")
+    for count in range(len(words), 0, -1):
+        try:
+            found = importlib.util.find_spec(".".join(words[:count]))
+        except ModuleNotFoundError:
+            continue
+        if found is not None:
+            thing: object = importlib.import_module(".".join(words[:count]))
+            for word in words[count:]:
+                if not hasattr(thing, word):
+                    return False
+                thing = getattr(thing, word)
+            return True
+    return False
+
+
+def test_the_lines_of_the_front_doors_page_simulate_and_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first block needs a kernel: tests/kernel/test_front_door.py."""
+    page = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 5
+    shutil.copy(ROOT / "tests/data/call.pcap", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})  # as it stands
+    with pytest.raises(AssertionError, match="violations"):
+        exec(code.replace("violations == 0", "violations > 0"), {})
