@@ -9,6 +9,7 @@ from remusnet.classify.filters import Classification
 from remusnet.classify.flower.compiler import compile_flower
 from remusnet.classify.hazards import hazards_of_policy
 from remusnet.classify.u32.compiler import compile_u32
+from remusnet.defaults import CLASSIFIER
 from remusnet.errors import InvalidInput, MissingDependency, quoted, suggestion
 from remusnet.plan.limits import (
     LARGEST_LIMIT,
@@ -44,7 +45,7 @@ def build_plan(
     vifs: Sequence[str | tuple[str, ...]],
     policy: Policy,
     *,
-    classifier: str = "u32",
+    classifier: str = CLASSIFIER,
     buffer: str | None = None,
     rate: int,
     interval_ns: int,

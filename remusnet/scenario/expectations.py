@@ -20,7 +20,7 @@ from remusnet.scenario.scenario import Clock, Role, Scenario, constant
 from remusnet.schedule import ScheduleKind
 
 _SHARE = 0.02
-"""Issue 5: closed forms within 2 %."""
+"""A closed form and a simulation may differ by 2 %."""
 _CHANCE = 0.05
 """Of a mean over some thousand packets of chance: its own spread is about 1 %."""
 

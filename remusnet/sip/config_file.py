@@ -15,7 +15,7 @@ from remusnet.errors import InvalidInput
 from remusnet.sip.config import Config, Rejuvenation, Tls
 from remusnet.sip.flows import Endpoint, Transport, is_address, unbracketed
 from remusnet.sip.presets import PRESETS, RESILIENT
-from remusnet.sip.settings import Route, Settings
+from remusnet.sip.settings import DIGESTS, Route, Settings
 from remusnet.sip.store import store_url
 from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Limits, Listener
@@ -62,6 +62,13 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
         raise InvalidInput(
             f"invalid network: {text!r}; expected for example 192.0.2.0/24"
         ) from None
+
+
+def parse_digest(text: str) -> str:
+    """The algorithm of a digest, as RFC 8760 writes it. Raises InvalidInput."""
+    if text.upper() not in DIGESTS:
+        raise InvalidInput(f"invalid digest: {text!r}; expected {' or '.join(DIGESTS)}")
+    return text.upper()
 
 
 def parse_domain(text: str) -> str:
@@ -145,6 +152,8 @@ def _settings(fields: Fields, listeners: list[Listener]) -> Settings:
         record_route=fields.flag("record-route", True),
         routes=tuple(_routes(fields)),
         use_dns=fields.flag("dns", True),
+        digests=tuple(_each(fields, "digest", parse_digest, 'for example ["SHA-256", "MD5"]'))
+        or DIGESTS,
         max_forks=fields.whole("max-forks", 10, least=1, most=60),
     )
 

@@ -145,7 +145,13 @@ class Registrar(Actor):
         request = found.incoming.request
         if found.error:
             raise Refused(_unavailable(request))
-        result = check(found.given, found.user, request.method.decode(), self._own.nonces)
+        result = check(
+            found.given,
+            found.user,
+            request.method.decode(),
+            self._own.nonces,
+            self._settings.digests,
+        )
         realm = found.given["realm"]
         if result is Result.STALE:
             raise Refused(self._challenged(request, realm, stale=True))
@@ -158,7 +164,9 @@ class Registrar(Actor):
 
     def _challenged(self, request: Request, realm: str, *, stale: bool) -> Response:
         response = reply(request, 401)
-        challenge(response, realm, self._own.nonces, proxy=False, stale=stale)
+        challenge(
+            response, realm, self._own.nonces, self._settings.digests, proxy=False, stale=stale
+        )
         return response
 
     def _update(self, incoming: Incoming) -> None:

@@ -17,6 +17,7 @@ from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.rtp import RtpStream, rtp_streams
+from remusnet.metrics.sip_requests import SipRequest, sip_requests
 from remusnet.metrics.survey import hazards_seen
 from remusnet.metrics.tcp import hold_percentiles, tcp_connections
 from remusnet.metrics.unmeasured import unmeasured
@@ -24,7 +25,7 @@ from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP, UDP
 from remusnet.policy.policy import Policy
 from remusnet.results.comparison import Comparison, Outcome, Setting, Stream
-from remusnet.results.scene import PacketSeries, Passages
+from remusnet.results.scene import Ended, PacketSeries, Passages, SipTransaction
 from remusnet.schedule import Schedule
 
 SIP_PORTS = (5060, 5061)
@@ -85,6 +86,7 @@ def simulate(
         notes=(*notes, *unmeasured(frames, headers)),
     )
     recorded = _as_recorded(frames, headers, found)
+    requests = sip_requests(frames, headers)
     theirs = _untouched(recorded, found)
     outcomes, released = [], []
     for judgement in judge_frames(list(policies), frames, headers):
@@ -93,10 +95,15 @@ def simulate(
         )
         left = frames.at(deliveries.time_ns).take(deliveries.order)
         outcomes.append(
-            _measure(frames, headers, found, judgement, checkpoints, deliveries, theirs)
+            replace(
+                _measure(frames, headers, found, judgement, checkpoints, deliveries, theirs),
+                sip=_answered(requests, frames, found, deliveries),
+            )
         )
         released.append(left)
-    return Simulation(Comparison(setting, tuple(outcomes), recorded), tuple(released))
+    as_recorded = _answered(requests, frames, found, None)
+    comparison = Comparison(setting, tuple(outcomes), recorded, as_recorded)
+    return Simulation(comparison, tuple(released))
 
 
 def _as_recorded(frames: Frames, headers: Columns, guest: Guest) -> tuple[Stream, ...]:
@@ -145,6 +152,40 @@ def _measure(
         hazards=hazards_seen(judgement, headers, np.flatnonzero(guest.sent)),
         holding=np.flatnonzero(np.bincount(deliveries.epoch[guest.sent & judgement.hold])),
     )
+
+
+def _answered(
+    requests: Sequence[SipRequest], frames: Frames, guest: Guest, deliveries: Deliveries | None
+) -> tuple[SipTransaction, ...]:
+    """When each request was answered, as recorded or after ``deliveries``.
+
+    The other side is taken to answer as fast as it did: what the guest sent late, a request or the
+    final response, makes the answer as much later. One that was dropped is never answered here.
+    """
+    found = []
+    for each in requests:
+        of_guest = bool(guest.sent[each.request])
+        start_ns, end_ns = int(frames.time_ns[each.request]), None
+        if each.final is not None:
+            end_ns = int(frames.time_ns[each.final])
+            late = each.request if of_guest else each.final
+            if deliveries is not None:
+                end_ns += int(deliveries.time_ns[late] - frames.time_ns[late])
+                end_ns = None if deliveries.dropped[late] else end_ns
+        found.append(
+            SipTransaction(
+                group=None,
+                call=each.call_id,
+                name=each.name,
+                transport=each.transport,
+                client="guest" if of_guest else "peer",
+                start_ns=start_ns,
+                end_ns=end_ns,
+                retransmissions=each.copies,
+                ended=Ended.UNFINISHED if end_ns is None else Ended.DONE,
+            )
+        )
+    return tuple(found)
 
 
 def sip_over_udp(headers: Columns) -> Bools:

@@ -166,7 +166,7 @@ class Session(Actor):
             self._refuse(work, 503)
             return
         method = work.request.method.decode("ascii", "replace")
-        result = check(found.given, found.user, method, self._own.nonces)
+        result = check(found.given, found.user, method, self._own.nonces, self._settings.digests)
         sender = read_address(work.request.get("from") or b"")
         realm = found.given["realm"]
         if result is not Result.GOOD or found.user is None or sender is None:
@@ -180,7 +180,8 @@ class Session(Actor):
 
     def _challenge(self, work: Work, realm: str, *, stale: bool) -> None:
         response = reply(work.request, 407)
-        challenge(response, realm, self._own.nonces, proxy=True, stale=stale)
+        digests = self._settings.digests
+        challenge(response, realm, self._own.nonces, digests, proxy=True, stale=stale)
         self._obey(work, work.context.give_up(response))
 
     # Where does it go?

@@ -16,7 +16,7 @@ from remusnet.classify.filters import (
     BpfMatch,
     Filter,
     FlowerMatch,
-    Match,
+    Selector,
     U32Key,
     U32Match,
 )
@@ -198,7 +198,7 @@ def test_a_shared_filter_has_its_own_template() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_attribute_is_no_match_of_ours(kind: str) -> None:
-    examples: dict[str, Match] = {
+    examples: dict[str, Selector] = {
         "u32": U32Match((U32Key(0, 0xFF, 1),)),
         "flower": FlowerMatch(ip_proto=6),
         "bpf": BpfMatch(PLAN_PROGRAM),
