@@ -16,6 +16,7 @@ copyright = "the remusnet authors; MIT"  # noqa: A001 - Sphinx's name for it
 root_doc = "docs/README"
 # From the top of the checkout: what a page links to beside docs/ is a page too.
 include_patterns = [
+    "docs/*.md",
     "docs/**/*.md",
     "README.md",
     "CHANGELOG.md",
@@ -25,11 +26,6 @@ include_patterns = [
 ]
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4
-nitpicky = True
-nitpick_ignore_regex = [
-    # What autodoc shows of types that have no entry on the page.
-    ("py:.*", r".*"),
-]
 default_role = "code"  # the docstrings' single backticks name things of Python
 add_module_names = False
 autodoc_typehints = "signature"
@@ -45,25 +41,16 @@ pygments_style, pygments_dark_style = "friendly", "monokai"
 highlight_language = "none"  # indented blocks are commands and what they print
 
 _ENTRY = re.compile(r"\[[^\]]+\]\(([^)#\s]+)\.md\)")
-_BESIDE = {"../README", "../CONTRIBUTING", "../CHANGELOG"}
+_SECTION = re.compile(r"^## ([A-Z][A-Za-z-]+): .*$", re.MULTILINE)
 
 
 def navigation(text: str) -> str:
-    """The ``toctree`` of each section of docs/README.md: a line with a colon, and a list."""
-    trees, caption, pages = [], "", []
-
-    def close() -> None:
-        if pages:
-            listed = "\n".join(pages)
-            trees.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```\n")
-
-    for line in text.splitlines():
-        if found := re.fullmatch(r"([A-Z][a-z-]+): .*", line):
-            close()
-            caption, pages = found[1], []
-        elif caption:
-            pages += _ENTRY.findall(line)
-    close()
+    """The ``toctree`` of each section of docs/README.md: a heading with a colon, and a list."""
+    trees = []
+    _, *sections = _SECTION.split(text)
+    for caption, listed in zip(sections[::2], sections[1::2], strict=True):
+        pages = "\n".join(_ENTRY.findall(listed))
+        trees.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n")
     return "\n".join(trees)
 
 

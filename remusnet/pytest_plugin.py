@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from remusnet import defaults
+
 if TYPE_CHECKING:
     from remusnet.api.words import PolicyWord
     from remusnet.frames import Frames
@@ -100,13 +102,13 @@ class Simulate:
         duration: str | None = None,
         seed: int | None = None,
         capture: str | Path | None = None,
-        interval: str = "200ms",
+        interval: str = defaults.INTERVAL,
         period: str | None = None,
-        pause: str = "50ms",
-        commit_delay: str = "5ms",
+        pause: str = defaults.PAUSE,
+        commit_delay: str = defaults.COMMIT_DELAY,
         schedule: str = "xl",
         guest: str | None = None,
-        rate: str = "1gbit",
+        rate: str = defaults.RATE,
         limit: str | None = None,
     ) -> Result:
         """Simulate ``scenario`` (a file, or the name of a shipped one), or replay ``capture``.

@@ -7,20 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar, overload
 
+from remusnet import defaults
 from remusnet.api import words
 from remusnet.api.words import PolicyWord
 from remusnet.errors import InvalidInput
 from remusnet.plan.build import build_plan
-from remusnet.plan.outcome import Applied, Removed, Status, Verified
 from remusnet.plan.plan import Plan
 from remusnet.policy import DEFAULT_POLICY, Policy
+from remusnet.results.protection import Applied, Removed, Status, Verified
 
 AUTO = "auto"
 """The classifier that `apply` looks for in the kernel."""
-DEFAULT_INTERVAL = "200ms"
-"""xl's own default (xl.1, remus -i)."""
-DEFAULT_RATE = "1gbit"
-LIBVIRT = "xen:///system"
 
 _Found = TypeVar("_Found")
 
@@ -37,7 +34,7 @@ class PlanOptions:
     policy: Policy
     interval_ns: int
     rate: int
-    classifier: str = "u32"
+    classifier: str = defaults.CLASSIFIER
     buffer: str | None = None
     limit: int | None = None
     memory: int | None = None
@@ -52,9 +49,9 @@ class PlanOptions:
         classifier = self.classifier
         if classifier == AUTO:
             from remusnet.kernel.probe import available_classifiers
-            from remusnet.plan.choice import choose
+            from remusnet.plan.build import choose_classifier
 
-            classifier = choose(self.policy, available_classifiers())
+            classifier = choose_classifier(self.policy, available_classifiers())
         return build_plan(
             groups,
             self.policy,
@@ -111,10 +108,10 @@ class Listing(Sequence[_Found], Generic[_Found]):
 def plan(
     *vifs: str,
     policy: PolicyWord = DEFAULT_POLICY.name,
-    classifier: str = "u32",
+    classifier: str = defaults.CLASSIFIER,
     buffer: str | None = None,
-    interval: str = DEFAULT_INTERVAL,
-    rate: str = DEFAULT_RATE,
+    interval: str = defaults.INTERVAL,
+    rate: str = defaults.RATE,
     limit: str | None = None,
     memory: str | None = None,
     decouple: bool = True,
@@ -147,12 +144,12 @@ def plan(
 def apply(
     *vifs: str,
     domain: str | None = None,
-    connect: str = LIBVIRT,
+    connect: str = defaults.LIBVIRT,
     policy: PolicyWord = DEFAULT_POLICY.name,
-    classifier: str = "u32",
+    classifier: str = defaults.CLASSIFIER,
     buffer: str | None = None,
-    interval: str = DEFAULT_INTERVAL,
-    rate: str = DEFAULT_RATE,
+    interval: str = defaults.INTERVAL,
+    rate: str = defaults.RATE,
     limit: str | None = None,
     memory: str | None = None,
     decouple: bool = True,
@@ -170,10 +167,10 @@ def apply(
     small frames can cost more than half of this host's memory. ``run_dir``: where receipts and
     locks are, by default $REMUSNET_RUN_DIR, or /run/remusnet. All others are those of `plan`.
 
-        >>> done = remusnet.apply("vif1.0", policy="real-time", interval="200ms", rate="1gbit")
+        >>> done = remusnet.apply("vif1.0", policy="real-time", interval="200ms", rate="100mbit")
         >>> done.plan.protections[0].buffer
         'ifb-1.0'
-        >>> remusnet.apply("vif1.0", policy="real-time").operations
+        >>> remusnet.apply("vif1.0", policy="real-time", rate="100mbit").operations
         ()
 
     ``done.operations`` is what was done, ``done.notes`` what you should know.
@@ -231,7 +228,7 @@ def verify(*vifs: str, run_dir: str | Path | None = None) -> Listing[Verified]:
 def status(
     *vifs: str,
     domain: str | None = None,
-    connect: str = LIBVIRT,
+    connect: str = defaults.LIBVIRT,
     run_dir: str | Path | None = None,
 ) -> Listing[Status]:
     """What protects ``vifs`` (none: every vif), and how much it holds. ``remusnet status``.
@@ -240,8 +237,8 @@ def status(
     bytes, ``waiting`` in packets. What the kernel can't be asked, the plug's limit and whether it
     is open, is the receipt's word.
 
-        >>> [(each.protected.buffer, each.plug, each.backlog) for each in remusnet.status()]
-        [('ifb-1.0', 'open', 0)]
+        >>> [(each.protected.buffer, each.held, each.backlog) for each in remusnet.status()]
+        [('ifb-1.0', 0, 0)]
 
     Raises InvalidInput for a vif that is not there, NotPermitted, or KernelRefused; with a
     ``domain``, what libvirt's lack makes of it: MissingDependency.
@@ -253,7 +250,7 @@ def status(
 
 
 def groups_of(
-    vifs: Sequence[str], domain: str | None, uri: str = LIBVIRT
+    vifs: Sequence[str], domain: str | None, uri: str = defaults.LIBVIRT
 ) -> tuple[tuple[str, ...], ...]:
     """The vifs that are asked for, those that share a network card of the guest together.
 

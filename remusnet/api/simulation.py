@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remusnet import capture as captures
+from remusnet import defaults
 from remusnet.api import words
 from remusnet.api.recordings import Reader, read_capture
 from remusnet.api.scenarios import (
@@ -31,8 +32,6 @@ from remusnet.scenario.scenario import Scenario
 from remusnet.scenario.scenario_file import overridden
 from remusnet.schedule import Schedule, ScheduleKind
 
-DEFAULT_PAUSE, DEFAULT_COMMIT_DELAY = "50ms", "5ms"
-"""Assumptions: what a checkpoint takes depends on the guest and on the link to the backup."""
 MOST_CALLS, LARGEST_SEED = 1_000_000, 2**63 - 1
 
 Tell = Callable[[str], None]
@@ -153,13 +152,13 @@ def simulate(
     calls: int | None = None,
     duration: str | None = None,
     seed: int | None = None,
-    interval: str = "200ms",
+    interval: str = defaults.INTERVAL,
     period: str | None = None,
-    pause: str = DEFAULT_PAUSE,
-    commit_delay: str = DEFAULT_COMMIT_DELAY,
+    pause: str = defaults.PAUSE,
+    commit_delay: str = defaults.COMMIT_DELAY,
     schedule: str = "xl",
     guest: str | None = None,
-    rate: str = "1gbit",
+    rate: str = defaults.RATE,
     limit: str | None = None,
     out: str | Path | None = None,
 ) -> Result:
@@ -216,13 +215,13 @@ def simulated(
     calls: int | None = None,
     duration: str | None = None,
     seed: int | None = None,
-    interval: str = "200ms",
+    interval: str = defaults.INTERVAL,
     period: str | None = None,
-    pause: str = DEFAULT_PAUSE,
-    commit_delay: str = DEFAULT_COMMIT_DELAY,
+    pause: str = defaults.PAUSE,
+    commit_delay: str = defaults.COMMIT_DELAY,
     schedule: str = "xl",
     guest: str | None = None,
-    rate: str = "1gbit",
+    rate: str = defaults.RATE,
     limit: str | None = None,
     out: str | Path | None = None,
     folder: Path = Path(),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-_DEFAULT_URI = "xen:///system"
+from remusnet import defaults
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -18,7 +18,7 @@ def domain_options(function: _Function) -> _Function:
         "--connect",
         "uri",
         metavar="URI",
-        default=_DEFAULT_URI,
+        default=defaults.LIBVIRT,
         show_default=True,
         help="Where libvirt finds --domain.",
     )

@@ -8,16 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
+from remusnet import defaults
 from remusnet.cli._completing import buffers, vifs, words
 from remusnet.cli._options import policy_option
 from remusnet.cli._quantities import DURATION, RATE, SIZE
 from remusnet.errors import InvalidInput
-
-DEFAULT_INTERVAL = "200ms"
-"""xl's own default (xl.1, remus -i)."""
-DEFAULT_RATE = "1gbit"
-_RUN_DIR_VARIABLE = "REMUSNET_RUN_DIR"
-_DEFAULT_RUN_DIR = "/run/remusnet"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -38,7 +33,7 @@ def _classifier(*others: str) -> Callable[[_Function], _Function]:
     return click.option(
         "--classifier",
         metavar="NAME",
-        default="u32",
+        default=defaults.CLASSIFIER,
         show_default=True,
         shell_complete=words(*known),
         help=f"{', '.join(known[:-1])} or {known[-1]}.",
@@ -53,7 +48,7 @@ _TERMS_OPTIONS = (
         "--interval",
         metavar="TIME",
         type=DURATION,
-        default=DEFAULT_INTERVAL,
+        default=defaults.INTERVAL,
         show_default=True,
         callback=_positive,
         help="Checkpoint interval.",
@@ -62,7 +57,7 @@ _TERMS_OPTIONS = (
         "--rate",
         metavar="RATE",
         type=RATE,
-        default=DEFAULT_RATE,
+        default=defaults.RATE,
         show_default=True,
         help="Rate of the link, for the plug's limit.",
     ),
@@ -114,10 +109,10 @@ def run_dir_option(function: _Function) -> _Function:
         "--run-dir",
         metavar="DIR",
         type=click.Path(file_okay=False, path_type=Path),
-        envvar=_RUN_DIR_VARIABLE,
-        default=_DEFAULT_RUN_DIR,
+        envvar=defaults.RUN_DIR_VARIABLE,
+        default=defaults.RUN_DIR,
         show_default=True,
-        help=f"Where receipts and locks are; also ${_RUN_DIR_VARIABLE}.",
+        help=f"Where receipts and locks are; also ${defaults.RUN_DIR_VARIABLE}.",
     )(function)
 
 

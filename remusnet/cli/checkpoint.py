@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet import defaults
 from remusnet.cli._completing import buffers
-from remusnet.cli._protecting import DEFAULT_INTERVAL, json_option, run_dir_option
+from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._quantities import DURATION
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     "--interval",
     type=DURATION,
     metavar="TIME",
-    default=DEFAULT_INTERVAL,
+    default=defaults.INTERVAL,
     show_default=True,
     help="The checkpoint interval (xl's own default).",
 )
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     "--commit-delay",
     type=DURATION,
     metavar="TIME",
-    default="5ms",
+    default=defaults.COMMIT_DELAY,
     show_default=True,
     help="From the resume to the commit. The default is an assumption.",
 )

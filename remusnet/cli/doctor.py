@@ -29,10 +29,10 @@ def command(context: click.Context, run_dir: Path, as_json: bool) -> None:
     remusnet doctor
     remusnet doctor --json
     """
-    from remusnet.checks import exit_code
     from remusnet.host.doctor import check_xen
     from remusnet.kernel.doctor import check_kernel
     from remusnet.report.doctor import doctor_json, doctor_text
+    from remusnet.results.checks import exit_code
 
     checks = [*check_kernel(run_dir), *check_xen()]
     echo(doctor_json(checks) if as_json else doctor_text(checks), wrap=not as_json)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from remusnet import defaults
 from remusnet.api.scenarios import names_capture, schedule_of
 from remusnet.cli._capture import read_frames
 from remusnet.cli._completing import files, scenarios_or_files
@@ -77,7 +78,7 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
     "--interval",
     type=DURATION,
     metavar="TIME",
-    default="200ms",
+    default=defaults.INTERVAL,
     show_default=True,
     help="The checkpoint interval (xl's own default).",
 )
@@ -91,7 +92,7 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
     "--pause",
     type=DURATION,
     metavar="TIME",
-    default="50ms",
+    default=defaults.PAUSE,
     show_default=True,
     help="How long each checkpoint stops the guest. The default is an assumption.",
 )
@@ -99,7 +100,7 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
     "--commit-delay",
     type=DURATION,
     metavar="TIME",
-    default="5ms",
+    default=defaults.COMMIT_DELAY,
     show_default=True,
     help="From the resume to the commit. The default is an assumption.",
 )
@@ -119,7 +120,7 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
     "--rate",
     type=RATE,
     metavar="RATE",
-    default="1gbit",
+    default=defaults.RATE,
     show_default=True,
     help="The guest's link, for the default limit.",
 )

@@ -61,6 +61,14 @@ def command() -> None:
 @click.option("--tls-key", metavar="F", shell_complete=files, help="Its key, PEM.")
 @click.option("--no-auth", is_flag=True, help="Ask nobody who they are.")
 @click.option("--allow-from", multiple=True, metavar="NET", help="With --no-auth: whom to serve.")
+@click.option(
+    "--digest",
+    "digests",
+    multiple=True,
+    metavar="SHA-256|MD5",
+    shell_complete=words("SHA-256", "MD5"),
+    help="How users prove who they are (default: either). Old phones want MD5 alone.",
+)
 @click.option("--min-expires", metavar="TIME", help="The shortest registration (default: 60s).")
 @click.option("--t1", metavar="TIME", help="RFC 3261's T1; the other timers go with it (500ms).")
 @click.option(

@@ -13,7 +13,7 @@ from remusnet.cli._terminal import echo
 
 if TYPE_CHECKING:
     from remusnet.host.netbuf.places import Places
-    from remusnet.plan.xen_outcome import Installed
+    from remusnet.results.xen import Installed
 
 _root_option = click.option(
     "--root",

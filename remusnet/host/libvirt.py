@@ -13,17 +13,17 @@ from typing import Any
 from uuid import UUID
 from xml.etree import ElementTree
 
+from remusnet.defaults import LIBVIRT
 from remusnet.errors import InvalidInput, MissingDependency, NotPermitted, quoted, suggestion
 from remusnet.host.netbuf.contract import EMULATED
 from remusnet.plan.names import check_device_name
 
-DEFAULT_URI = "xen:///system"
 _SYS = Path("/sys/class/net")
 _XEN_VIF = re.compile(r"vif[0-9]+\.[0-9]+(-emu)?", re.ASCII)
 
 
 def domain_vifs(
-    word: str, uri: str = DEFAULT_URI, sys: Path | None = None
+    word: str, uri: str = LIBVIRT, sys: Path | None = None
 ) -> tuple[tuple[str, ...], ...]:
     """The vifs of a running domain: a group for each network card of the guest.
 

@@ -13,8 +13,8 @@ from remusnet.host.xl_processes import receivers, remus_domains
 from remusnet.kernel.change.remove import remove
 from remusnet.kernel.run_dir.own_folder import OwnFolder
 from remusnet.kernel.state.status import status
-from remusnet.plan.outcome import Status
-from remusnet.plan.xen_outcome import Recovered, RemusVif
+from remusnet.results.protection import Status
+from remusnet.results.xen import Recovered, RemusVif
 
 _INCOMING = "--incoming"
 """What xl appends to the name of a domain as long as it is received."""

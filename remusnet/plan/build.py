@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from remusnet.classify.bpf.compiler import compile_bpf
 from remusnet.classify.filters import Classification
 from remusnet.classify.flower.compiler import compile_flower
 from remusnet.classify.hazards import hazards_of_policy
 from remusnet.classify.u32.compiler import compile_u32
-from remusnet.errors import InvalidInput, quoted, suggestion
+from remusnet.defaults import CLASSIFIER
+from remusnet.errors import InvalidInput, MissingDependency, quoted, suggestion
 from remusnet.plan.limits import (
     LARGEST_LIMIT,
     MEMORY_COST,
@@ -29,6 +30,13 @@ CLASSIFIERS: dict[str, Callable[[Policy], Classification]] = {
 }
 """Back ends by the name that ``--classifier`` takes, the cheapest first."""
 
+NEEDS: dict[str, frozenset[str]] = {
+    "u32": frozenset({"u32"}),
+    "bpf": frozenset({"bpf"}),
+    "flower": frozenset({"flower", "u32"}),
+}
+"""The tc classifiers that each back end needs of the kernel, beside act_mirred."""
+
 LARGEST_FRAME = 65536 + 14
 """A GSO frame of 64 KiB and its Ethernet header: a plug that can't take one holds nothing back."""
 
@@ -37,7 +45,7 @@ def build_plan(
     vifs: Sequence[str | tuple[str, ...]],
     policy: Policy,
     *,
-    classifier: str = "u32",
+    classifier: str = CLASSIFIER,
     buffer: str | None = None,
     rate: int,
     interval_ns: int,
@@ -114,3 +122,29 @@ def _warnings(policy: Policy) -> Iterator[str]:
         # An example that the text begins with says nothing new.
         new = [each for each in dict.fromkeys(examples) if not hazard.text.startswith(each)]
         yield f"{hazard.text} ({', '.join(new)})" if new else hazard.text
+
+
+def choose_classifier(policy: Policy, available: Collection[str]) -> str:
+    """The back end to take for ``policy`` where the kernel has the tc classifiers ``available``.
+
+    An exact one if there is any, else the first that is sound. Raises MissingDependency where the
+    kernel has what no back end can do with, InvalidInput where none of those can take the policy.
+    """
+    possible = [name for name in CLASSIFIERS if NEEDS[name] <= set(available)]
+    if not possible:
+        raise MissingDependency(
+            "this kernel has neither of the tc classifiers u32 and bpf: load cls_u32 or cls_bpf"
+        )
+    sound, refused = [], []
+    for name in possible:
+        try:
+            found = CLASSIFIERS[name](policy)
+        except InvalidInput as error:
+            refused.append(str(error))
+            continue
+        if found.exact:
+            return name
+        sound.append(name)
+    if not sound:
+        raise InvalidInput("; ".join(refused))
+    return sound[0]

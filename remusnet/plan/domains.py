@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
+from remusnet.defaults import CLASSIFIER, INTERVAL_NS, RATE_BITS
 from remusnet.errors import InvalidInput, RemusnetError
 from remusnet.plan.build import CLASSIFIERS, LARGEST_FRAME
 from remusnet.plan.limits import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
@@ -44,9 +45,9 @@ class Terms:
     """
 
     policy: str = DEFAULT_POLICY.name
-    classifier: str = "u32"
-    interval_ns: int = 200_000_000
-    rate: int = 10**9
+    classifier: str = CLASSIFIER
+    interval_ns: int = INTERVAL_NS
+    rate: int = RATE_BITS
     limit: int | None = None
     decouple: bool = True
     memory: int | None = None
@@ -101,15 +102,15 @@ class DomainPolicies:
         """Whether anything depends on a domain's name or UUID."""
         return any(each.name is not None or each.uuid is not None for each in self.domains)
 
-    def choose(self, name: str, uuid: str, vif: str, number: int) -> Terms:
+    def terms_of(self, name: str, uuid: str, vif: str, number: int) -> Terms:
         """The terms of the vif ``vif``, number ``number``, of the domain ``name``."""
         for each in self.domains:
-            if matches((each.name, each.uuid, each.vif), name, uuid, vif, number):
+            if _is_meant((each.name, each.uuid, each.vif), name, uuid, vif, number):
                 return each.terms
         return self.default
 
 
-def matches(
+def _is_meant(
     wanted: tuple[str | None, str | None, str | int | None],
     name: str,
     uuid: str,

@@ -15,15 +15,14 @@ from remusnet.plan.operations import (
     AddIngress,
     AddPlug,
     CreateBuffer,
-    Json,
     MarkDevice,
     OpenPlug,
-    Operation,
     QuietDevice,
     RaiseDevice,
     sink_operations,
+    undo_of,
 )
-from remusnet.plan.undo import undo_of
+from remusnet.plan.rows import Json, Operation
 
 BUFFER_MARK, SINK_MARK = f"{OWNER}:", f"{OWNER}/sink:"
 """What the aliases of our devices begin with."""

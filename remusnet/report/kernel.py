@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from remusnet.plan.limits import plug_limit
-from remusnet.plan.outcome import Applied, Fate, Protected, Removed, Status, Verified
+from remusnet.results.protection import Applied, Fate, Protected, Removed, Status, Verified
 from remusnet.units import format_duration, format_rate, format_size
 
 _UNVERIFIED = "unverified: the kernel can not be asked"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from remusnet.plan.xen_outcome import Installed, Recovered, RemusVif
 from remusnet.report.kernel import decoupled
+from remusnet.results.xen import Installed, Recovered, RemusVif
 from remusnet.units import format_size
 
 

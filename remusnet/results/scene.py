@@ -108,13 +108,15 @@ class Ended(StrEnum):
 class SipTransaction:
     """One SIP request and what came back, as its client saw it; times in ns of the scenario.
 
+    Of a recording the times are those of the capture's clock, ``call`` is the Call-ID, and
+    ``group`` is None.
     ``name``: the method, ``re-INVITE`` within a dialog. ``client``: ``peer`` or ``guest``.
     ``end_ns``: the final response's arrival; None where none came. ``retransmissions``: copies
     that either side sent of request or responses, by SIP's own timers (not TCP's).
     """
 
-    group: int
-    call: int
+    group: int | None
+    call: int | str
     name: str
     transport: str
     client: str

@@ -20,7 +20,7 @@ from remusnet.scenario.scenario import Clock, Role, Scenario, constant
 
 Expectations = Iterator[Expectation]
 _SHARE = 0.02
-"""Of a closed form: the emulator keeps within it (docs/explanation/emulator.md)."""
+"""A closed form and a simulation may differ by 2 %."""
 _CHANCE = 0.05
 """Of a mean over some thousand packets of chance: its own spread is about 1 %."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from remusnet.defaults import COMMIT_DELAY_NS, INTERVAL_NS, PAUSE_NS, RATE_BITS
 from remusnet.errors import suggestion
 from remusnet.plan.limits import LARGEST_LIMIT, plug_limit
 from remusnet.policy.policy import NAME
@@ -38,8 +39,6 @@ from remusnet.tables.mistakes import Mistake, MistakenFile, shown
 from remusnet.units import format_duration
 
 MS = 1_000_000
-DEFAULT_INTERVAL_NS = 200 * MS
-"""xl's own."""
 LONGEST_RUN_NS = 366 * 24 * 3600 * NS_PER_S
 MOST_PACKETS = 1 << 25
 """Of one stream: what its gaps take (256 MiB) is the most memory that a run needs at once."""
@@ -76,7 +75,7 @@ def _scenario(fields: Fields) -> Scenario:
     if name and not NAME.fullmatch(name):
         fields.mistake("name", f"invalid name: {shown(name)}", "letters, digits, dots, - and _")
     checkpointing = _checkpointing(fields.inner("checkpoint"))
-    interval_ns = checkpointing.interval_ns if checkpointing else DEFAULT_INTERVAL_NS
+    interval_ns = checkpointing.interval_ns if checkpointing else INTERVAL_NS
     figure = fields.one_of("figure", FIGURES[0], FIGURES) if fields.has("figure") else None
     scenario = Scenario(
         name=name,
@@ -113,17 +112,17 @@ def _checkpointing(fields: Fields | None) -> Checkpointing | None:
     if fields is None:
         return None
     kind = fields.word("schedule", ScheduleKind.XL, ScheduleKind)
-    pause = read_quantity(fields, "pause", 50 * MS)
+    pause = read_quantity(fields, "pause", PAUSE_NS)
     transfer = read_quantity(fields, "transfer", 0)
-    delay = read_quantity(fields, "commit-delay", 5 * MS)
+    delay = read_quantity(fields, "commit-delay", COMMIT_DELAY_NS)
     first_ns = fields.duration("first", 0) if fields.has("first") else None
     if fields.has("period") and fields.has("interval"):
         fields.mistake("period", "beside an interval", "one of the two")
     if fields.has("period"):
         interval_ns = _interval_of(fields, kind, (pause, transfer, delay))
-        fields.duration("interval", DEFAULT_INTERVAL_NS, least=1)
+        fields.duration("interval", INTERVAL_NS, least=1)
     else:
-        interval_ns = fields.duration("interval", DEFAULT_INTERVAL_NS, least=1)
+        interval_ns = fields.duration("interval", INTERVAL_NS, least=1)
     fields.finish()
     return Checkpointing(kind, interval_ns, pause, transfer, delay, first_ns)
 
@@ -143,14 +142,14 @@ def _interval_of(fields: Fields, kind: ScheduleKind, steps: tuple[object, ...]) 
             f"longer than the period of {format_duration(period_ns)}"
         )
         fields.mistake("period", problem, f"more than {format_duration(busy_ns)}")
-        return DEFAULT_INTERVAL_NS
+        return INTERVAL_NS
     return kind.interval_ns(period_ns, busy_ns)
 
 
 def _host(top: Fields, interval_ns: int) -> Host:
     guest = top.inner("guest") or Fields({}, "guest", top.mistakes)
     vif = top.inner("vif") or Fields({}, "vif", top.mistakes)
-    default = plug_limit(vif.rate("rate", 10**9), interval_ns)
+    default = plug_limit(vif.rate("rate", RATE_BITS), interval_ns)
     host = Host(
         limit=vif.size("limit", default, least=1, most=LARGEST_LIMIT),
         jitter_ns=guest.duration("jitter", 0, most=NS_PER_S),

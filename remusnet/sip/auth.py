@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -93,11 +93,19 @@ class Nonces:
         return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def challenge(response: Response, realm: str, nonces: Nonces, *, proxy: bool, stale: bool) -> None:
-    """Add the challenges to a 401 or a 407: the strongest first (RFC 8760, 2.3)."""
+def challenge(
+    response: Response,
+    realm: str,
+    nonces: Nonces,
+    digests: Sequence[str],
+    *,
+    proxy: bool,
+    stale: bool,
+) -> None:
+    """Add a challenge for each of ``digests`` to a 401 or a 407 (RFC 8760, 2.3)."""
     header = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
     nonce = nonces.make()
-    for algorithm in _ALGORITHMS:
+    for algorithm in digests:
         text = f'Digest realm="{realm}", nonce="{nonce}", algorithm={algorithm}, qop="auth"'
         response.add(header, (text + (", stale=true" if stale else "")).encode())
 
@@ -110,6 +118,20 @@ def credentials(request: Request, realm: str, *, proxy: bool) -> dict[str, str] 
         if found is not None and found.get("realm") == realm:
             return found
     return None
+
+
+def take_credentials(request: Request, realm: str) -> None:
+    """Take those out that are for ``realm``: the next proxy has its own (22.3)."""
+
+    def is_for_us(value: bytes) -> bool:
+        found = parse_credentials(value)
+        return found is not None and found.get("realm") == realm
+
+    request.headers = [
+        each
+        for each in request.headers
+        if each.name != b"proxy-authorization" or not is_for_us(each.value)
+    ]
 
 
 def parse_credentials(value: bytes) -> dict[str, str] | None:
@@ -134,10 +156,16 @@ def parse_credentials(value: bytes) -> dict[str, str] | None:
     return found
 
 
-def check(given: dict[str, str], user: User | None, method: str, nonces: Nonces) -> Result:
-    """Whether the credentials prove that the user sent this request."""
+def check(
+    given: dict[str, str],
+    user: User | None,
+    method: str,
+    nonces: Nonces,
+    digests: Sequence[str] = tuple(_ALGORITHMS),
+) -> Result:
+    """Whether the credentials, made with one of ``digests``, prove that the user sent this."""
     algorithm = given.get("algorithm", "MD5").upper()
-    if algorithm not in _ALGORITHMS or user is None:
+    if algorithm not in digests or user is None:
         return Result.WRONG
     digest = _ALGORITHMS[algorithm]
     secret = user.ha1_sha256 if algorithm == "SHA-256" else user.ha1_md5

@@ -15,8 +15,9 @@ from remusnet.errors import InvalidInput
 from remusnet.sip.config import Config, Rejuvenation, Tls
 from remusnet.sip.flows import Endpoint, Transport, is_address, unbracketed
 from remusnet.sip.presets import PRESETS, RESILIENT
-from remusnet.sip.settings import Route, Settings
+from remusnet.sip.settings import DIGESTS, Route, Settings
 from remusnet.sip.store import store_url
+from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Limits, Listener
 from remusnet.tables.documents import parse
 from remusnet.tables.fields import Fields
@@ -61,6 +62,13 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
         raise InvalidInput(
             f"invalid network: {text!r}; expected for example 192.0.2.0/24"
         ) from None
+
+
+def parse_digest(text: str) -> str:
+    """The algorithm of a digest, as RFC 8760 writes it. Raises InvalidInput."""
+    if text.upper() not in DIGESTS:
+        raise InvalidInput(f"invalid digest: {text!r}; expected {' or '.join(DIGESTS)}")
+    return text.upper()
 
 
 def parse_domain(text: str) -> str:
@@ -111,6 +119,7 @@ def _config(fields: Fields, folder: Path) -> Config:
         metrics=_one(fields, "metrics", parse_endpoint, "127.0.0.1:9911"),
         control=_file(fields, "control", folder),
         limits=limits[0],
+        flood=_flood(fields),
         max_transactions=limits[1],
         max_calls=limits[2],
         remembered=limits[3],
@@ -143,6 +152,8 @@ def _settings(fields: Fields, listeners: list[Listener]) -> Settings:
         record_route=fields.flag("record-route", True),
         routes=tuple(_routes(fields)),
         use_dns=fields.flag("dns", True),
+        digests=tuple(_each(fields, "digest", parse_digest, 'for example ["SHA-256", "MD5"]'))
+        or DIGESTS,
         max_forks=fields.whole("max-forks", 10, least=1, most=60),
     )
 
@@ -190,6 +201,19 @@ def _limits(fields: Fields) -> tuple[Limits, int, int, int]:
     remembered = inner.whole("remembered", 100_000, least=1, most=100_000_000)
     inner.finish()
     return limits, transactions, calls, remembered
+
+
+def _flood(fields: Fields) -> FloodLimits:
+    inner = fields.inner("flood") or Fields({}, "flood", fields.mistakes)
+    usual = FloodLimits()
+    limits = FloodLimits(
+        requests=inner.whole("requests", usual.requests, least=1, most=10_000_000),
+        behind_s=inner.duration("behind", 20_000_000, least=S // 1000, most=60 * S) / S,
+        block_s=inner.duration("block", 30 * S, least=S, most=86_400 * S) / S,
+        trusted=tuple(_each(inner, "trusted", parse_network, 'for example ["192.0.2.20"]')),
+    )
+    inner.finish()
+    return limits
 
 
 def _tls(fields: Fields, folder: Path) -> Tls | None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from remusnet.defaults import RUN_DIR
 from remusnet.errors import (
     Conflict,
     InvalidInput,
@@ -37,7 +38,7 @@ def default_path() -> Path:
     if runtime:
         return Path(runtime) / "remusnet" / "sip.sock"
     if os.geteuid() == 0:
-        return Path("/run/remusnet/sip.sock")
+        return Path(RUN_DIR, "sip.sock")
     return Path(f"/tmp/remusnet-{os.geteuid()}/sip.sock")
 
 

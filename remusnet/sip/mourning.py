@@ -8,7 +8,8 @@ from __future__ import annotations
 from remusnet.actors import Cell, DeadLetter
 from remusnet.sip.location import Found, Lookup, Register, Registered
 from remusnet.sip.location.service import Committed, Opened, given_up
-from remusnet.sip.message.build import respond
+from remusnet.sip.message import Request, Response
+from remusnet.sip.message.build import own_tag, respond
 from remusnet.sip.proxy.session import Broken, NewWork
 from remusnet.sip.registrar import Registrations
 from remusnet.sip.signals import Answer, Begin, Failure, Incoming, Respond
@@ -27,11 +28,11 @@ def mourn(letter: DeadLetter, wiring: Wiring, registrations: Registrations) -> N
         return
     message, recipient = letter.message, letter.recipient
     if isinstance(message, Incoming):
-        message.transaction.tell(Respond(respond(message.request, 500, tag=TAG)))
+        message.transaction.tell(Respond(_sorry(message.request)))
     elif isinstance(message, Registered):
         incoming = registrations.waiting.pop(message.key, None)  # type: ignore[call-overload]
         if incoming is not None:
-            incoming.transaction.tell(Respond(respond(incoming.request, 500, tag=TAG)))
+            incoming.transaction.tell(Respond(_sorry(incoming.request)))
     elif isinstance(message, Begin):
         message.user.tell(Failure(message.key, Trouble.TRANSPORT))
     elif isinstance(message, Respond):
@@ -70,5 +71,9 @@ def _answer(lost: Respond, recipient: Cell, wiring: Wiring) -> None:
         return
     for entry in wiring.table.servers.values():
         if entry.cell is recipient:
-            recipient.tell(Respond(respond(entry.machine.request, 500, tag=TAG)))
+            recipient.tell(Respond(_sorry(entry.machine.request)))
             return
+
+
+def _sorry(request: Request) -> Response:
+    return respond(request, 500, tag=TAG + own_tag(request))

@@ -9,6 +9,7 @@ from remusnet.errors import InvalidInput
 from remusnet.sip.config import Config, Tls
 from remusnet.sip.config_file import (
     is_loopback,
+    parse_digest,
     parse_domain,
     parse_endpoint,
     parse_listener,
@@ -40,6 +41,7 @@ class Options:
     allow_faults: bool = False
     events: str | None = None
     metrics: str | None = None
+    digests: Sequence[str] = ()
 
 
 def configured(base: Config | None, options: Options) -> Config:
@@ -73,6 +75,8 @@ def _settings(base: Settings, options: Options) -> Settings:
         authenticate=base.authenticate and not options.no_auth,
         allow_from=tuple(parse_network(text) for text in options.allow_from) or base.allow_from,
     )
+    if options.digests:
+        settings = replace(settings, digests=tuple(map(parse_digest, options.digests)))
     if options.min_expires:
         seconds = parse_duration(options.min_expires) // _NS_PER_S
         if seconds < 1:

@@ -13,7 +13,7 @@ from remusnet.sip.bindings import Binding
 from remusnet.sip.flows import Flow
 from remusnet.sip.location import Contact, Register, Registered, Update
 from remusnet.sip.message import Request, Response
-from remusnet.sip.message.build import respond
+from remusnet.sip.message.build import reply
 from remusnet.sip.message.uri import Address, Uri, read_address, read_uri
 from remusnet.sip.message.via import top
 from remusnet.sip.settings import Settings
@@ -22,7 +22,9 @@ from remusnet.sip.store import Store, StoreUnavailable, User
 from remusnet.sip.transport.table import server_name
 from remusnet.sip.wiring import Wiring
 
-TAG = "registrar"
+# A key of PostgreSQL, address of record and contact together, has 2704 bytes at most.
+_LONGEST_AOR = 512
+_LONGEST_CONTACT = 2048
 _NUMBER = re.compile(rb"[0-9]+")
 _Q = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
@@ -88,12 +90,12 @@ class Registrar(Actor):
         request = incoming.request
         table = self._wiring.table
         if table.is_merged(request, server_name(request, top(request))):
-            raise Refused(respond(request, 482, tag=TAG))
+            raise Refused(reply(request, 482))
         domain = self._domain(request)
         _check_required(request)
         if not self._settings.authenticate:
             if self._settings.allow_from and not self._settings.trusts(incoming.flow.remote.host):
-                raise Refused(respond(request, 403, tag=TAG))
+                raise Refused(reply(request, 403))
             self._update(incoming)
             return
         given = credentials(request, domain, proxy=False)
@@ -105,15 +107,15 @@ class Registrar(Actor):
         """The domain that is registered with (10.3, steps 1 and 5)."""
         uri = read_uri(request.uri)
         if uri is None:
-            raise Refused(respond(request, 400, tag=TAG, reason="Bad Request: request URI"))
+            raise Refused(reply(request, 400, reason="Bad Request: request URI"))
         if not uri.is_sip:
-            raise Refused(respond(request, 416, tag=TAG))
+            raise Refused(reply(request, 416))
         if uri.user is not None:
-            raise Refused(respond(request, 400, tag=TAG, reason="Bad Request: user in request URI"))
+            raise Refused(reply(request, 400, reason="Bad Request: user in request URI"))
         to = _to(request)
         for found in (uri, to):
             if not self._is_ours(found):
-                raise Refused(respond(request, 404, tag=TAG))
+                raise Refused(reply(request, 404))
         return self._wiring.domain_of(to)
 
     def _is_ours(self, uri: Uri) -> bool:
@@ -143,7 +145,13 @@ class Registrar(Actor):
         request = found.incoming.request
         if found.error:
             raise Refused(_unavailable(request))
-        result = check(found.given, found.user, request.method.decode(), self._own.nonces)
+        result = check(
+            found.given,
+            found.user,
+            request.method.decode(),
+            self._own.nonces,
+            self._settings.digests,
+        )
         realm = found.given["realm"]
         if result is Result.STALE:
             raise Refused(self._challenged(request, realm, stale=True))
@@ -151,16 +159,20 @@ class Registrar(Actor):
             raise Refused(self._challenged(request, realm, stale=False))
         # Users register themselves and nobody else (10.3, step 4).
         if _to(request).user != found.user.name.encode():
-            raise Refused(respond(request, 403, tag=TAG))
+            raise Refused(reply(request, 403))
         self._update(found.incoming)
 
     def _challenged(self, request: Request, realm: str, *, stale: bool) -> Response:
-        response = respond(request, 401, tag=TAG)
-        challenge(response, realm, self._own.nonces, proxy=False, stale=stale)
+        response = reply(request, 401)
+        challenge(
+            response, realm, self._own.nonces, self._settings.digests, proxy=False, stale=stale
+        )
         return response
 
     def _update(self, incoming: Incoming) -> None:
         aor = self._wiring.aor(_to(incoming.request))
+        if len(aor) > _LONGEST_AOR:
+            raise Refused(reply(incoming.request, 400, reason="Bad Request: To"))
         update = read_update(incoming.request, aor, incoming.flow, self._settings)
         location = self._wiring.location
         assert location is not None
@@ -179,9 +191,9 @@ class Registrar(Actor):
         if done.status == 503:
             response = _unavailable(request)
         elif done.status != 200:
-            response = respond(request, done.status, tag=TAG)
+            response = reply(request, done.status)
         else:
-            response = respond(request, 200, tag=TAG)
+            response = reply(request, 200)
             now = self._now()
             for binding in sorted(done.bindings, key=lambda each: -each.q):
                 response.add("Contact", _contact(binding, now))
@@ -202,14 +214,14 @@ def read_update(request: Request, aor: bytes, flow: Flow, settings: Settings) ->
     contacts: tuple[Contact, ...] | None
     if b"*" in values:
         if len(values) > 1 or expires != 0:
-            raise Refused(respond(request, 400, tag=TAG, reason="Bad Request: Contact *"))
+            raise Refused(reply(request, 400, reason="Bad Request: Contact *"))
         contacts = None
     else:
         contacts = tuple(_read_contact(request, value, expires, settings) for value in values)
     path = tuple(request.values("path"))
     if path and b"path" not in _option_tags(request, "supported"):
         # RFC 3327, 5.3: nobody said that the phone can do with it.
-        raise Refused(_with(respond(request, 420, tag=TAG), "Unsupported", b"path"))
+        raise Refused(_with(reply(request, 420), "Unsupported", b"path"))
     return Update(
         aor=aor,
         contacts=contacts,
@@ -224,13 +236,14 @@ def _read_contact(
     request: Request, value: bytes, expires: int | None, settings: Settings
 ) -> Contact:
     address = read_address(value)
-    if address is None or (not address.uri.is_sip and address.uri.scheme != "tel"):
-        raise Refused(respond(request, 400, tag=TAG, reason="Bad Request: Contact"))
+    fits = len(value) <= _LONGEST_CONTACT
+    if not fits or address is None or (not address.uri.is_sip and address.uri.scheme != "tel"):
+        raise Refused(reply(request, 400, reason="Bad Request: Contact"))
     own = _expires(address.parameter(b"expires")) if address.parameter(b"expires") else None
     asked = own if own is not None else expires
     seconds = settings.default_expires if asked is None else min(asked, settings.max_expires)
     if 0 < seconds < settings.min_expires:
-        refusal = respond(request, 423, tag=TAG)
+        refusal = reply(request, 423)
         raise Refused(_with(refusal, "Min-Expires", b"%d" % settings.min_expires))
     return Contact(address.uri.text, seconds, _q(address))
 
@@ -252,7 +265,7 @@ def _expires(text: bytes | None) -> int | None:
 def _check_required(request: Request) -> None:
     unknown = [tag for tag in _option_tags(request, "require") if tag not in (b"", b"path")]
     if unknown:
-        raise Refused(_with(respond(request, 420, tag=TAG), "Unsupported", b", ".join(unknown)))
+        raise Refused(_with(reply(request, 420), "Unsupported", b", ".join(unknown)))
 
 
 def _option_tags(request: Request, header: str) -> list[bytes]:
@@ -262,9 +275,9 @@ def _option_tags(request: Request, header: str) -> list[bytes]:
 def _to(request: Request) -> Uri:
     address = read_address(request.get("to") or b"")
     if address is None:
-        raise Refused(respond(request, 400, tag=TAG, reason="Bad Request: To"))
+        raise Refused(reply(request, 400, reason="Bad Request: To"))
     if not address.uri.is_sip:
-        raise Refused(respond(request, 416, tag=TAG))
+        raise Refused(reply(request, 416))
     return address.uri
 
 
@@ -275,7 +288,7 @@ def _contact(binding: Binding, now: float) -> bytes:
 
 
 def _unavailable(request: Request) -> Response:
-    return _with(respond(request, 503, tag=TAG), "Retry-After", b"5")
+    return _with(reply(request, 503), "Retry-After", b"5")
 
 
 def _with(response: Response, name: str, value: bytes) -> Response:

@@ -7,6 +7,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from remusnet.sip.flows import Endpoint, Transport
 
+# RFC 8760, 2: the strongest stands first. Some phones can do with the first alone, or fail on one
+# that they don't know.
+DIGESTS = ("SHA-256", "MD5")
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -22,7 +26,7 @@ class Route:
 class Settings:
     """``authenticate``: users have to prove who they are. ``allow_from``: else, who may do what
     only users may. ``calls_from_outside``: whether strangers may call own users without it.
-    Times in seconds."""
+    ``digests``: the algorithms that users are asked for, and taken from. Times in seconds."""
 
     authenticate: bool = True
     allow_from: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -35,6 +39,7 @@ class Settings:
     use_dns: bool = True
     max_forks: int = 10
     max_breadth: int = 60
+    digests: tuple[str, ...] = DIGESTS
 
     def trusts(self, host: str) -> bool:
         """Whether ``allow_from`` has the address ``host``."""

@@ -13,10 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.kernel.lab.bed import Bed
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = f"{ROOT}/remusnet/"
-MOST = {"policy": 25, "capture": 22, "xl": None}
+MOST: dict[str, int | None] = {"policy": 25, "capture": 22, "xl": None}
+"""Files that a flow may enter: more are too many for a reader to follow."""
 TITLES = {
     "policy": "policy to kernel",
     "capture": "capture to metrics",
@@ -79,7 +84,8 @@ class Trace:
 def _is_importing(frame: FrameType | None) -> bool:
     while frame is not None:
         code = frame.f_code
-        if code.co_name == "<module>" and code.co_filename.startswith(PACKAGE):
+        of_ours = code.co_name == "<module>" and code.co_filename.startswith(PACKAGE)
+        if of_ours or code.co_filename.startswith("<frozen importlib"):
             return True
         frame = frame.f_back
     return False
@@ -109,7 +115,7 @@ def trace_in_kernel() -> dict[str, list[tuple[str, str]]]:
         return found | {"xl": trace_xl(bed, Path(scratch))}
 
 
-def trace_policy(bed: object, scratch: Path) -> list[tuple[str, str]]:
+def trace_policy(bed: Bed, scratch: Path) -> list[tuple[str, str]]:
     """From a policy file to the kernel."""
     from remusnet.api.protection import PlanOptions
     from remusnet.host.policy_files import named_policy
@@ -121,12 +127,12 @@ def trace_policy(bed: object, scratch: Path) -> list[tuple[str, str]]:
     file.write_text(to_toml(preset("real-time")))
     trace = Trace()
     with bed.dom0.entered(), trace.on():
-        options = PlanOptions(named_policy(str(file)), 200_000_000, 10**9)
+        options = PlanOptions(named_policy(str(file)), 200_000_000, 10**8)
         options.apply(options.plan([VIF]), scratch / "run")
     return trace.as_json()
 
 
-def trace_xl(bed: object, scratch: Path) -> list[tuple[str, str]]:
+def trace_xl(bed: Bed, scratch: Path) -> list[tuple[str, str]]:
     """From xl's call of the script to the plug, and back."""
     from remusnet.host.netbuf.compiled import make_ready
     from tests.kernel.lab.xenhost import open_xen_host
@@ -141,7 +147,7 @@ def trace_xl(bed: object, scratch: Path) -> list[tuple[str, str]]:
             _, errors = ended.communicate(timeout=60)
             if ended.returncode:
                 raise SystemExit(f"the script's {action} has failed: {errors}")
-            entered |= dict.fromkeys(json.loads(out.read_text()))
+            entered |= dict.fromkeys(map(tuple, json.loads(out.read_text())))
     return list(entered)
 
 
@@ -166,9 +172,10 @@ def in_uml() -> dict[str, list[tuple[str, str]]]:
         check=False,
     )
     if done.returncode:
-        print("scripts/flows: no count without the UML kernel", file=sys.stderr)
+        print("scripts/flows: could not count in the UML kernel", file=sys.stderr)
         sys.exit(3)
-    return json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {flow: [(file, name) for file, name in entered] for flow, entered in found.items()}
 
 
 def present(flow: str, entered: list[tuple[str, str]], *, functions: bool) -> None:
@@ -217,7 +224,9 @@ def main() -> int:
         for flow in flows:
             present(flow, found[flow], functions=given.functions)
     over = [
-        flow for flow in flows if MOST[flow] and len({file for file, _ in found[flow]}) > MOST[flow]
+        flow
+        for flow in flows
+        if len({file for file, _ in found[flow]}) > (MOST[flow] or sys.maxsize)
     ]
     return 1 if given.check and over else 0
 

@@ -47,6 +47,7 @@ class Page(HTMLParser):
 
 def problems(site: Path) -> Iterator[str]:
     """A line for each thing that is wrong with the site in the folder ``site``."""
+    site = site.resolve()
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     if not pages:
         yield f"{site}: no pages"
@@ -66,17 +67,13 @@ def problems(site: Path) -> Iterator[str]:
                 parts.fragment
                 and target in page.links
                 and file.suffix == ".html"
-                and unquote(parts.fragment) not in _page(pages, file).anchors
+                and unquote(parts.fragment) not in pages[file].anchors
             ):
                 yield f"{where}: {target}: no such anchor"
     for kind, pattern in (("css", _CSS), ("js", _SCRIPT)):
         for path in sorted(site.rglob(f"*.{kind}")):
             for target in pattern.findall(path.read_text(encoding="utf-8", errors="replace")):
                 yield f"{path.relative_to(site)}: fetches {target}"
-
-
-def _page(pages: dict[Path, Page], file: Path) -> Page:
-    return next((page for path, page in pages.items() if path.resolve() == file), Page(""))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.state.status import status
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.outcome import Status
 from remusnet.plan.render import render
+from remusnet.results.protection import Status
 from tests.kernel.lab.bed import VIF
 from tests.kernel.lab.packets import stamped
 from tests.kernel.lab.protection import ARP_FRAME, BUFFER, EACH, TCP_FRAME, Site, watched

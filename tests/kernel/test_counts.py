@@ -11,7 +11,7 @@ import pytest
 from remusnet.kernel.state.status import status
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.plan.build import LARGEST_FRAME
-from remusnet.plan.outcome import Status
+from remusnet.results.protection import Status
 from tests.kernel.lab.damages import Hand
 from tests.kernel.lab.packets import Sender
 from tests.kernel.lab.protection import ARP_FRAME, BUFFER, TCP_FRAME, Site

@@ -26,8 +26,8 @@ from remusnet.kernel.state.status import status
 from remusnet.kernel.wire.messages import RTM_GETTFILTER, PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.plan.build import CLASSIFIERS
-from remusnet.plan.outcome import Status
 from remusnet.plan.plan import Plan
+from remusnet.results.protection import Status
 from tests.kernel.lab.bed import GUEST_END, VIF
 from tests.kernel.lab.packets import Sender, stamped
 from tests.kernel.lab.protection import (

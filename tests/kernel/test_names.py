@@ -11,10 +11,10 @@ from remusnet.errors import Conflict
 from remusnet.kernel.wire.messages import RTM_GETQDISC, PlugAction
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.build import build_plan
-from remusnet.plan.outcome import Fate
 from remusnet.policy.toml import load
 from remusnet.policy.verdict import Verdict
 from remusnet.report.kernel import removed_text
+from remusnet.results.protection import Fate
 from tests.kernel.lab.bed import VIF
 from tests.kernel.lab.packets import Sender, stamped
 from tests.kernel.lab.protection import BUFFER, INTERVAL_NS, RATE, TCP_FRAME, Site

@@ -11,7 +11,7 @@ import pytest
 
 from remusnet.host.xen import recover, under_remus
 from remusnet.host.xenstore import Xenstore
-from remusnet.plan.xen_outcome import Recovered
+from remusnet.results.xen import Recovered
 from tests.kernel.lab.bed import VIF, Bed
 from tests.kernel.lab.packets import stamped
 from tests.kernel.lab.xenhost import (

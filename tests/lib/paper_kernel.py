@@ -18,11 +18,11 @@ from remusnet.plan.operations import (
     DeletePlug,
     LowerDevice,
     MarkDevice,
-    Operation,
     RaiseDevice,
     SealSink,
     SetLimit,
 )
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 SEALED = Qdisc("pfifo", 0x8002 << 16, Counters())

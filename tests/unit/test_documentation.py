@@ -49,12 +49,36 @@ def test_no_line_of_prose_is_wider_than_a_screen(page: Path) -> None:
 
 @each_page
 def test_every_module_that_a_page_names_is_there(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+    check_names(page.read_text(encoding="utf-8"))
+
+
+def test_every_module_that_code_names_is_there() -> None:
+    for folder in ("remusnet", "tests", "scripts"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            if file != Path(__file__):
+                for names in re.findall(r"`+remusnet[./][^`]*`", file.read_text(encoding="utf-8")):
+                    check_names(names)
+
+
+def check_names(text: str) -> None:
     for path in re.findall(r"\bremusnet(?:/\w+)+\.py\b", text):
         assert (ROOT / path).is_file(), path
     for name in re.findall(r"\bremusnet(?:\.[A-Za-z_]\w*)+", text):
         if name.rpartition(".")[2] not in ("toml", "fish", "html"):
             assert _is_there(name), name
+
+
+def test_nothing_speaks_of_an_issue_by_its_number() -> None:
+    """Outside the tracker a number says nothing."""
+    files = [
+        file
+        for folder in ("remusnet", "tests", "scripts", "docs", "vagrant", "tc_templates")
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in (".py", ".md", ".sh", ".toml", ".j2")
+    ]
+    for file in (*files, *ROOT.glob("*.md")):
+        found = re.search(r"\bissue #?[0-9]", file.read_text(encoding="utf-8"), re.IGNORECASE)
+        assert found is None, f"{file}: {found}"
 
 
 @pytest.mark.parametrize("name", ["remusnet.kernel.gone", "remusnet.errors.Gone", "remusnet.gone"])

@@ -20,9 +20,8 @@ import pytest
 from remusnet import capture
 from remusnet.classify.columns import Bools
 from remusnet.cli.main import main
+from remusnet.emulator.machine import departure
 from remusnet.emulator.machine.checkpoints import Checkpoints
-from remusnet.emulator.machine.departure import depart_within
-from remusnet.emulator.run import recordings
 from remusnet.frames import Int64s
 from tests.unit.emulator.recorded import GUEST, call
 
@@ -189,7 +188,7 @@ def test_a_buffer_that_releases_one_epoch_early_is_found_out_twice(
     simulate: Simulate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By this test, and by the count that ``simulate`` itself prints."""
-    right = depart_within
+    right = departure.depart_within
 
     def wrong(
         due_ns: Int64s,
@@ -202,7 +201,7 @@ def test_a_buffer_that_releases_one_epoch_early_is_found_out_twice(
         early = hold & (leaves_ns == checkpoints.commit_ns[3])
         return sent_ns, leaves_ns - early, dropped  # a nanosecond
 
-    monkeypatch.setattr(recordings, "depart_within", wrong)
+    monkeypatch.setattr(departure, "depart_within", wrong)
     seen = simulate(RECORDED, "--interval", "400ms")["hold-all"]
     # 455 ms of the guest's RTP, and its SIP if there was any.
     assert seen.early() == seen.run["output_commit"]["violations"] >= 22

@@ -21,6 +21,8 @@ from remusnet.emulator.traffic.rtp import Source
 from remusnet.frames import Int64s
 
 _LONG_AGO = np.iinfo(np.int64).min
+NO_EPOCH = -1
+"""The epoch of frames that the guest did not send."""
 _SLACK = 2
 """Packets: one at either end of a span."""
 _FAR = 10
@@ -79,6 +81,51 @@ def depart_within(
     if most_held(epochs(due_ns, checkpoints)[hold], length[hold]) > limit:
         return sent_ns, *step_by_step(sent_ns, length, hold, checkpoints, limit)
     return sent_ns, left_ns, np.zeros(len(sent_ns), np.bool_)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deliveries:
+    """What became of n frames, in the order in which they were given.
+
+    ``time_ns``: int64[n], when each left; of a dropped frame, when it met the full plug.
+    ``dropped``: bool[n]. ``epoch``: int64[n], the guest's epoch that sent it, else `NO_EPOCH`.
+    ``order``: int64[m], the frames that left, in the order of leaving.
+    """
+
+    time_ns: Int64s
+    dropped: Bools
+    epoch: Int64s
+    order: Int64s
+
+
+def replay(
+    time_ns: Int64s,
+    length: Int64s,
+    guest: Bools,
+    hold: Bools,
+    checkpoints: Checkpoints,
+    limit: int,
+) -> Deliveries:
+    """Put n frames through the buffer; all arrays are of length n, times need not ascend.
+
+    ``guest``: which frames the guest sent; ``hold``: the verdicts (looked at for those only).
+    Others keep their times. A frame whose time falls into a pause leaves the guest at the resume.
+    Frames that leave at the same time do so in the order in which they were sent.
+    """
+    by_time = np.argsort(time_ns, kind="stable")
+    rows = by_time[guest[by_time]]
+    leaves_ns = time_ns.copy()
+    dropped = np.zeros(len(time_ns), np.bool_)
+    _, leaves_ns[rows], dropped[rows] = depart_within(
+        time_ns[rows], length[rows], hold[rows], checkpoints, limit
+    )
+    epoch = np.full(len(time_ns), NO_EPOCH, np.int64)
+    epoch[rows] = epochs(time_ns[rows], checkpoints)
+
+    rank = np.empty(len(time_ns), np.int64)
+    rank[by_time] = np.arange(len(time_ns))
+    order = np.lexsort((rank, leaves_ns))
+    return Deliveries(leaves_ns, dropped, epoch, order[~dropped[order]])
 
 
 def step_by_step(

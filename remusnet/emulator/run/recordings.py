@@ -20,13 +20,14 @@ from remusnet.emulator.machine.checkpoints import (
     checkpoints_between,
     gap_hint,
 )
-from remusnet.emulator.machine.departure import depart_within, epochs
+from remusnet.emulator.machine.departure import Deliveries, replay
 from remusnet.emulator.machine.guest import Guest, find_guest
 from remusnet.emulator.run.vectorised import Tally
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.rtp import RtpStream, rtp_streams
+from remusnet.metrics.sip_requests import SipRequest, sip_requests
 from remusnet.metrics.survey import SeenHazard, hazards_seen
 from remusnet.metrics.tcp import TcpConnection, hold_percentiles, tcp_connections
 from remusnet.metrics.unmeasured import unmeasured
@@ -34,7 +35,7 @@ from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP, UDP
 from remusnet.policy.policy import Policy
 from remusnet.results.comparison import Comparison, Outcome, Setting, Stream
-from remusnet.results.scene import NEVER, PacketSeries, Passages
+from remusnet.results.scene import NEVER, Ended, PacketSeries, Passages, SipTransaction
 from remusnet.scenario.scenario import Recording, Scenario
 from remusnet.schedule import Schedule
 
@@ -96,6 +97,7 @@ def simulate(
         notes=(*notes, *unmeasured(frames, headers)),
     )
     recorded = _as_recorded(frames, headers, found)
+    requests = sip_requests(frames, headers)
     theirs = _untouched(recorded, found)
     outcomes, released = [], []
     for judgement in judge_frames(list(policies), frames, headers):
@@ -104,59 +106,15 @@ def simulate(
         )
         left = frames.at(deliveries.time_ns).take(deliveries.order)
         outcomes.append(
-            _measure(frames, headers, found, judgement, checkpoints, deliveries, theirs)
+            replace(
+                _measure(frames, headers, found, judgement, checkpoints, deliveries, theirs),
+                sip=_answered(requests, frames, found, deliveries),
+            )
         )
         released.append(left)
-    return Simulation(Comparison(setting, tuple(outcomes), recorded), tuple(released))
-
-
-NO_EPOCH = -1
-"""The epoch of frames that the guest did not send."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Deliveries:
-    """What became of n frames, in the order in which they were given.
-
-    ``time_ns``: int64[n], when each left; of a dropped frame, when it met the full plug.
-    ``dropped``: bool[n]. ``epoch``: int64[n], the guest's epoch that sent it, else `NO_EPOCH`.
-    ``order``: int64[m], the frames that left, in the order of leaving.
-    """
-
-    time_ns: Int64s
-    dropped: Bools
-    epoch: Int64s
-    order: Int64s
-
-
-def replay(
-    time_ns: Int64s,
-    length: Int64s,
-    guest: Bools,
-    hold: Bools,
-    checkpoints: Checkpoints,
-    limit: int,
-) -> Deliveries:
-    """Put n frames through the buffer; all arrays are of length n, times need not ascend.
-
-    ``guest``: which frames the guest sent; ``hold``: the verdicts (looked at for those only).
-    Others keep their times. A frame whose time falls into a pause leaves the guest at the resume.
-    Frames that leave at the same time do so in the order in which they were sent.
-    """
-    by_time = np.argsort(time_ns, kind="stable")
-    rows = by_time[guest[by_time]]
-    leaves_ns = time_ns.copy()
-    dropped = np.zeros(len(time_ns), np.bool_)
-    _, leaves_ns[rows], dropped[rows] = depart_within(
-        time_ns[rows], length[rows], hold[rows], checkpoints, limit
-    )
-    epoch = np.full(len(time_ns), NO_EPOCH, np.int64)
-    epoch[rows] = epochs(time_ns[rows], checkpoints)
-
-    rank = np.empty(len(time_ns), np.int64)
-    rank[by_time] = np.arange(len(time_ns))
-    order = np.lexsort((rank, leaves_ns))
-    return Deliveries(leaves_ns, dropped, epoch, order[~dropped[order]])
+    as_recorded = _answered(requests, frames, found, None)
+    comparison = Comparison(setting, tuple(outcomes), recorded, as_recorded)
+    return Simulation(comparison, tuple(released))
 
 
 def _as_recorded(frames: Frames, headers: Columns, guest: Guest) -> tuple[Stream, ...]:
@@ -205,6 +163,40 @@ def _measure(
         hazards=hazards_seen(judgement, headers, np.flatnonzero(guest.sent)),
         holding=np.flatnonzero(np.bincount(deliveries.epoch[guest.sent & judgement.hold])),
     )
+
+
+def _answered(
+    requests: Sequence[SipRequest], frames: Frames, guest: Guest, deliveries: Deliveries | None
+) -> tuple[SipTransaction, ...]:
+    """When each request was answered, as recorded or after ``deliveries``.
+
+    The other side is taken to answer as fast as it did: what the guest sent late, a request or the
+    final response, makes the answer as much later. One that was dropped is never answered here.
+    """
+    found = []
+    for each in requests:
+        of_guest = bool(guest.sent[each.request])
+        start_ns, end_ns = int(frames.time_ns[each.request]), None
+        if each.final is not None:
+            end_ns = int(frames.time_ns[each.final])
+            late = each.request if of_guest else each.final
+            if deliveries is not None:
+                end_ns += int(deliveries.time_ns[late] - frames.time_ns[late])
+                end_ns = None if deliveries.dropped[late] else end_ns
+        found.append(
+            SipTransaction(
+                group=None,
+                call=each.call_id,
+                name=each.name,
+                transport=each.transport,
+                client="guest" if of_guest else "peer",
+                start_ns=start_ns,
+                end_ns=end_ns,
+                retransmissions=each.copies,
+                ended=Ended.UNFINISHED if end_ns is None else Ended.DONE,
+            )
+        )
+    return tuple(found)
 
 
 def sip_over_udp(headers: Columns) -> Bools:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 
+from remusnet.defaults import INTERVAL_NS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,6 @@ BY_XL, BY_XLS_DEFAULT, BY_FILE, BY_DEFAULT = (
 )
 """Where an interval comes from, in the words of ``remusnet status``."""
 
-_XLS_DEFAULT_MS = 200  # xl.1, remus
 _WITH_VALUE = "iNs"
 _LONGEST_MS = 2**31 - 1
 _MOST_ANCESTORS = 8
@@ -51,7 +52,7 @@ def _interval(words: Sequence[str]) -> tuple[int, str]:
         return 0, ""
     value = read_option(words[words.index("remus") + 1 :])
     if value is None:
-        return _XLS_DEFAULT_MS * 1_000_000, BY_XLS_DEFAULT
+        return INTERVAL_NS, BY_XLS_DEFAULT
     if not value.isascii() or not value.isdecimal() or not 0 < int(value) <= _LONGEST_MS:
         return 0, ""
     return int(value) * 1_000_000, BY_XL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from remusnet.defaults import PLACES
 from remusnet.kernel.run_dir.own_folder import OwnFolder
 
 TYPE_CHECKING = False
@@ -9,14 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from remusnet.host.netbuf.contract import Call
-
-_DEFAULTS = {
-    "REMUSNET_CONFIG": "/etc/remusnet/remusnet.toml",
-    "REMUSNET_RUN_DIR": "/run/remusnet",
-    "REMUSNET_STATE_DIR": "/var/lib/remusnet",
-    # Where Xen's own scripts have their locks (tools/hotplug/Linux/locking.sh).
-    "REMUSNET_XEN_LOCK_DIR": "/var/run/xen-hotplug",
-}
 
 READY = "netbuf.ready"
 OWNER_SUFFIX = ".xen"
@@ -34,7 +27,7 @@ class Places:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.config, self.run_dir, self.state_dir, self.lock_dir = (
-            environment.get(name) or default for name, default in _DEFAULTS.items()
+            environment.get(name) or default for name, default in PLACES.items()
         )
         self.policy = environment.get("REMUSNET_POLICY", "")
         self.decouple = environment.get("REMUSNET_DECOUPLE", "")
@@ -57,7 +50,7 @@ def places_below(root: str, environment: Mapping[str, str]) -> Places:
 
     from remusnet.host.rooted import inside  # here: the script needs neither
 
-    below = {name: str(inside(Path(root), path)) for name, path in _DEFAULTS.items()}
+    below = {name: str(inside(Path(root), path)) for name, path in PLACES.items()}
     return Places(below | dict(environment))
 
 

@@ -43,10 +43,10 @@ def set_up_quickly(
     if buffer is None or call.vif not in vifs or ready is None or exists(buffer):
         return None
     name, uuid = domain() if ready.asks_for_domain else ("", "")
-    terms = ready.choose(name, uuid, call.vif, call.devid, places.policy, places.decouple)
+    terms = ready.terms_of(name, uuid, call.vif, call.devid, places.policy, places.decouple)
     if terms is None:
         return None
-    terms = terms.under(*xl_interval())
+    terms = terms.at_interval(*xl_interval())
     sink = usual_sink(buffer) if terms.filters.decouple else ""
     if sink is None or (sink and exists(sink)):
         return None

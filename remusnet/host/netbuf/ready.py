@@ -79,7 +79,7 @@ class ReadyTerms:
         self.given = given
         self.interval_from = BY_FILE if given[1] else BY_DEFAULT
 
-    def under(self, interval_ns: int, interval_from: str) -> ReadyTerms:
+    def at_interval(self, interval_ns: int, interval_from: str) -> ReadyTerms:
         """The same for an xl that takes checkpoints so often (0: nobody knows)."""
         limit_given, interval_given = self.given
         if interval_given or not interval_ns:
@@ -110,7 +110,7 @@ class Ready:
         """Whether anything depends on a domain's name or UUID."""
         return any(name is not None or uuid is not None for (name, uuid, _), _ in self._domains)
 
-    def choose(
+    def terms_of(
         self, name: str, uuid: str, vif: str, number: int, policy: str, decouple: str
     ) -> ReadyTerms | None:
         """The terms of a vif; ``policy`` and ``decouple`` (``yes`` or ``no``): the words that take

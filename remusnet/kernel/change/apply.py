@@ -28,17 +28,10 @@ from remusnet.kernel.state.receipt import (
     receipts_of,
 )
 from remusnet.kernel.wire.netlink import Netlink, require_rights
-from remusnet.plan.operations import (
-    AddFilter,
-    AddIngress,
-    AddPlug,
-    ClosePlug,
-    OpenPlug,
-    Operation,
-    SetLimit,
-)
-from remusnet.plan.outcome import Applied
+from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, ClosePlug, OpenPlug, SetLimit
 from remusnet.plan.plan import Plan
+from remusnet.plan.rows import Operation
+from remusnet.results.protection import Applied
 
 
 def apply(

@@ -30,7 +30,6 @@ from remusnet.plan.operations import (
     LowerDevice,
     MarkDevice,
     OpenPlug,
-    Operation,
     QuietDevice,
     RaiseDevice,
     SealSink,
@@ -38,6 +37,7 @@ from remusnet.plan.operations import (
     sink_operations,
 )
 from remusnet.plan.plan import Plan, Protection, buffer_alias, sink_alias
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 

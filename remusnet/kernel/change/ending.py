@@ -37,10 +37,10 @@ from remusnet.plan.operations import (
     DeletePlug,
     DrainPlug,
     MarkDevice,
-    Operation,
     ReleasePlug,
 )
 from remusnet.plan.plan import buffer_alias, sink_alias
+from remusnet.plan.rows import Operation
 
 _HOLD_EVERY_FRAME = (GUARD_PREF, *(LAST_PREF + bank for bank in BANKS))
 

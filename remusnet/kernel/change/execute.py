@@ -8,7 +8,7 @@ let less pass, than planned.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.change.drain import drain
@@ -18,30 +18,15 @@ from remusnet.kernel.wire.encoder import Encoder
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import (
     AddFilter,
-    DeleteDevice,
-    DeleteFilters,
-    DeleteIngress,
-    DeletePlug,
-    DeleteSink,
     DrainPlug,
-    Operation,
-    QuietDevice,
     ReleasePlug,
+    undo_of,
 )
-from remusnet.plan.undo import undo_of
+from remusnet.plan.rows import Operation
 
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EOPNOTSUPP})
 # What was to be deleted is no more; EINVAL: not even the qdisc that had it.
 _GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.EINVAL})
-_HARMLESS: Mapping[type[Operation], frozenset[int]] = {
-    QuietDevice: _NO_IPV6,
-    DeleteDevice: _GONE,
-    DeleteSink: _GONE,
-    DeleteFilters: _GONE,
-    DeleteIngress: _GONE,
-    DeletePlug: _GONE,
-}
-_HARMLESS_IN_UNDO = {**_HARMLESS, ReleasePlug: _GONE}
 
 
 class Executor:
@@ -71,7 +56,7 @@ class Executor:
             for operation, answer in zip(batch, answers, strict=True):
                 if not answer.error:
                     self.done.append(operation)
-                elif answer.error not in _HARMLESS.get(type(operation), ()):
+                elif answer.error not in _harmless(operation):
                     failed = failed or explain(operation, answer)
             if failed is not None:
                 raise failed
@@ -88,7 +73,8 @@ class Executor:
             except RemusnetError as error:
                 problems.append(str(error))
                 continue
-            if answer.error and answer.error not in _HARMLESS_IN_UNDO.get(type(operation), ()):
+            harmless = _GONE if isinstance(operation, ReleasePlug) else _harmless(operation)
+            if answer.error and answer.error not in harmless:
                 problems.append(str(explain(operation, answer)))
         self.done.clear()
         return tuple(problems)
@@ -103,6 +89,13 @@ class Executor:
     def _drain(self, operations: Iterable[DrainPlug], check: Callable[[], None]) -> None:
         devices = {each.device: self._encoder.index(each.device) for each in operations}
         drain(self._netlink, devices, check=check)
+
+
+def _harmless(operation: Operation) -> frozenset[int]:
+    """Errors in spite of which the operation is done, or need not be."""
+    if operation.row.deletes:
+        return _GONE
+    return _NO_IPV6 if operation.row.may_fail else frozenset()
 
 
 def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:

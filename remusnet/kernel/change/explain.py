@@ -12,14 +12,8 @@ from functools import singledispatch
 from remusnet.errors import Conflict, InvalidInput, MissingDependency, NotPermitted, RemusnetError
 from remusnet.kernel.wire.matches import kind_of
 from remusnet.kernel.wire.netlink import Answer, refusal
-from remusnet.plan.operations import (
-    AddFilter,
-    AddIngress,
-    AddPlug,
-    CreateBuffer,
-    DeleteFilters,
-    Operation,
-)
+from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, CreateBuffer, DeleteFilters
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 _UNKNOWN = (errno.ENOENT, errno.EOPNOTSUPP)

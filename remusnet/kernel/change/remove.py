@@ -18,8 +18,8 @@ from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import is_about, is_shared, no_such_vif
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
 from remusnet.kernel.wire.netlink import Netlink, require_rights
-from remusnet.plan.outcome import Fate, Removed
 from remusnet.policy.verdict import Verdict
+from remusnet.results.protection import Fate, Removed
 
 
 def remove(

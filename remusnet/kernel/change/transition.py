@@ -18,8 +18,9 @@ from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import BANKS, GUARD_PREF
 from remusnet.kernel.state.wanted import Wanted, in_bank, targets_of
 from remusnet.kernel.wire.objects import SeenFilter
-from remusnet.plan.operations import AddFilter, DeleteFilters, Operation
+from remusnet.plan.operations import AddFilter, DeleteFilters
 from remusnet.plan.plan import Protection
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 

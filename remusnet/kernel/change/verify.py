@@ -14,7 +14,7 @@ from remusnet.kernel.state.plug_record import record_of
 from remusnet.kernel.state.receipt import Receipt, Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.outcome import Difference, Protected, Verified
+from remusnet.results.protection import Difference, Protected, Verified
 
 
 def verify(

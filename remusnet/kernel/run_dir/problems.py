@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from remusnet.defaults import RUN_DIR, RUN_DIR_VARIABLE
 from remusnet.errors import Conflict, InvalidInput, NotPermitted, RemusnetError, quoted
 from remusnet.kernel.run_dir.own_folder import Untrusted
-
-DEFAULT_RUN_DIR = Path("/run/remusnet")
-RUN_DIR_VARIABLE = "REMUSNET_RUN_DIR"
 
 
 def default_run_dir() -> Path:
     """$REMUSNET_RUN_DIR, or /run/remusnet. It appears with the first file that is put there."""
-    return Path(os.environ.get(RUN_DIR_VARIABLE) or DEFAULT_RUN_DIR)
+    return Path(os.environ.get(RUN_DIR_VARIABLE) or RUN_DIR)
 
 
 def folder_error(folder: Path, error: OSError) -> RemusnetError:

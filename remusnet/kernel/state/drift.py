@@ -24,10 +24,10 @@ from remusnet.kernel.state.receipt import Phase, Receipt, has_new_plug, has_new_
 from remusnet.kernel.state.wanted import Targets, Wanted, in_bank, targets_of
 from remusnet.kernel.wire.objects import SeenFilter
 from remusnet.plan.operations import SEAL
-from remusnet.plan.outcome import Difference
 from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.plan.selectors import selector_words
 from remusnet.policy.verdict import Verdict
+from remusnet.results.protection import Difference
 
 _LONGEST_SELECTOR = 80
 _COUPLED = "what is held keeps the guest's pages"

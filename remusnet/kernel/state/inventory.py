@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import buffers_of, is_marked, vifs_of, vifs_of_sink
 from remusnet.kernel.state.receipt import Receipt
-from remusnet.plan.outcome import Protected, Terms
+from remusnet.results.protection import Protected, ReceiptTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Found:
         receipt = self.receipt
         terms = None
         if receipt is not None:
-            terms = Terms(
+            terms = ReceiptTerms(
                 receipt.policy_name,
                 receipt.classifier,
                 receipt.limit,

@@ -16,7 +16,7 @@ from remusnet.kernel.state.plug_record import record_of
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Counters, Qdisc, SeenFilter
-from remusnet.plan.outcome import Status
+from remusnet.results.protection import Status
 
 _WARN_FROM = 0.8
 """Share of the limit: above it the next epoch may not fit, and what does not fit is dropped."""

@@ -9,7 +9,8 @@ from struct import Struct
 
 from remusnet.classify.filters import Filter
 from remusnet.kernel.wire.messages import Index, encode
-from remusnet.plan.operations import AddFilter, DeleteDevice, Operation
+from remusnet.plan.operations import AddFilter, DeleteDevice
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 _INDEX = Struct("=I")

@@ -34,12 +34,12 @@ from remusnet.plan.operations import (
     LowerDevice,
     MarkDevice,
     OpenPlug,
-    Operation,
     QuietDevice,
     RaiseDevice,
     SealSink,
     SetLimit,
 )
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 Index = Callable[[str], int]

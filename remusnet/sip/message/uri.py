@@ -71,6 +71,21 @@ class Uri:
         host = self.host.encode()
         return host if self.user is None else self.user + b"@" + host
 
+    def without(self, *names: bytes, port: bool = True) -> Uri:
+        """It without these parameters and its headers, ``port`` false: without its port, too."""
+        text = self.text[: -len(self.headers) - 1] if self.headers else self.text
+        before, at, hosts = text.rpartition(b"@")
+        first, *parameters = hosts.split(b";")
+        if not at:
+            first = first.partition(b":")[2]
+        kept = [each for each in parameters if _parameter_name(each) not in names]
+        if not port and self.port:
+            first = first[: first.rindex(b":")]
+        start = before + at if at else b"%b:" % self.scheme.encode()
+        made = read_uri(start + b";".join([first, *kept]))
+        assert made is not None
+        return made
+
     def same(self, other: Uri) -> bool:
         """Whether both mean the same (19.1.4)."""
         if not (self.is_sip and other.is_sip):
@@ -114,9 +129,12 @@ def _read_uri(text: bytes) -> Uri | None:
     scheme = found[1].decode("ascii").lower()
     if scheme not in ("sip", "sips"):
         return Uri(text, scheme)
-    rest, _, headers = text[found.end() :].partition(b"?")
+    # A user may have `?` and `;` in it; nothing but it has an `@` behind it that is not escaped.
+    user_info, at, rest = text[found.end() :].rpartition(b"@")
+    hosts, _, headers = rest.partition(b"?")
+    if b"@" in user_info:
+        return None
     try:
-        user_info, at, hosts = rest.rpartition(b"@")
         # sipmessage is for the host and its parameters' grammar; the user part is bytes, which it
         # would decode.
         parsed = sipmessage.URI.parse(f"sip:{_shielded(hosts)}")
@@ -169,6 +187,10 @@ _remembered_address = lru_cache(maxsize=4096)(_read_address)
 
 def is_address(value: bytes) -> bool:
     """Whether it has the form of an address, whatever the parts of its URI are: cheap."""
+    return _remembered_form(value) if len(value) <= _REMEMBERED else _is_address(value)
+
+
+def _is_address(value: bytes) -> bool:
     if _USUAL.fullmatch(value):
         return True
     found = _NAME_ADDR.fullmatch(value) or _ADDR_SPEC.fullmatch(value)
@@ -176,6 +198,10 @@ def is_address(value: bytes) -> bool:
         return False
     uri = found["uri"].strip()
     return _SCHEME.match(uri) is not None and not _NEVER.search(uri)
+
+
+# A call's From and To are those of its first request, in all that follow.
+_remembered_form = lru_cache(maxsize=4096)(_is_address)
 
 
 def read_parameters(text: bytes) -> tuple[tuple[bytes, bytes], ...] | None:
@@ -203,6 +229,10 @@ def _shielded(hosts: bytes) -> str:
 
 def _bare(name: str) -> bytes:
     return unquote_to_bytes(name.removeprefix("x-")).lower()
+
+
+def _parameter_name(parameter: bytes) -> bytes:
+    return unquote_to_bytes(parameter.partition(b"=")[0].strip()).lower()
 
 
 def _header_set(headers: bytes) -> frozenset[tuple[bytes, bytes]]:

@@ -12,7 +12,7 @@ from remusnet.sip.auth import credentials
 from remusnet.sip.flows import Flow
 from remusnet.sip.message import Request
 from remusnet.sip.message.uri import Uri, read_address
-from remusnet.sip.proxy.request import is_own_uri
+from remusnet.sip.proxy.request import is_own_uri, is_served
 from remusnet.sip.settings import Settings
 from remusnet.sip.wiring import Wiring
 
@@ -54,7 +54,7 @@ def admission(
     request: Request, uri: Uri, flow: Flow, settings: Settings, wiring: Wiring
 ) -> Admission:
     """Whether a request to ``uri``, in no dialog, may go on."""
-    to_ours = is_own_uri(uri, wiring)
+    to_ours = is_served(uri, wiring)
     trusted = not settings.authenticate and (
         not settings.allow_from or settings.trusts(flow.remote.host)
     )

@@ -67,6 +67,8 @@ class Work:
     groups: list[list[Way]] = field(default_factory=list)
     deadlines: dict[int, float] = field(default_factory=dict)
     branches: int = 0
+    # By its number, where each branch goes and what breadth it has.
+    ways: dict[int, tuple[Way, int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

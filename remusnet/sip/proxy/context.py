@@ -10,10 +10,8 @@ from enum import Enum
 
 from remusnet.sip.flows import Target
 from remusnet.sip.message import Request, Response
-from remusnet.sip.message.build import cancel, respond
+from remusnet.sip.message.build import cancel, reply
 from remusnet.sip.transaction import Trouble
-
-_TAG = "proxy"
 
 
 class BranchState(Enum):
@@ -34,6 +32,7 @@ class Branch:
     others: list[Target] = field(default_factory=list)
     state: BranchState = BranchState.TRYING
     cancelled: bool = False
+    tries: int = 1
 
 
 # Commands.
@@ -156,7 +155,7 @@ class Context:
         if trouble is Trouble.TIMEOUT and not self.is_invite:
             self.silent = True
         status = 408 if trouble is Trouble.TIMEOUT else 503
-        return self.answer(number, respond(self.request, status, tag=_TAG))
+        return self.answer(number, reply(self.request, status))
 
     def timer_c(self, number: int) -> list[Command]:
         """Timer C, or the wait after a CANCEL, has run out (16.8)."""
@@ -166,7 +165,7 @@ class Context:
         if branch.state is BranchState.PROCEEDING and not branch.cancelled:
             return self._cancel(branch)
         branch.others.clear()
-        return self.answer(number, respond(self.request, 408, tag=_TAG))
+        return self.answer(number, reply(self.request, 408))
 
     def cancel_all(self) -> list[Command]:
         """Cancel all that are pending (16.10); those without a response as soon as one comes."""
@@ -183,7 +182,7 @@ class Context:
         self.cancelled = True
         commands = self.cancel_all()
         if not self.branches:
-            self.finals.append(respond(self.request, 487, tag=_TAG))
+            self.finals.append(reply(self.request, 487))
             commands += self._decide()
         return commands
 
@@ -218,6 +217,7 @@ class Context:
     def _elsewhere(self, branch: Branch) -> list[Command]:
         branch.target = branch.others.pop(0)
         branch.state = BranchState.TRYING
+        branch.tries += 1
         return [Forward(branch)]
 
     def _decide(self) -> list[Command]:
@@ -257,10 +257,10 @@ def best(finals: list[Response], request: Request) -> Response:
         return (family, 0 if response.status in helpful else late)
 
     if not finals:
-        return respond(request, 480, tag=_TAG)
+        return reply(request, 480)
     chosen = min(finals, key=rank)
     if chosen.status == 503:
-        return respond(request, 500, tag=_TAG)
+        return reply(request, 500)
     if chosen.status in (401, 407):
         chosen = chosen.copy()
         for other in finals:
@@ -271,4 +271,5 @@ def best(finals: list[Response], request: Request) -> Response:
                     if found.name in (b"www-authenticate", b"proxy-authenticate")
                     and found not in chosen.headers
                 ]
+                chosen.forget()
     return chosen

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remusnet.sip.flows import Endpoint, Target, Transport, bracketed
+from remusnet.sip.flows import Endpoint, Target, Transport, bracketed, unbracketed
 from remusnet.sip.message import Request, Response
-from remusnet.sip.message.build import respond
+from remusnet.sip.message.build import reply, tag_of
 from remusnet.sip.message.uri import Uri, read_address, read_uri
 from remusnet.sip.proxy import loops
 from remusnet.sip.wiring import Wiring
 
-TAG = "proxy"
 METHODS = b"INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, MESSAGE, INFO, UPDATE, PRACK, NOTIFY"
 _LONGEST_URI = 8192
 
@@ -45,26 +44,31 @@ def judge(request: Request, wiring: Wiring) -> Judged:
     """Validate (16.3) and undo our own part of the route set (16.4). Raises Rejected."""
     uri = read_uri(request.uri)
     if uri is None:
-        raise Rejected(respond(request, 400, tag=TAG, reason="Bad Request: request URI"))
+        raise Rejected(reply(request, 400, reason="Bad Request: request URI"))
     if len(request.uri) > _LONGEST_URI:
-        raise Rejected(respond(request, 414, tag=TAG))
+        raise Rejected(reply(request, 414))
     if not uri.is_sip:
-        raise Rejected(respond(request, 416, tag=TAG))
+        raise Rejected(reply(request, 416))
     forwards = _max_forwards(request)
     if (refusal := unsupported(request, "proxy-require")) is not None:
         raise Rejected(refusal)
     breadth = loops.breadth(request)
     if breadth == 0:
-        raise Rejected(respond(request, 440, tag=TAG))
+        raise Rejected(reply(request, 440))
     print_ = loops.fingerprint(request)
     if loops.has_looped(request, print_, own_sent_by(wiring)):
-        raise Rejected(respond(request, 482, tag=TAG))
+        raise Rejected(reply(request, 482))
     if forwards == 0 and not (request.method == b"OPTIONS" and is_for_server(uri, wiring)):
-        raise Rejected(respond(request, 483, tag=TAG))
+        raise Rejected(reply(request, 483))
     stripped = without_own_routes(request, wiring)
     uri = read_uri(stripped.uri)
     if uri is None or not uri.is_sip:
-        raise Rejected(respond(request, 416 if uri else 400, tag=TAG))
+        raise Rejected(reply(request, 416 if uri else 400))
+    maddr = (uri.parameter(b"maddr") or b"").decode("ascii", "replace").lower()
+    if maddr in wiring.domains or wiring.is_own(unbracketed(maddr), uri.port):
+        # 16.4: it has reached whom it was sent to by that.
+        uri = uri.without(b"maddr", b"transport", port=False)
+        stripped.uri = uri.text
     return Judged(stripped, uri, print_, forwards - 1, breadth, _leg(request, wiring))
 
 
@@ -82,7 +86,7 @@ def _max_forwards(request: Request) -> int:
     if text is None:
         return 70  # 16.6, step 3
     if not text.isdigit() or len(text) > 9:
-        raise Rejected(respond(request, 400, tag=TAG, reason="Bad Request: Max-Forwards"))
+        raise Rejected(reply(request, 400, reason="Bad Request: Max-Forwards"))
     return min(int(text), 255)
 
 
@@ -102,9 +106,14 @@ def is_own_uri(uri: Uri, wiring: Wiring) -> bool:
     return uri.host in wiring.domains or wiring.is_own(host, uri.port)
 
 
+def is_served(uri: Uri, wiring: Wiring) -> bool:
+    """Whether a request URI is this server's to find targets for; a maddr leads away (16.5)."""
+    return uri.parameter(b"maddr") is None and is_own_uri(uri, wiring)
+
+
 def is_for_server(uri: Uri, wiring: Wiring) -> bool:
     """Whether a request URI means this server itself, and no user of it."""
-    return uri.user is None and is_own_uri(uri, wiring)
+    return uri.user is None and is_served(uri, wiring)
 
 
 def without_own_routes(request: Request, wiring: Wiring) -> Request:
@@ -158,6 +167,7 @@ def prepared(
         copy.set("Max-Breadth", b"%d" % breadth)
     for value in reversed(routes):
         copy.push("Route", value)
+    _to_strict_router(copy)
     if record is not None:
         _record_route(copy, record, target, wiring, leg)
     via = wiring.own_endpoint(target.transport, target.remote)
@@ -174,10 +184,29 @@ def prepared(
     return copy
 
 
+def _to_strict_router(copy: Request) -> None:
+    """Where the first Route is no loose router: that is the request URI, and what was is last."""
+    routes = copy.values("route")
+    first = read_address(routes[0]) if routes else None
+    if first is None or first.uri.parameter(b"lr") is not None:
+        return
+    copy.remove("route")
+    for value in [*routes[1:], b"<%b>" % copy.uri]:
+        copy.add("Route", value)
+    copy.uri = first.uri.text
+
+
 def _record_route(
     copy: Request, came_by: Transport, target: Target, wiring: Wiring, leg: int
 ) -> None:
-    """One value, or two where the transports differ, the one to the callee on top (RFC 5658)."""
+    """One value, or two where the transports differ, the one to the callee on top (RFC 5658).
+
+    Where the request URI is a sips URI, so is ours (16.6, step 4).
+    """
+    if copy.uri[:5].lower() == b"sips:":
+        own = wiring.own_endpoint(Transport.TLS, target.remote)
+        copy.push("Record-Route", b"<sips:%b;lr;leg=%d>" % (_sent_by(own), leg))
+        return
     transports = [came_by] if came_by is target.transport else [came_by, target.transport]
     for transport in transports:
         own = wiring.own_endpoint(transport, target.remote)
@@ -196,16 +225,24 @@ def unsupported(
     unknown = [tag for tag in request.values(header) if tag and tag.lower() not in supported]
     if not unknown:
         return None
-    refusal = respond(request, 420, tag=TAG)
+    refusal = reply(request, 420)
     refusal.add("Unsupported", b", ".join(unknown))
     return refusal
 
 
 def about_server(request: Request) -> Response:
-    """The answer to an OPTIONS that means this server (11.2)."""
+    """The answer to a request that means this server itself (8.2; an OPTIONS: 11.2)."""
+    if request.method not in METHODS.split(b", "):
+        response = reply(request, 405)
+        response.add("Allow", METHODS)
+        return response
+    if tag_of(request.get("to") or b""):
+        return reply(request, 481)  # of no dialog that is known here (12.2.2)
+    if request.method != b"OPTIONS":
+        return reply(request, 404)
     if (refusal := unsupported(request, "require", (b"path",))) is not None:
         return refusal
-    response = respond(request, 200, tag=TAG)
+    response = reply(request, 200)
     response.add("Allow", METHODS)
     response.add("Accept", b"application/sdp")
     response.add("Supported", b"path")

@@ -8,13 +8,12 @@ from __future__ import annotations
 from remusnet.actors import Actor, Cell, Spec, Strategy
 from remusnet.sip.flows import Flow, Target
 from remusnet.sip.message import Request
-from remusnet.sip.message.build import respond, tag_of
+from remusnet.sip.message.build import reply, tag_of
 from remusnet.sip.message.uri import read_address
 from remusnet.sip.message.via import top
 from remusnet.sip.proxy.calls import Call, Calls, End, Leg, Work
 from remusnet.sip.proxy.context import Context
 from remusnet.sip.proxy.request import (
-    TAG,
     Judged,
     Rejected,
     is_for_server,
@@ -71,7 +70,7 @@ class Proxy(Actor):
         request = incoming.request
         if request.method == b"CANCEL":
             # Its INVITE would have been found: there is nothing to cancel (9.2).
-            raise Rejected(respond(request, 481, tag=TAG))
+            raise Rejected(reply(request, 481))
         self._work(request, incoming.flow, incoming.transaction)
 
     def _work(self, request: Request, flow: Flow, transaction: Cell | None) -> None:
@@ -79,13 +78,13 @@ class Proxy(Actor):
         if is_for_server(judged.uri, self._wiring) and self._wiring.table.is_merged(
             request, server_name(request, top(request))
         ):
-            raise Rejected(respond(request, 482, tag=TAG))
+            raise Rejected(reply(request, 482))
         own = self._own
         call = own.calls.get(request.call_id)
         if call is None:
             if len(own.calls) >= own.most:
                 self._wiring.counts.overload += 1
-                refusal = respond(request, 503, tag=TAG)
+                refusal = reply(request, 503)
                 refusal.add("Retry-After", b"5")
                 raise Rejected(refusal)
             own.numbers += 1

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from remusnet.actors import Actor
-from remusnet.sip.auth import Result, challenge, check
+from remusnet.sip.auth import Result, challenge, check, take_credentials
 from remusnet.sip.flows import Target
 from remusnet.sip.location import Found, Lookup
 from remusnet.sip.message import Request
-from remusnet.sip.message.build import respond, tag_of
+from remusnet.sip.message.build import reply, tag_of
 from remusnet.sip.message.uri import Uri, read_address
 from remusnet.sip.proxy.admission import Admitted, Claim, Refusal, Unproven, admission
 from remusnet.sip.proxy.calls import Call, Calls, Way, Work, learn
@@ -32,7 +32,7 @@ from remusnet.sip.proxy.context import (
     SendCancel,
 )
 from remusnet.sip.proxy.loops import shares
-from remusnet.sip.proxy.request import TAG, about_server, is_for_server, is_own_uri, prepared
+from remusnet.sip.proxy.request import about_server, is_for_server, is_own_uri, is_served, prepared
 from remusnet.sip.proxy.resolver import at_once, look_up
 from remusnet.sip.proxy.ways import by_bindings, by_route
 from remusnet.sip.signals import Answer, Begin, Cancel, Failure, Respond, SendStateless
@@ -166,7 +166,7 @@ class Session(Actor):
             self._refuse(work, 503)
             return
         method = work.request.method.decode("ascii", "replace")
-        result = check(found.given, found.user, method, self._own.nonces)
+        result = check(found.given, found.user, method, self._own.nonces, self._settings.digests)
         sender = read_address(work.request.get("from") or b"")
         realm = found.given["realm"]
         if result is not Result.GOOD or found.user is None or sender is None:
@@ -174,13 +174,14 @@ class Session(Actor):
         elif sender.uri.user != found.user.name.encode():
             self._refuse(work, 403)
         else:
-            # What was said to us is nobody else's (22.3).
-            work.judged.request.remove("proxy-authorization")
+            # What was said to us is nobody else's; what is for others is theirs (22.3).
+            take_credentials(work.judged.request, realm)
             self._route(work)
 
     def _challenge(self, work: Work, realm: str, *, stale: bool) -> None:
-        response = respond(work.request, 407, tag=TAG)
-        challenge(response, realm, self._own.nonces, proxy=True, stale=stale)
+        response = reply(work.request, 407)
+        digests = self._settings.digests
+        challenge(response, realm, self._own.nonces, digests, proxy=True, stale=stale)
         self._obey(work, work.context.give_up(response))
 
     # Where does it go?
@@ -210,11 +211,8 @@ class Session(Actor):
             else:
                 self._refuse(work, 403)
         elif is_for_server(uri, self._wiring):
-            if work.request.method == b"OPTIONS":
-                self._obey(work, work.context.give_up(about_server(work.request)))
-            else:
-                self._refuse(work, 404)
-        elif is_own_uri(uri, self._wiring):
+            self._obey(work, work.context.give_up(about_server(work.request)))
+        elif is_served(uri, self._wiring):
             location = self._wiring.location
             assert location is not None
             aor = self._wiring.aor(uri)
@@ -249,7 +247,9 @@ class Session(Actor):
         if found.bindings is None:
             self._refuse(work, 503)
             return
-        self._forward(work, by_bindings(found.bindings, self._settings, self._wiring.sockets))
+        secure = work.judged.uri.scheme == "sips"
+        sockets = self._wiring.sockets
+        self._forward(work, by_bindings(found.bindings, self._settings, sockets, secure=secure))
 
     # Forwarding, and what comes of it.
 
@@ -262,7 +262,7 @@ class Session(Actor):
 
     def _next_group(self, work: Work) -> None:
         if not work.groups:
-            self._obey(work, work.context.give_up(respond(work.request, 480, tag=TAG)))
+            self._obey(work, work.context.give_up(reply(work.request, 480)))
             return
         group = work.groups.pop(0)
         work.context.more = bool(work.groups)
@@ -282,6 +282,7 @@ class Session(Actor):
 
     def _branch(self, work: Work, way: Way, number: int, share: int) -> Branch:
         first, *others = way.targets
+        work.ways[number] = (way, share)
         return Branch(number, self._copy(work, way, first, share), first, others)
 
     def _copy(self, work: Work, way: Way, target: Target, share: int | None) -> Request:
@@ -310,7 +311,7 @@ class Session(Actor):
         self._forget(work.number)
 
     def _refuse(self, work: Work, status: int, reason: str = "") -> None:
-        response = respond(work.request, status, tag=TAG, reason=reason)
+        response = reply(work.request, status, reason=reason)
         if status == 503:
             response.add("Retry-After", b"5")
         if work.transaction is None:
@@ -326,8 +327,8 @@ class Session(Actor):
         if isinstance(message, Answer):
             response = message.response.copy()
             response.pop("via")
-            if work is None:
-                return
+            if work is None or not response.has("via"):
+                return  # without another Via it is for nobody but us (16.7, step 3)
             learn(work, branch, response)
             self._obey(work, work.context.answer(branch, response))
         elif work is not None:
@@ -345,6 +346,10 @@ class Session(Actor):
         for command in commands:
             if isinstance(command, Forward):
                 branch = command.branch
+                if branch.tries > 1:
+                    # Another place, another transaction: another branch, and perhaps transport.
+                    way, share = work.ways[branch.number]
+                    branch.request = self._copy(work, way, branch.target, share)
                 key = (work.number, branch.number)
                 transactions.tell(Begin(branch.request, branch.target, self.context, key))
             elif isinstance(command, SendCancel):

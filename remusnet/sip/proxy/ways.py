@@ -29,43 +29,50 @@ def by_route(uri: Uri, value: bytes, settings: Settings) -> Way | None:
 
 
 def by_bindings(
-    bindings: Sequence[Binding], settings: Settings, sockets: Sockets
+    bindings: Sequence[Binding], settings: Settings, sockets: Sockets, *, secure: bool = False
 ) -> list[list[Way]]:
-    """The ways to a user's contacts: groups of one q, the highest first (16.6)."""
+    """The ways to a user's contacts: groups of one q, the highest first (16.6).
+
+    ``secure``: the request URI is a sips URI, so only TLS will do (26.2.2).
+    """
     groups: dict[int, list[Way]] = {}
     for binding in bindings[: settings.max_forks]:
-        if (way := to_binding(binding, settings, sockets)) is not None:
+        way = to_binding(binding, settings, sockets)
+        if way is not None and (not secure or way.targets[0].transport is Transport.TLS):
             groups.setdefault(binding.q, []).append(way)
     return [groups[q] for q in sorted(groups, reverse=True)]
 
 
 def to_binding(binding: Binding, settings: Settings, sockets: Sockets) -> Way | None:
     """To a contact: by its Path, else where its REGISTER came from, which may be a NAT."""
-    if binding.path:
-        first = read_address(binding.path[0])
-        target = at_once(first.uri, settings) if first is not None else None
-        return Way(binding.contact, (target,), binding.path) if target is not None else None
     uri = binding.uri
     if uri is None:
         return None
+    contact = binding.contact
+    if uri.is_sip and (uri.headers or uri.parameter(b"method") is not None):
+        contact = uri.without(b"method").text  # neither may stand in a request URI (16.6, step 2)
+    if binding.path:
+        first = read_address(binding.path[0])
+        target = at_once(first.uri, settings) if first is not None else None
+        return Way(contact, (target,), binding.path) if target is not None else None
     kind, _, place = binding.source.partition(":")
     host, _, port = place.rpartition(":")
     if not host:
         target = at_once(uri, settings)
-        return Way(binding.contact, (target,)) if target is not None else None
+        return Way(contact, (target,)) if target is not None else None
     transport = transport_of(uri) or Transport(kind)
     source = Endpoint(host.strip("[]"), int(port))
     direct = Endpoint(uri.host.strip("[]"), uri.port or transport.port)
     if transport.reliable and direct.host == source.host:
         # A stream's source port is where nobody listens; its connection may still be there.
         flow = sockets.flow_to(Transport(kind), source)
-        return Way(binding.contact, (Target(transport, direct, flow),))
+        return Way(contact, (Target(transport, direct, flow),))
     if transport.reliable:
         flow = sockets.flow_to(Transport(kind), source)
         remote = None if flow is not None else source
-        return Way(binding.contact, (Target(transport, remote, flow),))
+        return Way(contact, (Target(transport, remote, flow),))
     if Transport(kind) is not transport:
         source = Endpoint(source.host, direct.port)
     elif direct.host == source.host:
         source = direct
-    return Way(binding.contact, (Target(transport, source),))
+    return Way(contact, (Target(transport, source),))

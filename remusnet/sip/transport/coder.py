@@ -5,7 +5,7 @@ from __future__ import annotations
 from remusnet.actors import Actor
 from remusnet.sip.flows import Flow, back
 from remusnet.sip.message import Malformed, Message, Request, Response, parse
-from remusnet.sip.message.build import respond
+from remusnet.sip.message.build import reply
 from remusnet.sip.message.via import came_from, top
 from remusnet.sip.signals import Decode, Encode, Received, Transmit
 from remusnet.sip.transport.table import response_target
@@ -60,7 +60,7 @@ class Coder(Actor):
             via = top(request)
         except Malformed:
             return
-        response = respond(request, error.status, tag="malformed", reason=_reason(error))
+        response = reply(request, error.status, reason=_reason(error))
         count(self._wiring.counts.responses, str(error.status))
         self._send(Transmit(response.serialize(), response_target(via, flow)))
 

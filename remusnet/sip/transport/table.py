@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from remusnet.actors import Cell
-from remusnet.sip.flows import Endpoint, Flow, Target, Transport
+from remusnet.sip.flows import Endpoint, Flow, Target, Transport, is_address, unbracketed
 from remusnet.sip.message import Request, Response
 from remusnet.sip.message.build import tag_of
 from remusnet.sip.message.via import MAGIC, Via
@@ -92,7 +92,13 @@ def client_name(branch: bytes, method: bytes) -> Hashable:
 
 
 def response_target(via: Via, flow: Flow) -> Target:
-    """Where the responses to a request go (18.2.2; RFC 3581, 4)."""
+    """Where the responses to a request go (18.2.2; RFC 3581, 4).
+
+    A maddr that is a name is not looked up: who sends from there, is answered there.
+    """
+    maddr = unbracketed((via.maddr or b"").decode("ascii", "replace"))
+    if flow.transport is Transport.UDP and is_address(maddr):
+        return Target(flow.transport, Endpoint(maddr, via.port or 5060), flow)
     if flow.transport is Transport.UDP:
         # With rport: exactly whence it came. Without: to the port that Via names.
         port = flow.remote.port if via.wants_rport else (via.port or 5060)

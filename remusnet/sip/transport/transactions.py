@@ -9,7 +9,7 @@ from __future__ import annotations
 from remusnet.actors import Actor, Cell, Spec, Strategy
 from remusnet.sip.flows import Flow
 from remusnet.sip.message import Malformed, Request, Response
-from remusnet.sip.message.build import respond
+from remusnet.sip.message.build import reply
 from remusnet.sip.message.via import Via, top
 from remusnet.sip.signals import (
     Answer,
@@ -124,7 +124,7 @@ class Transactions(Actor):
         invite = self._wiring.table.servers.get(server_name(request, via, b"INVITE"))
         if invite is None or invite.cell is None or invite.user is None:
             return False
-        cell.tell(Respond(respond(request, 200, tag="cancel")))
+        cell.tell(Respond(reply(request, 200)))
         invite.user.tell(Cancel(invite.cell, request))
         return True
 
@@ -174,7 +174,7 @@ class Transactions(Actor):
 
 
 def _unavailable(request: Request) -> Response:
-    response = respond(request, 503, tag="overload")
+    response = reply(request, 503)
     response.add("Retry-After", _RETRY_AFTER_S)
     return response
 

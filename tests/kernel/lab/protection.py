@@ -22,9 +22,9 @@ from remusnet.kernel.state.observe import observe
 from remusnet.kernel.wire.messages import PlugAction, plug_message
 from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.plan.build import CLASSIFIERS, build_plan
-from remusnet.plan.outcome import Applied, Removed, Verified
 from remusnet.plan.plan import Plan
 from remusnet.policy import PRESETS
+from remusnet.results.protection import Applied, Removed, Verified
 from tests.kernel.lab.bed import VIF, Bed, open_bed
 
 RATE, INTERVAL_NS = 10**9, 200_000_000

@@ -60,6 +60,13 @@ def test_an_error_costs_no_more_than_its_module() -> None:
     assert python(code) == "False"
 
 
+def test_a_driver_loads_no_library() -> None:
+    """What Plug needs comes with Python: a replicator may drive it where nothing is installed."""
+    code = "import remusnet; remusnet.Plug; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = set(python(code).split()) - set(sys.stdlib_module_names)
+    assert {each for each in loaded if not each.startswith("_")} == {"remusnet"}
+
+
 # What it gives
 
 

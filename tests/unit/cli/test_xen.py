@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from remusnet.cli.main import main
-from remusnet.plan.outcome import Protected, Status, Terms
-from remusnet.plan.xen_outcome import FileChange, Installed, Recovered, RemusVif
 from remusnet.report.xen import (
     installed_text,
     recovered_text,
     under_remus_json,
     under_remus_text,
 )
+from remusnet.results.protection import Protected, ReceiptTerms, Status
+from remusnet.results.xen import FileChange, Installed, Recovered, RemusVif
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -138,7 +138,7 @@ def test_policy_check_takes_a_file_of_domains(run: Run, tmp_path: Path) -> None:
     assert "did you mean 'real-time'" in err
 
 
-TERMS = Terms("tcp-only", "u32", 50_000_000, 10**9, 200_000_000, "applied", "0.1.0", True)
+TERMS = ReceiptTerms("tcp-only", "u32", 50_000_000, 10**9, 200_000_000, "applied", "0.1.0", True)
 STATUS = Status(
     protected=Protected("ifb-1.0", ("vif1.0",), TERMS),
     held=7,

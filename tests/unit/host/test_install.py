@@ -354,6 +354,7 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
     assert not modules & (heavy | {"collections", "contextlib", "click", "pyroute2", "jinja2"})
     assert {each for each in modules if each.startswith("remusnet")} <= {
         "remusnet",
+        "remusnet.defaults",
         "remusnet.host",
         "remusnet.host.commands",
         "remusnet.host.netbuf",

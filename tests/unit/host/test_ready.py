@@ -70,7 +70,7 @@ def test_prepared_filters_are_the_messages_of_the_plan(
 ) -> None:
     config = f'[default]\npolicy = "{policy}"\nclassifier = "{classifier}"\nlimit = "1MB"\n'
     config += f"decouple = {str(decouple).lower()}\n"
-    terms = made(places, config).choose("any", "", VIF, 0, "", "")
+    terms = made(places, config).terms_of("any", "", VIF, 0, "", "")
     assert terms is not None
     assert terms.filters.decouple is decouple
     numbers = {
@@ -139,11 +139,11 @@ def test_a_limit_for_another_interval_is_the_long_ways(rate: int, interval_ns: i
 def test_the_interval_of_xl_holds_where_the_file_says_none(
     places: Places, lines: str, limit: int, interval_ns: int, source: str
 ) -> None:
-    terms = made(places, f"[default]\n{lines}\n").choose("any", "", VIF, 0, "", "")
+    terms = made(places, f"[default]\n{lines}\n").terms_of("any", "", VIF, 0, "", "")
     assert terms is not None
-    under = terms.under(10**9, BY_XL)
+    under = terms.at_interval(10**9, BY_XL)
     assert (under.limit, under.interval_ns, under.interval_from) == (limit, interval_ns, source)
-    known = terms.under(0, "")
+    known = terms.at_interval(0, "")
     assert known.interval_from == (BY_FILE if "interval" in lines else BY_DEFAULT)
 
 
@@ -169,7 +169,7 @@ def test_the_terms_chosen_are_those_of_the_file(places: Places, tmp_path: Path) 
     assert found.asks_for_domain
 
     def policy(name: str, uuid: str, vif: str, number: int, instead: str = "") -> str | None:
-        terms = found.choose(name, uuid, vif, number, instead, "")
+        terms = found.terms_of(name, uuid, vif, number, instead, "")
         return None if terms is None else terms.filters.policy
 
     assert policy("a", "", "vif7.1", 1) == "hold-all"
@@ -178,7 +178,7 @@ def test_the_terms_chosen_are_those_of_the_file(places: Places, tmp_path: Path) 
     assert policy("b", "", "web0", 3) == "real-time"
     assert policy("b", "", "vif7.0", 0, "stock-remus") == "stock-remus"
     assert policy("b", "", "vif7.0", 0, "tpc-only") is None
-    terms = found.choose("b", "", "web0", 3, "hold-all", "")
+    terms = found.terms_of("b", "", "web0", 3, "hold-all", "")
     assert terms is not None
     assert (terms.limit, terms.filters.policy) == (10**6, "hold-all")
 
@@ -188,19 +188,19 @@ def test_the_environment_can_ask_for_another_way_if_it_is_ready(places: Places) 
     found = made(places, both)
 
     def decouples(name: str, word: str, policy: str = "") -> bool | None:
-        terms = found.choose(name, "", VIF, 0, policy, word)
+        terms = found.terms_of(name, "", VIF, 0, policy, word)
         return None if terms is None else terms.filters.decouple
 
     assert (decouples("a", ""), decouples("b", "")) == (False, True)
     assert (decouples("a", "yes"), decouples("b", "no")) == (True, False)
     assert decouples("b", "no", "hold-all") is False
     assert decouples("b", "maybe") is None
-    assert made(places, "").choose("a", "", VIF, 0, "", "no") is None
+    assert made(places, "").terms_of("a", "", VIF, 0, "", "no") is None
 
 
 def test_no_file_of_domains_is_ready_too(places: Places) -> None:
     found = made(places)
-    terms = found.choose("any", "", VIF, 0, "", "")
+    terms = found.terms_of("any", "", VIF, 0, "", "")
     assert terms is not None
     assert (terms.filters.policy, found.asks_for_domain) == ("tcp-only", False)
 
@@ -319,6 +319,6 @@ def test_a_memory_budget_is_a_limit_by_the_time_the_script_reads_it(places: Plac
     """So it costs a setup nothing."""
     found = made(places, '[default]\nmemory = "64MB"\n[[domain]]\nname = "x"\nlimit = "1MB"\n')
     for name, limit in (("other", 5_120_000), ("x", 1_000_000)):
-        terms = found.choose(name, "", "vif1.0", 0, "", "")
+        terms = found.terms_of(name, "", "vif1.0", 0, "", "")
         assert terms is not None
         assert terms.limit == limit

@@ -9,7 +9,8 @@ import pytest
 from remusnet.kernel import quick_end
 from remusnet.kernel.quick import GaveUp
 from remusnet.kernel.wire.messages import encode
-from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug, Operation, ReleasePlug
+from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug, ReleasePlug
+from remusnet.plan.rows import Operation
 
 BUFFER, SINK, VIF = "ifb-1.0", "sink-1.0", "vif1.0"
 NUMBERS = {BUFFER: 7, SINK: 8, VIF: 3}

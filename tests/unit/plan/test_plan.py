@@ -22,13 +22,13 @@ from remusnet.plan.operations import (
     DrainPlug,
     MarkDevice,
     OpenPlug,
-    Operation,
     QuietDevice,
     RaiseDevice,
     ReleasePlug,
     SealSink,
 )
 from remusnet.plan.plan import Plan
+from remusnet.plan.rows import Operation
 from remusnet.policy.presets import PRESETS, TCP_ONLY
 from remusnet.policy.verdict import Verdict
 

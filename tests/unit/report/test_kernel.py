@@ -8,20 +8,20 @@ from dataclasses import replace
 import pytest
 
 from remusnet.plan.build import build_plan
-from remusnet.plan.outcome import (
+from remusnet.policy import PRESETS
+from remusnet.report import kernel
+from remusnet.results.protection import (
     Applied,
     Difference,
     Fate,
     Protected,
+    ReceiptTerms,
     Removed,
     Status,
-    Terms,
     Verified,
 )
-from remusnet.policy import PRESETS
-from remusnet.report import kernel
 
-TERMS = Terms("tcp-only", "u32", 50_000_000, 10**9, 200_000_000, "applied", "0.1.0", True)
+TERMS = ReceiptTerms("tcp-only", "u32", 50_000_000, 10**9, 200_000_000, "applied", "0.1.0", True)
 THERE = Protected("ifb-1.0", ("vif1.0",), TERMS)
 STATUS = Status(THERE, 12, None, 48_000, 32, 1, 2, True, 0, "unknown", "", ("a warning",))
 

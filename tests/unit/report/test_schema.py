@@ -98,11 +98,10 @@ def test_nothing_is_described_that_never_comes() -> None:
     fig12 = run_scenario(shipped("fig12"), [PRESETS["tcp-only"]]).comparison
     documents_seen = [*documents(everything()), *documents(fig12)]
     seen = {key for document in documents_seen for key in keys(document)}
-    # A stream of a recording, by itself or under a policy, is described as one of a scenario is.
+    # Streams and requests of a recording, by itself or under a policy, are described as those of
+    # a scenario are.
     missing = {
-        key
-        for key in described(SCHEMA) - seen
-        if key.replace(".recorded.streams.", ".runs.streams.") not in seen
+        key for key in described(SCHEMA) - seen if key.replace(".recorded.", ".runs.") not in seen
     }
     # The one field of a fixed buffer; shipped scenarios have adaptive ones.
     assert missing == {".scenario.client.depth_ms"}

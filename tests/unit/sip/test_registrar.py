@@ -203,9 +203,9 @@ def with_credentials(
     return again
 
 
-async def closed() -> tuple[WholeBench, Request, Response]:
+async def closed(settings: Settings = CLOSED) -> tuple[WholeBench, Request, Response]:
     """A server that wants credentials, a REGISTER, and its challenge."""
-    bench = await opened(WholeBench(CLOSED))
+    bench = await opened(WholeBench(settings))
     await bench.store.put_user(make_user("bob", "example.org", "secret"))
     asked = request("REGISTER", "sip:example.org", BOB, to=TO)
     await bench.receive(asked, BOB)
@@ -250,6 +250,28 @@ async def test_wrong_credentials_are_challenged_again(password: str, other: dict
     await bench.receive(with_credentials(asked, challenge, password, **other), BOB)
     assert bench.statuses() == [401]
     assert bench.store.bindings == {}
+
+
+@pytest.mark.parametrize("digests", [("MD5",), ("SHA-256",), ("MD5", "SHA-256")])
+@virtual
+async def test_users_are_asked_for_the_digests_that_are_configured_and_no_other_will_do(
+    digests: tuple[str, ...],
+) -> None:
+    """RFC 8760, 2.3: a challenge for each, in the order of preference."""
+    bench, asked, challenge = await closed(Settings(digests=digests))
+    offered = [parse_credentials(value) for value in challenge.lines("www-authenticate")]
+    assert [each["algorithm"] for each in offered if each] == list(digests)
+    await bench.receive(with_credentials(asked, challenge, "secret"), BOB)
+    assert bench.statuses() == [200]
+    other = {"MD5": b"SHA-256", "SHA-256": b"MD5"}[digests[0]]
+    changed = challenge.copy()
+    value = challenge.lines("www-authenticate")[0].replace(digests[0].encode(), other)
+    changed.set("WWW-Authenticate", value)
+    fresh = asked.copy()
+    fresh.set("CSeq", b"%d REGISTER" % (asked.cseq[0] + 10))
+    again = with_credentials(fresh, changed, "secret", nc="00000002")
+    await bench.receive(again, BOB)
+    assert bench.statuses() == ([200] if other.decode() in digests else [401])
 
 
 @virtual

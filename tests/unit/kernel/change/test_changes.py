@@ -28,14 +28,14 @@ from remusnet.plan.operations import (
     LowerDevice,
     MarkDevice,
     OpenPlug,
-    Operation,
     QuietDevice,
     RaiseDevice,
     SetLimit,
     sink_operations,
+    undo_of,
 )
 from remusnet.plan.plan import Plan
-from remusnet.plan.undo import undo_of
+from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 from remusnet.policy.verdict import Verdict
 from tests.lib.paper_kernel import PaperKernel

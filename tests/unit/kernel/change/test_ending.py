@@ -28,9 +28,9 @@ from remusnet.plan.operations import (
     DeletePlug,
     DrainPlug,
     MarkDevice,
-    Operation,
     ReleasePlug,
 )
+from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 from tests.lib.paper_kernel import INGRESS, PaperKernel
 

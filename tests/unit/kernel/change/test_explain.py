@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from remusnet.classify.filters import EVERY_FRAME, BpfMatch, Filter, FlowerMatch, Match
+from remusnet.classify.filters import EVERY_FRAME, BpfMatch, Filter, FlowerMatch, Selector
 from remusnet.errors import (
     Conflict,
     InvalidInput,
@@ -17,11 +17,12 @@ from remusnet.errors import (
 )
 from remusnet.kernel.change.explain import explain
 from remusnet.kernel.wire.netlink import Answer
-from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, CreateBuffer, Operation
+from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, CreateBuffer
+from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 
-def hold(match: Match) -> AddFilter:
+def hold(match: Selector) -> AddFilter:
     return AddFilter("vif1.0", "ifb-1.0", Filter(10, 3, match, Verdict.HOLD, "hold all"))
 
 

@@ -16,7 +16,7 @@ from remusnet.classify.filters import (
     BpfMatch,
     Filter,
     FlowerMatch,
-    Match,
+    Selector,
     U32Key,
     U32Match,
 )
@@ -42,9 +42,8 @@ from remusnet.kernel.wire.messages import (
 )
 from remusnet.kernel.wire.netlink import attribute, attributes, nested, text_attribute
 from remusnet.plan.build import CLASSIFIERS, build_plan
-from remusnet.plan.operations import AddFilter, DrainPlug
+from remusnet.plan.operations import AddFilter, DrainPlug, undo_of
 from remusnet.plan.plan import Plan
-from remusnet.plan.undo import undo_of
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.match import Fragment
 from remusnet.policy.verdict import Verdict
@@ -199,7 +198,7 @@ def test_a_shared_filter_has_its_own_template() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_attribute_is_no_match_of_ours(kind: str) -> None:
-    examples: dict[str, Match] = {
+    examples: dict[str, Selector] = {
         "u32": U32Match((U32Key(0, 0xFF, 1),)),
         "flower": FlowerMatch(ip_proto=6),
         "bpf": BpfMatch(PLAN_PROGRAM),

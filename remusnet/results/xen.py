@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from remusnet.plan.operations import Json
-from remusnet.plan.outcome import Status
+from remusnet.plan.rows import Json
+from remusnet.results.protection import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-from remusnet.plan.operations import Json, Operation
 from remusnet.plan.plan import Plan
+from remusnet.plan.rows import Json, Operation
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ReceiptTerms:
     """What a receipt says of a protection; the kernel can't be asked for the limit.
 
     ``limit``: bytes; ``rate``: bits a second; ``interval_ns``: the checkpoint interval, and
@@ -40,7 +40,7 @@ class Protected:
 
     buffer: str
     vifs: tuple[str, ...]
-    terms: Terms | None
+    terms: ReceiptTerms | None
 
     def to_json(self) -> Json:
         """``{"buffer", "vifs", "receipt": {...} or null}``."""

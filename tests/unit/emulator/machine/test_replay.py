@@ -7,8 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.emulator.machine.checkpoints import Checkpoints, checkpoints_between
-from remusnet.emulator.machine.departure import depart, depart_within, step_by_step
-from remusnet.emulator.run.recordings import NO_EPOCH, Deliveries
+from remusnet.emulator.machine.departure import (
+    NO_EPOCH,
+    Deliveries,
+    depart,
+    depart_within,
+    step_by_step,
+)
 from remusnet.schedule import Schedule, ScheduleKind
 from tests.unit.emulator.recorded import checkpoints, replayed
 

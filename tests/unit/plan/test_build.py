@@ -5,8 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from remusnet.errors import InvalidInput, MissingDependency
-from remusnet.plan.build import CLASSIFIERS
-from remusnet.plan.choice import NEEDS, choose
+from remusnet.plan.build import CLASSIFIERS, NEEDS, choose_classifier
 from remusnet.policy.match import Match
 from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import HOLD_ALL, PRESETS, REAL_TIME, STOCK_REMUS, TCP_ONLY
@@ -36,18 +35,18 @@ LONG = Policy("long", (Rule("far", Verdict.BYPASS, Match(source=NETWORKS)),), Ve
 def test_the_cheapest_exact_one_is_chosen_else_the_first_that_is_sound(
     policy: Policy, available: tuple[str, ...], name: str
 ) -> None:
-    assert choose(policy, available) == name
+    assert choose_classifier(policy, available) == name
 
 
 @pytest.mark.parametrize("available", [(), ("flower",), ("matchall",)])
 def test_a_kernel_without_classifiers_is_told_what_to_load(available: tuple[str, ...]) -> None:
     with pytest.raises(MissingDependency, match="cls_u32 or cls_bpf"):
-        choose(TCP_ONLY, available)
+        choose_classifier(TCP_ONLY, available)
 
 
 def test_a_policy_that_none_can_take_is_refused_with_each_reason() -> None:
     with pytest.raises(InvalidInput, match="policy long needs .* BPF instructions"):
-        choose(LONG, ("bpf",))
+        choose_classifier(LONG, ("bpf",))
 
 
 def test_every_back_end_says_what_it_needs() -> None:

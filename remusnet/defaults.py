@@ -1,0 +1,30 @@
+"""What holds where nobody says otherwise: times, rate, classifier, places. It imports nothing.
+
+Times and the rate stand here twice: in a user's words, and in the units that remusnet counts in.
+"""
+
+from __future__ import annotations
+
+INTERVAL, INTERVAL_NS = "200ms", 200_000_000
+"""Between two checkpoints: xl's own default (xl.1, remus -i)."""
+PAUSE, PAUSE_NS = "50ms", 50_000_000
+"""How long a checkpoint stops the guest: an assumption."""
+COMMIT_DELAY, COMMIT_DELAY_NS = "5ms", 5_000_000
+"""From the resume to the commit: an assumption."""
+RATE, RATE_BITS = "1gbit", 10**9
+"""Of the guest's link; bits a second."""
+CLASSIFIER = "u32"
+"""The one that every kernel with traffic control has."""
+
+LIBVIRT = "xen:///system"
+"""Where libvirt is asked."""
+RUN_DIR, RUN_DIR_VARIABLE = "/run/remusnet", "REMUSNET_RUN_DIR"
+"""Receipts, locks, and the record of each plug; and the variable that names another folder."""
+PLACES = {
+    "REMUSNET_CONFIG": "/etc/remusnet/remusnet.toml",
+    RUN_DIR_VARIABLE: RUN_DIR,
+    "REMUSNET_STATE_DIR": "/var/lib/remusnet",
+    # Where Xen's own scripts have their locks (tools/hotplug/Linux/locking.sh).
+    "REMUSNET_XEN_LOCK_DIR": "/var/run/xen-hotplug",
+}
+"""Of the netbuf script, by the variables that name others."""
