@@ -135,9 +135,9 @@ def _counted(name: str) -> Callable[[Outcome], float | None]:
 
 
 def _missed(outcome: Outcome) -> float | None:
-    if outcome.scene is None or not outcome.scene.held_to:
+    if outcome.scene is None or not outcome.scene.expectations:
         return None
-    return float(sum(not each.holds for each in outcome.scene.held_to))
+    return float(sum(not each.holds for each in outcome.scene.expectations))
 
 
 def _table() -> Iterator[Metric]:

@@ -250,8 +250,8 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldTo:
-    """What a run is held to: a closed form or a sentence of the thesis, beside what was seen.
+class Expectation:
+    """What a run is expected to show: a closed form or a sentence of the thesis, and what it did.
 
     ``text``: the form or the sentence with its source; ``what``: the quantity with its unit.
     ``expected``: a number, or None where only ``lowest`` and ``highest`` bound it. ``tolerance``
@@ -298,7 +298,7 @@ class Scene:
     transfers: tuple[Transfer, ...]
     counts: Counts
     failure: FailureMarks | None
-    held_to: tuple[HeldTo, ...]
+    expectations: tuple[Expectation, ...]
 
     def to_json(self) -> dict[str, object]:
         """The keys that a scenario's run has beside a replay's."""
@@ -307,7 +307,7 @@ class Scene:
             "transfers": [each.to_json() for each in self.transfers],
             "counts": self.counts.to_json(),
             "failure": self.failure and self.failure.to_json(),
-            "held_to": [each.to_json() for each in self.held_to],
+            "held_to": [each.to_json() for each in self.expectations],
         }
 
 
