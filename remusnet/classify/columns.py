@@ -277,20 +277,20 @@ def _fill_transport(
     out: dict[str, Any],
 ) -> None:
     out["protocol"][which] = protocol
-    room = captured_end - at
+    bytes_left = captured_end - at
     begins: Bools = out["fragment"][which] != FRAGMENTS.index(Fragment.LATER)
-    icmp = begins & ((protocol == ICMP) | (protocol == ICMPV6)) & (room >= 1)
+    icmp = begins & ((protocol == ICMP) | (protocol == ICMPV6)) & (bytes_left >= 1)
     out["icmp_type"][which[icmp]] = read.number(at[icmp], 1)
-    ported = begins & np.isin(protocol, list(PORT_PROTOCOLS)) & (room >= 4)
+    ported = begins & np.isin(protocol, list(PORT_PROTOCOLS)) & (bytes_left >= 4)
     out["sport"][which[ported]] = read.number(at[ported], 2)
     out["dport"][which[ported]] = read.number(at[ported] + 2, 2)
-    tcp = ported & (protocol == TCP) & (room > 12)
+    tcp = ported & (protocol == TCP) & (bytes_left > 12)
     size = np.maximum(20, (read.number(at[tcp] + 12, 1) >> 4) * 4)
     out["payload"][which[tcp]] = at[tcp] + size
     out["payload_length"][which[tcp]] = np.maximum(0, end[tcp] - at[tcp] - size)
     udp = begins & (protocol == UDP)
-    out["payload_seen"][which[udp & (room < 8)]] = False
-    udp &= room >= 8
+    out["payload_seen"][which[udp & (bytes_left < 8)]] = False
+    udp &= bytes_left >= 8
     at, which = at[udp], which[udp]
     length = np.maximum(0, np.minimum(read.number(at + 4, 2), end[udp] - at) - 8)
     out["payload"][which] = at + 8

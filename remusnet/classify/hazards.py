@@ -63,7 +63,7 @@ HAZARDS = (
         "tunnels bypass with everything in them, TCP included",
     ),
 )
-FRAGMENTS = Hazard(
+IP_FRAGMENTS = Hazard(
     "fragments",
     Match(fragment=frozenset({Fragment.LATER})),
     "later fragments carry no ports: rules that ask for ports or payload can not let them bypass, "
@@ -76,7 +76,7 @@ def hazards_of_frame(policy: Policy, headers: Headers, verdict: Verdict) -> Iter
     if verdict is Verdict.BYPASS:
         yield from (each for each in HAZARDS if matches(each.match, headers))
     if headers.fragment is Fragment.LATER and any(_asks_inside(r.match) for r in policy.rules):
-        yield FRAGMENTS
+        yield IP_FRAGMENTS
 
 
 def hazards_of_policy(policy: Policy) -> Iterator[tuple[Hazard, tuple[str, ...]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from remusnet.errors import RemusnetError, quoted
@@ -18,7 +18,7 @@ from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import built
 from remusnet.kernel.state.observe import devices_with
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.results.checks import Check, Kind, State
+from remusnet.results.checks import Check, CheckKind, CheckState, Look
 
 _LIBRARIES = (
     "usr/lib/*-linux-*/libxenlight.so.*.*",  # not Debian's, kept in usr/lib/remusnet
@@ -32,8 +32,6 @@ _LIBRARIES = (
 # ("No support for network buffering" is in both: libxl_remus.c says it.)
 _NETBUF = b"libnl-route-3.so"
 _REBUILD = "on Debian: scripts/build-libxenlight, as root (docs/how-to/debian-libxenlight.md)"
-
-Look = Callable[[Path], Iterable[Check]]
 
 
 def is_xen_host(root: Path = Path("/")) -> bool:
@@ -58,11 +56,11 @@ def _xen(root: Path) -> Iterator[Check]:
     folder = root / "sys/hypervisor"
     if _read(folder / "type") == "xen":
         version = f"{_read(folder / 'version/major')}.{_read(folder / 'version/minor')}"
-        found, state, mend = f"Xen {version}{_read(folder / 'version/extra')}", State.OK, ""
+        found, state, mend = f"Xen {version}{_read(folder / 'version/extra')}", CheckState.OK, ""
     else:
-        found, state = "this kernel does not run on Xen", State.MISSING
+        found, state = "this kernel does not run on Xen", CheckState.MISSING
         mend = "boot the entry with Xen (Debian: apt install xen-system-amd64)"
-    yield Check("Xen", Kind.KERNEL, state, found, "xl remus", mend)
+    yield Check("Xen", CheckKind.KERNEL, state, found, "xl remus", mend)
 
 
 def _libxenlight(root: Path) -> Iterator[Check]:
@@ -70,19 +68,21 @@ def _libxenlight(root: Path) -> Iterator[Check]:
     library = _library(root)
     if library is None:
         mend = "apt install xen-utils-common"
-        yield Check(what, Kind.FILES, State.MISSING, "no libxenlight found", why, mend)
+        yield Check(what, CheckKind.FILES, CheckState.MISSING, "no libxenlight found", why, mend)
         return
     try:
         content = library.read_bytes()
     except OSError as error:
         found = f"{library}: {error.strerror}"
-        yield Check(what, Kind.FILES, State.UNKNOWN, found, why, "run remusnet doctor as root")
+        yield Check(
+            what, CheckKind.FILES, CheckState.UNKNOWN, found, why, "run remusnet doctor as root"
+        )
         return
     if _NETBUF not in content:
         found = f'{library} was built without libnl: "No support for network buffering"'
-        yield Check(what, Kind.FILES, State.MISSING, found, why, _REBUILD)
+        yield Check(what, CheckKind.FILES, CheckState.MISSING, found, why, _REBUILD)
         return
-    yield Check(what, Kind.FILES, State.OK, str(library), why)
+    yield Check(what, CheckKind.FILES, CheckState.OK, str(library), why)
     yield from _rebuilt(root)
 
 
@@ -96,8 +96,8 @@ def _rebuilt(root: Path) -> Iterator[Check]:
     fits = built == re.sub(r"\+b\d+$", "", now) or built == now
     yield Check(
         what="libxenlight as new as Xen's other libraries",
-        kind=Kind.FILES,
-        state=State.OK if fits else State.MISSING,
+        kind=CheckKind.FILES,
+        state=CheckState.OK if fits else CheckState.MISSING,
         found=built if fits else f"built from {built}, installed is {now or 'none'}",
         why="mends of security updates",
         mend="" if fits else _REBUILD,
@@ -112,8 +112,8 @@ def _script(root: Path) -> Iterator[Check]:
     install = "remusnet xen install --default"
     yield Check(
         what="remusnet's netbuf script",
-        kind=Kind.FILES,
-        state=State.OK if ours else State.MISSING,
+        kind=CheckKind.FILES,
+        state=CheckState.OK if ours else CheckState.MISSING,
         found=str(layout.script) if ours else f"no {layout.script} of ours",
         why="xl remus with remusnet's policies",
         mend="" if ours else install,
@@ -129,8 +129,8 @@ def _script(root: Path) -> Iterator[Check]:
         found = default if there else f"{default}, which is not there"
     yield Check(
         what="xl remus's default script",
-        kind=Kind.FILES,
-        state=State.OK if there else State.MISSING,
+        kind=CheckKind.FILES,
+        state=CheckState.OK if there else CheckState.MISSING,
         found=found,
         why="xl remus without -N",
         mend="" if there else f"{install}, or give -N remusnet-netbuf each time",
@@ -150,8 +150,8 @@ def _interpreter(layout: Layout) -> Check:
         mend = "chown and chmod it, or install remusnet where only root can write"
     return Check(
         what="the script's Python",
-        kind=Kind.FILES,
-        state=State.MISSING if mend else State.OK,
+        kind=CheckKind.FILES,
+        state=CheckState.MISSING if mend else CheckState.OK,
         found=found,
         why="remusnet's netbuf script",
         mend=mend,
@@ -178,10 +178,10 @@ def _domains(root: Path) -> Iterator[Check]:
             load_domain_file(places.config)
     except RemusnetError as error:
         mend = f"remusnet policy check {places.config}"
-        yield Check(what, Kind.FILES, State.MISSING, str(error), why, mend)
+        yield Check(what, CheckKind.FILES, CheckState.MISSING, str(error), why, mend)
         return
     found = places.config if there else f"none: every domain gets tcp-only ({places.config})"
-    yield Check(what, Kind.FILES, State.OK, found, why)
+    yield Check(what, CheckKind.FILES, CheckState.OK, found, why)
     if there:
         largest = max(each.plug_limit for each in load_domain_file(places.config).domains.all_terms)
         mend = f'memory = "64MB" in {places.config}, or a smaller rate or limit'
@@ -190,8 +190,8 @@ def _domains(root: Path) -> Iterator[Check]:
         ready = read_ready(places.ready, places.config) is not None
         yield Check(
             what="prepared filters",
-            kind=Kind.FILES,
-            state=State.OK if ready else State.MISSING,
+            kind=CheckKind.FILES,
+            state=CheckState.OK if ready else CheckState.MISSING,
             found=places.ready if ready else f"{places.ready} is older than what it is made from",
             why="setups in a fraction of the time",
             mend="" if ready else "remusnet xen install",
@@ -203,8 +203,8 @@ def _netback(root: Path) -> Iterator[Check]:
     there, found = built("xen_netback", "CONFIG_XEN_NETDEV_BACKEND", root)
     yield Check(
         what="xen-netback",
-        kind=Kind.KERNEL,
-        state={True: State.OK, False: State.MISSING, None: State.UNKNOWN}[there],
+        kind=CheckKind.KERNEL,
+        state={True: CheckState.OK, False: CheckState.MISSING, None: CheckState.UNKNOWN}[there],
         found=found or "no trace of it",
         why="the vifs of guests",
         mend="" if there else "modprobe xen-netback; else boot Debian's standard kernel",
@@ -224,8 +224,8 @@ def without_blackhole(devices: Sequence[str]) -> Check:
     named = ", ".join(map(quoted, devices))
     return Check(
         what="no blackhole qdisc",
-        kind=Kind.KERNEL,
-        state=State.MISSING if devices else State.OK,
+        kind=CheckKind.KERNEL,
+        state=CheckState.MISSING if devices else CheckState.OK,
         found=f"one on {named}: libnl, and xl with it, aborts where it lists one"
         if devices
         else "yes",

@@ -9,21 +9,21 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from remusnet.errors import NotPermitted, RemusnetError
 from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
+from remusnet.kernel.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.probe import Feature, available_classifiers, probe
-from remusnet.kernel.run_dir.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
 from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.plan.domains import Terms
-from remusnet.results.checks import Check, Kind, State
+from remusnet.results.checks import Check, CheckKind, CheckState, Look
 
 _WHY = {
     "ifb": "the buffer device that held frames go to",
@@ -58,8 +58,6 @@ _MODULES = {
 _UML = Path("/usr/bin/linux.uml")
 _CPUINFO = Path("/proc/cpuinfo")
 
-Look = Callable[[Path], Iterable[Check]]
-
 
 def check_kernel(run_dir: Path) -> list[Check]:
     """All checks of this module; ``run_dir``: where receipts and locks are to be."""
@@ -73,15 +71,15 @@ def _rights(_run_dir: Path) -> Iterator[Check]:
     except NotPermitted:
         yield Check(
             what="CAP_NET_ADMIN",
-            kind=Kind.RIGHTS,
-            state=State.MISSING,
+            kind=CheckKind.RIGHTS,
+            state=CheckState.MISSING,
             found=f"user {os.geteuid()} does not have it",
             why=why,
             mend="run remusnet as root: sudo remusnet ...",
             needed=True,
         )
     else:
-        yield Check("CAP_NET_ADMIN", Kind.RIGHTS, State.OK, "yes", why, needed=True)
+        yield Check("CAP_NET_ADMIN", CheckKind.RIGHTS, CheckState.OK, "yes", why, needed=True)
 
 
 def _kernel(_run_dir: Path) -> Iterator[Check]:
@@ -93,8 +91,8 @@ def _kernel(_run_dir: Path) -> Iterator[Check]:
     mend = _mend(found["cls_u32"])
     yield Check(
         what="a classifier",
-        kind=Kind.KERNEL,
-        state=State.OK if some else State.UNKNOWN if unknown else State.MISSING,
+        kind=CheckKind.KERNEL,
+        state=CheckState.OK if some else CheckState.UNKNOWN if unknown else CheckState.MISSING,
         found=", ".join(some) or "none of u32, flower and bpf",
         why="telling frames to hold from frames that may bypass",
         mend="" if some else mend,
@@ -106,10 +104,10 @@ def _kernel(_run_dir: Path) -> Iterator[Check]:
 
 
 def _feature(feature: Feature, *, needed: bool = False) -> Check:
-    states = {True: State.OK, False: State.MISSING, None: State.UNKNOWN}
+    states = {True: CheckState.OK, False: CheckState.MISSING, None: CheckState.UNKNOWN}
     return Check(
         what=feature.name,
-        kind=Kind.KERNEL,
+        kind=CheckKind.KERNEL,
         state=states[feature.there],
         found=_found(feature),
         why=_WHY[feature.name],
@@ -150,9 +148,9 @@ def _tools(_run_dir: Path) -> Iterator[Check]:
     for name, why in _TOOLS.items():
         # Debian's users have no sbin in their path.
         path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-        state = State.OK if path else State.MISSING
+        state = CheckState.OK if path else CheckState.MISSING
         mend = "" if path else f"apt install {_TOOLS_PACKAGE}"
-        yield Check(name, Kind.TOOL, state, path or "not installed", why, mend)
+        yield Check(name, CheckKind.TOOL, state, path or "not installed", why, mend)
 
 
 def _uml(_run_dir: Path) -> Iterator[Check]:
@@ -170,8 +168,8 @@ def _uml(_run_dir: Path) -> Iterator[Check]:
     ok = gcc is not None or not amx
     yield Check(
         what="User-Mode Linux",
-        kind=Kind.TOOL,
-        state=State.OK if ok else State.MISSING,
+        kind=CheckKind.TOOL,
+        state=CheckState.OK if ok else CheckState.MISSING,
         found=found,
         why="scripts/uml and remusnet's own tests; Linux before 6.13 can't hold AMX's registers",
         mend="" if ok else "apt install gcc libc6-dev",
@@ -183,8 +181,8 @@ def _python(_run_dir: Path) -> Iterator[Check]:
         there = find_spec(name) is not None
         yield Check(
             what=f"Python module {name}",
-            kind=Kind.PYTHON,
-            state=State.OK if there else State.MISSING,
+            kind=CheckKind.PYTHON,
+            state=CheckState.OK if there else CheckState.MISSING,
             found="yes" if there else f"not for {sys.executable}",
             why=why,
             mend="" if there else f"{sys.executable} -m pip install {_distribution(name)}",
@@ -202,7 +200,7 @@ def _files(run_dir: Path) -> Iterator[Check]:
         there = there.parent
     is_folder = there.is_dir()
     usable = is_folder and os.access(there, os.W_OK | os.X_OK)
-    kind = Kind.FILES
+    kind = CheckKind.FILES
     others = _others(run_dir)
     if others:
         usable, found = False, others
@@ -213,12 +211,12 @@ def _files(run_dir: Path) -> Iterator[Check]:
         found = f"{there} is no directory"
         mend = "set REMUSNET_RUN_DIR to a directory"
     else:
-        found, kind = f"{there} is closed to user {os.geteuid()}", Kind.RIGHTS
+        found, kind = f"{there} is closed to user {os.geteuid()}", CheckKind.RIGHTS
         mend = "run remusnet as root, or set REMUSNET_RUN_DIR"
     yield Check(
         what="the run directory",
         kind=kind,
-        state=State.OK if usable else State.MISSING,
+        state=CheckState.OK if usable else CheckState.MISSING,
         found=found,
         why="receipts, locks and the records of plugs",
         mend=mend,
@@ -250,20 +248,20 @@ def check_vifs(run_dir: Path) -> Iterator[Check]:
             vifs = [name for name in devices if name.startswith("vif") or name in protected]
             programs = observe(netlink, vifs).programs
     except RemusnetError as error:
-        yield Check(what, Kind.KERNEL, State.UNKNOWN, str(error), why, _AS_ROOT)
+        yield Check(what, CheckKind.KERNEL, CheckState.UNKNOWN, str(error), why, _AS_ROOT)
         return
     if programs:
         (vif, (first, *_)), *others = programs.items()
         more = f", and {len(others)} more vifs have some" if others else ""
         found = f"{vif}: {first} has it{more}"
         mend = f"let whoever attached it detach it: bpftool net show dev {vif}"
-        yield Check(what, Kind.KERNEL, State.MISSING, found, why, mend)
+        yield Check(what, CheckKind.KERNEL, CheckState.MISSING, found, why, mend)
     elif tells_of_tcx():
         found = "no XDP or tcx program at a vif" if vifs else "no vif is here"
-        yield Check(what, Kind.KERNEL, State.OK, found, why)
+        yield Check(what, CheckKind.KERNEL, CheckState.OK, found, why)
     else:
         found = f"the kernel does not tell user {os.geteuid()} of tcx programs"
-        yield Check(what, Kind.KERNEL, State.UNKNOWN, found, why, _AS_ROOT)
+        yield Check(what, CheckKind.KERNEL, CheckState.UNKNOWN, found, why, _AS_ROOT)
 
 
 CHECKS: tuple[Look, ...] = (

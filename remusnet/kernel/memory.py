@@ -12,7 +12,7 @@ from remusnet.errors import Conflict
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.plan.limits import RUNT_COST, memory_needed
 from remusnet.plan.plan import Plan
-from remusnet.results.checks import Check, Kind, State
+from remusnet.results.checks import Check, CheckKind, CheckState
 from remusnet.units import format_size
 
 _MEMORY = Path("/proc/meminfo")
@@ -64,14 +64,16 @@ def memory_look(what: str, limits: Iterable[int], mend: str, total: int | None =
     total = total_memory() if total is None else total
     why = "a guest that floods small frames: the kernel pays up to 12.5 times a plug's limit"
     if total is None:
-        return Check(what, Kind.MEMORY, State.UNKNOWN, "no MemTotal in /proc/meminfo", why, mend)
+        return Check(
+            what, CheckKind.MEMORY, CheckState.UNKNOWN, "no MemTotal in /proc/meminfo", why, mend
+        )
     needed = sum(map(memory_needed, limits))
     found = _share(needed, total)
     if 2 * needed > total:
         found += ", more than half: apply wants --force"
     fits = 4 * needed <= total
-    state = State.OK if fits else State.MISSING
-    return Check(what, Kind.MEMORY, state, found, why, "" if fits else mend)
+    state = CheckState.OK if fits else CheckState.MISSING
+    return Check(what, CheckKind.MEMORY, state, found, why, "" if fits else mend)
 
 
 def _share(needed: int, total: int) -> str:

@@ -102,15 +102,15 @@ class DomainPolicies:
         """Whether anything depends on a domain's name or UUID."""
         return any(each.name is not None or each.uuid is not None for each in self.domains)
 
-    def choose(self, name: str, uuid: str, vif: str, number: int) -> Terms:
+    def terms_of(self, name: str, uuid: str, vif: str, number: int) -> Terms:
         """The terms of the vif ``vif``, number ``number``, of the domain ``name``."""
         for each in self.domains:
-            if matches((each.name, each.uuid, each.vif), name, uuid, vif, number):
+            if _is_meant((each.name, each.uuid, each.vif), name, uuid, vif, number):
                 return each.terms
         return self.default
 
 
-def matches(
+def _is_meant(
     wanted: tuple[str | None, str | None, str | int | None],
     name: str,
     uuid: str,

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remusnet.classify.filters import Filter, protocol_name
-from remusnet.plan.rows import Command, Json, Operation, Row
+from remusnet.plan.names import OWNER
+from remusnet.plan.rows import Command, Json, Operation, OperationRow
 from remusnet.plan.selectors import selector_json, selector_words
 from remusnet.policy.verdict import Verdict
 
 SEAL = "pfifo limit 0"
 """The root qdisc of a sink, as tc has it."""
-OWNER = "remusnet"
-"""What our marks begin with: the alias of a buffer device, the cookie of an action."""
 COOKIE = OWNER.encode("ascii").hex()
 SHARED_COOKIE = f"{OWNER}/shared".encode("ascii").hex()
 """The cookie where the qdisc was there before us: the marks alone say that it has to stay."""
@@ -30,14 +29,14 @@ class DeleteDevice(Operation):
     """Deletes a device of ours: with a buffer device goes its plug, and what that still holds."""
 
     __slots__ = ()
-    row = Row("delete-device", "ip link delete dev {device}", deletes=True)
+    row = OperationRow("delete-device", "ip link delete dev {device}", deletes=True)
 
 
 class CreateBuffer(Operation):
     """Adds an IFB with one queue: with more, ``mq`` would be its root instead of the plug."""
 
     __slots__ = ()
-    row = Row(
+    row = OperationRow(
         "create-buffer",
         "ip link add name {device} numtxqueues 1 numrxqueues 1 type ifb",
         "The buffer device. One queue, so that the plug can be its root.",
@@ -65,7 +64,7 @@ class MarkDevice(Operation):
 
     alias: str
     before: str | None = None
-    row = Row(
+    row = OperationRow(
         "mark-device", "ip link set dev {device} alias {alias}", arguments=("device", "alias")
     )
 
@@ -78,7 +77,7 @@ class QuietDevice(Operation):
     """Keeps the device's own IPv6 router solicitations out of its queue."""
 
     __slots__ = ()
-    row = Row(
+    row = OperationRow(
         "quiet-device",
         "ip link set dev {device} addrgenmode none",
         "No IPv6 solicitations of its own.",
@@ -92,14 +91,14 @@ class RaiseDevice(Operation):
     """
 
     __slots__ = ()
-    row = Row("raise-device", "ip link set dev {device} up")
+    row = OperationRow("raise-device", "ip link set dev {device} up")
 
 
 class LowerDevice(Operation):
     """Sets a buffer device down, so that nothing comes through it while its plug is cleared."""
 
     __slots__ = ()
-    row = Row("lower-device", "ip link set dev {device} down", undo=(RaiseDevice,))
+    row = OperationRow("lower-device", "ip link set dev {device} down", undo=(RaiseDevice,))
 
 
 class SealSink(Operation):
@@ -111,7 +110,7 @@ class SealSink(Operation):
     """
 
     __slots__ = ()
-    row = Row(
+    row = OperationRow(
         "seal-sink",
         f"tc qdisc add dev {{device}} root {SEAL}",
         "It drops all that it gets: its driver would send back what was redirected before.",
@@ -148,7 +147,7 @@ class OpenPlug(Operation):
     """RELEASE_INDEFINITE: what is held leaves, and all that comes passes."""
 
     __slots__ = ()
-    row = Row(
+    row = OperationRow(
         "open-plug",
         "tc qdisc change dev {device} root plug release_indefinite",
         "Open until the first checkpoint: an idle buffer must not stall the guest's TCP.",
@@ -174,7 +173,7 @@ class ClosePlug(Operation):
     """BUFFER: what comes from now on is held until a release."""
 
     __slots__ = ()
-    row = Row(
+    row = OperationRow(
         "close-plug",
         "tc qdisc change dev {device} root plug block",
         "Closed before the device is raised: nobody can tell whether an epoch is open.",
@@ -196,14 +195,14 @@ class DrainPlug(Operation):
     """Waits until an open plug is empty: deleting it loses what it still holds."""
 
     __slots__ = ()
-    row = Row("drain-plug", why="Wait until it is empty.")
+    row = OperationRow("drain-plug", why="Wait until it is empty.")
 
 
 class DeletePlug(Operation):
     """Deletes the root qdisc of the buffer device."""
 
     __slots__ = ()
-    row = Row("delete-plug", "tc qdisc delete dev {device} root", deletes=True)
+    row = OperationRow("delete-plug", "tc qdisc delete dev {device} root", deletes=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +214,7 @@ class AddPlug(Operation):
     """
 
     limit: int
-    row = Row(
+    row = OperationRow(
         "add-plug",
         "tc qdisc add dev {device} root plug limit {limit}",
         "The plug: holds up to {limit} bytes.",
@@ -233,7 +232,7 @@ class SetLimit(Operation):
 
     limit: int
     before: int | None = None
-    row = Row(
+    row = OperationRow(
         "set-limit",
         "tc qdisc change dev {device} root plug limit {limit}",
         "The plug: holds up to {limit} bytes from now on.",
@@ -252,14 +251,14 @@ class DeleteIngress(Operation):
     """Deletes the ingress qdisc of the vif with all its filters."""
 
     __slots__ = ()
-    row = Row("delete-ingress", "tc qdisc delete dev {device} ingress", deletes=True)
+    row = OperationRow("delete-ingress", "tc qdisc delete dev {device} ingress", deletes=True)
 
 
 class AddIngress(Operation):
     """Gives the vif the qdisc at which its guest's frames can be classified."""
 
     __slots__ = ()
-    row = Row(
+    row = OperationRow(
         "add-ingress",
         "tc qdisc add dev {device} ingress",
         "What the guest sends enters Dom0 at {device}: classify it there.",
@@ -281,7 +280,7 @@ class AddFilter(Operation):
     filter: Filter
     shared: bool = False
     sink: str = ""
-    row = Row(
+    row = OperationRow(
         "add-filter",
         "tc filter add dev {device} parent {parent} protocol {protocol} pref {pref}",
     )
@@ -328,7 +327,7 @@ class DeleteFilters(Operation):
     protocol: int
     shared: bool = False
     filters: tuple[AddFilter, ...] = ()
-    row = Row(
+    row = OperationRow(
         "delete-filters",
         "tc filter delete dev {device} parent {parent} protocol {protocol} pref {pref}",
         deletes=True,

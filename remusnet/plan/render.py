@@ -30,7 +30,7 @@ FORMATS = (*TEMPLATES, "json")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BatchStep:
     """Consecutive commands of one ``program`` for its batch mode, or one command on its own.
 
     On its own stands a command that may fail (a batch stops at the first failure), or ``drain``, a
@@ -71,7 +71,7 @@ def render(
     environment.filters["comment"] = comment_text
     # ip and tc know a shell's quotes where a word begins with one, and no other quoting.
     environment.filters["words"] = lambda command: shlex.join(command.arguments)
-    environment.filters["steps"] = lambda each: tuple(steps(each))
+    environment.filters["steps"] = lambda each: tuple(batch_steps(each))
     try:
         return environment.get_template(TEMPLATES[form]).render(
             version=remusnet.__version__, plan=plan, operations=operations, undo=undo
@@ -98,26 +98,26 @@ def comment_text(text: str) -> str:
     )
 
 
-def steps(operations: Iterable[Operation]) -> Iterator[Step]:
+def batch_steps(operations: Iterable[Operation]) -> Iterator[BatchStep]:
     """``operations`` for the batch modes: as few program starts as their order allows."""
     waiting: list[Command] = []
     for operation in operations:
         if isinstance(operation, DrainPlug):
             yield from _flush(waiting)
-            yield Step(drain=operation.device)
+            yield BatchStep(drain=operation.device)
         for command in operation.commands:
             if waiting and (command.may_fail or command.program != waiting[0].program):
                 yield from _flush(waiting)
             if command.may_fail:
-                yield Step(alone=command)
+                yield BatchStep(alone=command)
             else:
                 waiting.append(command)
     yield from _flush(waiting)
 
 
-def _flush(waiting: list[Command]) -> Iterator[Step]:
+def _flush(waiting: list[Command]) -> Iterator[BatchStep]:
     if waiting:
-        yield Step(program=waiting[0].program, commands=tuple(waiting))
+        yield BatchStep(program=waiting[0].program, commands=tuple(waiting))
         waiting.clear()
 
 

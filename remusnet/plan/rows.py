@@ -22,7 +22,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OperationRow:
     """What the table says of one kind of operation. ``{braces}`` stand for its arguments.
 
     ``kind``: its name in JSON. ``command``: the same for ``ip`` or ``tc``; empty where neither can.
@@ -53,7 +53,7 @@ class Row:
 class Operation:
     """Base of all operations: a step on ``device``, as the ``row`` of its kind says."""
 
-    row: ClassVar[Row]
+    row: ClassVar[OperationRow]
     device: str
 
     @property

@@ -6,10 +6,10 @@ import json
 import textwrap
 from collections.abc import Sequence
 
-from remusnet.results.checks import Check, State, exit_code
+from remusnet.results.checks import Check, CheckState, exit_code
 
 _WIDTH = 79
-_MARKS = {State.OK: "ok", State.MISSING: "MISSING", State.UNKNOWN: "unknown"}
+_MARKS = {CheckState.OK: "ok", CheckState.MISSING: "MISSING", CheckState.UNKNOWN: "unknown"}
 
 
 def doctor_json(checks: Sequence[Check]) -> str:
@@ -28,18 +28,18 @@ def doctor_text(checks: Sequence[Check]) -> str:
 
 def _lines(check: Check, width: int) -> list[str]:
     mark = _MARKS[check.state]
-    if check.state is State.MISSING and not check.needed:
+    if check.state is CheckState.MISSING and not check.needed:
         mark = "missing"  # quieter: remusnet works without
     lines = [f"{mark:<8}{check.what:<{width}}  {check.found}"]
-    if check.state is not State.OK:
+    if check.state is not CheckState.OK:
         lines.append(f"        for: {check.why}")
         lines.append(f"        mend: {check.mend}")
     return lines
 
 
 def _verdict(checks: Sequence[Check]) -> str:
-    missing = [each.what for each in checks if each.needed and each.state is State.MISSING]
-    unknown = [each.what for each in checks if each.needed and each.state is State.UNKNOWN]
+    missing = [each.what for each in checks if each.needed and each.state is CheckState.MISSING]
+    unknown = [each.what for each in checks if each.needed and each.state is CheckState.UNKNOWN]
     if missing:
         return f"remusnet apply can't work here yet. It needs: {', '.join(missing)}."
     if unknown:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from remusnet.errors import MissingDependency, NotPermitted
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """What a check has found."""
 
     OK = "ok"
@@ -18,7 +19,7 @@ class State(StrEnum):
     """It could not be tried."""
 
 
-class Kind(StrEnum):
+class CheckKind(StrEnum):
     """What has to change where a check fails."""
 
     RIGHTS = "rights"
@@ -39,8 +40,8 @@ class Check:
     """
 
     what: str
-    kind: Kind
-    state: State
+    kind: CheckKind
+    state: CheckState
     found: str
     why: str
     mend: str = ""
@@ -51,9 +52,13 @@ class Check:
         return asdict(self)
 
 
+Look = Callable[[Path], Iterable[Check]]
+"""One thing that is looked at: a folder, of the run or the root of a host, to its lines."""
+
+
 def exit_code(checks: Iterable[Check]) -> int:
     """0 if all that ``apply`` needs may be there, 4 if only rights are missing, else 3."""
-    kinds = {each.kind for each in checks if each.needed and each.state is State.MISSING}
-    if kinds - {Kind.RIGHTS}:
+    kinds = {each.kind for each in checks if each.needed and each.state is CheckState.MISSING}
+    if kinds - {CheckKind.RIGHTS}:
         return MissingDependency.exit_code
     return NotPermitted.exit_code if kinds else 0

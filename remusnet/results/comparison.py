@@ -15,7 +15,14 @@ from remusnet.metrics.rtp import StreamSummary
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import NONE_HELD, HoldTimes, TcpConnection
 from remusnet.metrics.voice import Received, Voice, listen
-from remusnet.results.scene import Origin, PacketSeries, Passages, ScenarioSetting, Scene
+from remusnet.results.scene import (
+    Origin,
+    PacketSeries,
+    Passages,
+    ScenarioSetting,
+    Scene,
+    SipTransaction,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +55,7 @@ class Outcome:
     ``commit_ns``: int64[m], on the capture's clock, or from the scenario's start. ``scene``: None
     of a replay. ``passages``: all frames of the guest; None where the run is too large to keep
     them. ``holding``: int64[k], ascending, which epochs held a frame; None where that isn't known.
+    ``sip``: the SIP requests of a recording; a scene has its own.
     """
 
     policy: str
@@ -62,6 +70,12 @@ class Outcome:
     sip_udp: HoldTimes = NONE_HELD
     hazards: tuple[SeenHazard, ...] = ()
     holding: Int64s | None = None
+    sip: tuple[SipTransaction, ...] = ()
+
+    @property
+    def requests(self) -> tuple[SipTransaction, ...]:
+        """The SIP requests of the run, of a scenario or of a recording."""
+        return self.sip if self.scene is None else self.scene.sip
 
     @property
     def holding_epochs(self) -> tuple[Int64s, Int64s]:
@@ -92,6 +106,7 @@ class Outcome:
             "hazards": [asdict(hazard) for hazard in self.hazards],
             "epochs": [{"suspend_ns": suspend, "commit_ns": commit} for suspend, commit in epochs],
             "quiet_epochs": len(self.suspend_ns) - len(suspends),
+            "sip": [each.to_json() for each in self.requests],
             **({} if self.scene is None else self.scene.to_json()),
         }
 
@@ -145,17 +160,22 @@ class Comparison:
     """The same traffic under several policies.
 
     ``recorded``: the streams of a recording as they were recorded; None of a scenario.
+    ``recorded_sip``: its SIP requests.
     """
 
     setting: Setting
     outcomes: tuple[Outcome, ...]
     recorded: tuple[Stream, ...] | None = None
+    recorded_sip: tuple[SipTransaction, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """All of ``simulate --json``."""
         found = {**self.setting.to_json(), "runs": [each.to_json() for each in self.outcomes]}
         if self.recorded is not None:
-            found["recorded"] = {"streams": [stream.to_json() for stream in self.recorded]}
+            found["recorded"] = {
+                "streams": [stream.to_json() for stream in self.recorded],
+                "sip": [each.to_json() for each in self.recorded_sip],
+            }
         return found
 
 

@@ -108,13 +108,15 @@ class Ended(StrEnum):
 class SipTransaction:
     """One SIP request and what came back, as its client saw it; times in ns of the scenario.
 
+    Of a recording the times are those of the capture's clock, ``call`` is the Call-ID, and
+    ``group`` is None.
     ``name``: the method, ``re-INVITE`` within a dialog. ``client``: ``peer`` or ``guest``.
     ``end_ns``: the final response's arrival; None where none came. ``retransmissions``: copies
     that either side sent of request or responses, by SIP's own timers (not TCP's).
     """
 
-    group: int
-    call: int
+    group: int | None
+    call: int | str
     name: str
     transport: str
     client: str
@@ -248,8 +250,8 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldTo:
-    """What a run is held to: a closed form or a sentence of the thesis, beside what was seen.
+class Expectation:
+    """What a run is expected to show: a closed form or a sentence of the thesis, and what it did.
 
     ``text``: the form or the sentence with its source; ``what``: the quantity with its unit.
     ``expected``: a number, or None where only ``lowest`` and ``highest`` bound it. ``tolerance``
@@ -296,7 +298,7 @@ class Scene:
     transfers: tuple[Transfer, ...]
     counts: Counts
     failure: FailureMarks | None
-    held_to: tuple[HeldTo, ...]
+    expectations: tuple[Expectation, ...]
 
     def to_json(self) -> dict[str, object]:
         """The keys that a scenario's run has beside a replay's."""
@@ -305,7 +307,7 @@ class Scene:
             "transfers": [each.to_json() for each in self.transfers],
             "counts": self.counts.to_json(),
             "failure": self.failure and self.failure.to_json(),
-            "held_to": [each.to_json() for each in self.held_to],
+            "held_to": [each.to_json() for each in self.expectations],
         }
 
 

@@ -90,6 +90,12 @@ class Checkpointing:
     commit_delay: Quantity
     first_ns: int | None = None
 
+    @property
+    def mean_period_ns(self) -> int:
+        """From one commit to the next, on average."""
+        steps = self.pause, self.transfer, self.commit_delay
+        return self.kind.period_ns(self.interval_ns, sum(step.mean_ns for step in steps))
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -298,7 +304,7 @@ class Client:
 class Scenario:
     """One scenario. ``policies``: names of presets and paths; ``checkpointing``: None without any.
 
-    ``figure``: which of the thesis's figures it stands for, and so which forms it is held to.
+    ``figure``: which of the thesis's figures it stands for, and so what it is expected to show.
     """
 
     name: str

@@ -7,7 +7,7 @@ import pytest
 from remusnet.host.doctor import without_blackhole
 from remusnet.kernel.state.observe import devices_with
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.results.checks import State
+from remusnet.results.checks import CheckState
 from tests.kernel.lab.namespace import namespaces
 
 pytestmark = pytest.mark.netns
@@ -23,4 +23,4 @@ def test_blackhole_qdiscs_are_found_wherever_they_are() -> None:
             found = devices_with(netlink, "blackhole")
             assert devices_with(netlink, "plug") == ()
     assert found == ("ifb1",)
-    assert without_blackhole(found).state is State.MISSING
+    assert without_blackhole(found).state is CheckState.MISSING

@@ -14,14 +14,14 @@ import pytest
 
 from remusnet.kernel.change.verify import verify
 from remusnet.kernel.doctor import check_vifs
-from remusnet.kernel.quick import Kernel, sees_frames_first
+from remusnet.kernel.prepared import sees_frames_first
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
 from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.build import build_plan
 from remusnet.policy import PRESETS
-from remusnet.results.checks import State
+from remusnet.results.checks import CheckState
 from tests.kernel.lab.namespace import Namespace, ip_batch, namespaces
 from tests.kernel.lab.programs import NAME, attach
 
@@ -103,18 +103,15 @@ def test_doctor_names_the_vif_and_the_program(dom0: Namespace, hook: str, tmp_pa
     (shown,) = seen_at(dom0)
     with dom0.entered():
         (check,) = check_vifs(tmp_path)
-    assert (check.state, check.found) == (State.MISSING, f"{VIF}: {shown} has it")
+    assert (check.state, check.found) == (CheckState.MISSING, f"{VIF}: {shown} has it")
     assert "bpftool net show" in check.mend
 
 
 def test_the_netbuf_script_leaves_such_a_vif_to_apply(dom0: Namespace, hook: str) -> None:
-    with dom0.entered():
-        kernel = Kernel()
-        with Netlink() as netlink:
-            devices = observe(netlink, []).devices
-        assert sees_frames_first(kernel, devices[VIF].index), hook
-        assert not sees_frames_first(kernel, devices["peer"].index)
-        kernel.close()
+    with dom0.entered(), Netlink() as netlink:
+        devices = observe(netlink, []).devices
+        assert sees_frames_first(netlink, devices[VIF].index), hook
+        assert not sees_frames_first(netlink, devices["peer"].index)
 
 
 def test_a_vif_without_programs_is_free(dom0: Namespace, tmp_path: Path) -> None:
@@ -122,5 +119,5 @@ def test_a_vif_without_programs_is_free(dom0: Namespace, tmp_path: Path) -> None
     with dom0.entered():
         (check,) = check_vifs(tmp_path)
         assert tcx_programs(2**31 - 1) == ()  # a device that is gone
-    assert check.state is State.OK
+    assert check.state is CheckState.OK
     assert program_name(2**32 - 1) == ""

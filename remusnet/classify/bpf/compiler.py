@@ -15,7 +15,7 @@ from remusnet.classify.bpf.assembler import (
     Op,
 )
 from remusnet.classify.bpf.conditions import (
-    Condition,
+    Alternatives,
     Field,
     Register,
     Step,
@@ -23,7 +23,7 @@ from remusnet.classify.bpf.conditions import (
     asked,
     steps,
 )
-from remusnet.classify.bpf.dissect import Network
+from remusnet.classify.bpf.dissect import NetworkCode
 from remusnet.classify.bpf.early import emit_early_udp
 from remusnet.classify.bpf.link import emit_link
 from remusnet.classify.filters import (
@@ -85,7 +85,7 @@ def _program(policy: Policy) -> tuple[Instruction, ...]:
         code.label(f"ipv{version}")
         # Where all is held, nobody needs to look.
         if any(step.verdict is Verdict.BYPASS for step in found[version]):
-            Network(version, asked(found[version])).emit(code)
+            NetworkCode(version, asked(found[version])).emit(code)
             code.label(f"ipv{version}.rules")
         _emit_steps(code, found[version])
     _emit_verdicts(code)
@@ -137,7 +137,7 @@ def _emit_steps(code: Assembler, found: tuple[Step, ...]) -> None:
         code.label(otherwise)
 
 
-def _emit_condition(code: Assembler, condition: Condition, *, yes: str, no: str) -> None:
+def _emit_condition(code: Assembler, condition: Alternatives, *, yes: str, no: str) -> None:
     *others, last = condition
     for alternative in others:
         otherwise = code.fresh("or")

@@ -1,8 +1,9 @@
 """The conditions of a rule as comparisons of numbers, in a context of the BPF program.
 
 The program has taken a frame apart and put what rules ask for into registers; what it could not see
-is a number of its own there (`UNKNOWN`, `HIDDEN`). So three-valued logic needs nothing special: for
-a rule that holds those numbers are among the ones it asks for, for a rule that lets bypass not.
+is a number of its own there (`OUT_OF_SIGHT`, `HIDDEN`). So three-valued logic needs nothing
+special: for a rule that holds those numbers are among the ones it asks for, for a rule that lets
+bypass not.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Register(IntEnum):
     END = 4
     """Where the packet ends by its header; what follows is an Ethernet trailer."""
     FRAGMENT = 5
-    """The fragment bits as the header has them: see `FRAGMENTS`."""
+    """The fragment bits as the header has them: see `FRAGMENT_BITS`."""
     PROTOCOL = 6
     TRANSPORT = 7
     """Where the transport header starts."""
@@ -66,15 +67,15 @@ HIDDEN = 0x100
 """In PROTOCOL: the chain of headers goes on in another fragment."""
 NO_ETHERTYPE = 0x10000
 """In ETHERTYPE: LLC without one."""
-UNKNOWN = 0x10000
+OUT_OF_SIGHT = 0x10000
 """In the registers of ports, ICMP type and payload class: out of sight, or not there."""
 
-LINKS = {Link.PLAIN: 0, Link.TAGGED: 1, Link.LLC: 2}
+LINK_NUMBERS = {Link.PLAIN: 0, Link.TAGGED: 1, Link.LLC: 2}
 NO_PAYLOAD = 0
 PAYLOADS = {payload: number for number, payload in enumerate(PayloadClass, start=1)}
 
 Range = tuple[int, int]
-FRAGMENTS: dict[int, dict[Fragment, tuple[Range, ...]]] = {
+FRAGMENT_BITS: dict[int, dict[Fragment, tuple[Range, ...]]] = {
     # Bit 13 is "more fragments", the 13 below the offset.
     4: {
         Fragment.WHOLE: ((0, 0),),
@@ -100,10 +101,10 @@ class Within:
     ranges: tuple[Range, ...]
 
 
-Condition = tuple[tuple[Within, ...], ...]
+Alternatives = tuple[tuple[Within, ...], ...]
 """Any of these suffices; each is a number of comparisons that all have to hold."""
-NEVER: Condition = ()
-ALWAYS: Condition = ((),)
+FALSE: Alternatives = ()
+TRUE: Alternatives = ((),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Step:
 
     name: str
     verdict: Verdict
-    conditions: tuple[Condition, ...]
+    conditions: tuple[Alternatives, ...]
 
 
 def steps(policy: Policy, version: int) -> tuple[Step, ...]:
@@ -124,10 +125,10 @@ def steps(policy: Policy, version: int) -> tuple[Step, ...]:
     for rule in policy.rules:
         holds = rule.verdict is Verdict.HOLD
         conditions = tuple(
-            ALWAYS if () in each else each for each in _conditions(rule.match, version, holds)
+            TRUE if () in each else each for each in _conditions(rule.match, version, holds)
         )
-        if NEVER not in conditions:
-            asked = tuple(each for each in conditions if each != ALWAYS)
+        if FALSE not in conditions:
+            asked = tuple(each for each in conditions if each != TRUE)
             found.append(Step(rule.name, rule.verdict, asked))
             if not asked:
                 break
@@ -149,9 +150,9 @@ def asked(found: Iterable[Step]) -> frozenset[Register | Field]:
     )
 
 
-def _conditions(match: Match, version: int, holds: bool) -> Iterator[Condition]:
+def _conditions(match: Match, version: int, holds: bool) -> Iterator[Alternatives]:
     if match.link is not None:
-        yield _among(Register.LINK, (LINKS[link] for link in match.link))
+        yield _among(Register.LINK, (LINK_NUMBERS[link] for link in match.link))
     if match.ethertype is not None:
         yield _ethertype(match.ethertype, version)
     if match.tunnel is not None:
@@ -159,25 +160,25 @@ def _conditions(match: Match, version: int, holds: bool) -> Iterator[Condition]:
     if not version:
         about_ip = match.looks_at_ip or match.looks_at_ports or match.icmp_type is not None
         if about_ip:
-            yield NEVER
+            yield FALSE
         return
     if match.protocol is not None:
         yield _among(Register.PROTOCOL, match.protocol, [HIDDEN] if holds else [])
     if match.fragment is not None:
-        parts = (r for part in match.fragment for r in FRAGMENTS[version][part])
+        parts = (r for part in match.fragment for r in FRAGMENT_BITS[version][part])
         yield ((Within(Register.FRAGMENT, _merged(parts)),),)
     if match.dscp is not None:
         yield ((_dscp(match.dscp, version),),)
     yield from _address_conditions(match, version)
     yield from _port_conditions(match, holds)
-    unknown = [UNKNOWN] if holds else []
+    unknown = [OUT_OF_SIGHT] if holds else []
     if match.icmp_type is not None:
         yield _among(Register.ICMP_TYPE, match.icmp_type, unknown)
     if match.payload is not None:
         yield _among(Register.PAYLOAD, (PAYLOADS[each] for each in match.payload), unknown)
 
 
-def _address_conditions(match: Match, version: int) -> Iterator[Condition]:
+def _address_conditions(match: Match, version: int) -> Iterator[Alternatives]:
     source, destination = (12, 16) if version == 4 else (8, 24)
     if match.source is not None:
         yield _networks(match.source, source, version)
@@ -190,7 +191,7 @@ def _address_conditions(match: Match, version: int) -> Iterator[Condition]:
         )
 
 
-def _port_conditions(match: Match, holds: bool) -> Iterator[Condition]:
+def _port_conditions(match: Match, holds: bool) -> Iterator[Alternatives]:
     if match.source_port is not None:
         yield ((_ports(Register.SOURCE_PORT, match.source_port, holds),),)
     if match.destination_port is not None:
@@ -199,23 +200,23 @@ def _port_conditions(match: Match, holds: bool) -> Iterator[Condition]:
         yield _either_port(match.port, holds)
 
 
-def _either_port(ports: Sequence[PortRange], holds: bool) -> Condition:
+def _either_port(ports: Sequence[PortRange], holds: bool) -> Alternatives:
     ends = (Register.SOURCE_PORT, Register.DESTINATION_PORT)
     return tuple((_ports(end, ports, holds),) for end in ends)
 
 
 def _ports(end: Register, ports: Iterable[PortRange], holds: bool) -> Within:
-    unknown = [(UNKNOWN, UNKNOWN)] if holds else []
+    unknown = [(OUT_OF_SIGHT, OUT_OF_SIGHT)] if holds else []
     return Within(end, _merged([*((each.low, each.high) for each in ports), *unknown]))
 
 
-def _among(where: Register, numbers: Iterable[int], more: Sequence[int] = ()) -> Condition:
+def _among(where: Register, numbers: Iterable[int], more: Sequence[int] = ()) -> Alternatives:
     return ((Within(where, _merged((n, n) for n in (*numbers, *more))),),)
 
 
-def _ethertype(ethertypes: frozenset[int], version: int) -> Condition:
+def _ethertype(ethertypes: frozenset[int], version: int) -> Alternatives:
     if version:
-        return ALWAYS if {4: 0x0800, 6: 0x86DD}[version] in ethertypes else NEVER
+        return TRUE if {4: 0x0800, 6: 0x86DD}[version] in ethertypes else FALSE
     return _among(Register.ETHERTYPE, ethertypes)
 
 
@@ -225,7 +226,7 @@ def _dscp(points: Iterable[int], version: int) -> Within:
     return Within(Field(0, 2), _merged((0x6000 | p << 6, 0x6000 | p << 6 | 63) for p in points))
 
 
-def _networks(networks: Iterable[Network], offset: int, version: int) -> Condition:
+def _networks(networks: Iterable[Network], offset: int, version: int) -> Alternatives:
     family = IPv4Network if version == 4 else IPv6Network
     return tuple(tuple(_words(each, offset)) for each in networks if isinstance(each, family))
 
@@ -240,13 +241,13 @@ def _words(network: Network, offset: int) -> Iterator[Within]:
             yield Within(Field(offset + 4 * index, 4), (words,))
 
 
-def _tunnels(kinds: frozenset[Tunnel], version: int, holds: bool) -> Condition:
+def _tunnels(kinds: frozenset[Tunnel], version: int, holds: bool) -> Alternatives:
     if not version:
         ethertypes = {e for kind in kinds for e in TUNNEL_ETHERTYPES.get(kind, ())}
-        return _among(Register.ETHERTYPE, ethertypes) if ethertypes else NEVER
+        return _among(Register.ETHERTYPE, ethertypes) if ethertypes else FALSE
     protocols = {TUNNEL_PROTOCOLS[kind] for kind in kinds if kind in TUNNEL_PROTOCOLS}
     ports = {port for kind in kinds for port in TUNNEL_UDP_PORTS.get(kind, ())}
-    found: Condition = ()
+    found: Alternatives = ()
     if protocols or (ports and holds):
         found = _among(Register.PROTOCOL, protocols, [HIDDEN] if holds else [])
     if ports:

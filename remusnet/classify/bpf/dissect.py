@@ -14,7 +14,7 @@ from remusnet.classify.bpf.conditions import (
     HIDDEN,
     LATER_BITS,
     NO_PAYLOAD,
-    UNKNOWN,
+    OUT_OF_SIGHT,
     Field,
     Register,
 )
@@ -40,7 +40,7 @@ _TRANSPORT = _PORTS | {Register.ICMP_TYPE, Register.PAYLOAD}
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkCode:
     """How one IP version is read: ``version`` 4 or 6, and what rules ask of it."""
 
     version: int
@@ -197,14 +197,14 @@ class Network:
         code.label(self.name("hidden"))
         code.emit(Op.LOAD, HIDDEN)
         code.emit(Op.STORE, Register.PROTOCOL)
-        self._emit_unknown(code, UNKNOWN)
+        self._emit_unknown(code, OUT_OF_SIGHT)
         code.jump(self.name("rules"))
 
     def _emit_unknown(self, code: Assembler, payload: int) -> None:
         wanted = sorted(each for each in self.asked & _TRANSPORT if isinstance(each, Register))
         others = [each for each in wanted if each is not Register.PAYLOAD]
         if others:
-            code.emit(Op.LOAD, UNKNOWN)
+            code.emit(Op.LOAD, OUT_OF_SIGHT)
         for each in others:
             code.emit(Op.STORE, each)
         if Register.PAYLOAD in wanted:
@@ -259,7 +259,7 @@ class Network:
         whole = self.name("udp-first-fragment")
         code.emit(Op.LOAD_MEMORY, Register.FRAGMENT)
         code.branch(Op.IF_EQUAL, 0, no=whole)
-        code.emit(Op.LOAD, UNKNOWN)
+        code.emit(Op.LOAD, OUT_OF_SIGHT)
         code.emit(Op.STORE, Register.PAYLOAD)
         code.label(whole)
         _emit_room(code, 4, no=rules)

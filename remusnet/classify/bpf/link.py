@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from remusnet.classify.bpf.assembler import TAG_PRESENT, Assembler, Op
-from remusnet.classify.bpf.conditions import LINKS, NO_ETHERTYPE, Field, Register
+from remusnet.classify.bpf.conditions import LINK_NUMBERS, NO_ETHERTYPE, Field, Register
 from remusnet.classify.headers import (
     ETHERNET_HEADER,
     LLC_IP,
@@ -104,5 +104,5 @@ def _emit_llc(code: Assembler, asked: Set[Register | Field]) -> None:
 
 def _emit_link_is(code: Assembler, asked: Set[Register | Field], link: Link) -> None:
     if Register.LINK in asked:
-        code.emit(Op.LOAD, LINKS[link])
+        code.emit(Op.LOAD, LINK_NUMBERS[link])
         code.emit(Op.STORE, Register.LINK)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remusnet.emulator.traffic.apps import (
+from remusnet.emulator.traffic.endpoints import (
     Answerer,
     Asker,
     Beacon,
     Echoer,
+    Endpoint,
     Mute,
     Resolver,
     Tls,
     dns_server,
     echo_server,
 )
-from remusnet.emulator.traffic.endpoints import Endpoint
 from remusnet.emulator.traffic.sip import Callee, Caller, plan
 from remusnet.emulator.traffic.tcp import TcpEnd
 from remusnet.emulator.traffic.wire import IcmpWire, TcpWire, TunnelWire, UdpWire, Wire

@@ -11,11 +11,11 @@ from remusnet.host.netbuf.contract import Call
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, xl_interval
 from remusnet.host.netbuf.locks import remaining
 from remusnet.host.netbuf.places import Places, forget_owner, owner_of, write_owner
-from remusnet.host.netbuf.terms import asks_for_domain, choose
+from remusnet.host.netbuf.terms import asks_for_domain, terms_of
 from remusnet.kernel.change.apply import apply
 from remusnet.kernel.change.remove import remove
-from remusnet.kernel.quick import exists
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.prepared import exists
 from remusnet.kernel.run_dir.problems import Problems
 from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe
@@ -43,7 +43,7 @@ def set_up(
     Raises RemusnetError or OSError.
     """
     name, uuid = domain() if asks_for_domain(places) else ("", "")
-    chosen = choose(places, name, uuid, call.vif, call.devid)
+    chosen = terms_of(places, name, uuid, call.vif, call.devid)
     buffer = buffer_name(call.vif)
     vifs = tuple(each for each in call.devices if exists(each)) or (call.vif,)
     terms, interval_from = _under_xl(chosen.terms)

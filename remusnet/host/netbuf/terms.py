@@ -42,7 +42,7 @@ def asks_for_domain(places: Places) -> bool:
         return False
 
 
-def choose(places: Places, name: str, uuid: str, vif: str, number: int) -> Chosen:
+def terms_of(places: Places, name: str, uuid: str, vif: str, number: int) -> Chosen:
     """What the vif ``vif``, number ``number``, of the domain ``name`` gets.
 
     Where the files are mistaken, or no classifier can do what they ask for: everything is held.
@@ -50,7 +50,7 @@ def choose(places: Places, name: str, uuid: str, vif: str, number: int) -> Chose
     terms = HOLD_EVERYTHING
     try:
         file = domain_file(places)
-        terms = file.domains.choose(name, uuid, vif, number)
+        terms = file.domains.terms_of(name, uuid, vif, number)
         if places.policy:
             terms = replace(terms, policy=places.policy)
         terms, warning = _decoupled(terms, places.decouple)

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from remusnet.classify.filters import Match
+from remusnet.classify.filters import Selector
 from remusnet.errors import Conflict, InvalidInput, quoted, suggestion
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
 from remusnet.kernel.wire.matches import canonical
 from remusnet.kernel.wire.objects import Device, SeenFilter
+from remusnet.plan.names import BUFFER_MARK, SINK_MARK
 from remusnet.plan.operations import COOKIE, SHARED_COOKIE
-from remusnet.plan.plan import BUFFER_MARK, SINK_MARK, Plan, Protection
+from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.verdict import Verdict
 
 BANKS = (0, 2000)
@@ -61,7 +62,7 @@ def foreign_filters(vif: str, seen: Seen, receipt: Receipt | None) -> tuple[Seen
 
 
 @lru_cache
-def _bypasses(policy: str, classifier: str) -> frozenset[tuple[int, int, Match | None]]:
+def _bypasses(policy: str, classifier: str) -> frozenset[tuple[int, int, Selector | None]]:
     """Where what a receipt lets bypass may stand, and what it is."""
     return frozenset(
         (each.pref + bank, each.protocol, canonical(each))
@@ -71,7 +72,7 @@ def _bypasses(policy: str, classifier: str) -> frozenset[tuple[int, int, Match |
     )
 
 
-def _place(each: SeenFilter) -> tuple[int, int, Match | None] | None:
+def _place(each: SeenFilter) -> tuple[int, int, Selector | None] | None:
     return (each.pref, each.protocol, each.match) if each.verdict is Verdict.BYPASS else None
 
 

@@ -287,4 +287,5 @@ def best(finals: list[Response], request: Request) -> Response:
                     if found.name in (b"www-authenticate", b"proxy-authenticate")
                     and found not in chosen.headers
                 ]
+                chosen.forget()
     return chosen

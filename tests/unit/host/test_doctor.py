@@ -9,7 +9,7 @@ import pytest
 import remusnet
 from remusnet.host.doctor import check_xen, is_xen_host, without_blackhole
 from remusnet.host.install import ran_by, script_text
-from remusnet.results.checks import Check, State
+from remusnet.results.checks import Check, CheckState
 
 DEBIANS = b"\x7fELF...Remus: No support for network buffering\0"
 REBUILT = DEBIANS + b"libnl-route-3.so.200\0libxl_netbuffer.c"
@@ -43,7 +43,7 @@ def dom0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def wrong(root: Path) -> dict[str, Check]:
-    return {each.what: each for each in check_xen(root) if each.state is not State.OK}
+    return {each.what: each for each in check_xen(root) if each.state is not CheckState.OK}
 
 
 def test_a_machine_without_xen_hears_nothing_of_it(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_xens_own_script_is_a_default_too(dom0: Path) -> None:
 
 
 def test_a_blackhole_qdisc_is_named_with_its_device_and_what_it_does() -> None:
-    assert without_blackhole(()).state is State.OK
+    assert without_blackhole(()).state is CheckState.OK
     check = without_blackhole(("dummy0", "ifb\x1b7"))
-    assert check.state is State.MISSING
+    assert check.state is CheckState.MISSING
     assert "'dummy0', 'ifb\\x1b7'" in check.found
     assert "pfifo" in check.mend

@@ -64,24 +64,24 @@ def test_the_first_domain_that_matches_decides_and_takes_the_rest_from_the_defau
     found = load(WHOLE)
     base = Terms("real-time", "u32", 100_000_000, 100_000_000, interval_given=True)
     assert found.default == base
-    assert found.choose("pbx", "", "vif1.1", 1).policy == "hold-all"
-    assert found.choose("pbx", "", "vif1.0", 0) == Terms(
+    assert found.terms_of("pbx", "", "vif1.1", 1).policy == "hold-all"
+    assert found.terms_of("pbx", "", "vif1.0", 0) == Terms(
         "real-time", "bpf", 100_000_000, 100_000_000, 50_000_000, interval_given=True
     )
-    assert found.choose("other", UUID, "vif1.0", 0).policy == "/etc/sub/phones.toml"
-    assert found.choose("other", "", "web0", 0).policy == "tcp-only"
-    assert found.choose("other", "", "vif1.0", 0) == base
+    assert found.terms_of("other", UUID, "vif1.0", 0).policy == "/etc/sub/phones.toml"
+    assert found.terms_of("other", "", "web0", 0).policy == "tcp-only"
+    assert found.terms_of("other", "", "vif1.0", 0) == base
 
 
 def test_the_policy_follows_the_name_to_another_domain_id_and_vif() -> None:
     """As after a failover: the backup host's domain has the name and UUID, and nothing else."""
     found = load(WHOLE)
-    assert found.choose("pbx", UUID, "vif1.0", 0) == found.choose("pbx", UUID, "vif27.0", 0)
+    assert found.terms_of("pbx", UUID, "vif1.0", 0) == found.terms_of("pbx", UUID, "vif27.0", 0)
 
 
 def test_an_empty_file_is_what_no_file_is() -> None:
     assert load("") == DomainPolicies()
-    assert DomainPolicies().choose("any", "", "vif1.0", 0) == Terms()
+    assert DomainPolicies().terms_of("any", "", "vif1.0", 0) == Terms()
 
 
 def test_a_limit_is_at_least_one_frame_and_follows_rate_and_interval() -> None:
@@ -95,7 +95,7 @@ def test_a_domains_own_limit_or_budget_takes_the_place_of_either_in_the_default(
     own = '[[domain]]\nname="l"\nlimit="1MB"\n[[domain]]\nname="m"\nmemory="25MB"\n'
     for default in ("limit='9MB'", "memory='90MB'"):
         found = load(f"[default]\n{default}\n{own}[[domain]]\nname='n'")
-        limits = [found.choose(name, "", "", 0).plug_limit for name in "lmn"]
+        limits = [found.terms_of(name, "", "", 0).plug_limit for name in "lmn"]
         assert limits[:2] == [1_000_000, 2_000_000]
         assert limits[2] == found.default.plug_limit != 50_000_000
 
@@ -217,5 +217,5 @@ def test_no_text_gives_anything_but_policies_or_mistakes(text: str, lines: list[
 def test_a_domain_can_be_named_by_more_than_one_of_its_marks() -> None:
     domain = Domain("a", UUID, None, Terms("hold-all"))
     policies = DomainPolicies(domains=(domain,))
-    assert policies.choose("a", UUID, "vif1.0", 0).policy == "hold-all"
-    assert policies.choose("a", "", "vif1.0", 0).policy == "tcp-only"
+    assert policies.terms_of("a", UUID, "vif1.0", 0).policy == "hold-all"
+    assert policies.terms_of("a", "", "vif1.0", 0).policy == "tcp-only"

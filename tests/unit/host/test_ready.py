@@ -15,28 +15,12 @@ from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.contract import BadCall, Call, read_call
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, BY_XL
-from remusnet.host.netbuf.places import Places, usual_buffer, usual_sink
-from remusnet.host.netbuf.ready import Ready, plug_limit, read_ready
-from remusnet.kernel import quick
+from remusnet.host.netbuf.places import Places
+from remusnet.host.netbuf.ready import Ready, read_ready
+from remusnet.kernel import prepared
+from remusnet.kernel.change.encoder import Encoder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
-from remusnet.kernel.wire.encoder import Encoder
-from remusnet.kernel.wire.messages import encode
 from remusnet.plan.build import CLASSIFIERS, build_plan
-from remusnet.plan.domains import Terms
-from remusnet.plan.names import buffer_name, sink_name
-from remusnet.plan.operations import (
-    AddFilter,
-    AddIngress,
-    AddPlug,
-    CreateBuffer,
-    CreateSink,
-    MarkDevice,
-    OpenPlug,
-    QuietDevice,
-    RaiseDevice,
-    SealSink,
-)
-from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.policy import PRESETS
 from tests.lib.long import count
 
@@ -70,13 +54,17 @@ def test_prepared_filters_are_the_messages_of_the_plan(
 ) -> None:
     config = f'[default]\npolicy = "{policy}"\nclassifier = "{classifier}"\nlimit = "1MB"\n'
     config += f"decouple = {str(decouple).lower()}\n"
-    terms = made(places, config).choose("any", "", VIF, 0, "", "")
+    terms = made(places, config).terms_of("any", "", VIF, 0, "", "")
     assert terms is not None
     assert terms.filters.decouple is decouple
-    numbers = {
-        quick.VIF: (260).to_bytes(4, "little"),
-        quick.BUFFER: bytes([4, 3, 2, 1]),
-        quick.SINK: bytes([8, 7, 6, 5]),
+    values = {
+        prepared.VIF: (260).to_bytes(4, "little"),
+        prepared.BUFFER: bytes([4, 3, 2, 1]),
+        prepared.SINK: bytes([8, 7, 6, 5]),
+        prepared.LIMIT: (10**6).to_bytes(4, "little"),
+        prepared.BUFFER_NAME: BUFFER.encode(),
+        prepared.SINK_NAME: SINK.encode(),
+        prepared.VIF_NAMES: VIF.encode(),
     }
     plan = build_plan(
         [VIF],
@@ -88,43 +76,17 @@ def test_prepared_filters_are_the_messages_of_the_plan(
         decouple=decouple,
     )
     encoder = Encoder(NUMBERS)
-    assert [quick.fill(each, numbers) for each in terms.filters.templates] == [
-        encoder.encode(op) for op in plan.operations if isinstance(op, AddIngress | AddFilter)
+    assert [each.fill(values) for each in terms.filters.templates] == [
+        encoder.encode(each) for each in plan.operations
     ]
     (expected,) = receipts_of(plan, rate=1, interval_ns=1, shared={})
     members = json.loads(f"{{{terms.filters.receipt}}}")
     assert members == {key: expected.to_json()[key] for key in members}
     assert members.keys() | {
-        *("phase", "buffer", "sink", "vifs", "shared", "indexes", "limit", "rate", "interval_ns"),
-        "interval_from",
+        *ready.DECIDED_LATER,
         *MARKS,
     } == {"format", *asdict(expected)}
     assert (terms.limit, terms.rate, terms.interval_ns) == (10**6, 10**9, 200_000_000)
-
-
-@given(st.integers(1, 2**31 - 1), st.integers(1, 2**32 - 1), st.text("ab1.-", min_size=1))
-def test_the_messages_for_devices_of_ours_are_the_long_ways(
-    number: int, limit: int, alias: str
-) -> None:
-    name = BUFFER
-
-    def index(_device: str) -> int:
-        return number
-
-    assert quick.create(name) == encode(CreateBuffer(name), index)
-    assert quick.create(name) == encode(CreateSink(name), index)
-    assert quick.seal_sink(number) == encode(SealSink(name), index)
-    assert quick.mark(number, alias) == encode(MarkDevice(name, alias), index)
-    assert quick.quiet(number) == encode(QuietDevice(name), index)
-    assert quick.raise_(number) == encode(RaiseDevice(name), index)
-    assert quick.add_plug(number, limit) == encode(AddPlug(name, limit), index)
-    assert quick.open_plug(number) == encode(OpenPlug(name), index)
-
-
-@given(st.integers(1, 2**45), st.integers(1, 2**45))
-def test_a_limit_for_another_interval_is_the_long_ways(rate: int, interval_ns: int) -> None:
-    expected = Terms(rate=rate, interval_ns=interval_ns).plug_limit
-    assert plug_limit(rate, interval_ns) == expected
 
 
 @pytest.mark.parametrize(
@@ -139,11 +101,11 @@ def test_a_limit_for_another_interval_is_the_long_ways(rate: int, interval_ns: i
 def test_the_interval_of_xl_holds_where_the_file_says_none(
     places: Places, lines: str, limit: int, interval_ns: int, source: str
 ) -> None:
-    terms = made(places, f"[default]\n{lines}\n").choose("any", "", VIF, 0, "", "")
+    terms = made(places, f"[default]\n{lines}\n").terms_of("any", "", VIF, 0, "", "")
     assert terms is not None
-    under = terms.under(10**9, BY_XL)
+    under = terms.at_interval(10**9, BY_XL)
     assert (under.limit, under.interval_ns, under.interval_from) == (limit, interval_ns, source)
-    known = terms.under(0, "")
+    known = terms.at_interval(0, "")
     assert known.interval_from == (BY_FILE if "interval" in lines else BY_DEFAULT)
 
 
@@ -169,7 +131,7 @@ def test_the_terms_chosen_are_those_of_the_file(places: Places, tmp_path: Path) 
     assert found.asks_for_domain
 
     def policy(name: str, uuid: str, vif: str, number: int, instead: str = "") -> str | None:
-        terms = found.choose(name, uuid, vif, number, instead, "")
+        terms = found.terms_of(name, uuid, vif, number, instead, "")
         return None if terms is None else terms.filters.policy
 
     assert policy("a", "", "vif7.1", 1) == "hold-all"
@@ -178,7 +140,7 @@ def test_the_terms_chosen_are_those_of_the_file(places: Places, tmp_path: Path) 
     assert policy("b", "", "web0", 3) == "real-time"
     assert policy("b", "", "vif7.0", 0, "stock-remus") == "stock-remus"
     assert policy("b", "", "vif7.0", 0, "tpc-only") is None
-    terms = found.choose("b", "", "web0", 3, "hold-all", "")
+    terms = found.terms_of("b", "", "web0", 3, "hold-all", "")
     assert terms is not None
     assert (terms.limit, terms.filters.policy) == (10**6, "hold-all")
 
@@ -188,19 +150,19 @@ def test_the_environment_can_ask_for_another_way_if_it_is_ready(places: Places) 
     found = made(places, both)
 
     def decouples(name: str, word: str, policy: str = "") -> bool | None:
-        terms = found.choose(name, "", VIF, 0, policy, word)
+        terms = found.terms_of(name, "", VIF, 0, policy, word)
         return None if terms is None else terms.filters.decouple
 
     assert (decouples("a", ""), decouples("b", "")) == (False, True)
     assert (decouples("a", "yes"), decouples("b", "no")) == (True, False)
     assert decouples("b", "no", "hold-all") is False
     assert decouples("b", "maybe") is None
-    assert made(places, "").choose("a", "", VIF, 0, "", "no") is None
+    assert made(places, "").terms_of("a", "", VIF, 0, "", "no") is None
 
 
 def test_no_file_of_domains_is_ready_too(places: Places) -> None:
     found = made(places)
-    terms = found.choose("any", "", VIF, 0, "", "")
+    terms = found.terms_of("any", "", VIF, 0, "", "")
     assert terms is not None
     assert (terms.filters.policy, found.asks_for_domain) == ("tcp-only", False)
 
@@ -271,22 +233,6 @@ def test_another_version_is_not_believed(places: Places, monkeypatch: pytest.Mon
     assert read_ready(places.ready, places.config) is None
 
 
-@given(st.from_regex(r"(vif)?[0-9a-z.]{0,13}", fullmatch=True))
-def test_a_usual_name_of_a_buffer_device_is_the_one_of_the_long_way(vif: str) -> None:
-    quick_name = usual_buffer(vif)
-    assert quick_name is None or quick_name == buffer_name(vif)
-    assert usual_buffer("vif1.0") == "ifb-1.0"
-    sink = None if quick_name is None else usual_sink(quick_name)
-    assert sink is None or sink == sink_name(buffer_name(vif))
-    assert usual_sink("ifb-1.0") == "sink-1.0"
-
-
-@given(st.lists(st.sampled_from(["vif1.0", "vif1.0-emu"]), min_size=1))
-def test_the_marks_are_those_of_the_long_way(vifs: list[str]) -> None:
-    assert quick.buffer_alias(vifs) == buffer_alias(vifs)
-    assert quick.sink_alias(vifs) == sink_alias(vifs)
-
-
 CALL = {"vifname": "vif1.0-emu", "XENBUS_PATH": "/libxl/3/remus/netbuf/2/"}
 
 
@@ -319,6 +265,6 @@ def test_a_memory_budget_is_a_limit_by_the_time_the_script_reads_it(places: Plac
     """So it costs a setup nothing."""
     found = made(places, '[default]\nmemory = "64MB"\n[[domain]]\nname = "x"\nlimit = "1MB"\n')
     for name, limit in (("other", 5_120_000), ("x", 1_000_000)):
-        terms = found.choose(name, "", "vif1.0", 0, "", "")
+        terms = found.terms_of(name, "", "vif1.0", 0, "", "")
         assert terms is not None
         assert terms.limit == limit

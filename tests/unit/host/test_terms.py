@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from remusnet.host.netbuf.places import Places
-from remusnet.host.netbuf.terms import Chosen, choose
+from remusnet.host.netbuf.terms import Chosen, terms_of
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def config(tmp_path: Path) -> Path:
 
 def chosen(config: Path, **environment: str) -> Chosen:
     places = Places({"REMUSNET_CONFIG": str(config), **environment})
-    return choose(places, "guest", "", "vif1.0", 0)
+    return terms_of(places, "guest", "", "vif1.0", 0)
 
 
 def test_what_is_held_is_copied_unless_the_file_says_no(config: Path) -> None:

@@ -12,7 +12,7 @@ from remusnet.errors import NotPermitted
 from remusnet.kernel import doctor
 from remusnet.kernel.probe import FEATURES, Feature
 from remusnet.report.doctor import doctor_json, doctor_text
-from remusnet.results.checks import Check, Kind, State, exit_code
+from remusnet.results.checks import Check, CheckKind, CheckState, exit_code
 
 Machine = Callable[..., dict[str, Check]]
 
@@ -50,7 +50,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
 def test_a_machine_that_has_all_is_ready(machine: Machine) -> None:
     checks = machine().values()
     needed = [each for each in checks if each.needed]
-    assert {each.state for each in needed} == {State.OK}
+    assert {each.state for each in needed} == {CheckState.OK}
     assert exit_code(checks) == 0
     assert doctor_text(list(checks)).endswith("remusnet apply has all that it needs.")
 
@@ -66,7 +66,7 @@ def test_without_what_apply_needs_it_is_not_ready(machine: Machine, without: str
 @pytest.mark.parametrize("without", ["clsact", "cls_flower", "cls_matchall", "ipv6"])
 def test_without_the_rest_it_is_ready(machine: Machine, without: str) -> None:
     checks = machine(without)
-    assert checks[without].state is State.MISSING
+    assert checks[without].state is CheckState.MISSING
     assert exit_code(checks.values()) == 0
 
 
@@ -74,13 +74,13 @@ def test_rights_alone_have_their_own_exit_code(machine: Machine) -> None:
     checks = machine("rights")
     assert exit_code(checks.values()) == 4
     assert checks["CAP_NET_ADMIN"].mend == "run remusnet as root: sudo remusnet ..."
-    plug = Check("sch_plug", Kind.KERNEL, State.MISSING, "", "", needed=True)
+    plug = Check("sch_plug", CheckKind.KERNEL, CheckState.MISSING, "", "", needed=True)
     assert exit_code([*checks.values(), plug]) == 3
 
 
 def test_what_is_not_known_is_not_missing(machine: Machine) -> None:
     checks = machine("sch_plug", there=None)
-    assert checks["sch_plug"].state is State.UNKNOWN
+    assert checks["sch_plug"].state is CheckState.UNKNOWN
     assert checks["sch_plug"].mend == "run remusnet doctor as root, which tries it"
     assert exit_code(checks.values()) == 0
     assert doctor_text(list(checks.values())).endswith("may work here. Not known: sch_plug.")
@@ -112,7 +112,7 @@ def test_what_mends_a_kernel_depends_on_where_the_module_is(
 def test_a_run_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (check,) = doctor._files(tmp_path / "file" / "below")
-    assert (check.state, check.kind) == (State.MISSING, Kind.FILES)
+    assert (check.state, check.kind) == (CheckState.MISSING, CheckKind.FILES)
     assert check.found == f"{tmp_path}/file is no directory"
 
 
@@ -121,16 +121,16 @@ def test_a_closed_run_directory_is_a_matter_of_rights(
 ) -> None:
     monkeypatch.setattr("os.access", lambda _path, _mode: False)
     (check,) = doctor._files(tmp_path / "below")
-    assert (check.state, check.kind) == (State.MISSING, Kind.RIGHTS)
+    assert (check.state, check.kind) == (CheckState.MISSING, CheckKind.RIGHTS)
 
 
 def test_a_run_directory_that_others_can_change_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (check,) = doctor._files(tmp_path / "run")
-    assert check.state is State.OK
+    assert check.state is CheckState.OK
     (tmp_path / "run").chmod(0o777)
     (check,) = doctor._files(tmp_path / "run")
-    assert check.state is State.MISSING
+    assert check.state is CheckState.MISSING
     assert "others may write it" in check.found
     assert "chmod" in check.mend
 
@@ -162,9 +162,9 @@ class TestUserModeLinux:
     @pytest.mark.parametrize(
         ("flags", "gcc", "state", "mend"),
         [
-            ("fpu avx512f", None, State.OK, ""),
-            ("fpu amx_tile", "/usr/bin/gcc", State.OK, ""),
-            ("fpu amx_tile", None, State.MISSING, "apt install gcc libc6-dev"),
+            ("fpu avx512f", None, CheckState.OK, ""),
+            ("fpu amx_tile", "/usr/bin/gcc", CheckState.OK, ""),
+            ("fpu amx_tile", None, CheckState.MISSING, "apt install gcc libc6-dev"),
         ],
     )
     def test_with_amx_it_needs_a_compiler(
@@ -173,7 +173,7 @@ class TestUserModeLinux:
         tmp_path: Path,
         flags: str,
         gcc: str | None,
-        state: State,
+        state: CheckState,
         mend: str,
     ) -> None:
         (tmp_path / "linux.uml").touch()

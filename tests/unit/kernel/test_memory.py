@@ -12,7 +12,7 @@ from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
 from remusnet.plan.build import build_plan
 from remusnet.plan.plan import Plan
 from remusnet.policy.presets import HOLD_ALL
-from remusnet.results.checks import State
+from remusnet.results.checks import CheckState
 
 MB = 10**6
 
@@ -64,8 +64,8 @@ def test_a_kernel_that_does_not_tell_its_memory_refuses_nothing(tmp_path: Path) 
 
 def test_doctor_wants_a_budget_above_a_quarter_of_the_memory() -> None:
     fits = memory_look("memory", [8 * MB], "mend", 400 * MB)
-    assert (fits.state, fits.mend) == (State.OK, "")
+    assert (fits.state, fits.mend) == (CheckState.OK, "")
     tight = memory_look("memory", [8 * MB, 8 * MB], "mend", 400 * MB)
-    assert (tight.state, tight.mend, tight.needed) == (State.MISSING, "mend", False)
+    assert (tight.state, tight.mend, tight.needed) == (CheckState.MISSING, "mend", False)
     assert "more than half" not in tight.found
     assert "more than half" in memory_look("memory", [8 * MB] * 3, "mend", 400 * MB).found

@@ -18,8 +18,8 @@ from remusnet.results.comparison import Comparison, Outcome, Stream
 from remusnet.results.scene import (
     Counts,
     Ended,
+    Expectation,
     FailureMarks,
-    HeldTo,
     Origin,
     Scene,
     SipTransaction,
@@ -72,7 +72,7 @@ def staged(
     transfers: tuple[Transfer, ...] = (),
     counts: Counts | None = None,
     failure: FailureMarks | None = None,
-    held_to: tuple[HeldTo, ...] = (),
+    expectations: tuple[Expectation, ...] = (),
     policies: tuple[str, ...] = ("tcp-only", "hold-all"),
 ) -> Comparison:
     """The replayed call as if it were a scenario's, with what only a scenario has.
@@ -80,7 +80,8 @@ def staged(
     It has all that there can be: what no run has together is among it.
     """
     replay = replayed_call(*policies)
-    scene = Scene(np.zeros(0, np.int64), sip, transfers, counts or Counts(4137), failure, held_to)
+    none = np.zeros(0, np.int64)
+    scene = Scene(none, sip, transfers, counts or Counts(4137), failure, expectations)
     outcomes = tuple(_staged(outcome, scene) for outcome in replay.outcomes)
     return replace(replay, outcomes=outcomes)
 

@@ -9,8 +9,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 from remusnet.classify.columns import PAYLOAD_CLASSES, columns
 from remusnet.classify.reference import classify
 from remusnet.emulator.traffic.rtp import Source, sources
-from remusnet.emulator.traffic.rtp_frames import Templates
-from remusnet.emulator.traffic.verdicts import stream_verdicts
+from remusnet.emulator.traffic.rtp_frames import Templates, stream_verdicts
 from remusnet.frames import Frames
 from remusnet.policy import PRESETS
 from remusnet.policy.match import PayloadClass
