@@ -33,7 +33,7 @@ from remusnet.emulator.traffic.endpoints import (
 )
 from remusnet.emulator.traffic.rtp import Lost
 from remusnet.emulator.traffic.wire import What
-from remusnet.results.scene import NEVER
+from remusnet.results.stream import NEVER
 from remusnet.scenario.quantity import generator
 from remusnet.scenario.scenario import Scenario, Side
 

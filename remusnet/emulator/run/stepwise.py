@@ -27,7 +27,8 @@ from remusnet.metrics.tcp import HoldTimes, TcpConnection, hold_percentiles
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
-from remusnet.results.scene import NEVER, Ended, SipTransaction, Transfer
+from remusnet.results.exchanges import Ended, SipTransaction, Transfer
+from remusnet.results.stream import NEVER
 from remusnet.scenario.scenario import Scenario, Transport
 
 

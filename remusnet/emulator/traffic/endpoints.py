@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from remusnet.results.scene import Ended
+from remusnet.results.exchanges import Ended
 from remusnet.scenario.scenario import Dns, Icmp, Tcp, Tunnel
 
 

@@ -24,7 +24,7 @@ from remusnet.emulator.traffic.endpoints import (
     Started,
     StopTimer,
 )
-from remusnet.results.scene import Ended
+from remusnet.results.exchanges import Ended
 from remusnet.scenario.scenario import Sip, Transport
 
 GIVE_UP = 64

@@ -29,7 +29,7 @@ from remusnet.emulator.traffic.endpoints import (
 )
 from remusnet.policy.policy import Policy
 from remusnet.policy.presets import STOCK_REMUS
-from remusnet.results.scene import Ended, Transfer
+from remusnet.results.exchanges import Ended, Transfer
 from remusnet.scenario.scenario import Kind, Scenario, Tcp, Transport
 
 MS = 1_000_000

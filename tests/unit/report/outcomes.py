@@ -14,17 +14,10 @@ from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes
 from remusnet.policy import PRESETS
 from remusnet.report.measures import Measurements
-from remusnet.results.comparison import Comparison, Outcome, Stream
-from remusnet.results.scene import (
-    Counts,
-    Ended,
-    Expectation,
-    FailureMarks,
-    Origin,
-    Scene,
-    SipTransaction,
-    Transfer,
-)
+from remusnet.results.comparison import Comparison, Outcome
+from remusnet.results.exchanges import Ended, SipTransaction, Transfer
+from remusnet.results.scene import Counts, Expectation, FailureMarks, Scene
+from remusnet.results.stream import Origin, Stream
 from remusnet.schedule import Schedule
 from tests.unit.emulator.recorded import call
 
