@@ -16,7 +16,7 @@ from remusnet.metrics.output_commit import Bools
 from remusnet.metrics.payload_types import Medium
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 from remusnet.metrics.rtp import StreamSummary
-from remusnet.metrics.voice import Received, Voice, listen
+from remusnet.metrics.voice import ReceivedPackets, Voice, listen
 
 NEVER = -1
 """The time at which a packet left, or came, that didn't."""
@@ -110,9 +110,9 @@ def voices(
 ) -> tuple[Voice, ...]:
     """How a stream sounds through each of ``buffers``.
 
-    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where
-    that isn't known: its packets weren't kept, or never told how long they sound. Empty for what is
-    no speech: the E-model rates nothing else (G.107, clause 1).
+    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `RATED_CODECS`.
+    Empty where that isn't known: its packets weren't kept, or never told how long they sound. Empty
+    for what is no speech: the E-model rates nothing else (G.107, clause 1).
     """
     series, ptime_ms, clock_rate = stream.series, stream.rtp.ptime_ms, stream.rtp.clock_rate
     if series is None or not ptime_ms or clock_rate is None:
@@ -120,7 +120,7 @@ def voices(
     if stream.rtp.medium not in (Medium.AUDIO, None):
         return ()
     came = series.arrival
-    received = Received(
+    received = ReceivedPackets(
         series.sequence[came],
         series.timestamp[came],
         series.due_ns[came],  # who speaks in a pause is heard that much later

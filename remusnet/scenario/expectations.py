@@ -17,7 +17,8 @@ from remusnet.results.comparison import Outcome
 from remusnet.results.scene import Expectation, FailureMarks
 from remusnet.results.stream import PacketSeries, Stream
 from remusnet.scenario.quantity import NS_PER_S
-from remusnet.scenario.scenario import Clock, Role, Scenario, constant
+from remusnet.scenario.scenario import Scenario, constant
+from remusnet.scenario.traffic import Clock, Role
 
 Expectations = Iterator[Expectation]
 _SHARE = 0.02

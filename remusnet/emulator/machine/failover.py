@@ -17,7 +17,7 @@ from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, Stretch, 
 from remusnet.frames import Int64s
 from remusnet.results.scene import FailureMarks
 from remusnet.results.stream import NEVER
-from remusnet.scenario.scenario import Clock, Role
+from remusnet.scenario.traffic import Clock, Role
 
 
 def through_failure(

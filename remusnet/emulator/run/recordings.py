@@ -37,7 +37,8 @@ from remusnet.policy.policy import Policy
 from remusnet.results.comparison import Comparison, Outcome, Passages, Setting
 from remusnet.results.exchanges import Ended, SipTransaction
 from remusnet.results.stream import NEVER, PacketSeries, Stream
-from remusnet.scenario.scenario import Recording, Scenario
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Recording
 from remusnet.schedule import Schedule
 
 SIP_PORTS = (5060, 5061)

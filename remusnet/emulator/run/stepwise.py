@@ -29,7 +29,8 @@ from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 from remusnet.results.exchanges import Ended, SipTransaction, Transfer
 from remusnet.results.stream import NEVER
-from remusnet.scenario.scenario import Scenario, Transport
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Transport
 
 
 def run_loop(

@@ -40,7 +40,8 @@ from remusnet.metrics.rtp_meter import StreamMeter
 from remusnet.metrics.sequence import SequenceCounts, sequence_counts
 from remusnet.results.stream import NEVER, Origin, PacketSeries, Stream
 from remusnet.scenario.quantity import generator
-from remusnet.scenario.scenario import Role, Scenario
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Role
 
 
 @dataclass(slots=True)

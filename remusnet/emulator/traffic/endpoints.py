@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from remusnet.results.exchanges import Ended
-from remusnet.scenario.scenario import Dns, Icmp, Tcp, Tunnel
+from remusnet.scenario.traffic import Dns, Icmp, Tcp, Tunnel
 
 
 @dataclass(frozen=True, slots=True)

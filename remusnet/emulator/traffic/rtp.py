@@ -15,7 +15,8 @@ from remusnet.policy.match import UDP
 from remusnet.results.stream import NEVER
 from remusnet.scenario.extent import frame_bytes, legs
 from remusnet.scenario.quantity import generator
-from remusnet.scenario.scenario import Calls, Role, Scenario
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Calls, Role
 
 GUEST_PORT = 10_000
 PEER_PORT = 30_000

@@ -25,7 +25,7 @@ from remusnet.emulator.traffic.endpoints import (
     StopTimer,
 )
 from remusnet.results.exchanges import Ended
-from remusnet.scenario.scenario import Sip, Transport
+from remusnet.scenario.traffic import Sip, Transport
 
 GIVE_UP = 64
 """Timers B, F, H and J: so many times T1."""
