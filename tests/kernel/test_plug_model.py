@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from remusnet.emulator.machine.vif import Plug as Model
 from remusnet.kernel.state.observe import root_qdisc
-from remusnet.kernel.wire.messages import PlugAction, encode, plug_message
+from remusnet.kernel.wire.codec import plug_message
+from remusnet.kernel.wire.messages import PlugAction, encode
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import AddPlug, DeletePlug
 from tests.kernel.lab.bed import Bed
