@@ -10,8 +10,9 @@ import numpy as np
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.voice import Voice
 from remusnet.report.measures import Measurements, Metric, Reading, Unit
-from remusnet.results.comparison import Outcome, Stream
-from remusnet.results.scene import Ended, SipTransaction, Transfer
+from remusnet.results.comparison import Outcome
+from remusnet.results.exchanges import Ended, SipTransaction, Transfer
+from remusnet.results.stream import Stream
 
 
 def _percentile(share: float) -> Callable[[list[float]], float]:

@@ -18,8 +18,8 @@ from remusnet.report.simulation import OPEN_LOOP, plain, setting_lines, title
 from remusnet.report.stream_groups import Group, groups
 from remusnet.report.summary import NOTHING, Summary, burst, fixed, hazards, sides, summary
 from remusnet.report.templating import markup, render
-from remusnet.results.comparison import Stream
 from remusnet.results.scene import Expectation
+from remusnet.results.stream import Stream
 
 MOST_ROWS = 40
 """Streams in the table of the page; the CSV has them all."""

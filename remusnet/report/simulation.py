@@ -32,7 +32,8 @@ from remusnet.report.summary import (
     sides,
     summary,
 )
-from remusnet.results.comparison import Comparison, Outcome, Setting, Stream
+from remusnet.results.comparison import Comparison, Outcome, Setting
+from remusnet.results.stream import Stream
 from remusnet.units import format_duration, format_size
 
 OPEN_LOOP = (

@@ -29,7 +29,8 @@ from remusnet.report.drawing import (
 from remusnet.report.folder import FIGURES, replaced
 from remusnet.report.templating import markup, render
 from remusnet.results.comparison import Comparison, Outcome
-from remusnet.results.scene import Expectation, PacketSeries
+from remusnet.results.scene import Expectation
+from remusnet.results.stream import PacketSeries
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,10 +13,12 @@ import numpy as np
 from remusnet.metrics.closed_forms import burst_size, bypass_mean, held_mean, held_peak
 from remusnet.metrics.jitter import GAIN, Float64s
 from remusnet.metrics.percentiles import NS_PER_MS
-from remusnet.results.comparison import Outcome, Stream
-from remusnet.results.scene import Expectation, FailureMarks, PacketSeries
+from remusnet.results.comparison import Outcome
+from remusnet.results.scene import Expectation, FailureMarks
+from remusnet.results.stream import PacketSeries, Stream
 from remusnet.scenario.quantity import NS_PER_S
-from remusnet.scenario.scenario import Clock, Role, Scenario, constant
+from remusnet.scenario.scenario import Scenario, constant
+from remusnet.scenario.traffic import Clock, Role
 
 Expectations = Iterator[Expectation]
 _SHARE = 0.02

@@ -15,8 +15,9 @@ from remusnet.emulator.machine.checkpoints import Checkpoints
 from remusnet.emulator.machine.departure import depart
 from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, Stretch, together
 from remusnet.frames import Int64s
-from remusnet.results.scene import NEVER, FailureMarks
-from remusnet.scenario.scenario import Clock, Role
+from remusnet.results.scene import FailureMarks
+from remusnet.results.stream import NEVER
+from remusnet.scenario.traffic import Clock, Role
 
 
 def through_failure(

@@ -33,9 +33,10 @@ from remusnet.emulator.traffic.endpoints import (
 )
 from remusnet.emulator.traffic.rtp import Lost
 from remusnet.emulator.traffic.wire import What
-from remusnet.results.scene import NEVER
+from remusnet.results.stream import NEVER
 from remusnet.scenario.quantity import generator
-from remusnet.scenario.scenario import Scenario, Side
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Side
 
 _CHECKPOINT, _TRAFFIC, _FAILURE = 0, 1, 2
 

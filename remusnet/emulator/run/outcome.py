@@ -27,8 +27,9 @@ from remusnet.metrics.output_commit import OutputCommit
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes, hold_percentiles
 from remusnet.policy.policy import Policy
-from remusnet.results.comparison import Outcome, Stream
-from remusnet.results.scene import NEVER, Counts, FailureMarks, Passages, Scene
+from remusnet.results.comparison import Outcome, Passages
+from remusnet.results.scene import Counts, FailureMarks, Scene
+from remusnet.results.stream import NEVER, Stream
 from remusnet.scenario.expectations import expectations
 from remusnet.scenario.scenario import Host, Scenario
 

@@ -34,9 +34,11 @@ from remusnet.metrics.unmeasured import unmeasured
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP, UDP
 from remusnet.policy.policy import Policy
-from remusnet.results.comparison import Comparison, Outcome, Setting, Stream
-from remusnet.results.scene import NEVER, Ended, PacketSeries, Passages, SipTransaction
-from remusnet.scenario.scenario import Recording, Scenario
+from remusnet.results.comparison import Comparison, Outcome, Passages, Setting
+from remusnet.results.exchanges import Ended, SipTransaction
+from remusnet.results.stream import NEVER, PacketSeries, Stream
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Recording
 from remusnet.schedule import Schedule
 
 SIP_PORTS = (5060, 5061)

@@ -27,8 +27,10 @@ from remusnet.metrics.tcp import HoldTimes, TcpConnection, hold_percentiles
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
-from remusnet.results.scene import NEVER, Ended, SipTransaction, Transfer
-from remusnet.scenario.scenario import Scenario, Transport
+from remusnet.results.exchanges import Ended, SipTransaction, Transfer
+from remusnet.results.stream import NEVER
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Transport
 
 
 def run_loop(

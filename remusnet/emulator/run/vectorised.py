@@ -38,10 +38,10 @@ from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, spread
 from remusnet.metrics.rtp import StreamSummary
 from remusnet.metrics.rtp_meter import StreamMeter
 from remusnet.metrics.sequence import SequenceCounts, sequence_counts
-from remusnet.results.comparison import Stream
-from remusnet.results.scene import NEVER, Origin, PacketSeries
+from remusnet.results.stream import NEVER, Origin, PacketSeries, Stream
 from remusnet.scenario.quantity import generator
-from remusnet.scenario.scenario import Role, Scenario
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Role
 
 
 @dataclass(slots=True)

@@ -20,7 +20,8 @@ from remusnet.emulator.traffic.endpoints import (
 from remusnet.emulator.traffic.sip import Callee, Caller, plan
 from remusnet.emulator.traffic.tcp import TcpEnd
 from remusnet.emulator.traffic.wire import IcmpWire, TcpWire, TunnelWire, UdpWire, Wire
-from remusnet.scenario.scenario import Dns, Host, Icmp, Scenario, Side, Sip, Tcp, Transport, Tunnel
+from remusnet.scenario.scenario import Host, Scenario
+from remusnet.scenario.traffic import Dns, Icmp, Side, Sip, Tcp, Transport, Tunnel
 
 SIP_PORT, SIPS_PORT = 5060, 5061
 _RTO_MIN_NS = 200_000_000

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from remusnet.results.scene import Ended
-from remusnet.scenario.scenario import Dns, Icmp, Tcp, Tunnel
+from remusnet.results.exchanges import Ended
+from remusnet.scenario.traffic import Dns, Icmp, Tcp, Tunnel
 
 
 @dataclass(frozen=True, slots=True)

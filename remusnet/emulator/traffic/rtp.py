@@ -12,10 +12,11 @@ import numpy.typing as npt
 from remusnet.frames import Int64s
 from remusnet.metrics.flows import flow_text
 from remusnet.policy.match import UDP
-from remusnet.results.scene import NEVER
+from remusnet.results.stream import NEVER
 from remusnet.scenario.extent import frame_bytes, legs
 from remusnet.scenario.quantity import generator
-from remusnet.scenario.scenario import Calls, Role, Scenario
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Calls, Role
 
 GUEST_PORT = 10_000
 PEER_PORT = 30_000

@@ -30,7 +30,8 @@ from remusnet.frames import Bytes, Frames, Int64s
 from remusnet.policy.match import Match
 from remusnet.policy.policy import Policy
 from remusnet.scenario.extent import SRTP_TAG
-from remusnet.scenario.scenario import Calls, Host
+from remusnet.scenario.scenario import Host
+from remusnet.scenario.traffic import Calls
 
 PEER_MAC = "02:00:00:00:00:02"
 VLAN = 100

@@ -24,8 +24,8 @@ from remusnet.emulator.traffic.endpoints import (
     Started,
     StopTimer,
 )
-from remusnet.results.scene import Ended
-from remusnet.scenario.scenario import Sip, Transport
+from remusnet.results.exchanges import Ended
+from remusnet.scenario.traffic import Sip, Transport
 
 GIVE_UP = 64
 """Timers B, F, H and J: so many times T1."""

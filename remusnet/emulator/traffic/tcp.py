@@ -29,8 +29,9 @@ from remusnet.emulator.traffic.endpoints import (
 )
 from remusnet.policy.policy import Policy
 from remusnet.policy.presets import STOCK_REMUS
-from remusnet.results.scene import Ended, Transfer
-from remusnet.scenario.scenario import Kind, Scenario, Tcp, Transport
+from remusnet.results.exchanges import Ended, Transfer
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Tcp, TcpKind, Transport
 
 MS = 1_000_000
 MSS = 1460
@@ -317,4 +318,4 @@ def _caveats(
 
 def _idles(tcp: Tcp) -> bool:
     """Whether Linux finds the connection idle: for a timeout, which has at least ``rto_min_ns``."""
-    return tcp.kind is Kind.EXCHANGE and tcp.exchanges > 1 and tcp.think_ns >= tcp.rto_min_ns
+    return tcp.kind is TcpKind.EXCHANGE and tcp.exchanges > 1 and tcp.think_ns >= tcp.rto_min_ns

@@ -8,23 +8,16 @@ from functools import cache
 import numpy as np
 
 from remusnet.emulator.run.recordings import simulate
-from remusnet.metrics.events import Events
 from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes
+from remusnet.metrics.telephone_events import TelephoneEvents
 from remusnet.policy import PRESETS
 from remusnet.report.measures import Measurements
-from remusnet.results.comparison import Comparison, Outcome, Stream
-from remusnet.results.scene import (
-    Counts,
-    Ended,
-    Expectation,
-    FailureMarks,
-    Origin,
-    Scene,
-    SipTransaction,
-    Transfer,
-)
+from remusnet.results.comparison import Comparison, Outcome
+from remusnet.results.exchanges import Ended, SipTransaction, Transfer
+from remusnet.results.scene import Counts, Expectation, FailureMarks, Scene
+from remusnet.results.stream import Origin, Stream
 from remusnet.schedule import Schedule
 from tests.unit.emulator.recorded import call
 
@@ -88,7 +81,7 @@ def staged(
 
 def _staged(outcome: Outcome, scene: Scene) -> Outcome:
     resume_ns = outcome.suspend_ns + 50 * MS
-    pressed = Events(packets=11, count=1, jitter_ms=Jitter(0.1, 0.5))
+    pressed = TelephoneEvents(packets=11, count=1, jitter_ms=Jitter(0.1, 0.5))
     streams = tuple(
         replace(stream, rtp=replace(stream.rtp, events=pressed), origin=_origin(number, stream))
         for number, stream in enumerate(outcome.streams, 1)

@@ -15,8 +15,10 @@ from remusnet.report.assertion_syntax import parse
 from remusnet.report.assertions import Checked, evaluate
 from remusnet.report.measures import Measurements, Reading, folded, readings
 from remusnet.report.metric_table import METRICS
-from remusnet.results.comparison import Comparison, Stream
-from remusnet.results.scene import Counts, Ended, Expectation, FailureMarks
+from remusnet.results.comparison import Comparison
+from remusnet.results.exchanges import Ended
+from remusnet.results.scene import Counts, Expectation, FailureMarks
+from remusnet.results.stream import Stream
 from tests.unit.report.outcomes import MS, measured, replayed_call, staged, transaction, transfer
 
 

@@ -17,7 +17,8 @@ from remusnet.report.document import report_json
 from remusnet.report.measures import Measurements
 from remusnet.report.simulation import simulation_json
 from remusnet.results.comparison import Comparison
-from remusnet.results.scene import Counts, Ended, Expectation, FailureMarks
+from remusnet.results.exchanges import Ended
+from remusnet.results.scene import Counts, Expectation, FailureMarks
 from remusnet.scenario.library import names, shipped
 from tests.unit.report.outcomes import MS, replayed_call, staged, transaction, transfer
 

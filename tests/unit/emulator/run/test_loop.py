@@ -14,7 +14,7 @@ from remusnet.emulator.run.loop import Loop
 from remusnet.emulator.run.stepwise import run_loop
 from remusnet.policy.toml import load
 from remusnet.results.comparison import Outcome
-from remusnet.results.scene import Ended
+from remusnet.results.exchanges import Ended
 from tests.unit.emulator.scenes import MS, S, outcome, scenario, scene
 
 HELD = '[checkpoint]\nperiod = "400ms"\npause = "50ms"\ncommit-delay = "5ms"\n'

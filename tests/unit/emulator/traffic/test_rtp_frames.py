@@ -15,7 +15,7 @@ from remusnet.policy import PRESETS
 from remusnet.policy.match import PayloadClass
 from remusnet.policy.toml import load as load_policy
 from remusnet.policy.verdict import Verdict
-from remusnet.scenario.codecs import CODECS
+from remusnet.scenario.traffic import CODECS
 from tests.unit.emulator.scenes import scenario
 
 KINDS = ['ip = "ipv4"', 'ip = "ipv6"', "vlan = true", 'ip = "ipv6"\nvlan = true', "srtp = true"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remusnet.emulator.traffic.sip import Callee, Caller, plan, request, response
-from remusnet.scenario.scenario import Sip
+from remusnet.scenario.traffic import Sip
 from tests.unit.emulator.playbook import Playbook
 from tests.unit.emulator.scenes import scenario
 
