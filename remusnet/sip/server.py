@@ -125,7 +125,7 @@ class Server:
         preset = self.config.preset
         listeners = list(self.sockets.bound)
         for spec in specs(self.wiring, cores(self.wiring, self.held, preset), preset, listeners):
-            self.system.spawn(spec)
+            self.system.declare(spec)
         for order in self.config.rejuvenation:
             self._rejuvenate(order.actor, order.every_s)
 
