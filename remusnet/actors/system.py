@@ -12,6 +12,7 @@ from random import Random
 from remusnet.actors import supervision
 from remusnet.actors.actor import Actor
 from remusnet.actors.cell import Cell
+from remusnet.actors.envelope import Envelope
 from remusnet.actors.events import Change, Event, describe
 from remusnet.actors.spec import Spec
 from remusnet.actors.state import State
@@ -170,13 +171,32 @@ class System:
 
     def _pump(self) -> None:
         queue = self.queue
+        take_next = queue.popleft
         for _ in range(min(len(queue), _TURN)):
-            cell, envelope = queue.popleft()
+            cell, envelope = take_next()
             self.active = cell
-            if envelope is _DRAIN:
-                cell.drain()
-            else:
-                cell.deliver(envelope)
+            if (
+                cell.state is not _RUNNING
+                or cell.stash is not None
+                or isinstance(envelope, Envelope)
+            ):
+                if envelope is _DRAIN:
+                    cell.drain()
+                else:
+                    cell.deliver(envelope)
+                continue
+            # As Cell.deliver does it: two calls less are a third of what a message costs.
+            cell.queued -= 1
+            cell.current = None
+            try:
+                if self.before is not None:
+                    self.before(cell, envelope)
+                awaited = cell.take(envelope)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
+                supervision.failed(cell, error, envelope)
+                continue
+            if awaited is not None or cell.exceptional:
+                cell.handled(awaited, envelope)
         self.active = None
         if queue:
             self.loop.call_soon(self._pump)
@@ -241,4 +261,5 @@ class System:
         return round(self.now() * 1e9)
 
 
-_DRAIN = object()
+_DRAIN = Envelope(None)
+_RUNNING = State.RUNNING

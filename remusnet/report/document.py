@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from remusnet.report.assertions import Checked
 from remusnet.report.measures import Measurements
-from remusnet.results.comparison import Stream
+from remusnet.results.stream import Stream
 
 
 def report_json(measurements: Measurements, checked: Sequence[Checked] = ()) -> str:
@@ -29,6 +29,7 @@ def report_json(measurements: Measurements, checked: Sequence[Checked] = ()) -> 
         {**outcome.to_json(), "streams": heard(outcome.streams)} for outcome in comparison.outcomes
     ]
     if comparison.recorded is not None:
-        document["recorded"] = {"streams": heard(comparison.recorded)}
+        requests = [each.to_json() for each in comparison.recorded_sip]
+        document["recorded"] = {"streams": heard(comparison.recorded), "sip": requests}
     document["assertions"] = [each.to_json() for each in checked]
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

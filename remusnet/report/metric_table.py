@@ -10,8 +10,9 @@ import numpy as np
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.voice import Voice
 from remusnet.report.measures import Measurements, Metric, Reading, Unit
-from remusnet.results.comparison import Outcome, Stream
-from remusnet.results.scene import Ended, SipTransaction, Transfer
+from remusnet.results.comparison import Outcome
+from remusnet.results.exchanges import Ended, SipTransaction, Transfer
+from remusnet.results.stream import Stream
 
 
 def _percentile(share: float) -> Callable[[list[float]], float]:
@@ -67,18 +68,19 @@ def _of_sip(
 ) -> Callable[[Measurements], Iterator[Reading]]:
     def read(measurements: Measurements) -> Iterator[Reading]:
         for outcome in measurements.comparison.outcomes:
-            for each in outcome.scene.sip if outcome.scene else ():
+            for each in outcome.requests:
                 seen = value(each)
                 if seen is not None:
-                    labels = (
+                    labels = [
                         ("policy", outcome.policy),
                         ("method", each.name),
                         ("transport", each.transport),
                         ("client", each.client),
-                        ("group", str(each.group)),
                         ("call", str(each.call)),
-                    )
-                    yield Reading(seen, labels)
+                    ]
+                    if each.group is not None:
+                        labels.insert(-1, ("group", str(each.group)))
+                    yield Reading(seen, tuple(labels))
 
     return read
 
@@ -134,9 +136,9 @@ def _counted(name: str) -> Callable[[Outcome], float | None]:
 
 
 def _missed(outcome: Outcome) -> float | None:
-    if outcome.scene is None or not outcome.scene.held_to:
+    if outcome.scene is None or not outcome.scene.expectations:
         return None
-    return float(sum(not each.holds for each in outcome.scene.held_to))
+    return float(sum(not each.holds for each in outcome.scene.expectations))
 
 
 def _table() -> Iterator[Metric]:
@@ -175,8 +177,9 @@ def _retransmissions(each: SipTransaction | Transfer) -> float:
     return each.retransmissions
 
 
-def _given_up(each: SipTransaction | Transfer) -> float:
-    return each.ended is Ended.TIMEOUT
+def _given_up(each: SipTransaction | Transfer) -> float | None:
+    # What a capture doesn't show the end of has not given up for that.
+    return None if each.group is None else each.ended is Ended.TIMEOUT
 
 
 _STREAM_METRICS: tuple[tuple[str, Unit, str, Callable[[Stream], float | None]], ...] = (

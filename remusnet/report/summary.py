@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.voice import Voice
 from remusnet.report.measures import Measurements, folded, readings
 from remusnet.report.metric_table import METRICS
-from remusnet.results.comparison import Outcome, Stream
+from remusnet.results.comparison import Outcome
+from remusnet.results.stream import Stream
 
 AS_RECORDED = "as recorded"
 NOTHING = "-"
@@ -184,6 +185,26 @@ def _of_metric(path: str, form: Callable[[float], str | None] = fixed) -> Cells:
     return cells
 
 
+def _of_requests(path: str, form: Callable[[float], str | None] = fixed) -> Cells:
+    """The same of SIP requests, which a recording has, too."""
+
+    def cells(measurements: Measurements, columns: Sequence[Side]) -> list[str | None]:
+        compared = measurements.comparison
+        if compared.recorded is None or not compared.outcomes:
+            return _of_metric(path, form)(measurements, columns)
+        recorded = replace(
+            compared.outcomes[0], policy=AS_RECORDED, scene=None, sip=compared.recorded_sip
+        )
+        every = Measurements(replace(compared, outcomes=(recorded, *compared.outcomes)))
+        found = {
+            each.label("policy"): form(each.value)
+            for each in folded(METRICS[path], readings(METRICS[path], every))
+        }
+        return [found.get(side.head) for side in columns]
+
+    return cells
+
+
 def _count(value: float) -> str:
     return f"{value:g}" if math.isinf(value) else str(int(value))
 
@@ -222,10 +243,10 @@ _SECTIONS: tuple[tuple[str, tuple[tuple[str, Cells], ...]], ...] = (
     (
         "SIP",
         (
-            ("call set-up, median (ms)", _of_metric("sip.setup.median")),
-            ("call set-up, max (ms)", _of_metric("sip.setup.max")),
-            ("sent again", _of_metric("sip.retransmissions", _count)),
-            ("given up", _of_metric("sip.timeouts", _count)),
+            ("call set-up, median (ms)", _of_requests("sip.setup.median")),
+            ("call set-up, max (ms)", _of_requests("sip.setup.max")),
+            ("sent again", _of_requests("sip.retransmissions", _count)),
+            ("given up", _of_requests("sip.timeouts", _count)),
         ),
     ),
     (

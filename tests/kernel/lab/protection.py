@@ -21,7 +21,8 @@ from remusnet.kernel.change.apply import apply
 from remusnet.kernel.change.remove import remove
 from remusnet.kernel.change.verify import verify
 from remusnet.kernel.state.observe import observe
-from remusnet.kernel.wire.messages import PlugAction, plug_message
+from remusnet.kernel.wire.codec import plug_message
+from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.plan import Plan

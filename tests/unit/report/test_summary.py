@@ -12,7 +12,7 @@ from remusnet.report.measures import Measurements
 from remusnet.report.stream_groups import ALIKE, groups
 from remusnet.report.summary import Tone, hazards, sides, summary
 from remusnet.results.comparison import Comparison
-from remusnet.results.scene import Ended
+from remusnet.results.exchanges import Ended
 from remusnet.schedule import Schedule
 from tests.unit.emulator.recorded import call
 from tests.unit.report.outcomes import MS, measured, replayed_call, staged, transaction
@@ -169,3 +169,15 @@ def test_a_stream_that_some_runs_lost_names_the_others() -> None:
     columns = sides(Measurements(replace(comparison, outcomes=(comparison.outcomes[0], empty))))
     _, theirs = groups(columns, lambda _: ())
     assert [runs for runs, _ in theirs.rows] == [("as recorded", "tcp-only")]
+
+
+def test_a_recording_has_its_set_up_as_recorded_and_under_each_policy() -> None:
+    """No request of a recording is given up: a capture doesn't show why an answer is missing."""
+    compared = staged()
+    asked = replace(transaction("INVITE", 300, retransmissions=1), group=None, call="c@x")
+    late = replace(asked, end_ns=1_500 * MS)
+    outcomes = tuple(replace(each, scene=None, sip=(late,)) for each in compared.outcomes)
+    rows = table(replace(compared, outcomes=outcomes, recorded_sip=(asked,)))
+    assert rows[SIP, "call set-up, max (ms)"] == ["300.00", "500.00", "500.00"]
+    assert rows[SIP, "sent again"] == ["1", "1", "1"]
+    assert (SIP, "given up") not in rows
