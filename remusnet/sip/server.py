@@ -202,7 +202,7 @@ class Server:
 
     def _dead(self, letter: DeadLetter) -> None:
         """A request that nobody could handle, in two tries, is answered 500, not with silence."""
-        mourn(letter, self.wiring, self.held.registrations)
+        mourn(letter, self.wiring, self.held.registrations, self.held.calls)
         if self._on_dead_letter is not None:
             self._on_dead_letter(letter)
 

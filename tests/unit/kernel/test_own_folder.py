@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from remusnet.errors import Conflict
+from remusnet.kernel.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.run_dir.locks import change_lock, driver_lock
-from remusnet.kernel.run_dir.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.run_dir.problems import Problems
 from remusnet.kernel.state.plug_record import (
     PlugId,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from remusnet.emulator.run.scenario_run import run_scenario
-from remusnet.emulator.traffic import departures as say
+from remusnet.emulator.traffic import tcp as say
 from remusnet.policy import PRESETS
 from remusnet.results.comparison import Comparison
 from remusnet.scenario.scenario import Scenario

@@ -1,4 +1,4 @@
-"""The quick end of a protection: the order of its messages, and when it leaves it to remove."""
+"""The end of what was prepared: the order of its messages, and when it leaves it to remove."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from struct import pack, unpack_from
 
 import pytest
 
-from remusnet.kernel import quick_end
-from remusnet.kernel.quick import GaveUp
+from remusnet.kernel import prepared
+from remusnet.kernel.prepared import GaveUp
 from remusnet.kernel.wire.messages import encode
+from remusnet.kernel.wire.netlink import Answer
 from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug, ReleasePlug
 from remusnet.plan.rows import Operation
 
 BUFFER, SINK, VIF = "ifb-1.0", "sink-1.0", "vif1.0"
 NUMBERS = {BUFFER: 7, SINK: 8, VIF: 3}
 COUPLED = [(BUFFER, 7, "B"), (VIF, 3, "42")]
+HEADER, GETLINK, GETQDISC = 16, 18, 38
 MADE = [COUPLED[0], (SINK, 8, "S"), COUPLED[1]]
 
 
@@ -33,35 +35,37 @@ class Kernel:
         self.alias = b"remusnet:vif1.0"
         self.sink_alias = b"remusnet/sink:vif1.0"
 
-    def do(self, message: bytes, _harmless: tuple[int, ...] = ()) -> None:
-        self.told.append(message)
-        if message == encode(ReleasePlug(BUFFER), NUMBERS.__getitem__):
-            self.held = 0
+    def __enter__(self) -> Kernel:
+        return self
 
-    def dump(self, kind: int, _body: bytes) -> list[bytes]:
-        assert kind == 38
-        queue = attribute(7, attribute(3, pack("=5I", self.held, 0, 0, 0, 0)))
-        return [
-            pack("=BxxxiIII", 0, index, 0x80010000, 0xFFFFFFFF, 0) + attribute(1, what) + queue
-            for index, what in ((8, self.sink_kind), (7, self.kind))
-        ]
-
-    def get(self, kind: int, body: bytes) -> bytes:
-        assert kind == 18
-        alias = self.alias if unpack_from("=i", body, 4) == (7,) else self.sink_alias
-        counters = attribute(23, pack("=7Q", 9, 9, 0, 0, 0, 0, 0))
-        return bytes(16) + attribute(20, alias) + counters
-
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         return
+
+    def ask(self, messages: list[bytes]) -> list[Answer]:
+        self.told += messages
+        if messages == [encode(ReleasePlug(BUFFER), NUMBERS.__getitem__)]:
+            self.held = 0
+        return [Answer(0)]
+
+    def get(self, request: bytes) -> list[tuple[int, bytes]]:
+        kind, index = unpack_from("=H", request, 4)[0], unpack_from("=i", request, HEADER + 4)[0]
+        if kind == GETLINK:
+            alias = self.alias if index == NUMBERS[BUFFER] else self.sink_alias
+            counters = attribute(23, pack("=7Q", 9, 9, 0, 0, 0, 0, 0))
+            return [(16, bytes(16) + attribute(20, alias) + counters)]
+        assert kind == GETQDISC
+        what = self.kind if index == NUMBERS[BUFFER] else self.sink_kind
+        queue = attribute(7, attribute(3, pack("=5I", self.held, 0, 0, 0, 0)))
+        where = pack("=BxxxiIII", 0, index, 0x80010000, 0xFFFFFFFF, 0)
+        return [(36, where + attribute(1, what) + queue)]
 
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     made = Kernel()
-    monkeypatch.setattr(quick_end, "Kernel", lambda: made)
-    monkeypatch.setattr(quick_end, "fingerprint", lambda _kernel, _vif: 42)
-    monkeypatch.setattr("remusnet.kernel.quick_end._socket.if_nametoindex", NUMBERS.__getitem__)
+    monkeypatch.setattr(prepared, "Netlink", lambda: made)
+    monkeypatch.setattr(prepared, "fingerprint", lambda _netlink, _vif: 42)
+    monkeypatch.setattr("remusnet.kernel.prepared._socket.if_nametoindex", NUMBERS.__getitem__)
     return made
 
 
@@ -69,7 +73,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 def test_what_is_held_leaves_before_frames_can_pass_it_by(
     kernel: Kernel, made: list[tuple[str, int, str]]
 ) -> None:
-    quick_end.end(made)
+    prepared.end(made)
     operations: list[Operation] = [
         ReleasePlug(BUFFER),
         DeleteIngress(VIF),
@@ -94,7 +98,7 @@ def test_what_is_held_leaves_before_frames_can_pass_it_by(
 def test_what_is_not_as_it_was_made_is_not_touched(kernel: Kernel, what: str, value: bytes) -> None:
     setattr(kernel, what, value)
     with pytest.raises(GaveUp):
-        quick_end.end(MADE)
+        prepared.end(MADE)
     assert kernel.told == []
 
 
@@ -111,14 +115,18 @@ def test_other_devices_of_the_same_names_and_other_filters_are_not_touched(
     kernel: Kernel, made: list[tuple[str, int, str]]
 ) -> None:
     with pytest.raises(GaveUp):
-        quick_end.end(made)
+        prepared.end(made)
     assert kernel.told == []
 
 
 def test_a_plug_that_does_not_empty_is_left_to_remove(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "do", kernel.told.append)
+    def keeps(messages: list[bytes]) -> list[Answer]:
+        kernel.told += messages
+        return [Answer(0)]
+
+    monkeypatch.setattr(kernel, "ask", keeps)
     with pytest.raises(GaveUp):
-        quick_end.end(MADE)
+        prepared.end(MADE)
     assert kernel.told == [encode(ReleasePlug(BUFFER), NUMBERS.__getitem__)]

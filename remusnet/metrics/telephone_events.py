@@ -23,7 +23,7 @@ _FLASH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class TelephoneEvents:
     """``packets`` of ``count`` events. ``jitter_ms``: unknown where durations can't be read."""
 
     packets: int
@@ -57,12 +57,12 @@ def looks_like_events(packets: RtpPackets, frames: Frames, columns: Columns) -> 
 
 def events_of(
     packets: RtpPackets, frames: Frames, columns: Columns, clock_rate: int | None
-) -> Events:
+) -> TelephoneEvents:
     """What is reported of a stream's event packets; at least one. ``clock_rate``: in Hz."""
     count = len(np.unique(packets.timestamp))
     bodies = _bodies(packets, frames, columns)
     if clock_rate is None or not bodies.whole.all():
-        return Events(len(packets), count, UNKNOWN)
+        return TelephoneEvents(len(packets), count, UNKNOWN)
     # The copies of an end were not due when it was.
     ends = np.flatnonzero(bodies.end)
     _, first = np.unique(packets.timestamp[ends], return_index=True)
@@ -73,7 +73,7 @@ def events_of(
     rates = np.full(len(due), clock_rate, np.int64)
     fresh, _ = clock_jumps(arrival_ns, due, packets.sequence[once], rates)
     series = interarrival_jitter(arrival_ns, due, clock_rate, fresh)
-    return Events(len(packets), count, jitter_summary(series))
+    return TelephoneEvents(len(packets), count, jitter_summary(series))
 
 
 def _bodies(packets: RtpPackets, frames: Frames, columns: Columns) -> _Bodies:

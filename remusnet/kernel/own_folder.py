@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FOLDER_MODE, FILE_MODE, LOCK_MODE = 0o755, 0o644, 0o600
 NEW = ".new"
 """Behind the name of a file that is not whole yet."""
+CHANGE_LOCK = "lock"
+"""In the run directory: who has it may change the kernel."""
 _OTHERS_WRITE = 0o022
 _POLL_SECONDS = 0.002
 _DIGITS = 10
@@ -111,6 +113,31 @@ class OwnFolder:
             os.close(descriptor)
             raise
         return descriptor
+
+    def lock(self, name: str, deadline: float) -> int | None:
+        """A descriptor of the lock file ``name`` with its flock, signed by this process; closing it
+        gives up the lock. None where another process had it until ``deadline`` (time.monotonic).
+        """
+        descriptor = self.open_lock(name)
+        try:
+            if wait_for_lock(descriptor, deadline):
+                sign(descriptor)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+
+def driver_lock_file(buffer: str) -> str:
+    """In the run directory: who has its lock drives the plug of ``buffer``."""
+    return f"driver-{buffer}.lock"
+
+
+def record_file(buffer: str) -> str:
+    """In the run directory: what the last driver has made of the plug of ``buffer``."""
+    return f"plug-{buffer}.state"  # not .json: those are receipts
 
 
 def wait_for_lock(descriptor: int, deadline: float) -> bool:
