@@ -97,7 +97,7 @@ class ScenarioCase:
             scenario,
             policies,
             recordings=[recording.frames for recording in recordings],
-            release=self.keep or bool(files),
+            keep_frames=self.keep or bool(files),
             on_run=on_run,
         )
         seconds = time.perf_counter() - start

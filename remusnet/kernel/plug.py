@@ -37,8 +37,9 @@ from remusnet.kernel.state.plug_record import (
     read_record,
     write_record,
 )
-from remusnet.kernel.wire.messages import IFF_UP, RTM_NEWLINK, PlugAction, link, plug_message
-from remusnet.kernel.wire.netlink import Answer, Netlink, message, refusal
+from remusnet.kernel.wire.codec import IFF_UP, RTM_NEWLINK, link, message, plug_message
+from remusnet.kernel.wire.messages import PlugAction
+from remusnet.kernel.wire.netlink import Answer, Netlink, refusal
 from remusnet.kernel.wire.objects import Qdisc
 from remusnet.kernel.wire.plug_line import PlugLine, unacknowledged
 from remusnet.plan.limits import LARGEST_LIMIT

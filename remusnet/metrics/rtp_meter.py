@@ -1,7 +1,8 @@
 """RTP measured a stretch at a time: the numbers of `rtp_streams`, without keeping the packets.
 
-For packets that come in order and once. What may overtake or come twice is measured whole, by
-`remusnet.emulator.run.passed`; a test holds both to the same numbers.
+For packets that come in order and once. What may overtake or come twice is measured whole. Both
+are made of the same parts (`smoothed`, `burst_sizes`' rule, `spread`); what a stretch needs to know
+of those before it, a `StreamMeter` carries along. A test holds both to the same numbers.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from remusnet.frames import Int64s
-from remusnet.metrics.bursts import Bursts
+from remusnet.metrics.bursts import BurstCounter, Bursts
 from remusnet.metrics.jitter import Float64s, Jitter, smoothed
-from remusnet.metrics.percentiles import NS_PER_MS, Spread
+from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, spread
 from remusnet.metrics.sequence import SequenceCounts
 
 
-class Meter:
+class StreamMeter:
     """The measures of one stream of up to ``most`` packets, ``ptime_ns`` of media each."""
 
     def __init__(self, ptime_ns: int, most: int) -> None:
@@ -25,9 +26,7 @@ class Meter:
         self._first_number = self._last_number = self._last_tick = 0
         self._jitter_last = self._jitter_sum = self._jitter_max = 0.0
         self._gaps = np.empty(most, np.int64)
-        # How many bursts of each size there were; the last burst is still open.
-        self._bursts = np.zeros(2, np.int64)
-        self._burst_open = 0
+        self._bursts = BurstCounter(ptime_ns)
 
     def add(self, arrival_ns: Int64s, number: Int64s | int, tick: Int64s | None) -> Float64s:
         """The next n packets, in order; their jitter estimates in ms, float64[n].
@@ -56,7 +55,7 @@ class Meter:
         self._jitter_last = float(series[-1])
         self._jitter_sum += float(series.sum())
         self._jitter_max = max(self._jitter_max, float(series.max()))
-        self._count_bursts(gaps, begun)
+        self._bursts.add(gaps)
         self.packets += n
         self.last_ns, self._last_number = int(arrival_ns[-1]), numbers[1]
         return series
@@ -71,21 +70,6 @@ class Meter:
         self._last_tick = int(tick[-1])
         steps *= self.ptime_ns
         return steps
-
-    def _count_bursts(self, gaps: Int64s, begun: bool) -> None:
-        starts = np.flatnonzero(gaps >= self.ptime_ns / 2)
-        if not begun and (len(starts) == 0 or starts[0] != 0):
-            starts = np.concatenate([[0], starts])
-        if len(starts) == 0:
-            self._burst_open += len(gaps)
-            return
-        closed = np.diff(starts)
-        if begun:
-            closed = np.concatenate([[self._burst_open + starts[0]], closed])
-        counts = np.bincount(closed, minlength=len(self._bursts))
-        counts[: len(self._bursts)] += self._bursts
-        self._bursts = counts
-        self._burst_open = len(gaps) - int(starts[-1])
 
     @property
     def jitter(self) -> Jitter:
@@ -105,39 +89,8 @@ class Meter:
     @property
     def bursts(self) -> Bursts:
         """Median and largest burst."""
-        # Few sizes: plain Python is done before an array is made.
-        counts = self._bursts.tolist() + [0] * (self._burst_open + 1 - len(self._bursts))
-        counts[self._burst_open] += 1
-        counts[0] = 0
-        total = sum(counts)
-        if total == 0:
-            return Bursts(0.0, 0)
-        lower, upper = (_ranked(counts, rank) for rank in ((total - 1) // 2, total // 2))
-        largest = max(size for size, count in enumerate(counts) if count)
-        return Bursts((lower + upper) / 2, largest)
+        return Bursts(0.0, 0) if self.packets == 0 else self._bursts.bursts
 
     def interarrival_ms(self) -> Spread | None:
-        """The spread of the gaps, as `percentiles.spread` has it. The order of the gaps is lost."""
-        gaps = self._gaps[1 : self.packets]
-        if len(gaps) == 0:
-            return None
-        # numpy's percentile does the same, with 100 us more for each stream.
-        at = [(len(gaps) - 1) * share for share in (0.5, 0.95, 0.99)]
-        low = [int(each) for each in at]
-        ranks = sorted({*low, *(min(each + 1, len(gaps) - 1) for each in low), len(gaps) - 1})
-        gaps.partition(ranks)
-        values = []
-        for place, below in zip(at, low, strict=True):
-            lower, upper = int(gaps[below]), int(gaps[min(below + 1, len(gaps) - 1)])
-            values.append((lower + (upper - lower) * (place - below)) / NS_PER_MS)
-        p50, p95, p99 = values
-        return Spread(p50, p95, p99, int(gaps[-1]) / NS_PER_MS)
-
-
-def _ranked(counts: list[int], rank: int) -> int:
-    """The value at ``rank``, from 0, of sorted values of which there are ``counts`` of each."""
-    for value, count in enumerate(counts):
-        rank -= count
-        if rank < 0:
-            return value
-    raise ValueError("a rank past the last value")
+        """The spread of the gaps."""
+        return spread(milliseconds(self._gaps[1 : self.packets]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from remusnet.sip.flows import Endpoint
 from remusnet.sip.presets import RESILIENT, Preset
 from remusnet.sip.settings import Settings
+from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Limits, Listener
 
 
@@ -43,6 +44,7 @@ class Config:
     metrics: Endpoint | None = None
     control: str | None = None
     limits: Limits = field(default_factory=Limits)
+    flood: FloodLimits = field(default_factory=FloodLimits)
     max_transactions: int = 100_000
     max_calls: int = 50_000
     remembered: int = 100_000

@@ -17,6 +17,7 @@ from remusnet.sip.flows import Endpoint, Transport, is_address, unbracketed
 from remusnet.sip.presets import PRESETS, RESILIENT
 from remusnet.sip.settings import DIGESTS, Route, Settings
 from remusnet.sip.store import store_url
+from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Limits, Listener
 from remusnet.tables.documents import parse
 from remusnet.tables.fields import Fields
@@ -118,6 +119,7 @@ def _config(fields: Fields, folder: Path) -> Config:
         metrics=_one(fields, "metrics", parse_endpoint, "127.0.0.1:9911"),
         control=_file(fields, "control", folder),
         limits=limits[0],
+        flood=_flood(fields),
         max_transactions=limits[1],
         max_calls=limits[2],
         remembered=limits[3],
@@ -199,6 +201,19 @@ def _limits(fields: Fields) -> tuple[Limits, int, int, int]:
     remembered = inner.whole("remembered", 100_000, least=1, most=100_000_000)
     inner.finish()
     return limits, transactions, calls, remembered
+
+
+def _flood(fields: Fields) -> FloodLimits:
+    inner = fields.inner("flood") or Fields({}, "flood", fields.mistakes)
+    usual = FloodLimits()
+    limits = FloodLimits(
+        requests=inner.whole("requests", usual.requests, least=1, most=10_000_000),
+        behind_s=inner.duration("behind", 20_000_000, least=S // 1000, most=60 * S) / S,
+        block_s=inner.duration("block", 30 * S, least=S, most=86_400 * S) / S,
+        trusted=tuple(_each(inner, "trusted", parse_network, 'for example ["192.0.2.20"]')),
+    )
+    inner.finish()
+    return limits
 
 
 def _tls(fields: Fields, folder: Path) -> Tls | None:

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from itertools import count
 
 from remusnet.actors import DeadLetter, Event, System
@@ -24,12 +25,15 @@ from remusnet.sip.settings import Settings
 from remusnet.sip.signals import Bytes
 from remusnet.sip.store import Store, StoreUnavailable
 from remusnet.sip.timers import Timers
+from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Sockets
 from remusnet.sip.transport.table import Table
 from remusnet.sip.tree import Cores, specs
 from remusnet.sip.wiring import Wiring
 
 DRAIN_S = 5.0
+# So many messages between actors are some four of a phone's: a millisecond or two of work.
+_ENOUGH = 32
 
 
 @dataclass(slots=True)
@@ -67,7 +71,9 @@ class Server:
         *,
         on_event: Callable[[Event], None] | None = None,
         on_dead_letter: Callable[[DeadLetter], None] | None = None,
+        tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
+        """``tell``: called with what whoever runs it should know, a line each."""
         self.config = config
         self._on_dead_letter = on_dead_letter
         self.draining = False
@@ -77,6 +83,9 @@ class Server:
             server_tls=None if tls is None else server_context(tls),
             client_tls=client_context(tls),
             limits=config.limits,
+            flood_limits=flood_limits(config),
+            busy=self._busy,
+            tell=tell,
         )
         self.wiring = Wiring(
             timers=Timers(config.t1),
@@ -116,7 +125,7 @@ class Server:
         preset = self.config.preset
         listeners = list(self.sockets.bound)
         for spec in specs(self.wiring, cores(self.wiring, self.held, preset), preset, listeners):
-            self.system.spawn(spec)
+            self.system.declare(spec)
         for order in self.config.rejuvenation:
             self._rejuvenate(order.actor, order.every_s)
 
@@ -151,12 +160,14 @@ class Server:
             raise _unbound(config, error) from None
         self.wiring.domains = config.domains
         self.held.calls.settings = config.settings
+        self.sockets.floods.limits = flood_limits(config)
         self.system.find("registrar").restart()
         self.config = replace(
             self.config,
             listeners=config.listeners,
             domains=config.domains,
             settings=config.settings,
+            flood=config.flood,
         )
         return "taken over" + (f" (but for {', '.join(left)}: restart for that)" if left else "")
 
@@ -180,6 +191,10 @@ class Server:
         )
         return any(waiting)
 
+    def _busy(self) -> bool:
+        """Whether what was read is to be handled before more is read."""
+        return len(self.system.queue) > _ENOUGH
+
     def _heard(self, data: bytes, flow: Flow) -> None:
         receiver = self.wiring.receiver
         if receiver is not None:
@@ -187,7 +202,7 @@ class Server:
 
     def _dead(self, letter: DeadLetter) -> None:
         """A request that nobody could handle, in two tries, is answered 500, not with silence."""
-        mourn(letter, self.wiring, self.held.registrations)
+        mourn(letter, self.wiring, self.held.registrations, self.held.calls)
         if self._on_dead_letter is not None:
             self._on_dead_letter(letter)
 
@@ -201,6 +216,12 @@ class Server:
 
         self.system.find(actor)
         loop.call_later(every_s, again)
+
+
+def flood_limits(config: Config) -> FloodLimits:
+    """Those of a configuration: whom its routes lead to, may send what it likes."""
+    routes = tuple(ip_network(route.remote.host) for route in config.settings.routes)
+    return replace(config.flood, trusted=(*config.flood.trusted, *routes))
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from remusnet.actors import Actor
+from remusnet.actors import Actor, Cell
 from remusnet.sip.auth import Result, challenge, check, take_credentials
 from remusnet.sip.flows import Target
 from remusnet.sip.location import Found, Lookup
@@ -53,9 +53,10 @@ class NewWork:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """This session could not handle a message about the request of that number."""
+    """This session could not handle a message about a request: of that number, or transaction."""
 
-    number: int
+    number: int = 0
+    transaction: Cell | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,7 @@ class Session(Actor):
         elif isinstance(message, Cancel):
             self._cancel(message)
         elif isinstance(message, Broken):
-            if (work := self._call.works.get(message.number)) is not None:
-                self._refuse(work, 500)
+            self._abandon(message)
         elif isinstance(message, _TooLong):
             for leg in self._call.legs.values():
                 leg.established = False
@@ -320,11 +320,13 @@ class Session(Actor):
         self._obey(work, work.context.give_up(response))
 
     def _of_branch(self, message: Answer | Failure) -> None:
-        if not isinstance(message.key, tuple):
-            return  # of a CANCEL
-        number, branch = message.key
+        assert isinstance(message.key, tuple)
+        number, branch, *cancelling = message.key
         work = self._call.works.get(number)
-        if isinstance(message, Answer):
+        if cancelling:
+            if work is not None and isinstance(message, Failure):
+                self._obey(work, work.context.uncancelled(branch))
+        elif isinstance(message, Answer):
             response = message.response.copy()
             response.pop("via")
             if work is None or not response.has("via"):
@@ -333,6 +335,15 @@ class Session(Actor):
             self._obey(work, work.context.answer(branch, response))
         elif work is not None:
             self._obey(work, work.context.failure(branch, message.trouble))
+
+    def _abandon(self, broken: Broken) -> None:
+        for work in tuple(self._call.works.values()):
+            if work.number != broken.number and work.transaction is not broken.transaction:
+                continue
+            if work.transaction is None:
+                self._forget(work.number)
+            else:
+                self._obey(work, work.context.abandon(reply(work.request, 500)))
 
     def _cancel(self, cancel: Cancel) -> None:
         for work in self._call.works.values():
@@ -353,7 +364,9 @@ class Session(Actor):
                 key = (work.number, branch.number)
                 transactions.tell(Begin(branch.request, branch.target, self.context, key))
             elif isinstance(command, SendCancel):
-                transactions.tell(Begin(command.request, command.target, self.context, None))
+                cancelling = (work.number, command.branch, "cancel")
+                begin = Begin(command.request, command.target, self.context, cancelling)
+                transactions.tell(begin)
             elif isinstance(command, Reply):
                 if work.transaction is not None:
                     work.transaction.tell(Respond(command.response))

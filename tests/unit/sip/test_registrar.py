@@ -114,10 +114,11 @@ async def test_q_and_path_come_back() -> None:
     refused = await registered(bench, path="<sip:p1.example;lr>")
     assert refused.status == 420
     assert refused.get("unsupported") == b"path"
+    path = "<sip:192.0.2.2;lr>, <sip:p1.example;lr>"
     response = await registered(
-        bench, path="<sip:p1.example;lr>", supported="path", contact="<sip:bob@192.0.2.2>;q=0.25"
+        bench, path=path, supported="path", contact="<sip:bob@192.0.2.2>;q=0.25"
     )
-    assert response.lines("path") == [b"<sip:p1.example;lr>"]
+    assert response.lines("path") == [path.encode()]
     assert b";q=0.25;" in response.values("contact")[0]
 
 
@@ -141,6 +142,86 @@ async def test_what_is_not_served_is_refused(
     fields = {"to": TO, **headers}
     await bench.receive(request("REGISTER", uri, BOB, **fields), BOB)
     assert bench.statuses() == [status]
+
+
+@virtual
+async def test_a_contact_s_own_expiry_goes_before_the_header_s() -> None:
+    """10.2.1.1."""
+    bench = await opened(WholeBench())
+    both = "<sip:one@192.0.2.2>;expires=300, <sip:two@192.0.2.2>"
+    response = await registered(bench, contact=both, expires="600")
+    assert sorted(value.rpartition(b"=")[2] for value in response.values("contact")) == [
+        b"300",
+        b"600",
+    ]
+
+
+@virtual
+async def test_contacts_come_back_in_the_order_of_q() -> None:
+    """10.2.1.2, and step 8."""
+    bench = await opened(WholeBench())
+    three = "<sip:low@192.0.2.2>;q=0.1, <sip:high@192.0.2.2>, <sip:middle@192.0.2.2>;q=0.5"
+    response = await registered(bench, contact=three, expires="600")
+    assert [value.split(b"@")[0] for value in response.values("contact")] == [
+        b"<sip:high",
+        b"<sip:middle",
+        b"<sip:low",
+    ]
+    assert all(b";expires=600" in value for value in response.values("contact"))
+
+
+@virtual
+async def test_an_expiry_of_0_takes_that_contact_away() -> None:
+    """10.2.2."""
+    bench = await opened(WholeBench())
+    await registered(bench, contact="<sip:one@192.0.2.2>, <sip:two@192.0.2.2>")
+    left = await registered(bench, contact="<sip:one@192.0.2.2>;expires=0")
+    assert contacts(left) == [b"<sip:two@192.0.2.2>"]
+    assert contacts(await registered(bench, expires="0", contact="<sip:two@192.0.2.2>")) == []
+
+
+@virtual
+async def test_without_contacts_it_only_asks() -> None:
+    """10.2.3: whatever its expiry says."""
+    bench = await opened(WholeBench())
+    await registered(bench, contact="<sip:one@192.0.2.2>")
+    commits = bench.store.commits
+    assert contacts(await registered(bench, contact="", expires="0")) == [b"<sip:one@192.0.2.2>"]
+    assert bench.store.commits == commits
+
+
+@virtual
+async def test_an_address_of_record_counts_without_parameters_and_escapes() -> None:
+    """Step 5."""
+    bench = await opened(WholeBench())
+    to = "<sip:%62ob@EXAMPLE.org;user=phone>"
+    await registered(bench, contact="<sip:one@192.0.2.2>", to=to)
+    assert contacts(await registered(bench, contact="")) == [b"<sip:one@192.0.2.2>"]
+
+
+@virtual
+async def test_a_record_route_means_nothing_to_a_registrar() -> None:
+    """10.3; the answer has a Date (step 8)."""
+    bench = await opened(WholeBench())
+    response = await registered(bench, record_route="<sip:p1.example;lr>")
+    assert response.status == 200
+    assert not response.has("record-route")
+    assert (response.get("date") or b"").endswith(b"GMT")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"contact": f"<sip:{'x' * 2100}@192.0.2.2>"},
+        {"to": f"<sip:{'x' * 600}@example.org>"},
+    ],
+    ids=["contact", "to"],
+)
+@virtual
+async def test_what_no_store_can_take_is_refused(headers: dict[str, str]) -> None:
+    """A key of PostgreSQL has 2704 bytes at most: one stranger's would fail a whole batch."""
+    bench = await opened(WholeBench())
+    assert (await registered(bench, **headers)).status == 400
 
 
 @virtual

@@ -17,7 +17,8 @@ from remusnet.frames import Frames
 from remusnet.metrics.closed_forms import bypass_mean, held_mean, held_peak
 from remusnet.metrics.rtp import rtp_streams
 from remusnet.policy import PRESETS
-from remusnet.results.comparison import Outcome, Stream
+from remusnet.results.comparison import Outcome
+from remusnet.results.stream import Stream
 from remusnet.schedule import Schedule
 from tests.unit.emulator.recorded import GUEST, GUEST_SSRC, MS, PEER, PEER_SSRC, SIP, by, call
 from tests.unit.metrics import packets
