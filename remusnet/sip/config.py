@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from remusnet.sip.flows import Endpoint
 from remusnet.sip.presets import RESILIENT, Preset
+from remusnet.sip.rejuvenation import Rejuvenation
 from remusnet.sip.settings import Settings
 from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Limits, Listener
@@ -22,14 +23,6 @@ class Tls:
     key: str
     ca: str | None = None
     verify_clients: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rejuvenation:
-    """Restart an actor, by its path, each ``every_s`` seconds."""
-
-    actor: str
-    every_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from remusnet.sip.mourning import mourn
 from remusnet.sip.presets import Preset
 from remusnet.sip.proxy import Calls, Proxy
 from remusnet.sip.registrar import Registrar, Registrations
+from remusnet.sip.rejuvenation import rejuvenate
 from remusnet.sip.settings import Settings
 from remusnet.sip.signals import Bytes
 from remusnet.sip.store import Store, StoreUnavailable
@@ -75,6 +76,7 @@ class Server:
     ) -> None:
         """``tell``: called with what whoever runs it should know, a line each."""
         self.config = config
+        self._tell = tell
         self._on_dead_letter = on_dead_letter
         self.draining = False
         tls = config.tls
@@ -125,9 +127,8 @@ class Server:
         preset = self.config.preset
         listeners = list(self.sockets.bound)
         for spec in specs(self.wiring, cores(self.wiring, self.held, preset), preset, listeners):
-            self.system.spawn(spec)
-        for order in self.config.rejuvenation:
-            self._rejuvenate(order.actor, order.every_s)
+            self.system.declare(spec)
+        rejuvenate(self.system, self.config.rejuvenation, self._tell)
 
     async def stop(self) -> None:
         """End: no new calls, those transactions that are under way may end, for 5 s at most."""
@@ -205,17 +206,6 @@ class Server:
         mourn(letter, self.wiring, self.held.registrations, self.held.calls)
         if self._on_dead_letter is not None:
             self._on_dead_letter(letter)
-
-    def _rejuvenate(self, actor: str, every_s: float) -> None:
-        loop = asyncio.get_running_loop()
-
-        def again() -> None:
-            if self.system.failure is None and not self.draining:
-                self.system.find(actor).restart()
-                loop.call_later(every_s, again)
-
-        self.system.find(actor)
-        loop.call_later(every_s, again)
 
 
 def flood_limits(config: Config) -> FloodLimits:

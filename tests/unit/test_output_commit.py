@@ -19,10 +19,10 @@ import pytest
 
 from remusnet import capture
 from remusnet.classify.columns import Bools
-from remusnet.cli.main import main
 from remusnet.emulator.machine import departure
 from remusnet.emulator.machine.checkpoints import Checkpoints
 from remusnet.frames import Int64s
+from tests.lib.program import runner
 from tests.unit.emulator.recorded import GUEST, call
 
 RECORDED = Path(__file__).parents[1] / "data" / "call.pcap"
@@ -111,11 +111,10 @@ Simulate = Callable[..., dict[str, Seen]]
 def simulate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Simulate:
     def run(source: Path, *options: str) -> dict[str, Seen]:
         out = tmp_path / "out.pcap"
-        with pytest.raises(SystemExit) as ended:
-            main(["simulate", "--capture", str(source), "--json", "--out", str(out), *options])
-        printed = capsys.readouterr()
-        assert ended.value.code == 0, printed.err
-        runs = {run["policy"]: run for run in json.loads(printed.out)["runs"]}
+        simulate = runner(capsys, "simulate", "--json", "--out", out)
+        code, printed, err = simulate("--capture", source, *options)
+        assert code == 0, err
+        runs = {run["policy"]: run for run in json.loads(printed)["runs"]}
         before = records(source)
         return {
             policy: Seen(policy, before, records(tmp_path / f"out-{policy}.pcap"), run)
