@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
 
@@ -106,6 +106,17 @@ class System:
     def spawn(self, spec: Spec, name: str = "") -> Cell:
         """Start an actor at the top. Its failures, if they escalate, end the system."""
         return self._root.spawn(spec, name)
+
+    def declare(self, spec: Spec) -> Cell:
+        """Start an actor at the top that belongs there.
+
+        Where the top itself is restarted (see ``strategy``) and its children are stopped, it is
+        started anew, in the order of declaration, like the declared children of any actor.
+        """
+        cell = self._root.spawn(spec)
+        root = self._root.spec
+        self._root.spec = replace(root, children=(*root.children, spec))
+        return cell
 
     def find(self, path: str) -> Cell:
         """The actor at ``path`` (``transport/receiver``). Raises InvalidInput if there is none."""

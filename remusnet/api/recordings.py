@@ -60,10 +60,10 @@ def classified(
 def classify(
     capture: str | Path, *, policies: Sequence[PolicyWord] = (DEFAULT_POLICY.name,)
 ) -> Classified:
-    """What policies hold of a capture, flow by flow, and the hazards in it. ``remusnet classify``.
+    """Judge a capture under policies, flow by flow, and name its hazards. ``remusnet classify``.
 
-    ``capture`` is pcap or pcapng, gzipped or not; ``-`` is standard input. Every frame is judged,
-    whoever sent it. ``policies`` are names, files and `Policy` values.
+    ``capture`` is pcap or pcapng, gzipped or not; ``-`` is standard input. It judges the frames of
+    every sender. ``policies`` are names, files and `Policy` values.
 
         >>> found = remusnet.classify("call.pcap", policies=["tcp-only", "real-time"])
         >>> [(each.policy.name, each.held, each.bypassed) for each in found.surveys]

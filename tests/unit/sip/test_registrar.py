@@ -114,10 +114,11 @@ async def test_q_and_path_come_back() -> None:
     refused = await registered(bench, path="<sip:p1.example;lr>")
     assert refused.status == 420
     assert refused.get("unsupported") == b"path"
+    path = "<sip:192.0.2.2;lr>, <sip:p1.example;lr>"
     response = await registered(
-        bench, path="<sip:p1.example;lr>", supported="path", contact="<sip:bob@192.0.2.2>;q=0.25"
+        bench, path=path, supported="path", contact="<sip:bob@192.0.2.2>;q=0.25"
     )
-    assert response.lines("path") == [b"<sip:p1.example;lr>"]
+    assert response.lines("path") == [path.encode()]
     assert b";q=0.25;" in response.values("contact")[0]
 
 
