@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from remusnet.sip.flows import Endpoint
 from remusnet.sip.presets import RESILIENT, Preset
+from remusnet.sip.rejuvenation import Rejuvenation
 from remusnet.sip.settings import Settings
 from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Limits, Listener
@@ -13,19 +14,15 @@ from remusnet.sip.transport.sockets import Limits, Listener
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM files: the server's certificate chain and key; ``ca``: whom to believe (None: system)."""
+    """PEM files: the server's certificate chain and key; ``ca``: whom to believe (None: system).
+
+    ``verify_clients``: who connects must have a certificate of ``ca``'s.
+    """
 
     certificate: str
     key: str
     ca: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rejuvenation:
-    """Restart an actor, by its path, each ``every_s`` seconds."""
-
-    actor: str
-    every_s: float
+    verify_clients: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,10 +71,7 @@ def simulate(
     Raises InvalidInput: no guest traffic, two policies of one name, a limit that the kernel can't
     be told, or a recording that the schedule can't cover.
     """
-    names = [policy.name for policy in policies]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidInput(f"policy {quoted(name)} is there twice; each run needs its own name")
+    own_names(policies)
     if not 1 <= limit <= LARGEST_LIMIT:
         raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
     headers = columns(frames)
@@ -117,6 +114,14 @@ def simulate(
     as_recorded = _answered(requests, frames, found, None)
     comparison = Comparison(setting, tuple(outcomes), recorded, as_recorded)
     return Simulation(comparison, tuple(released))
+
+
+def own_names(policies: Sequence[Policy]) -> None:
+    """Raise InvalidInput where two policies have one name."""
+    names = [policy.name for policy in policies]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"policy {quoted(name)} is there twice; each run needs its own name")
 
 
 def _as_recorded(frames: Frames, headers: Columns, guest: Guest) -> tuple[Stream, ...]:
