@@ -13,10 +13,10 @@ from remusnet.classify.headers import dissect
 from remusnet.classify.reference import classify
 from remusnet.emulator.machine.checkpoints import Timeline
 from remusnet.emulator.machine.failover import due_through_failure
-from remusnet.emulator.run.loop import Flight, Judge, Lane, Loop, Said
+from remusnet.emulator.run.loop import Flight, Judge, Lane, Loop
 from remusnet.emulator.run.vectorised import Tally, media_of
 from remusnet.emulator.traffic.conversations import CONNECTION, Conversation
-from remusnet.emulator.traffic.endpoints import Again, End, Payload, Segment
+from remusnet.emulator.traffic.endpoints import Again, End, Payload, Said, Segment
 from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, joined
 from remusnet.emulator.traffic.wire import What
 from remusnet.frames import Frames, Int64s
