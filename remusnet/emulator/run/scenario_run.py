@@ -140,13 +140,13 @@ def _seen(run: Run, policy: Policy, holds: Sequence[bool]) -> Seen:
 
 
 def _all_stepwise(run: Run, policy: Policy, holds: Sequence[bool]) -> Seen:
-    lanes, rows = lanes_of(run.sources, holds, run.scenario, run.timeline)
+    lanes, planned = lanes_of(run.sources, holds, run.scenario, run.timeline)
     host = run.scenario.host
     loop = run_loop(
         run.scenario, run.timeline, list(run.conversations), lanes, policy,
         limit=host.limit, slots=host.ring_slots,
     )  # fmt: skip
-    packets = filled(rows, loop.flights)
+    packets = filled(planned, loop.flights)
     streams = [
         measured(source, each, keep=True) for source, each in zip(run.sources, packets, strict=True)
     ]
