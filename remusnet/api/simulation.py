@@ -11,7 +11,7 @@ from pathlib import Path
 from remusnet import capture as captures
 from remusnet import defaults
 from remusnet.api import words
-from remusnet.api.recordings import Reader, read_capture
+from remusnet.api.recordings import Reader
 from remusnet.api.scenarios import (
     beside,
     load_scenario,
@@ -76,7 +76,7 @@ class ScenarioCase:
     out: str | None = None
     keep: bool = False
 
-    def run(self, read: Reader = read_capture, tell: Tell = _silent) -> Simulated:
+    def run(self, read: Reader = captures.read_frames, tell: Tell = _silent) -> Simulated:
         """Simulate it. ``read``: reads the captures that it names; ``tell``: is told each step.
 
         Raises InvalidInput.
@@ -120,7 +120,7 @@ class CaptureCase:
     guest: str | None = None
     out: str | None = None
 
-    def run(self, read: Reader = read_capture, tell: Tell = _silent) -> Simulated:
+    def run(self, read: Reader = captures.read_frames, tell: Tell = _silent) -> Simulated:
         """Replay it. ``read``: reads it; ``tell``: is told each step. Raises InvalidInput."""
         policies = self.policies or tuple(PRESETS.values())
         files = released_files(self.out, [self.capture], policies)
