@@ -20,7 +20,6 @@ from remusnet.api.scenarios import (
     schedule_of,
 )
 from remusnet.api.words import PolicyWord
-from remusnet.emulator.run.recordings import Simulation
 from remusnet.emulator.run.recordings import simulate as replay_frames
 from remusnet.emulator.run.scenario_run import frames_sent, run_scenario
 from remusnet.errors import InvalidInput, RemusnetError, quoted
@@ -28,6 +27,7 @@ from remusnet.frames import Frames
 from remusnet.plan.limits import plug_limit
 from remusnet.policy import PRESETS, Policy
 from remusnet.report.result import Result
+from remusnet.results.comparison import Simulation
 from remusnet.scenario.scenario import Scenario
 from remusnet.scenario.scenario_file import overridden
 from remusnet.schedule import Schedule, ScheduleKind
