@@ -1,13 +1,14 @@
 """What can go wrong, named by what the user has to do about it.
 
 Each error is one line for a person and one exit code for a script; ``remusnet.cli`` is the only
-place that prints it.
+place that prints it. Light.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class RemusnetError(Exception):
@@ -63,5 +64,7 @@ def quoted(text: str) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` where ``word`` is close to a known one, else an empty string."""
+    import difflib  # here: few errors need it
+
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

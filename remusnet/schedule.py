@@ -36,6 +36,16 @@ class ScheduleKind(StrEnum):
     XEND = "xend"
     """The suspend: the period is the interval, or pause + commit delay where that is longer."""
 
+    def period_ns(self, interval_ns: int, busy_ns: int) -> int:
+        """From one suspend to the next, if the commit comes ``busy_ns`` after the first."""
+        if self is ScheduleKind.XL:
+            return interval_ns + busy_ns
+        return max(interval_ns, busy_ns)
+
+    def interval_ns(self, period_ns: int, busy_ns: int) -> int:
+        """The interval that makes the period what it is to be, where ``busy_ns`` leaves room."""
+        return period_ns - busy_ns if self is ScheduleKind.XL else period_ns
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -83,13 +93,13 @@ class Schedule:
         Raises InvalidInput as for a schedule, and for a period without room for an interval.
         """
         busy_ns = pause_ns + commit_delay_ns
-        by_commit = kind is ScheduleKind.XL
-        interval_ns = period_ns - busy_ns if by_commit else period_ns
-        if period_ns < busy_ns + by_commit:
+        # By xl the commit needs an interval after it.
+        if period_ns < busy_ns + (kind is ScheduleKind.XL):
             raise InvalidInput(
                 f"invalid period: {format_duration(period_ns)}; pause and commit delay "
                 f"take {format_duration(busy_ns)} of it"
             )
+        interval_ns = kind.interval_ns(period_ns, busy_ns)
         return cls(interval_ns, pause_ns, commit_delay_ns, kind)
 
     @property
@@ -100,6 +110,4 @@ class Schedule:
     @property
     def period_ns(self) -> int:
         """From one commit to the next."""
-        if self.kind is ScheduleKind.XL:
-            return self.interval_ns + self.busy_ns
-        return max(self.interval_ns, self.busy_ns)
+        return self.kind.period_ns(self.interval_ns, self.busy_ns)

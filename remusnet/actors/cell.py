@@ -42,12 +42,10 @@ class Cell(Place):
 
     __slots__ = (
         "_again",
-        "_current",
-        "_queued",
-        "_stash",
         "_timers",
         "_watchers",
         "born",
+        "current",
         "escalated",
         "exceptional",
         "failures",
@@ -56,7 +54,9 @@ class Cell(Place):
         "incident",
         "instance",
         "life",
+        "queued",
         "restarts",
+        "stash",
         "state",
         "stop_asked",
         "take",
@@ -78,11 +78,11 @@ class Cell(Place):
         self.incident: int | None = None  # the failure that is being answered, or was last
         self.escalated = False
         self.held = False
-        self._queued = 0
-        self._stash: deque[object] | None = None  # what was taken from the queue too early
+        self.queued = 0
+        self.stash: deque[object] | None = None  # what was taken from the queue too early
         self._watchers: list[Cell] | None = None
         self._timers: dict[object, Timer] | None = None
-        self._current: object = None
+        self.current: object = None
         self._again: object = None
         self.stop_asked = False
         self.exceptional = False  # whether a handled message has to be looked after
@@ -100,13 +100,13 @@ class Cell(Place):
     @property
     def waiting(self) -> int:
         """How many messages wait in its mailbox."""
-        return self._queued
+        return self.queued
 
     def tell(self, message: object) -> bool:
         """Put ``message`` into its mailbox; false where it became a dead letter instead."""
         if self.gated and not self._admits(message):
             return False
-        self._queued += 1
+        self.queued += 1
         # As System.enqueue, whose call would be a fifth of all that a tell costs.
         system = self._system
         system.queue.append((self, message))
@@ -189,7 +189,7 @@ class Cell(Place):
 
     def replier(self) -> Reply:
         """Whom to answer the message that is being handled, now or later."""
-        current = self._current
+        current = self.current
         return Reply(current.answer if isinstance(current, Asked) else None)
 
     def reply(self, value: object) -> None:
@@ -200,29 +200,29 @@ class Cell(Place):
 
     def deliver(self, envelope: object) -> None:
         """Take the next message from the system's queue: handle it, or keep it for later."""
-        if self.state is _RUNNING and self._stash is None:
+        if self.state is _RUNNING and self.stash is None:
             self._handle(envelope)
         elif self.state is State.STOPPED:
             self._bury(envelope, "the actor has stopped")
         else:
-            if self._stash is None:
-                self._stash = deque()
-            self._stash.append(envelope)
+            if self.stash is None:
+                self.stash = deque()
+            self.stash.append(envelope)
 
     def drain(self) -> None:
         """Go on: take the first of what had to wait, and see to it that the rest follows."""
-        if self._stash and self.state is State.RUNNING:
-            envelope = self._stash.popleft()
-            if self._stash:
+        if self.stash and self.state is State.RUNNING:
+            envelope = self.stash.popleft()
+            if self.stash:
                 self._system.enqueue_drain(self)
             else:
-                self._stash = None
+                self.stash = None
             self._handle(envelope)
 
     def resume(self) -> None:
         """Take messages again, as far as those above allow."""
         self.state = State.SUSPENDED if self.held else State.RUNNING
-        if self._stash and not self.held:
+        if self.stash and not self.held:
             self._system.enqueue_drain(self)
 
     def hold(self) -> None:
@@ -263,19 +263,19 @@ class Cell(Place):
         if retry and envelope is not self._again:
             self._again = envelope
             self.exceptional = True
-            if self._stash is None:
-                self._stash = deque()
-            self._stash.appendleft(envelope)
-            self._queued += 1
+            if self.stash is None:
+                self.stash = deque()
+            self.stash.appendleft(envelope)
+            self.queued += 1
             return
         self._again = None
         self._dead(envelope, "its processing failed twice" if retry else "its processing failed")
 
     def bury_all(self, reason: str) -> None:
         """All that waits is dead."""
-        while self._stash:
-            self._bury(self._stash.popleft(), reason)
-        self._stash = None
+        while self.stash:
+            self._bury(self.stash.popleft(), reason)
+        self.stash = None
 
     def cancel_timers(self) -> None:
         """None of this instance's timers fires any more."""
@@ -294,7 +294,7 @@ class Cell(Place):
         reason = ""
         if not self.alive:
             reason = "the actor has stopped"
-        elif self.spec.mailbox is not None and self._queued >= self.spec.mailbox:
+        elif self.spec.mailbox is not None and self.queued >= self.spec.mailbox:
             reason = "its mailbox is full"
         if reason:
             self._dead(message, reason)
@@ -303,13 +303,13 @@ class Cell(Place):
     def order(self, order: object) -> None:
         """Let it take ``order`` in its turn, however full its mailbox is."""
         if self.alive:
-            self._queued += 1
+            self.queued += 1
             self._system.enqueue(self, order)
 
     def _handle(self, envelope: object) -> None:
         # What each message passes: every attribute here is a twentieth of what a message costs.
-        self._queued -= 1
-        self._current = message = envelope
+        self.queued -= 1
+        self.current = message = envelope
         try:
             if isinstance(envelope, Envelope):
                 message = envelope.open()
@@ -324,9 +324,14 @@ class Cell(Place):
         except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
             supervision.failed(self, error, envelope)
             return
+        if awaited is not None or self.exceptional:
+            self.handled(awaited, envelope)
+
+    def handled(self, awaited: Awaitable[None] | None, envelope: object) -> None:
+        """See to what a handler leaves behind: its coroutine, a message that was tried again."""
         if awaited is not None:
             self._await(awaited, envelope)
-        elif self.exceptional:
+        else:
             self.exceptional = False
             self._again = None
             if self.stop_asked:
@@ -361,7 +366,7 @@ class Cell(Place):
         task.add_done_callback(done)
 
     def _bury(self, envelope: object, reason: str) -> None:
-        self._queued -= 1
+        self.queued -= 1
         self._dead(envelope, reason)
 
     def _dead(self, envelope: object, reason: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
 
 from remusnet.actors import supervision
 from remusnet.actors.actor import Actor
 from remusnet.actors.cell import Cell
+from remusnet.actors.envelope import Envelope
 from remusnet.actors.events import Change, Event, describe
 from remusnet.actors.spec import Spec
 from remusnet.actors.state import State
@@ -106,6 +107,17 @@ class System:
         """Start an actor at the top. Its failures, if they escalate, end the system."""
         return self._root.spawn(spec, name)
 
+    def declare(self, spec: Spec) -> Cell:
+        """Start an actor at the top that belongs there.
+
+        Where the top itself is restarted (see ``strategy``) and its children are stopped, it is
+        started anew, in the order of declaration, like the declared children of any actor.
+        """
+        cell = self._root.spawn(spec)
+        root = self._root.spec
+        self._root.spec = replace(root, children=(*root.children, spec))
+        return cell
+
     def find(self, path: str) -> Cell:
         """The actor at ``path`` (``transport/receiver``). Raises InvalidInput if there is none."""
         cell: Cell | None = self._root
@@ -170,13 +182,32 @@ class System:
 
     def _pump(self) -> None:
         queue = self.queue
+        take_next = queue.popleft
         for _ in range(min(len(queue), _TURN)):
-            cell, envelope = queue.popleft()
+            cell, envelope = take_next()
             self.active = cell
-            if envelope is _DRAIN:
-                cell.drain()
-            else:
-                cell.deliver(envelope)
+            if (
+                cell.state is not _RUNNING
+                or cell.stash is not None
+                or isinstance(envelope, Envelope)
+            ):
+                if envelope is _DRAIN:
+                    cell.drain()
+                else:
+                    cell.deliver(envelope)
+                continue
+            # As Cell.deliver does it: two calls less are a third of what a message costs.
+            cell.queued -= 1
+            cell.current = None
+            try:
+                if self.before is not None:
+                    self.before(cell, envelope)
+                awaited = cell.take(envelope)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
+                supervision.failed(cell, error, envelope)
+                continue
+            if awaited is not None or cell.exceptional:
+                cell.handled(awaited, envelope)
         self.active = None
         if queue:
             self.loop.call_soon(self._pump)
@@ -241,4 +272,5 @@ class System:
         return round(self.now() * 1e9)
 
 
-_DRAIN = object()
+_DRAIN = Envelope(None)
+_RUNNING = State.RUNNING

@@ -118,16 +118,16 @@ def plan(
 ) -> Plan:
     """The operations that would protect ``vifs``: a dry run, ``remusnet plan``.
 
-    Nothing is touched; neither root, nor tc, nor the devices are needed. ``policy`` is a shipped
+    It touches nothing, and needs neither root, nor tc, nor the devices. ``policy`` is a shipped
     policy's name, a policy file, or a `Policy`. ``classifier`` is ``u32``, ``bpf`` or ``flower``.
     Each vif has a buffer device named after it (``ifb-1.0`` for ``vif1.0``), unless ``buffer``
     names one for all of them. The plug's limit is 2 x ``rate`` x ``interval``; ``limit`` gives it,
-    or ``memory``, what a plug may cost: then it is that / 12.5. ``decouple``: what is held is
-    copied, and keeps nothing of the guest's. Times, rates and sizes are text with a unit.
+    or ``memory``, the memory that a plug may cost: then it is that / 12.5. ``decouple``: copy held
+    frames, so that they keep no memory of the guest's. Times, rates and sizes are text with a unit.
 
-        >>> plan = remusnet.plan("vif1.0", policy="real-time", rate="100mbit", interval="400ms")
+        >>> plan = remusnet.plan("vif1.0", policy="real-time", rate="100mbit")
         >>> plan.limit
-        10000000
+        5000000
         >>> print(plan.operations[0].why)
         The buffer device. One queue, so that the plug can be its root.
         >>> plan.warnings[0].startswith("a guest that floods small frames")
@@ -156,24 +156,24 @@ def apply(
     force: bool = False,
     run_dir: str | Path | None = None,
 ) -> Applied:
-    """Protect ``vifs``: hold what the policy holds of what their guests send. ``remusnet apply``.
+    """Protect ``vifs``: hold those of their frames that the policy holds. ``remusnet apply``.
 
-    All or nothing: whatever fails, a signal too, leaves the kernel as it was. What was done is
-    looked at before this returns. The same once more changes nothing; another policy or limit
-    takes the place of the old one without a gap. Needs root (CAP_NET_ADMIN).
+    All or nothing: a failure, or a signal, leaves the kernel as it was. Before it returns, apply
+    compares the kernel with the plan. The same call once more changes nothing; a new policy or
+    limit replaces the old one without a gap. Needs root (CAP_NET_ADMIN).
 
     Instead of ``vifs``, ``domain`` names a domain that libvirt knows at ``connect``. ``classifier``
     may also be ``auto``: one that is exact, if the kernel has it. ``force``: even where a flood of
     small frames can cost more than half of this host's memory. ``run_dir``: where receipts and
     locks are, by default $REMUSNET_RUN_DIR, or /run/remusnet. All others are those of `plan`.
 
-        >>> done = remusnet.apply("vif1.0", policy="real-time", interval="200ms", rate="100mbit")
+        >>> done = remusnet.apply("vif1.0", policy="real-time", rate="100mbit")
         >>> done.plan.protections[0].buffer
         'ifb-1.0'
         >>> remusnet.apply("vif1.0", policy="real-time", rate="100mbit").operations
         ()
 
-    ``done.operations`` is what was done, ``done.notes`` what you should know.
+    ``done.operations`` are the operations that were done, ``done.notes`` are warnings.
 
     Raises InvalidInput, MissingDependency, NotPermitted, Conflict (another owner's filters or
     qdisc, or another remusnet at work for a minute), or KernelRefused.
@@ -188,19 +188,19 @@ def apply(
 def remove(
     *vifs: str, force: bool = False, drop: bool = False, run_dir: str | Path | None = None
 ) -> Removed:
-    """End the protection of ``vifs``: release what is held, leave no trace. ``remusnet remove``.
+    """End the protection of ``vifs``: release held frames, leave no trace. ``remusnet remove``.
 
-    Nothing that is held is lost. With ``drop`` nothing that is held leaves: for a guest that has
-    failed over. ``force``: even while something drives the plug. After a kill, or without the
-    receipt, the kernel's own marks say what to remove.
+    It loses no held frame. ``drop``: it drops them instead, for a guest that has failed over.
+    ``force``: do so even while a process drives the plug. After a kill, or without the receipt,
+    remusnet finds its objects by its marks on them.
 
         >>> remusnet.remove("vif1.0").vifs
         ('vif1.0',)
 
-    ``fate(vif)`` of the result says what became of what was held, ``problems`` what could not be
-    written in ``run_dir``.
+    ``fate(vif)`` of the result tells what became of the frames that were held; ``problems`` names
+    the files in ``run_dir`` that could not be written.
 
-    Raises Conflict while something drives the plug, InvalidInput for a vif that is not there and
+    Raises Conflict while a process drives the plug, InvalidInput for a vif that is not there and
     was not protected, NotPermitted, or KernelRefused.
     """
     from remusnet.kernel.change.remove import remove as remove_vifs
@@ -209,10 +209,10 @@ def remove(
 
 
 def verify(*vifs: str, run_dir: str | Path | None = None) -> Listing[Verified]:
-    """Compare what was applied to ``vifs`` (none: to all) with the kernel. ``remusnet verify``.
+    """Compare the receipts of ``vifs`` (none: of all) with the kernel. ``remusnet verify``.
 
-    Changes nothing; `apply` repairs, `remove` clears. Each of the result ``agrees``, or has
-    ``differences``: the device, what of it, what is desired, and what is there.
+    It changes nothing; `apply` repairs, `remove` clears. Each protection in the result ``agrees``,
+    or has ``differences``, each with its ``device``, and the ``desired`` and ``current`` state.
 
         >>> [each.agrees for each in remusnet.verify("vif1.0")]
         [True]
@@ -231,17 +231,17 @@ def status(
     connect: str = defaults.LIBVIRT,
     run_dir: str | Path | None = None,
 ) -> Listing[Status]:
-    """What protects ``vifs`` (none: every vif), and how much it holds. ``remusnet status``.
+    """The protections of ``vifs`` (none: of all), and how much each holds. ``remusnet status``.
 
     ``held`` and ``bypassed`` count packets, None where the kernel does not tell; ``backlog`` is in
-    bytes, ``waiting`` in packets. What the kernel can't be asked, the plug's limit and whether it
-    is open, is the receipt's word.
+    bytes, ``waiting`` in packets. The kernel tells neither the plug's limit nor whether the plug is
+    open: these come from the receipt and from the last driver's record.
 
         >>> [(each.protected.buffer, each.held, each.backlog) for each in remusnet.status()]
         [('ifb-1.0', 0, 0)]
 
     Raises InvalidInput for a vif that is not there, NotPermitted, or KernelRefused; with a
-    ``domain``, what libvirt's lack makes of it: MissingDependency.
+    ``domain`` also MissingDependency, if libvirt is missing.
     """
     from remusnet.kernel.state.status import status as status_of
 

@@ -40,13 +40,16 @@ def command(directory: str) -> None:
             scenario = load_scenario(shown.scenario)
             simulation = run_scenario(scenario, policies_of(scenario, shown.scenario))
             drawn.append(draw(shown, simulation.comparison))
-            held = sum(each.holds for each in drawn[-1].held_to)
+            expected = drawn[-1].expectations
+            held = sum(each.holds for each in expected)
             progress.hide()
-            echo(f"{shown.scenario:18} holds {held} of {len(drawn[-1].held_to)}: {shown.title}")
+            echo(f"{shown.scenario:18} holds {held} of {len(expected)}: {shown.title}")
         written = list(write_figures(Path(directory), tuple(drawn)))
         finished()
     for path in written:
         click.echo(f"wrote {quoted(str(path))}")
-    missed = [each.shown.scenario for each in drawn if not all(one.holds for one in each.held_to)]
+    missed = [
+        each.shown.scenario for each in drawn if not all(one.holds for one in each.expectations)
+    ]
     if missed:
         raise CheckFailed(f"{', '.join(missed)}: see index.html for what is missed")

@@ -21,7 +21,7 @@ from remusnet.host.netbuf.ready import read_ready
 from remusnet.host.rooted import inside
 from remusnet.host.trusted_code import changeable
 from remusnet.host.xl_conf import default_script, with_default, without_default
-from remusnet.kernel.run_dir.own_folder import FILE_MODE, Untrusted, replace_file
+from remusnet.kernel.own_folder import FILE_MODE, Untrusted, replace_file
 from remusnet.results.xen import FileChange, Installed
 
 SCRIPT = "remusnet-netbuf"

@@ -12,7 +12,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from remusnet.kernel.run_dir.own_folder import writable_by_others
+from remusnet.kernel.own_folder import writable_by_others
 
 _OTHER_PACKAGES = ("site-packages", "dist-packages")
 

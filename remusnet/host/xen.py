@@ -11,7 +11,7 @@ from remusnet.host.netbuf.places import OWNER_SUFFIX, Places, forget_owner, read
 from remusnet.host.xenstore import Xenstore, domain_path
 from remusnet.host.xl_processes import receivers, remus_domains
 from remusnet.kernel.change.remove import remove
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.state.status import status
 from remusnet.results.protection import Status
 from remusnet.results.xen import Recovered, RemusVif

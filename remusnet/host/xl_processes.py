@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from remusnet.kernel.run_dir.own_folder import writable_by_others
+from remusnet.kernel.own_folder import writable_by_others
 
 # xl.1, remus: these take a value; xl's own options come before the command.
 _WITH_VALUE = "iNs"

@@ -16,8 +16,8 @@ from pathlib import Path
 from remusnet.errors import NotPermitted, RemusnetError
 from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
+from remusnet.kernel.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.probe import Feature, available_classifiers, probe
-from remusnet.kernel.run_dir.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx

@@ -37,8 +37,9 @@ from remusnet.kernel.state.plug_record import (
     read_record,
     write_record,
 )
-from remusnet.kernel.wire.messages import IFF_UP, RTM_NEWLINK, PlugAction, link, plug_message
-from remusnet.kernel.wire.netlink import Answer, Netlink, message, refusal
+from remusnet.kernel.wire.codec import IFF_UP, RTM_NEWLINK, link, message, plug_message
+from remusnet.kernel.wire.messages import PlugAction
+from remusnet.kernel.wire.netlink import Answer, Netlink, refusal
 from remusnet.kernel.wire.objects import Qdisc
 from remusnet.kernel.wire.plug_line import PlugLine, unacknowledged
 from remusnet.plan.limits import LARGEST_LIMIT
@@ -70,7 +71,7 @@ class Plug:
     lost but knowledge: the state is unknown then.
 
     Raises InvalidInput where there is no such device; Conflict where its root qdisc is no plug, or
-    where somebody else drives it; MissingDependency where the kernel has no plugs; NotPermitted.
+    where another process drives it; MissingDependency where the kernel has no plugs; NotPermitted.
     """
 
     def __init__(
@@ -169,8 +170,8 @@ class Plug:
     def start(self) -> None:
         """Begins the first epoch: what comes from now on is held. Raises as `buffer` does.
 
-        What somebody has left in the plug leaves, it is from before; so does what comes meanwhile.
-        The plug's counters begin anew, whatever was left in them.
+        Frames that an earlier driver has left in the plug leave, and so do those that come
+        meanwhile. The plug's counters begin anew.
         """
         for _ in range(_STARTS):
             self.release_all()
@@ -233,7 +234,7 @@ class Plug:
     def check(self) -> None:
         """Clears the plug where something has purged it, as `release` does. Raises as that does.
 
-        Who waits for a commit or for the next checkpoint does it as soon as the news come.
+        While you wait for a commit or for the next checkpoint, call it when `fileno` is readable.
         """
         self._catch_up()
         if self._line.purge:

@@ -24,10 +24,11 @@ from struct import Struct
 
 from remusnet.errors import MissingDependency
 from remusnet.kernel.modules import built
-from remusnet.kernel.wire.messages import (
+from remusnet.kernel.wire.codec import (
     BYPASS_CLASSID,
     INGRESS_HANDLE,
-    MIRRED,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
     PLUG_QOPT,
     RTM_DELQDISC,
     RTM_NEWQDISC,
@@ -35,26 +36,17 @@ from remusnet.kernel.wire.messages import (
     TC_ACT_STOLEN,
     TC_H_INGRESS,
     TC_H_ROOT,
-    TCA_ACT_KIND,
-    TCA_ACT_OPTIONS,
     TCA_EGRESS_REDIR,
     TCA_KIND,
-    TCA_MIRRED_PARMS,
     TCA_OPTIONS,
-    PlugAction,
-    encode,
-    filter_info,
-    traffic_control,
-)
-from remusnet.kernel.wire.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    Netlink,
     attribute,
     message,
     nested,
     text_attribute,
+    traffic_control,
 )
+from remusnet.kernel.wire.messages import PlugAction, encode, filter_info, mirred
+from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import CreateBuffer
 
 FEATURES = {
@@ -241,11 +233,8 @@ def _classid(name: str) -> bytes:
 
 
 def _mirred(name: str) -> bytes:
-    parameters = MIRRED.pack(0, 0, TC_ACT_STOLEN, 0, 0, TCA_EGRESS_REDIR, _LOOPBACK)
-    options = nested(TCA_ACT_OPTIONS, attribute(TCA_MIRRED_PARMS, parameters))
-    return nested(
-        _CLASSIFIERS[name].action, nested(1, text_attribute(TCA_ACT_KIND, "mirred"), options)
-    )
+    action = mirred(TC_ACT_STOLEN, TCA_EGRESS_REDIR, _LOOPBACK)
+    return nested(_CLASSIFIERS[name].action, nested(1, action))
 
 
 def _ipv6() -> Feature:

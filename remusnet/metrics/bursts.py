@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +28,70 @@ def burst_sizes(arrival_ns: Int64s, ptime_ns: float | None) -> Int64s:
     """
     if len(arrival_ns) == 0:
         return np.zeros(0, np.int64)
-    limit = 0.0 if ptime_ns is None else ptime_ns / 2
-    starts = np.flatnonzero(np.diff(arrival_ns) >= limit) + 1
+    starts = _starts(np.diff(arrival_ns), ptime_ns) + 1
     return np.diff(np.concatenate([[0], starts, [len(arrival_ns)]]))
 
 
 def burst_summary(sizes: Int64s) -> Bursts:
     """Median and maximum of burst sizes; both 0 where there are none."""
-    if len(sizes) == 0:
+    return _of_counts(np.bincount(sizes).tolist())
+
+
+class BurstCounter:
+    """The bursts of a stream whose packets come a stretch at a time; the last one stays open."""
+
+    def __init__(self, ptime_ns: float | None) -> None:
+        self._ptime_ns = ptime_ns
+        self._counts = np.zeros(2, np.int64)  # how many bursts of each size there were
+        self._open = 0
+
+    def add(self, gaps_ns: Int64s) -> None:
+        """int64[n]: the gap before each packet. The one before the stream's first counts for 0."""
+        starts = _starts(gaps_ns, self._ptime_ns)
+        begun = self._open > 0
+        if not begun and (len(starts) == 0 or starts[0] != 0):
+            starts = np.concatenate([[0], starts])
+        if len(starts) == 0:
+            self._open += len(gaps_ns)
+            return
+        closed = np.diff(starts)
+        if begun:
+            closed = np.concatenate([[self._open + starts[0]], closed])
+        counts = np.bincount(closed, minlength=len(self._counts))
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
+        self._open = len(gaps_ns) - int(starts[-1])
+
+    @property
+    def bursts(self) -> Bursts:
+        """Median and largest burst so far, the open one included."""
+        counts = self._counts.tolist() + [0] * (self._open + 1 - len(self._counts))
+        counts[self._open] += 1
+        return _of_counts(counts)
+
+
+def _starts(gaps_ns: Int64s, ptime_ns: float | None) -> Int64s:
+    """The gaps that begin a burst."""
+    return np.flatnonzero(gaps_ns >= (0.0 if ptime_ns is None else ptime_ns / 2))
+
+
+def _of_counts(counts: Sequence[int]) -> Bursts:
+    """``counts``: how many bursts there are of each size from 0 on; of size 0 none count.
+
+    Few sizes: plain Python is done before an array is made.
+    """
+    total = sum(counts[1:])
+    if total == 0:
         return Bursts(0.0, 0)
-    return Bursts(float(np.median(sizes)), int(sizes.max()))
+    lower, upper = (_ranked(counts, rank) for rank in ((total - 1) // 2, total // 2))
+    largest = max(size for size, count in enumerate(counts) if size and count)
+    return Bursts((lower + upper) / 2, largest)
+
+
+def _ranked(counts: Sequence[int], rank: int) -> int:
+    """The value at ``rank``, from 0, of sorted values of which there are ``counts`` of each."""
+    for value, count in enumerate(counts):
+        rank -= count if value else 0
+        if rank < 0:
+            return value
+    raise ValueError("a rank past the last value")

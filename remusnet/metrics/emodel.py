@@ -25,7 +25,7 @@ _DELAY_UNHEARD_MS = 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class Codec:
+class RatedCodec:
     """How a codec sounds by itself (``ie``), and how well it bears lost packets (``bpl``).
 
     ``ie``: the equipment impairment factor, 0 to 95. ``bpl``: the packet-loss robustness factor.
@@ -40,31 +40,31 @@ class Codec:
 
 _TABLE = "ITU-T G.113 (11/2007), Appendix I, table I.4"
 
-CODECS = {
-    "PCMA": Codec("G.711 with loss concealment", 0.0, 25.1, _TABLE),
-    "PCMU": Codec("G.711 with loss concealment", 0.0, 25.1, _TABLE),
-    "G729": Codec("G.729A", 11.0, 19.0, _TABLE),
-    "G723": Codec("G.723.1 at 6.3 kbit/s", 15.0, 16.1, _TABLE),
-    "GSM-EFR": Codec("GSM-EFR", 5.0, 10.0, _TABLE),
+RATED_CODECS = {
+    "PCMA": RatedCodec("G.711 with loss concealment", 0.0, 25.1, _TABLE),
+    "PCMU": RatedCodec("G.711 with loss concealment", 0.0, 25.1, _TABLE),
+    "G729": RatedCodec("G.729A", 11.0, 19.0, _TABLE),
+    "G723": RatedCodec("G.723.1 at 6.3 kbit/s", 15.0, 16.1, _TABLE),
+    "GSM-EFR": RatedCodec("GSM-EFR", 5.0, 10.0, _TABLE),
 }
 """By RTP encoding name (RFC 3551, RFC 4856)."""
 
-G711_WITHOUT_CONCEALMENT = Codec("G.711 without loss concealment", 0.0, 4.3, _TABLE)
-"""Of phones that play silence for a lost packet. Those that repeat what came before are `CODECS`'s
-G.711 (G.711, Appendix I): that is what phones do today."""
+G711_WITHOUT_CONCEALMENT = RatedCodec("G.711 without loss concealment", 0.0, 4.3, _TABLE)
+"""Of phones that play silence for a lost packet. Those that repeat what came before are
+`RATED_CODECS`'s G.711 (G.711, Appendix I): that is what phones do today."""
 
 
-def codec_of(encoding: str | None) -> Codec:
+def codec_of(encoding: str | None) -> RatedCodec:
     """The codec of an RTP encoding name.
 
     What G.113 has no narrow-band factors for (G.722, Opus, an unknown one) is rated as G.711 with
     loss concealment, and its ``source`` says that this is an assumption.
     """
-    known = CODECS.get((encoding or "").upper())
+    known = RATED_CODECS.get((encoding or "").upper())
     if known is not None:
         return known
     source = f"assumed: G.113 has no narrow-band factors for {encoding or 'an unknown encoding'}"
-    return Codec("rated as G.711 with loss concealment", 0.0, 25.1, source)
+    return RatedCodec("rated as G.711 with loss concealment", 0.0, 25.1, source)
 
 
 def delay_impairment(delay_ms: float) -> float:
@@ -88,7 +88,7 @@ def delay_impairment(delay_ms: float) -> float:
     return max(0.0, float(25 * (grows - saturates + 2)))
 
 
-def loss_impairment(codec: Codec, loss_percent: float, burst_ratio: float = 1.0) -> float:
+def loss_impairment(codec: RatedCodec, loss_percent: float, burst_ratio: float = 1.0) -> float:
     """Ie,eff of a codec that loses packets (G.107, clause 7.5).
 
     ``Ie + (95 - Ie) Ppl / (Ppl / BurstR + Bpl)``. ``loss_percent``: Ppl, 0 to 100: a share, not a
@@ -108,7 +108,7 @@ def loss_impairment(codec: Codec, loss_percent: float, burst_ratio: float = 1.0)
 
 
 def rating(
-    codec: Codec, delay_ms: float, loss_percent: float = 0.0, burst_ratio: float = 1.0
+    codec: RatedCodec, delay_ms: float, loss_percent: float = 0.0, burst_ratio: float = 1.0
 ) -> float:
     """R of a call: 93.2 less what delay, codec and loss take. It can be below 0.
 

@@ -9,7 +9,6 @@ import numpy as np
 from remusnet.classify.columns import Columns
 from remusnet.frames import Frames
 from remusnet.metrics.clock import guessed_clock_rate
-from remusnet.metrics.events import looks_like_events
 from remusnet.metrics.flows import address
 from remusnet.metrics.payload_types import (
     STATIC,
@@ -20,6 +19,7 @@ from remusnet.metrics.payload_types import (
 )
 from remusnet.metrics.rtp_packets import RtpPackets
 from remusnet.metrics.sdp import MediaMap
+from remusnet.metrics.telephone_events import looks_like_events
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,20 @@ class OutputCommit:
         }
 
 
+def left_early(sent_ns: Int64s, left_ns: Int64s, suspend_ns: Int64s, commit_ns: Int64s) -> int:
+    """The violations among held frames that left, where ``sent_ns`` (int64[n]) ascends.
+
+    As `output_commit` counts them; each checkpoint is looked up once, and not each frame.
+    """
+    if len(sent_ns) == 0 or len(commit_ns) == 0:
+        return 0
+    first, last = np.searchsorted(suspend_ns, sent_ns[[0, -1]], side="right").tolist()
+    cuts = np.searchsorted(sent_ns, suspend_ns[first:last], side="left")
+    counts = np.diff(np.concatenate([[0], cuts, [len(sent_ns)]]))
+    needed_ns = np.repeat(commit_ns[first : last + 1], counts)
+    return int(np.count_nonzero(left_ns < needed_ns))
+
+
 def output_commit(
     sent_ns: Int64s,
     left_ns: Int64s,

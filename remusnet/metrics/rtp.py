@@ -11,7 +11,6 @@ from remusnet.classify.columns import Columns
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.bursts import Bursts, burst_sizes, burst_summary
 from remusnet.metrics.clock import Bools, clock_jumps
-from remusnet.metrics.events import Events, events_of
 from remusnet.metrics.flows import flow_of
 from remusnet.metrics.jitter import (
     UNKNOWN,
@@ -27,6 +26,7 @@ from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, rounde
 from remusnet.metrics.rtp_packets import RtpPackets, rtp_packets, split_streams
 from remusnet.metrics.sdp import MediaMap, sdp_media
 from remusnet.metrics.sequence import SequenceCounts, sequence_counts
+from remusnet.metrics.telephone_events import TelephoneEvents, events_of
 
 _MANY = 0.1
 """A share of copies that no network makes."""
@@ -59,7 +59,7 @@ class StreamSummary:
     clock_rate: int | None
     clock_rate_source: RateSource
     medium: Medium | None
-    events: Events | None
+    events: TelephoneEvents | None
     timestamp_jumps: int
     notes: tuple[str, ...]
 
@@ -245,7 +245,7 @@ def _units(timestamp: Int64s, fresh: Bools) -> Int64s:
 def _notes(
     types: tuple[PayloadType, ...],
     main: PayloadType,
-    events: Events | None,
+    events: TelephoneEvents | None,
     jumps: int,
     sequence: SequenceCounts,
 ) -> Iterator[str]:

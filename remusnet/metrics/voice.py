@@ -9,7 +9,7 @@ import numpy as np
 
 from remusnet.frames import Int64s
 from remusnet.metrics.clock import Bools, clock_jumps
-from remusnet.metrics.emodel import Codec, mos, rating
+from remusnet.metrics.emodel import RatedCodec, mos, rating
 from remusnet.metrics.jitter import signed32
 from remusnet.metrics.jitter_buffer import JitterBuffer, play_out
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
@@ -43,7 +43,7 @@ class Voice:
     late_percent: float
     burst_ratio: float
     longest_gap_ms: float
-    codec: Codec
+    codec: RatedCodec
 
     def to_json(self) -> dict[str, object]:
         """As ``simulate --json`` has it."""
@@ -63,7 +63,7 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Received:
+class ReceivedPackets:
     """n packets of one stream as they arrived, in that order; all int64[n].
 
     ``sequence``: 16 bits. ``timestamp``: 32 bits. ``sent_ns``, ``arrival_ns``: on one clock.
@@ -78,9 +78,9 @@ class Received:
 
 
 def listen(
-    received: Received,
+    received: ReceivedPackets,
     buffers: Sequence[JitterBuffer],
-    codec: Codec,
+    codec: RatedCodec,
     *,
     clock_rate: int,
     ptime_ns: int,
@@ -117,7 +117,7 @@ class _Spoken:
     arrival_ns: Int64s
 
 
-def _spoken(received: Received, clock_rate: int, ptime_ns: int) -> _Spoken | None:
+def _spoken(received: ReceivedPackets, clock_rate: int, ptime_ns: int) -> _Spoken | None:
     """What there is to hear, whatever plays it; None where no packet of media came."""
     if clock_rate <= 0 or ptime_ns <= 0:
         raise ValueError(f"{clock_rate} Hz, {ptime_ns} ns a packet")
@@ -138,7 +138,7 @@ def _spoken(received: Received, clock_rate: int, ptime_ns: int) -> _Spoken | Non
 
 
 def _listen(
-    spoken: _Spoken, buffer: JitterBuffer, codec: Codec, ptime_ns: int, expected_after: int
+    spoken: _Spoken, buffer: JitterBuffer, codec: RatedCodec, ptime_ns: int, expected_after: int
 ) -> Voice:
     """How it sounds through ``buffer``."""
     number, media_ns = spoken.number, spoken.media_ns
@@ -184,7 +184,7 @@ def _counted(sequence: Int64s) -> Int64s:
 
 
 def _media_ns(
-    received: Received, first: Int64s, number: Int64s, clock_rate: int, ptime_ns: int
+    received: ReceivedPackets, first: Int64s, number: Int64s, clock_rate: int, ptime_ns: int
 ) -> Int64s:
     """When each of the packets ``first`` sounds, by its timestamp: int64[n], from 0."""
     timestamp, arrival_ns = received.timestamp[first], received.arrival_ns[first]

@@ -74,7 +74,7 @@ def build_plan(
         if not LARGEST_FRAME <= limit <= LARGEST_LIMIT:
             raise InvalidInput(
                 f"invalid memory budget: {memory} bytes; expected {memory_needed(LARGEST_FRAME)} "
-                f"({float(MEMORY_COST)} times one GSO frame) to {memory_needed(LARGEST_LIMIT)}"
+                f"({MEMORY_COST} times one GSO frame) to {memory_needed(LARGEST_LIMIT)}"
             )
     if limit is None:
         limit = plug_limit(rate, interval_ns)
@@ -105,7 +105,7 @@ def _unbounded(limit: int, plugs: int) -> Iterator[str]:
     each = "" if plugs == 1 else " for each buffer device"
     yield (
         f"a guest that floods small frames can cost {format_size(memory_needed(limit))} of memory"
-        f"{each}, {float(MEMORY_COST)} times the limit; --memory bounds it"
+        f"{each}, {MEMORY_COST} times the limit; --memory bounds it"
     )
 
 

@@ -1,10 +1,6 @@
-"""How many bytes a plug must be able to hold."""
+"""How many bytes a plug must be able to hold. Light."""
 
 from __future__ import annotations
-
-from fractions import Fraction
-
-from remusnet.units import format_duration, format_rate, format_size
 
 SMALLEST_LIMIT = 256 * 1024
 """Four GSO frames of 64 KiB. The kernel's own default (48 kB on an IFB) drops even the first."""
@@ -12,7 +8,7 @@ SMALLEST_LIMIT = 256 * 1024
 LARGEST_LIMIT = 2**32 - 1
 """``struct tc_plug_qopt`` has 32 bits for it (include/uapi/linux/pkt_sched.h)."""
 
-MEMORY_COST = Fraction(25, 2)
+MEMORY_COST = 12.5
 """Bytes of memory for each byte that a plug counts, in frames of 60 bytes, Ethernet's shortest.
 
 sch_plug counts a frame's bytes (net/sched/sch_plug.c, plug_enqueue); the kernel pays for its
@@ -20,7 +16,7 @@ buffer, some 750 bytes whatever is in it: ``struct sk_buff``, and 512 bytes for 
 ``struct skb_shared_info``.
 """
 
-RUNT_COST = Fraction(55)
+RUNT_COST = 55.0
 """The same for frames of 14 bytes, a bare Ethernet header: the least that netback and veth take."""
 
 
@@ -30,16 +26,18 @@ def memory_limit(budget: int) -> int:
     >>> memory_limit(64_000_000)
     5120000
     """
-    return int(budget / MEMORY_COST)
+    numerator, denominator = MEMORY_COST.as_integer_ratio()
+    return budget * denominator // numerator
 
 
-def memory_needed(limit: int, cost: Fraction = MEMORY_COST) -> int:
+def memory_needed(limit: int, cost: float = MEMORY_COST) -> int:
     """Bytes of memory that frames of 60 bytes take where they fill ``limit``, rounded up.
 
     >>> memory_needed(50_000_000)
     625000000
     """
-    return -int(-limit * cost // 1)
+    numerator, denominator = cost.as_integer_ratio()
+    return -(-limit * numerator // denominator)
 
 
 def plug_limit(rate_bits: int, interval_ns: int) -> int:
@@ -65,8 +63,10 @@ def explain_limit(
     >>> explain_limit(SMALLEST_LIMIT, 1_000_000, 40_000_000)
     'more than 2 x 1mbit x 40ms, for large frames'
     """
+    from remusnet.units import format_duration, format_rate, format_size  # here: for people only
+
     if memory is not None:
-        return f"{format_size(memory)} of memory / {float(MEMORY_COST)}"
+        return f"{format_size(memory)} of memory / {MEMORY_COST}"
     if rate_bits is None or interval_ns is None:
         return "as asked for"
     product = f"2 x {format_rate(rate_bits)} x {format_duration(interval_ns)}"

@@ -1,19 +1,23 @@
-"""Device names: which the kernel and a shell can take, and what devices of ours are called."""
+"""Device names: which the kernel and a shell can take, and what ours are called. Light."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-
-from remusnet.errors import InvalidInput, quoted
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST_NAME = 15
 """IFNAMSIZ less the terminating zero (linux/if.h)."""
 
 # Narrower than dev_valid_name() of net/core/dev.c: no option, no path, nothing a shell looks at.
-_DEVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
-_XEN_VIF = re.compile(r"vif([0-9].*)", re.ASCII)
-_USUAL_BUFFER = "ifb-"
+_DIGITS = frozenset("0123456789")
+_FIRST = _DIGITS.union("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
+_LATER = _FIRST.union(".-")
+_XEN_VIF, _USUAL_BUFFER = "vif", "ifb-"
+OWNER = "remusnet"
+"""What our marks begin with: the alias of a buffer device, the cookie of an action."""
+BUFFER_MARK, SINK_MARK = f"{OWNER}:", f"{OWNER}/sink:"
+"""What the aliases of our devices begin with."""
 EMULATED = "-emu"
 """What libxl appends to a vif's name for the tap of a fully virtualised guest's emulated card."""
 
@@ -23,6 +27,10 @@ def check_device_name(name: str) -> str:
 
     Raises InvalidInput for an empty or overlong name, and for characters outside A-Z a-z 0-9 . _ -.
     """
+    if is_device_name(name):
+        return name
+    from remusnet.errors import InvalidInput, quoted  # here: only a failure needs it
+
     if not name:
         raise InvalidInput("invalid device name: it is empty")
     if len(name) > LONGEST_NAME:
@@ -30,12 +38,15 @@ def check_device_name(name: str) -> str:
             f"invalid device name: {quoted(name)} has {len(name)} characters, "
             f"Linux takes at most {LONGEST_NAME}"
         )
-    if not _DEVICE_NAME.fullmatch(name):
-        raise InvalidInput(
-            f"invalid device name: {quoted(name)}; expected letters, digits, '.', '_' and '-', "
-            "as in vif1.0 or vif1.0-emu"
-        )
-    return name
+    raise InvalidInput(
+        f"invalid device name: {quoted(name)}; expected letters, digits, '.', '_' and '-', "
+        "as in vif1.0 or vif1.0-emu"
+    )
+
+
+def is_device_name(name: str) -> bool:
+    """Whether a network device of ours can be called so."""
+    return 0 < len(name) <= LONGEST_NAME and name[0] in _FIRST and _LATER.issuperset(name)
 
 
 def buffer_name(vif: str) -> str:
@@ -46,10 +57,11 @@ def buffer_name(vif: str) -> str:
     >>> buffer_name("vif1.0-emu")
     'ifb-1.0-emu'
     """
-    numbered = _XEN_VIF.fullmatch(vif)
+    rest = vif.removeprefix(_XEN_VIF)
+    numbered = rest != vif and rest[:1] in _DIGITS
     # "vif1.0" and "1.0" must not share a buffer; "vifa" keeps its prefix, so it has none of "a".
-    taken = numbered is None and vif[:1].isdigit()
-    name = f"{_USUAL_BUFFER}{numbered[1] if numbered else vif}"
+    taken = not numbered and vif[:1].isdigit()
+    name = f"{_USUAL_BUFFER}{rest if numbered else vif}"
     return _hashed("ifb_", vif) if taken or len(name) > LONGEST_NAME else name
 
 
@@ -70,6 +82,18 @@ def is_emulated(vif: str) -> bool:
     return vif.endswith(EMULATED)
 
 
+def buffer_alias(vifs: Iterable[str]) -> str:
+    """The mark of ownership on the buffer device of ``vifs``: ``remusnet:vif1.0,vif1.0-emu``."""
+    return f"{BUFFER_MARK}{','.join(vifs)}"
+
+
+def sink_alias(vifs: Iterable[str]) -> str:
+    """The mark of ownership on their sink: ``remusnet/sink:vif1.0,vif1.0-emu``."""
+    return f"{SINK_MARK}{','.join(vifs)}"
+
+
 def _hashed(prefix: str, name: str) -> str:
+    import hashlib  # here: few names need it
+
     digest = hashlib.sha256(name.encode()).hexdigest()
     return f"{prefix}{digest[: LONGEST_NAME - len(prefix)]}"

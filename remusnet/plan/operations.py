@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remusnet.classify.filters import Filter, protocol_name
+from remusnet.plan.names import OWNER
 from remusnet.plan.rows import Command, Json, Operation, OperationRow
 from remusnet.plan.selectors import selector_json, selector_words
 from remusnet.policy.verdict import Verdict
 
 SEAL = "pfifo limit 0"
 """The root qdisc of a sink, as tc has it."""
-OWNER = "remusnet"
-"""What our marks begin with: the alias of a buffer device, the cookie of an action."""
 COOKIE = OWNER.encode("ascii").hex()
 SHARED_COOKIE = f"{OWNER}/shared".encode("ascii").hex()
 """The cookie where the qdisc was there before us: the marks alone say that it has to stay."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from remusnet.classify.filters import LAST_PREF, Classification, Filter
 from remusnet.errors import InvalidInput
 from remusnet.plan.limits import explain_limit, memory_needed
-from remusnet.plan.names import buffer_name, check_device_name, is_emulated, sink_name
+from remusnet.plan.names import (
+    buffer_alias,
+    buffer_name,
+    check_device_name,
+    is_emulated,
+    sink_alias,
+    sink_name,
+)
 from remusnet.plan.operations import (
-    OWNER,
     AddFilter,
     AddIngress,
     AddPlug,
@@ -24,8 +30,6 @@ from remusnet.plan.operations import (
 )
 from remusnet.plan.rows import Json, Operation
 
-BUFFER_MARK, SINK_MARK = f"{OWNER}:", f"{OWNER}/sink:"
-"""What the aliases of our devices begin with."""
 LONGEST_ALIAS = 255
 """IFALIASZ less the terminating zero (linux/if.h)."""
 
@@ -128,16 +132,6 @@ class Plan:
             ],
             "operations": [each.to_json() for each in self.operations],
         }
-
-
-def buffer_alias(vifs: Iterable[str]) -> str:
-    """The mark of ownership on the buffer device of ``vifs``: ``remusnet:vif1.0,vif1.0-emu``."""
-    return f"{BUFFER_MARK}{','.join(vifs)}"
-
-
-def sink_alias(vifs: Iterable[str]) -> str:
-    """The mark of ownership on their sink: ``remusnet/sink:vif1.0,vif1.0-emu``."""
-    return f"{SINK_MARK}{','.join(vifs)}"
 
 
 def protections(

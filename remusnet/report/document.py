@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from remusnet.report.assertions import Checked
 from remusnet.report.measures import Measurements
-from remusnet.results.comparison import Stream
+from remusnet.results.stream import Stream
 
 
 def report_json(measurements: Measurements, checked: Sequence[Checked] = ()) -> str:

@@ -23,8 +23,8 @@ from remusnet.report.drawing import (
     colours,
     figure,
 )
-from remusnet.results.comparison import Comparison, Outcome, Stream
-from remusnet.results.scene import NEVER, Passages
+from remusnet.results.comparison import Comparison, Outcome, Passages
+from remusnet.results.stream import NEVER, Stream
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,8 @@ from enum import StrEnum
 from functools import cached_property
 
 from remusnet.metrics.voice import Voice
-from remusnet.results.comparison import Comparison, Outcome, Stream, voices
+from remusnet.results.comparison import Comparison, Outcome
+from remusnet.results.stream import Stream, voices
 
 
 class Unit(StrEnum):

@@ -10,8 +10,9 @@ import numpy as np
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.voice import Voice
 from remusnet.report.measures import Measurements, Metric, Reading, Unit
-from remusnet.results.comparison import Outcome, Stream
-from remusnet.results.scene import Ended, SipTransaction, Transfer
+from remusnet.results.comparison import Outcome
+from remusnet.results.exchanges import Ended, SipTransaction, Transfer
+from remusnet.results.stream import Stream
 
 
 def _percentile(share: float) -> Callable[[list[float]], float]:
@@ -135,9 +136,9 @@ def _counted(name: str) -> Callable[[Outcome], float | None]:
 
 
 def _missed(outcome: Outcome) -> float | None:
-    if outcome.scene is None or not outcome.scene.held_to:
+    if outcome.scene is None or not outcome.scene.expectations:
         return None
-    return float(sum(not each.holds for each in outcome.scene.held_to))
+    return float(sum(not each.holds for each in outcome.scene.expectations))
 
 
 def _table() -> Iterator[Metric]:

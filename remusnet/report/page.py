@@ -18,8 +18,8 @@ from remusnet.report.simulation import OPEN_LOOP, plain, setting_lines, title
 from remusnet.report.stream_groups import Group, groups
 from remusnet.report.summary import NOTHING, Summary, burst, fixed, hazards, sides, summary
 from remusnet.report.templating import markup, render
-from remusnet.results.comparison import Stream
-from remusnet.results.scene import HeldTo
+from remusnet.results.scene import Expectation
+from remusnet.results.stream import Stream
 
 MOST_ROWS = 40
 """Streams in the table of the page; the CSV has them all."""
@@ -68,7 +68,7 @@ class Page:
     summary: Summary
     hazards: list[tuple[list[str], SeenHazard]]
     figures: tuple[Drawn, ...]
-    held_to: tuple[tuple[str, HeldTo], ...]
+    expectations: tuple[tuple[str, Expectation], ...]
     stream_heads: tuple[str, ...]
     streams: list[Group]
     streams_left_out: int
@@ -90,7 +90,7 @@ class Page:
             (True, "policies", "What each policy does"),
             (self.hazards, "hazards", "What may go wrong after a failover"),
             *((True, each.caption.name, each.caption.title) for each in self.figures),
-            (self.held_to, "held-to", "What it is held to"),
+            (self.expectations, "held-to", "What it is held to"),
             (self.streams, "streams", "RTP streams"),
             (self.caveats, "caveats", "What to know before trusting it"),
             (self.command or self.files, "made", "How it was made"),
@@ -123,11 +123,11 @@ def report_page(
         summary=summary(measurements),
         hazards=hazards(comparison.outcomes),
         figures=_figures(measurements),
-        held_to=tuple(
+        expectations=tuple(
             (outcome.policy, each)
             for outcome in comparison.outcomes
             if outcome.scene
-            for each in outcome.scene.held_to
+            for each in outcome.scene.expectations
         ),
         stream_heads=STREAM_HEADS,
         streams=streams[:MOST_ROWS],

@@ -32,7 +32,8 @@ from remusnet.report.summary import (
     sides,
     summary,
 )
-from remusnet.results.comparison import Comparison, Outcome, Setting, Stream
+from remusnet.results.comparison import Comparison, Outcome, Setting
+from remusnet.results.stream import Stream
 from remusnet.units import format_duration, format_size
 
 OPEN_LOOP = (
@@ -72,7 +73,7 @@ def print_simulation(console: Console, comparison: Comparison) -> None:
     _print_summary(console, summary(measurements))
     _print_hazards(console, comparison.outcomes)
     _print_streams(console, sides(measurements))
-    _print_held_to(console, comparison.outcomes)
+    _print_expectations(console, comparison.outcomes)
     console.print()
     if comparison.setting.scenario is None:
         print_sentence(console, OPEN_LOOP)
@@ -101,10 +102,10 @@ def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
     )
 
 
-def _print_held_to(console: Console, outcomes: tuple[Outcome, ...]) -> None:
+def _print_expectations(console: Console, outcomes: tuple[Outcome, ...]) -> None:
     """The closed forms and sentences that a figure's runs are held to."""
     for outcome in outcomes:
-        for each in outcome.scene.held_to if outcome.scene else ():
+        for each in outcome.scene.expectations if outcome.scene else ():
             expected = "" if each.expected is None else f" {each.expected:.2f},"
             console.print()
             console.print(

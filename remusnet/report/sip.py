@@ -50,6 +50,8 @@ def status_text(status: dict[str, Any]) -> str:
     for name in ("requests", "responses"):
         counts = ", ".join(f"{key} {value}" for key, value in sorted(status[name].items()))
         lines.append(f"{name:<13} {counts or 'none'}")
+    for each in status.get("blocked", ()):
+        lines.append(f"{'blocked':<13} {each['source']}, for {each['left_s']:.0f} s more")
     if status["store"] != "ok":
         lines.append(f"{'store':<13} away: {status['store']}")
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from remusnet.report.summary import Side
-from remusnet.results.comparison import Stream
+from remusnet.results.stream import Stream
 
 ALIKE = "all alike"
 """Instead of a list of all runs."""

@@ -11,7 +11,8 @@ from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.voice import Voice
 from remusnet.report.measures import Measurements, folded, readings
 from remusnet.report.metric_table import METRICS
-from remusnet.results.comparison import Outcome, Stream
+from remusnet.results.comparison import Outcome
+from remusnet.results.stream import Stream
 
 AS_RECORDED = "as recorded"
 NOTHING = "-"

@@ -29,7 +29,8 @@ from remusnet.report.drawing import (
 from remusnet.report.folder import FIGURES, replaced
 from remusnet.report.templating import markup, render
 from remusnet.results.comparison import Comparison, Outcome
-from remusnet.results.scene import HeldTo, PacketSeries
+from remusnet.results.scene import Expectation
+from remusnet.results.stream import PacketSeries
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,15 +121,15 @@ class Drawn:
     shown: Shown
     policy: str
     assumptions: tuple[str, ...]
-    held_to: tuple[HeldTo, ...]
+    expectations: tuple[Expectation, ...]
     element: Markup
     svg: str
     png: bytes
 
     @property
-    def rows(self) -> list[tuple[None, HeldTo]]:
+    def rows(self) -> list[tuple[None, Expectation]]:
         """What it is held to, as the table has it: all of one policy, which isn't named again."""
-        return [(None, each) for each in self.held_to]
+        return [(None, each) for each in self.expectations]
 
 
 def draw(shown: Shown, comparison: Comparison) -> Drawn:
@@ -145,7 +146,7 @@ def draw(shown: Shown, comparison: Comparison) -> Drawn:
         shown,
         outcome.policy,
         scenario.assumptions if scenario else (),
-        outcome.scene.held_to if outcome.scene else (),
+        outcome.scene.expectations if outcome.scene else (),
         markup(inline(svg, shown.scenario, shown.title)),
         svg,
         png,
@@ -194,7 +195,7 @@ def _figure(shown: Shown, outcome: Outcome) -> Figure:
     if failure:
         curve = broken(*curve, failure.path_ns / _NS_PER_S)
     axes.plot(*curve, color=BLUE, marker=".", markersize=3)
-    _expected(axes, outcome.scene.held_to if outcome.scene else ())
+    _expected(axes, outcome.scene.expectations if outcome.scene else ())
     _outage(axes, outcome, series)
     axes.set_xlim(start, stop)
     largest = float(series.jitter_ms[seen].max(initial=0.0))
@@ -204,9 +205,9 @@ def _figure(shown: Shown, outcome: Outcome) -> Figure:
     return made
 
 
-def _expected(axes: Axes, held_to: tuple[HeldTo, ...]) -> None:
+def _expected(axes: Axes, expectations: tuple[Expectation, ...]) -> None:
     """A line where a closed form says that the mean and the maximum of the jitter are."""
-    for each in held_to:
+    for each in expectations:
         if each.expected is None or each.what not in ("jitter, mean (ms)", "jitter, max (ms)"):
             continue
         word = each.what.removeprefix("jitter, ").removesuffix(" (ms)")

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
-from remusnet.frames import Int64s
-from remusnet.metrics.emodel import codec_of
-from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
-from remusnet.metrics.output_commit import OutputCommit
-from remusnet.metrics.payload_types import Medium
-from remusnet.metrics.percentiles import NS_PER_MS
-from remusnet.metrics.rtp import StreamSummary
+from remusnet.frames import Frames, Int64s
+from remusnet.metrics.output_commit import Bools, OutputCommit
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import NONE_HELD, HoldTimes, TcpConnection
-from remusnet.metrics.voice import Received, Voice, listen
-from remusnet.results.scene import (
-    Origin,
-    PacketSeries,
-    Passages,
-    ScenarioSetting,
-    Scene,
-    SipTransaction,
-)
+from remusnet.results.exchanges import SipTransaction
+from remusnet.results.scene import ScenarioSetting, Scene
+from remusnet.results.stream import Stream
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stream:
-    """An RTP stream as it came; ``from_guest``: whether the guest sent it.
+class Passages:
+    """Frames on their way through the guest's host, n of them in the order of sending.
 
-    ``series``: its packets, where the run isn't too large to keep them. ``origin``: of a scenario,
-    whose stream it is.
+    ``sent_ns``, ``left_ns``: int64[n]; of a dropped one, when it met the full plug. ``held``,
+    ``dropped``: bool[n].
     """
 
-    rtp: StreamSummary
-    from_guest: bool
-    origin: Origin | None = None
-    series: PacketSeries | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """The stream's own JSON, ``from_guest``, and of a scenario ``origin``."""
-        found = {**self.rtp.to_json(), "from_guest": self.from_guest}
-        return found if self.origin is None else {**found, "origin": self.origin.to_json()}
+    sent_ns: Int64s
+    left_ns: Int64s
+    held: Bools
+    dropped: Bools
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,41 +162,12 @@ class Comparison:
         return found
 
 
-def voices(
-    stream: Stream,
-    buffers: Sequence[JitterBuffer] = (FixedBuffer(), AdaptiveBuffer()),
-    loss_robustness: float | None = None,
-) -> tuple[Voice, ...]:
-    """How a stream sounds through each of ``buffers``.
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """What was measured, and for each outcome the frames that left, in order, at their times.
 
-    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `CODECS`. Empty where
-    that isn't known: its packets weren't kept, or never told how long they sound. Empty for what is
-    no speech: the E-model rates nothing else (G.107, clause 1).
+    Of a scenario those that arrived, if they were kept.
     """
-    series, ptime_ms, clock_rate = stream.series, stream.rtp.ptime_ms, stream.rtp.clock_rate
-    if series is None or not ptime_ms or clock_rate is None:
-        return ()
-    if stream.rtp.medium not in (Medium.AUDIO, None):
-        return ()
-    came = series.arrival
-    received = Received(
-        series.sequence[came],
-        series.timestamp[came],
-        series.due_ns[came],  # who speaks in a pause is heard that much later
-        series.arrived_ns[came],
-        None if series.event is None else series.event[came],
-    )
-    types = stream.rtp.payload_types
-    encoding = next((t.encoding for t in types if t.encoding != "CN" and not t.is_event), None)
-    codec = codec_of(encoding)
-    if loss_robustness is not None:
-        codec = replace(codec, bpl=loss_robustness)
-    last = int(came.max()) if len(came) else 0
-    return listen(
-        received,
-        buffers,
-        codec,
-        clock_rate=clock_rate,
-        ptime_ns=round(ptime_ms * NS_PER_MS),
-        expected_after=len(series.sent_ns) - 1 - last,
-    )
+
+    comparison: Comparison
+    released: tuple[Frames, ...]

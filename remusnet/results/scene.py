@@ -1,4 +1,4 @@
-"""What is known of a simulated scenario that a recording can't tell: types of results.
+"""What is known of a simulated scenario that a recording can't tell.
 
 Times are int64 nanoseconds from the scenario's start.
 """
@@ -6,189 +6,11 @@ Times are int64 nanoseconds from the scenario's start.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 
 from remusnet.frames import Int64s
-from remusnet.metrics.jitter import Float64s
 from remusnet.metrics.jitter_buffer import JitterBuffer
-from remusnet.metrics.output_commit import Bools
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
-
-NEVER = -1
-"""The time at which a packet left, or came, that didn't."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PacketSeries:
-    """Every packet of a simulated stream, n of them in the order of sending.
-
-    Of a recording: those that came, at the recording's times, which count as times of sending.
-    ``sent_ns``, ``left_ns`` (the guest's host), ``arrived_ns`` (at the client): int64[n], the last
-    two `NEVER` for packets that didn't. ``due_ns``: int64[n], when the guest would have sent them
-    had it not stood still; of a recording, its times. ``sequence`` (16 bits), ``timestamp``
-    (32 bits): int64[n]. ``arrival``: int64[m], the packets that came, in the order of coming;
-    ``jitter_ms``: float64[m], the estimate after each of those, NaN where the clock rate isn't
-    known. ``event``: bool[n], telephone events, which are no sound; None where there are none.
-    """
-
-    sent_ns: Int64s
-    left_ns: Int64s
-    arrived_ns: Int64s
-    sequence: Int64s
-    timestamp: Int64s
-    arrival: Int64s
-    jitter_ms: Float64s
-    due_ns: Int64s
-    event: Bools | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Passages:
-    """Frames on their way through the guest's host, n of them in the order of sending.
-
-    ``sent_ns``, ``left_ns``: int64[n]; of a dropped one, when it met the full plug. ``held``,
-    ``dropped``: bool[n].
-    """
-
-    sent_ns: Int64s
-    left_ns: Int64s
-    held: Bools
-    dropped: Bools
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a simulated stream comes from: the group of calls (counted from 1), the call in it.
-
-    ``codec``: its key in `remusnet.scenario.codecs`. ``ptime_ns``: the packetization time.
-    ``sent``: packets that were sent, those included that never came. ``lost_buffer``,
-    ``lost_failure``, ``lost_network``: packets that a full plug dropped, that were held when the
-    primary died or sent before the path was back, and that the network lost. ``index_reuse``:
-    packets sent under a number that was sent before (SRTP: one key stream for two packets).
-    """
-
-    group: int
-    call: int
-    codec: str
-    ptime_ns: int
-    srtp: bool
-    sent: int
-    lost_buffer: int
-    lost_failure: int
-    lost_network: int
-    index_reuse: int
-
-    def to_json(self) -> dict[str, object]:
-        """``origin`` of a stream."""
-        return {
-            "group": self.group,
-            "call": self.call,
-            "codec": self.codec,
-            "ptime_ms": rounded(self.ptime_ns / NS_PER_MS),
-            "srtp": self.srtp,
-            "sent": self.sent,
-            "lost_buffer": self.lost_buffer,
-            "lost_failure": self.lost_failure,
-            "lost_network": self.lost_network,
-            "index_reuse": self.index_reuse,
-        }
-
-
-class Ended(StrEnum):
-    """How a transaction or a connection ended."""
-
-    DONE = "done"
-    TIMEOUT = "timeout"
-    """Its timer ran out, or it gave up after its last retransmission."""
-    UNFINISHED = "unfinished"
-    """The scenario was over first."""
-
-
-@dataclass(frozen=True, slots=True)
-class SipTransaction:
-    """One SIP request and what came back, as its client saw it; times in ns of the scenario.
-
-    Of a recording the times are those of the capture's clock, ``call`` is the Call-ID, and
-    ``group`` is None.
-    ``name``: the method, ``re-INVITE`` within a dialog. ``client``: ``peer`` or ``guest``.
-    ``end_ns``: the final response's arrival; None where none came. ``retransmissions``: copies
-    that either side sent of request or responses, by SIP's own timers (not TCP's).
-    """
-
-    group: int | None
-    call: int | str
-    name: str
-    transport: str
-    client: str
-    start_ns: int
-    end_ns: int | None
-    retransmissions: int
-    ended: Ended
-
-    @property
-    def duration_ms(self) -> float | None:
-        """From the request to the final response; None where none came."""
-        return None if self.end_ns is None else (self.end_ns - self.start_ns) / NS_PER_MS
-
-    def to_json(self) -> dict[str, object]:
-        """One element of ``sip``."""
-        return {
-            "group": self.group,
-            "call": self.call,
-            "name": self.name,
-            "transport": self.transport,
-            "client": self.client,
-            "start_ns": self.start_ns,
-            "end_ns": self.end_ns,
-            "duration_ms": None if self.duration_ms is None else rounded(self.duration_ms),
-            "retransmissions": self.retransmissions,
-            "ended": str(self.ended),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """One TCP connection's work, a DNS lookup or an echo, as its client saw it; times in ns.
-
-    ``kind``: ``request-response``, ``bulk``, ``sip``, ``dns`` or ``icmp``. ``bytes``: payload that
-    arrived in order, both ways together. ``completed_ns``: None where it never was.
-    ``retransmissions``: segments (or queries) sent again, ``timeouts``: how often RTO ran out,
-    by either side.
-    """
-
-    group: int
-    number: int
-    kind: str
-    flow: str
-    start_ns: int
-    completed_ns: int | None
-    bytes: int
-    retransmissions: int
-    timeouts: int
-    ended: Ended
-
-    @property
-    def duration_ms(self) -> float | None:
-        """From the first segment to the last byte; None where it never came."""
-        return (
-            None if self.completed_ns is None else (self.completed_ns - self.start_ns) / NS_PER_MS
-        )
-
-    def to_json(self) -> dict[str, object]:
-        """One element of ``transfers``."""
-        return {
-            "group": self.group,
-            "number": self.number,
-            "kind": self.kind,
-            "flow": self.flow,
-            "start_ns": self.start_ns,
-            "completed_ns": self.completed_ns,
-            "duration_ms": None if self.duration_ms is None else rounded(self.duration_ms),
-            "bytes": self.bytes,
-            "retransmissions": self.retransmissions,
-            "timeouts": self.timeouts,
-            "ended": str(self.ended),
-        }
+from remusnet.results.exchanges import SipTransaction, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +72,8 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldTo:
-    """What a run is held to: a closed form or a sentence of the thesis, beside what was seen.
+class Expectation:
+    """What a run is expected to show: a closed form or a sentence of the thesis, and what it did.
 
     ``text``: the form or the sentence with its source; ``what``: the quantity with its unit.
     ``expected``: a number, or None where only ``lowest`` and ``highest`` bound it. ``tolerance``
@@ -298,7 +120,7 @@ class Scene:
     transfers: tuple[Transfer, ...]
     counts: Counts
     failure: FailureMarks | None
-    held_to: tuple[HeldTo, ...]
+    expectations: tuple[Expectation, ...]
 
     def to_json(self) -> dict[str, object]:
         """The keys that a scenario's run has beside a replay's."""
@@ -307,7 +129,7 @@ class Scene:
             "transfers": [each.to_json() for each in self.transfers],
             "counts": self.counts.to_json(),
             "failure": self.failure and self.failure.to_json(),
-            "held_to": [each.to_json() for each in self.held_to],
+            "held_to": [each.to_json() for each in self.expectations],
         }
 
 

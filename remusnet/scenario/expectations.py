@@ -1,4 +1,4 @@
-"""What the thesis's figures are held to: closed forms, and sentences, beside what was seen.
+"""What the thesis's figures are expected to show: closed forms, sentences, and what was seen.
 
 Source of the sentences: J. Hlaváček, Robustness of VoIP Systems, CTU Prague 2014, chapter 4.
 """
@@ -13,22 +13,26 @@ import numpy as np
 from remusnet.metrics.closed_forms import burst_size, bypass_mean, held_mean, held_peak
 from remusnet.metrics.jitter import GAIN, Float64s
 from remusnet.metrics.percentiles import NS_PER_MS
-from remusnet.results.comparison import Outcome, Stream
-from remusnet.results.scene import FailureMarks, HeldTo, PacketSeries
+from remusnet.results.comparison import Outcome
+from remusnet.results.scene import Expectation, FailureMarks
+from remusnet.results.stream import PacketSeries, Stream
 from remusnet.scenario.quantity import NS_PER_S
-from remusnet.scenario.scenario import Clock, Role, Scenario, constant
-from remusnet.schedule import ScheduleKind
+from remusnet.scenario.scenario import Scenario, constant
+from remusnet.scenario.traffic import Clock, Role
 
+Expectations = Iterator[Expectation]
 _SHARE = 0.02
 """A closed form and a simulation may differ by 2 %."""
 _CHANCE = 0.05
 """Of a mean over some thousand packets of chance: its own spread is about 1 %."""
 
 
-def held_to(scenario: Scenario, outcome: Outcome, marks: FailureMarks | None) -> tuple[HeldTo, ...]:
-    """What this run is held to; nothing where the scenario stands for no figure.
+def expectations(
+    scenario: Scenario, outcome: Outcome, marks: FailureMarks | None
+) -> tuple[Expectation, ...]:
+    """What this run is expected to show; nothing where the scenario stands for no figure.
 
-    A form is for one policy: another one's run of the same scenario isn't held to it.
+    A form is for one policy: nothing is expected of another one's run of the same scenario.
     """
     figure = _FIGURES.get(scenario.figure or "")
     streams = [stream for stream in outcome.streams if stream.from_guest]
@@ -65,15 +69,15 @@ def outage_peak(before_ms: float, outage_ms: float, rollback_ms: float = 0.0) ->
     return (1 - GAIN) * before_ms + GAIN * (outage_ms + rollback_ms)
 
 
-def _within(what: str, text: str, expected: float, seen: float, share: float) -> HeldTo:
-    return HeldTo(
+def _within(what: str, text: str, expected: float, seen: float, share: float) -> Expectation:
+    return Expectation(
         what, text, expected, seen, expected * (1 - share), expected * (1 + share),
         f"within {share:.0%}",
     )  # fmt: skip
 
 
-def _between(what: str, text: str, seen: float, lowest: float, highest: float) -> HeldTo:
-    return HeldTo(what, text, None, seen, lowest, highest, f"{lowest:g} to {highest:g}")
+def _between(what: str, text: str, seen: float, lowest: float, highest: float) -> Expectation:
+    return Expectation(what, text, None, seen, lowest, highest, f"{lowest:g} to {highest:g}")
 
 
 def _deviation_ms(scenario: Scenario) -> float:
@@ -93,12 +97,11 @@ def _steps_ms(scenario: Scenario, ptime_ms: float) -> tuple[float, float] | None
     if pause is None or transfer is None or delay is None:
         return None
     busy = pause + transfer + delay
-    xl = remus.kind is ScheduleKind.XL
-    period = remus.interval_ns + busy if xl else max(remus.interval_ns, busy)
+    period = remus.kind.period_ns(remus.interval_ns, busy)
     return (period / NS_PER_MS, pause / NS_PER_MS) if period >= ptime_ms * NS_PER_MS else None
 
 
-def _fig8(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Iterator[HeldTo]:
+def _fig8(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Expectations:
     mean = stream.rtp.jitter_ms.mean
     text = "without virtualization the jitter is about 0.1 ms, with minimal variation (Fig. 8)"
     yield _between("jitter, mean (ms)", text, mean, 0.05, 0.15)
@@ -106,7 +109,7 @@ def _fig8(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> It
     yield _within("jitter, mean (ms)", text, noise_mean(_deviation_ms(scenario)), mean, _CHANCE)
 
 
-def _fig9(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Iterator[HeldTo]:
+def _fig9(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Expectations:
     text = "virtualized, without replication, the jitter stays below 0.5 ms (Fig. 9)"
     yield _between("jitter, max (ms)", text, stream.rtp.jitter_ms.max, 0.0, 0.5)
     text = "2 sigma / sqrt(pi), sigma of the guest's and the network's deviation together"
@@ -114,7 +117,7 @@ def _fig9(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> It
     yield _within("jitter, mean (ms)", text, expected, stream.rtp.jitter_ms.mean, _CHANCE)
 
 
-def _fig10(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Iterator[HeldTo]:
+def _fig10(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Expectations:
     ptime = stream.rtp.ptime_ms or 20.0
     steps = _steps_ms(scenario, ptime)
     if steps is None:
@@ -137,7 +140,7 @@ def _fig10(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> I
         yield _within("between peaks, median (ms)", text, period, seen, _CHANCE)
 
 
-def _fig11(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Iterator[HeldTo]:
+def _fig11(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> Expectations:
     ptime = stream.rtp.ptime_ms or 20.0
     steps = _steps_ms(scenario, ptime)
     if steps is None:
@@ -149,7 +152,7 @@ def _fig11(scenario: Scenario, stream: Stream, _marks: FailureMarks | None) -> I
         f"{_bypass_text(period, pause, ptime)}, P = {pause:g} ms (an assumption), "
         f"p = {ptime:g} ms, I = {period:g} ms; and at most the baseline of {baseline:.2f} ms"
     )
-    yield HeldTo(
+    yield Expectation(
         "jitter, mean (ms)", text, form, stream.rtp.jitter_ms.mean,
         form * (1 - _SHARE), (form + baseline) * (1 + _SHARE), "within 2%, and the baseline",
     )  # fmt: skip
@@ -176,7 +179,7 @@ def _between_interruptions_ms(series: PacketSeries, ptime_ms: float) -> float:
     return float(np.median(np.diff(starts)) / NS_PER_MS) if len(starts) > 1 else 0.0
 
 
-def _fig12(scenario: Scenario, stream: Stream, marks: FailureMarks | None) -> Iterator[HeldTo]:
+def _fig12(scenario: Scenario, stream: Stream, marks: FailureMarks | None) -> Expectations:
     series = stream.series
     if series is None or marks is None:
         return
@@ -206,7 +209,7 @@ def _fig12(scenario: Scenario, stream: Stream, marks: FailureMarks | None) -> It
 
 def _fig12_peak(
     scenario: Scenario, jitter_ms: Float64s, back: int, marks: FailureMarks
-) -> Iterator[HeldTo]:
+) -> Expectations:
     calls = scenario.calls[0]
     before, seen = float(jitter_ms[back - 1]), float(jitter_ms[back])
     noise = 4 * GAIN * _deviation_ms(scenario)
@@ -224,7 +227,7 @@ def _fig12_peak(
     yield _within("jitter, first packet after (ms)", text, expected, seen, _SHARE)
 
 
-_FIGURES: dict[str, Callable[[Scenario, Stream, FailureMarks | None], Iterator[HeldTo]]] = {
+_FIGURES: dict[str, Callable[[Scenario, Stream, FailureMarks | None], Expectations]] = {
     "fig8": _fig8,
     "fig9": _fig9,
     "fig10": _fig10,

@@ -5,7 +5,8 @@ What a file may ask for is bounded by these before anything runs.
 
 from __future__ import annotations
 
-from remusnet.scenario.scenario import Calls, Direction, Role, Scenario
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Calls, Direction, Role
 
 _TCP_FRAME = 1514
 """Of a full segment: 14 bytes of Ethernet and 1500 of IP."""

@@ -7,57 +7,9 @@ from enum import StrEnum
 
 from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
 from remusnet.metrics.percentiles import NS_PER_MS
-from remusnet.scenario.codecs import Codec
 from remusnet.scenario.quantity import Constant, Quantity
+from remusnet.scenario.traffic import Calls, Dns, Icmp, Recording, Sip, Tcp, Tunnel
 from remusnet.schedule import ScheduleKind
-
-
-class Role(StrEnum):
-    """What the guest does for a call."""
-
-    SERVER = "server"
-    """It sends media of its own, by its own clock."""
-    RELAY = "relay"
-    """It passes on what a phone sends: sequence numbers and timestamps are the phone's."""
-
-
-class Direction(StrEnum):
-    """Which streams of a call there are, seen from the guest (of a relay: from the first phone)."""
-
-    BOTH = "both"
-    SEND = "send"
-    RECEIVE = "receive"
-
-
-class Clock(StrEnum):
-    """What a server's media clock does while the guest is down after a failure."""
-
-    FROZEN = "frozen"
-    """It stands, as the guest's memory does: timestamps go on where they were."""
-    WALL = "wall"
-    """It jumps to the time of day: timestamps leave out what was never sent."""
-
-
-class Transport(StrEnum):
-    """What carries SIP."""
-
-    UDP = "udp"
-    TCP = "tcp"
-    TLS = "tls"
-
-
-class Kind(StrEnum):
-    """What a TCP connection does."""
-
-    EXCHANGE = "request-response"
-    BULK = "bulk"
-
-
-class Side(StrEnum):
-    """Who begins."""
-
-    PEER = "peer"
-    GUEST = "guest"
 
 
 class FailureKind(StrEnum):
@@ -90,6 +42,12 @@ class Checkpointing:
     commit_delay: Quantity
     first_ns: int | None = None
 
+    @property
+    def mean_period_ns(self) -> int:
+        """From one commit to the next, on average."""
+        steps = self.pause, self.transfer, self.commit_delay
+        return self.kind.period_ns(self.interval_ns, sum(step.mean_ns for step in steps))
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -121,123 +79,6 @@ class Network:
     loss_burst: float = 1.0
     rate: int | None = None
     reorder: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """``count`` calls that are alike. ``duration_ns``: None for until the end.
-
-    ``phase_ns``: how much later than ``start_ns`` the first packet comes; None draws it from one
-    packetization time. ``drift_ppm``: how much slower the sender's clock runs than the
-    checkpointer's. ``vad``: silence suppression, by talk spurts of ``talk_ns`` and silences of
-    ``silence_ns``, both exponential. ``tagged``: behind a VLAN tag. ``ip``: 4 or 6.
-    """
-
-    count: int
-    codec: Codec
-    ptime_ns: int
-    role: Role
-    direction: Direction
-    clock: Clock
-    start_ns: int
-    duration_ns: int | None
-    phase_ns: int | None
-    drift_ppm: int
-    vad: bool
-    talk_ns: int
-    silence_ns: int
-    srtp: bool
-    ip: int
-    tagged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sip:
-    """``count`` dialogs that are alike, the next one ``spacing_ns`` after the one before.
-
-    Each may register, set up a call, ``answer_ns`` after it rings, refresh it ``reinvite_ns``
-    after the set-up (None: not), and end it ``talk_ns`` after the set-up. ``t1_ns``, ``t2_ns``:
-    RFC 3261's timers. ``client``: who calls.
-    """
-
-    count: int
-    transport: Transport
-    client: Side
-    start_ns: int
-    spacing_ns: int
-    register: bool
-    call: bool
-    answer_ns: int
-    talk_ns: int
-    reinvite_ns: int | None
-    t1_ns: int
-    t2_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tcp:
-    """``count`` connections that are alike, the next one ``spacing_ns`` after the one before.
-
-    ``exchanges`` times a request of ``request`` bytes is answered by ``response`` bytes,
-    ``think_ns`` apart. Bulk is one exchange. ``client``: who connects and asks. ``rto_min_ns``:
-    the least retransmission timeout.
-    """
-
-    count: int
-    kind: Kind
-    client: Side
-    start_ns: int
-    spacing_ns: int
-    request: int
-    response: int
-    exchanges: int
-    think_ns: int
-    rto_min_ns: int
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Dns:
-    """``count`` lookups, ``spacing_ns`` apart; sent again after ``retry_ns``, ``tries`` in all."""
-
-    count: int
-    client: Side
-    start_ns: int
-    spacing_ns: int
-    retry_ns: int
-    tries: int
-
-
-@dataclass(frozen=True, slots=True)
-class Icmp:
-    """``count`` echo requests, ``spacing_ns`` apart, of ``size`` bytes of data."""
-
-    count: int
-    client: Side
-    start_ns: int
-    spacing_ns: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tunnel:
-    """A packet every ``spacing_ns`` from the guest: ``kind`` carries ``inner``, ``size`` bytes."""
-
-    kind: str
-    inner: str
-    start_ns: int
-    spacing_ns: int
-    size: int
-    count: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A capture to mix in, beginning at ``start_ns``; ``guest``: as for a replay, or None."""
-
-    file: str
-    guest: str | None
-    start_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +139,7 @@ class Client:
 class Scenario:
     """One scenario. ``policies``: names of presets and paths; ``checkpointing``: None without any.
 
-    ``figure``: which of the thesis's figures it stands for, and so which forms it is held to.
+    ``figure``: which of the thesis's figures it stands for, and so what it is expected to show.
     """
 
     name: str

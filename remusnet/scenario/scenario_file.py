@@ -20,8 +20,7 @@ from remusnet.scenario.extent import (
     largest_frame,
     most_packets,
 )
-from remusnet.scenario.quantity import NS_PER_S, Constant
-from remusnet.scenario.quantity_file import read_quantity
+from remusnet.scenario.quantity import NS_PER_S, Constant, read_quantity
 from remusnet.scenario.scenario import (
     BufferKind,
     Checkpointing,
@@ -144,7 +143,7 @@ def _interval_of(fields: Fields, kind: ScheduleKind, steps: tuple[object, ...]) 
         )
         fields.mistake("period", problem, f"more than {format_duration(busy_ns)}")
         return INTERVAL_NS
-    return period_ns - busy_ns if kind is ScheduleKind.XL else period_ns
+    return kind.interval_ns(period_ns, busy_ns)
 
 
 def _host(top: Fields, interval_ns: int) -> Host:
@@ -232,7 +231,7 @@ def impossible(scenario: Scenario) -> list[Mistake]:
         found.append(Mistake("vif.limit", problem, f"at least {biggest}, or none for the default"))
     if remus is not None:
         found += _no_time_to_run(remus)
-        if end_ns // _period_ns(remus) > MOST_CHECKPOINTS:
+        if end_ns // remus.mean_period_ns > MOST_CHECKPOINTS:
             problem = f"more than {MOST_CHECKPOINTS} checkpoints in {format_duration(end_ns)}"
             found.append(Mistake("duration", problem, "a shorter run, or a longer interval"))
     if most_packets(scenario) > MOST_PACKETS:
@@ -261,17 +260,9 @@ def _too_much(scenario: Scenario) -> list[Mistake]:
     return found
 
 
-def _period_ns(remus: Checkpointing) -> int:
-    """From one commit to the next, on average."""
-    busy_ns = remus.pause.mean_ns + remus.transfer.mean_ns + remus.commit_delay.mean_ns
-    if remus.kind is ScheduleKind.XL:
-        return remus.interval_ns + busy_ns
-    return max(remus.interval_ns, busy_ns)
-
-
 def _no_time_to_run(remus: Checkpointing) -> list[Mistake]:
     """A guest that stands all the time."""
-    pause_ns, period_ns = remus.pause.mean_ns, _period_ns(remus)
+    pause_ns, period_ns = remus.pause.mean_ns, remus.mean_period_ns
     if pause_ns < period_ns:
         return []
     problem = (

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from remusnet.scenario.codecs import CODECS
 from remusnet.scenario.quantity import NS_PER_S
-from remusnet.scenario.scenario import (
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import (
+    CODECS,
     Calls,
     Clock,
     Direction,
     Dns,
     Icmp,
-    Kind,
     Recording,
     Role,
-    Scenario,
     Side,
     Sip,
     Tcp,
+    TcpKind,
     Transport,
     Tunnel,
 )
@@ -122,8 +122,8 @@ def _sip(fields: Fields, scenario: Scenario) -> Sip:
 
 
 def _tcp(fields: Fields, scenario: Scenario) -> Tcp:
-    kind = fields.word("kind", Kind.EXCHANGE, Kind)
-    bulk = kind is Kind.BULK
+    kind = fields.word("kind", TcpKind.EXCHANGE, TcpKind)
+    bulk = kind is TcpKind.BULK
     if bulk:
         for key in ("exchanges", "think"):
             if fields.has(key):

@@ -6,25 +6,23 @@ from dataclasses import dataclass, field
 
 from remusnet.sip.flows import Endpoint
 from remusnet.sip.presets import RESILIENT, Preset
+from remusnet.sip.rejuvenation import Rejuvenation
 from remusnet.sip.settings import Settings
+from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Limits, Listener
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM files: the server's certificate chain and key; ``ca``: whom to believe (None: system)."""
+    """PEM files: the server's certificate chain and key; ``ca``: whom to believe (None: system).
+
+    ``verify_clients``: who connects must have a certificate of ``ca``'s.
+    """
 
     certificate: str
     key: str
     ca: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rejuvenation:
-    """Restart an actor, by its path, each ``every_s`` seconds."""
-
-    actor: str
-    every_s: float
+    verify_clients: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,7 @@ class Config:
     metrics: Endpoint | None = None
     control: str | None = None
     limits: Limits = field(default_factory=Limits)
+    flood: FloodLimits = field(default_factory=FloodLimits)
     max_transactions: int = 100_000
     max_calls: int = 50_000
     remembered: int = 100_000

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from remusnet.errors import InvalidInput
-from remusnet.sip.config import Config, Rejuvenation, Tls
+from remusnet.sip.config import Config, Tls
 from remusnet.sip.flows import Endpoint, Transport, is_address, unbracketed
 from remusnet.sip.presets import PRESETS, RESILIENT
+from remusnet.sip.rejuvenation import ACTORS, Rejuvenation
 from remusnet.sip.settings import DIGESTS, Route, Settings
 from remusnet.sip.store import store_url
+from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Limits, Listener
 from remusnet.tables.documents import parse
 from remusnet.tables.fields import Fields
@@ -118,6 +120,7 @@ def _config(fields: Fields, folder: Path) -> Config:
         metrics=_one(fields, "metrics", parse_endpoint, "127.0.0.1:9911"),
         control=_file(fields, "control", folder),
         limits=limits[0],
+        flood=_flood(fields),
         max_transactions=limits[1],
         max_calls=limits[2],
         remembered=limits[3],
@@ -180,9 +183,21 @@ def _routes(fields: Fields) -> list[Route]:
 def _rejuvenations(fields: Fields) -> list[Rejuvenation]:
     found = []
     for inner in fields.inners("rejuvenate"):
-        actor = inner.text("actor", None, 'an actor\'s path, such as "transport/receiver"')
-        every = inner.duration("every", None, least=S, most=365 * 86_400 * S)
-        found.append(Rejuvenation(actor, every / S))
+        actor = inner.one_of("actor", None, ACTORS)
+        keys = [key for key in ("every", "mailbox", "memory") if inner.has(key)]
+        if not keys:
+            inner.mistake("every", "missing", "every, mailbox or memory: when to restart it")
+        every = inner.duration("every", S, least=S, most=365 * 86_400 * S)
+        mailbox = inner.whole("mailbox", 1, least=1, most=10_000)
+        memory = inner.size("memory", 2**20, least=2**20, most=2**50)
+        found.append(
+            Rejuvenation(
+                actor,
+                every / S if "every" in keys else None,
+                mailbox if "mailbox" in keys else None,
+                memory if "memory" in keys else None,
+            )
+        )
         inner.finish()
     return found
 
@@ -201,6 +216,19 @@ def _limits(fields: Fields) -> tuple[Limits, int, int, int]:
     return limits, transactions, calls, remembered
 
 
+def _flood(fields: Fields) -> FloodLimits:
+    inner = fields.inner("flood") or Fields({}, "flood", fields.mistakes)
+    usual = FloodLimits()
+    limits = FloodLimits(
+        requests=inner.whole("requests", usual.requests, least=1, most=10_000_000),
+        behind_s=inner.duration("behind", 20_000_000, least=S // 1000, most=60 * S) / S,
+        block_s=inner.duration("block", 30 * S, least=S, most=86_400 * S) / S,
+        trusted=tuple(_each(inner, "trusted", parse_network, 'for example ["192.0.2.20"]')),
+    )
+    inner.finish()
+    return limits
+
+
 def _tls(fields: Fields, folder: Path) -> Tls | None:
     inner = fields.inner("tls")
     if inner is None:
@@ -208,8 +236,10 @@ def _tls(fields: Fields, folder: Path) -> Tls | None:
     certificate = inner.text("certificate", None, "a PEM file")
     key = inner.text("key", None, "a PEM file")
     ca = inner.text("ca", "", "a PEM file")
+    verify = inner.flag("verify-clients", False)
     inner.finish()
-    return Tls(str(folder / certificate), str(folder / key), str(folder / ca) if ca else None)
+    believed = str(folder / ca) if ca else None
+    return Tls(str(folder / certificate), str(folder / key), believed, verify)
 
 
 def _store(fields: Fields, text: str, folder: Path) -> str:

@@ -59,7 +59,7 @@ async def _serve(
     reload: Callable[[], Config] | None,
     events: Callable[[Event], None] | None,
 ) -> None:
-    server = Server(config, on_event=events)
+    server = Server(config, on_event=events, tell=_say)
     control = Control(path, lambda order: obey(server, order))
     await server.start()
     try:

@@ -39,6 +39,11 @@ class _Counts(Collector):
         yield GaugeMetricFamily(
             "remusnet_sip_store_up", "Whether the store answers.", server.held.locations.opened
         )
+        yield GaugeMetricFamily(
+            "remusnet_sip_blocked_sources",
+            "Sources that are kept out.",
+            len(server.sockets.floods.blocked),
+        )
         for name, what, label, values in (
             ("requests", "Requests received.", "method", counts.requests),
             ("responses", "Responses sent.", "status", counts.responses),
@@ -51,6 +56,8 @@ class _Counts(Collector):
             ("malformed", "Messages that nobody can act on.", counts.malformed),
             ("stray", "Responses to nothing that was sent.", counts.stray),
             ("overload", "Requests answered 503 for want of room.", counts.overload),
+            ("blocks", "Times a source was kept out.", server.sockets.floods.blocks),
+            ("dropped", "Datagrams dropped unread.", server.sockets.dropped),
             ("dead_letters", "Messages that no actor handled.", server.system.dead_letters),
             ("failures", "Failures of actors.", server.system.failures),
         ):

@@ -47,9 +47,21 @@ def status(server: Server) -> dict[str, Any]:
         "overload": counts.overload,
         "dead_letters": server.system.dead_letters,
         "connections": server.sockets.connections,
+        "blocked": _blocked(server),
+        "blocks": server.sockets.floods.blocks,
+        "dropped": server.sockets.dropped,
         "store": server.held.locations.trouble or "ok",
         "draining": server.draining,
     }
+
+
+def _blocked(server: Server) -> list[dict[str, Any]]:
+    """Sources that are kept out, and for how long yet."""
+    now = server.system.now()
+    return [
+        {"source": source, "left_s": round(max(until - now, 0), 3)}
+        for source, until in server.sockets.floods.blocked.items()
+    ]
 
 
 def _crash(server: Server, order: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from remusnet.sip.message import Request, Response
 from remusnet.sip.message.build import reply
 from remusnet.sip.message.uri import Address, Uri, read_address, read_uri
 from remusnet.sip.message.via import top
+from remusnet.sip.proxy.ways import leads_back
 from remusnet.sip.settings import Settings
 from remusnet.sip.signals import Incoming, Respond
 from remusnet.sip.store import Store, StoreUnavailable, User
@@ -222,6 +223,9 @@ def read_update(request: Request, aor: bytes, flow: Flow, settings: Settings) ->
     if path and b"path" not in _option_tags(request, "supported"):
         # RFC 3327, 5.3: nobody said that the phone can do with it.
         raise Refused(_with(reply(request, 420), "Unsupported", b"path"))
+    if path and not leads_back(path, flow.remote.host, settings):
+        # Else whoever has a password here could let the server send to any third party.
+        raise Refused(reply(request, 403, reason="Forbidden: Path"))
     return Update(
         aor=aor,
         contacts=contacts,

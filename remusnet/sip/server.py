@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from itertools import count
 
 from remusnet.actors import DeadLetter, Event, System
-from remusnet.errors import Conflict, InvalidInput, NotPermitted, RemusnetError, quoted
+from remusnet.errors import Conflict, NotPermitted, RemusnetError
 from remusnet.sip.auth import Nonces
-from remusnet.sip.config import Config, Tls
+from remusnet.sip.config import Config
 from remusnet.sip.flows import Flow
 from remusnet.sip.location import Location, Locations
 from remusnet.sip.mourning import mourn
 from remusnet.sip.presets import Preset
 from remusnet.sip.proxy import Calls, Proxy
 from remusnet.sip.registrar import Registrar, Registrations
+from remusnet.sip.rejuvenation import rejuvenate
 from remusnet.sip.settings import Settings
 from remusnet.sip.signals import Bytes
 from remusnet.sip.store import Store, StoreUnavailable
 from remusnet.sip.timers import Timers
+from remusnet.sip.tls import client_context, server_context
+from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Sockets
 from remusnet.sip.transport.table import Table
 from remusnet.sip.tree import Cores, specs
 from remusnet.sip.wiring import Wiring
 
 DRAIN_S = 5.0
+# So many messages between actors are some four of a phone's: a millisecond or two of work.
+_ENOUGH = 32
 
 
 @dataclass(slots=True)
@@ -67,8 +72,11 @@ class Server:
         *,
         on_event: Callable[[Event], None] | None = None,
         on_dead_letter: Callable[[DeadLetter], None] | None = None,
+        tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
+        """``tell``: called with what whoever runs it should know, a line each."""
         self.config = config
+        self._tell = tell
         self._on_dead_letter = on_dead_letter
         self.draining = False
         tls = config.tls
@@ -77,6 +85,9 @@ class Server:
             server_tls=None if tls is None else server_context(tls),
             client_tls=client_context(tls),
             limits=config.limits,
+            flood_limits=flood_limits(config),
+            busy=self._busy,
+            tell=tell,
         )
         self.wiring = Wiring(
             timers=Timers(config.t1),
@@ -116,9 +127,8 @@ class Server:
         preset = self.config.preset
         listeners = list(self.sockets.bound)
         for spec in specs(self.wiring, cores(self.wiring, self.held, preset), preset, listeners):
-            self.system.spawn(spec)
-        for order in self.config.rejuvenation:
-            self._rejuvenate(order.actor, order.every_s)
+            self.system.declare(spec)
+        rejuvenate(self.system, self.config.rejuvenation, self._tell)
 
     async def stop(self) -> None:
         """End: no new calls, those transactions that are under way may end, for 5 s at most."""
@@ -151,12 +161,14 @@ class Server:
             raise _unbound(config, error) from None
         self.wiring.domains = config.domains
         self.held.calls.settings = config.settings
+        self.sockets.floods.limits = flood_limits(config)
         self.system.find("registrar").restart()
         self.config = replace(
             self.config,
             listeners=config.listeners,
             domains=config.domains,
             settings=config.settings,
+            flood=config.flood,
         )
         return "taken over" + (f" (but for {', '.join(left)}: restart for that)" if left else "")
 
@@ -180,6 +192,10 @@ class Server:
         )
         return any(waiting)
 
+    def _busy(self) -> bool:
+        """Whether what was read is to be handled before more is read."""
+        return len(self.system.queue) > _ENOUGH
+
     def _heard(self, data: bytes, flow: Flow) -> None:
         receiver = self.wiring.receiver
         if receiver is not None:
@@ -187,45 +203,15 @@ class Server:
 
     def _dead(self, letter: DeadLetter) -> None:
         """A request that nobody could handle, in two tries, is answered 500, not with silence."""
-        mourn(letter, self.wiring, self.held.registrations)
+        mourn(letter, self.wiring, self.held.registrations, self.held.calls)
         if self._on_dead_letter is not None:
             self._on_dead_letter(letter)
 
-    def _rejuvenate(self, actor: str, every_s: float) -> None:
-        loop = asyncio.get_running_loop()
 
-        def again() -> None:
-            if self.system.failure is None and not self.draining:
-                self.system.find(actor).restart()
-                loop.call_later(every_s, again)
-
-        self.system.find(actor)
-        loop.call_later(every_s, again)
-
-
-def server_context(tls: Tls) -> ssl.SSLContext:
-    """For those who connect to us. Raises InvalidInput for files that are no certificate."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(tls.certificate, tls.key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or str(error)
-        raise InvalidInput(
-            f"TLS certificate {quoted(tls.certificate)}, key {quoted(tls.key)}: {reason}"
-        ) from None
-    return context
-
-
-def client_context(tls: Tls | None) -> ssl.SSLContext:
-    """For those whom we connect to: their certificates are verified."""
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-    if tls is not None and tls.ca is not None:
-        try:
-            context.load_verify_locations(tls.ca)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidInput(f"TLS authority {quoted(tls.ca)}: {error}") from None
-    return context
+def flood_limits(config: Config) -> FloodLimits:
+    """Those of a configuration: whom its routes lead to, may send what it likes."""
+    routes = tuple(ip_network(route.remote.host) for route in config.settings.routes)
+    return replace(config.flood, trusted=(*config.flood.trusted, *routes))
 
 
 def _unbound(config: Config, error: OSError) -> RemusnetError:

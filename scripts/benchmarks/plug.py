@@ -13,7 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from remusnet.kernel.plug import Plug
-from remusnet.kernel.wire.messages import PlugAction, plug_message
+from remusnet.kernel.wire.codec import plug_message
+from remusnet.kernel.wire.messages import PlugAction
 from scripts.benchmarks.ratio import Ratio
 
 MESSAGES = 2_000

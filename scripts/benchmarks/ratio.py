@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,21 +15,23 @@ class Ratio:
 
     ``turns``: how often a round runs both. With one, the best round of each counts. With more,
     their medians: for what is short and whose ratio is near 1. ``reset``: takes back what either
-    did, and is not timed.
+    did, and is not timed. ``unit`` other than ``s``: instead of being timed, both return
+    how much of it they took (``CPU s``, ``MB``).
     """
 
     what: str
     than: str
     goal: float
-    ours: Callable[[], object]
-    theirs: Callable[[], object]
+    ours: Callable[[], Any]
+    theirs: Callable[[], Any]
     reset: Callable[[], object] = lambda: None
     turns: int = 1
+    unit: str = "s"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The times of both, in seconds; ``where``: the kernel they were taken on.
+    """What both took, in ``unit``; ``where``: the kernel they were taken on.
 
     ``lowest``, ``highest``: `times_as_fast` of single rounds.
     """
@@ -41,6 +44,7 @@ class Result:
     where: str
     lowest: float
     highest: float
+    unit: str = "s"
 
     @property
     def times_as_fast(self) -> float:
@@ -62,20 +66,21 @@ def measure(ratio: Ratio, rounds: int, where: str) -> Result:
         where=where,
         lowest=min(ratios),
         highest=max(ratios),
+        unit=ratio.unit,
     )
 
 
 def _round(ratio: Ratio) -> tuple[list[float], list[float]]:
     ours, theirs = [], []
     for _ in range(ratio.turns):
-        ours.append(_seconds(ratio.ours))
+        ours.append(_taken(ratio.ours, ratio.unit))
         ratio.reset()
-        theirs.append(_seconds(ratio.theirs))
+        theirs.append(_taken(ratio.theirs, ratio.unit))
         ratio.reset()
     return ours, theirs
 
 
-def _seconds(action: Callable[[], object]) -> float:
+def _taken(action: Callable[[], Any], unit: str) -> float:
     start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+    told = action()
+    return time.perf_counter() - start if unit == "s" else float(told)

@@ -12,12 +12,14 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from random import Random
+
+import trustme
 
 from remusnet.errors import RemusnetError
-from remusnet.sip.control import ask
 from remusnet.sip.presets import PRESETS
+from scripts.sip.faults import BeyondLimit, Faults
 from scripts.sip.sipp import HOST, LATEST, Sipp, free_port
+from scripts.sip.tls import TlsPhones
 from tests.lib.sip_process import ServerProcess, exchange_udp, serving
 
 _EXAMPLES = """examples:
@@ -25,12 +27,24 @@ _EXAMPLES = """examples:
   scripts/sip-chaos --seconds 300 --rate 50            # the long run
   scripts/sip-chaos --supervision thesis --json        # what the thesis's strategies lose
   scripts/sip-chaos --seed 7                           # the same draws again
+  scripts/sip-chaos --seconds 20 --beyond              # over the limit: who escalates, and its cost
 
-Half of the calls and registrations go over UDP, half over TCP. Exit codes: 0 nothing was lost,
-1 something was, 2 usage, 3 sipp is missing."""
-TRANSPORTS = ("udp", "tcp")
-MOST = 4  # faults in WINDOW_S on one actor: one more, and a further one would escalate
-WINDOW_S = 30.0
+Calls and registrations go over UDP and TCP, by sipp, and a tenth of them over TLS. A fifth of the
+calls is cancelled while it rings. Exit codes: 0 nothing was lost, and with --beyond each actor
+escalated once and no other did, 1 something was or others did, 2 usage, 3 sipp is missing."""
+# Of all calls, of all registrations: how, over what, and what share.
+CALLS = (("call", "udp", 0.4), ("call", "tcp", 0.3), ("call", "tls", 0.1))
+CANCELLED = (("cancel", "udp", 0.1), ("cancel", "tcp", 0.1))
+REGISTRATIONS = (("register", "udp", 0.5), ("register", "tcp", 0.4), ("register", "tls", 0.1))
+# All of it comes from one address, and is no flood.
+_FILE = """\
+listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "tls:127.0.0.1:0"]
+domains = ["example.org"]
+authenticate = false
+flood.trusted = ["127.0.0.0/8"]
+tls = { certificate = "server.pem", key = "server.pem" }
+"""
+Phones = Sipp | TlsPhones
 
 
 @dataclass(slots=True)
@@ -52,6 +66,8 @@ class Report:
     restarts: int = 0
     resumed: int = 0
     escalations: int = 0
+    escalated: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, int] | None = None  # with --beyond
     server_ended: bool = False
 
     @property
@@ -59,47 +75,29 @@ class Report:
         """Calls and registrations."""
         return self.calls_lost + self.registrations_lost
 
-
-class Faults:
-    """Draws a kind of actor, then one of that kind, and crashes it."""
-
-    def __init__(self, control: Path, seed: int) -> None:
-        self._control = control
-        self._random = Random(seed)
-        self._times: dict[str, list[float]] = {}
-        self.by_kind: Counter[str] = Counter()
-
-    def strike(self) -> None:
-        """One fault. Raises RemusnetError where the server does not answer any more."""
-        status = ask(self._control, {"do": "status"})
-        now = time.monotonic()
-        kinds: dict[str, list[str]] = {}
-        for actor in status["actors"]:
-            recent = [at for at in self._times.get(actor["path"], ()) if at > now - WINDOW_S]
-            if len(recent) < MOST:
-                kinds.setdefault(actor["kind"], []).append(actor["path"])
-        kind = self._random.choice(sorted(kinds))
-        path = self._random.choice(kinds[kind])
-        try:
-            ask(self._control, {"do": "crash", "actor": path})
-        except RemusnetError as error:
-            if "no actor" in str(error):
-                return  # that transaction has ended meanwhile
-            raise
-        self._times.setdefault(path, []).append(now)
-        self.by_kind[kind] += 1
+    @property
+    def as_expected(self) -> bool:
+        """Whether those escalated that were to, and nobody else."""
+        return self.expected is None or self.expected == self.escalated
 
 
 def chaos(folder: Path, arguments: argparse.Namespace) -> Report:
     """Serve, call, register, crash; then count."""
     report = Report(arguments.supervision, arguments.seconds, arguments.rate, arguments.seed)
     events = folder / "events.jsonl"
-    options = ["--no-auth", "--domain", "example.org", "--min-expires", "1s", "--allow-faults"]
+    (folder / "sip.toml").write_text(_FILE)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(
+        str(folder / "server.pem")
+    )
+    options = [str(folder / "sip.toml"), "--min-expires", "1s", "--allow-faults"]
     options += ["--supervision", arguments.supervision, "--events", str(events)]
     with ExitStack() as stack:
-        server = stack.enter_context(serving(folder, *options))
+        server = stack.enter_context(serving(folder, *options, listen=("udp", "tcp", "tls")))
         callees, others = _agents(folder, server, arguments, stack)
-        faults = Faults(server.control, arguments.seed)
+        kind = BeyondLimit if arguments.beyond else Faults
+        faults = kind(server.control, arguments.seed)
         end = time.monotonic() + arguments.seconds
         while time.monotonic() < end:
             time.sleep(1)
@@ -120,55 +118,78 @@ def chaos(folder: Path, arguments: argparse.Namespace) -> Report:
         if not report.server_ended:
             server.end()
     report.faults, report.faults_by_kind = faults.by_kind.total(), dict(faults.by_kind)
-    told = Counter(json.loads(line)["event"] for line in events.read_text().splitlines())
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    told = Counter(line["event"] for line in lines)
     report.restarts, report.resumed = told["restarted"], told["resumed"]
     report.escalations = told["escalated"]
+    report.escalated = dict(Counter(e["actor"] for e in lines if e["event"] == "escalated"))
+    if isinstance(faults, BeyondLimit):
+        report.expected = dict(Counter(faults.struck))
     return report
 
 
 def _agents(
     folder: Path, server: ServerProcess, arguments: argparse.Namespace, stack: ExitStack
-) -> tuple[list[Sipp], list[Sipp]]:
+) -> tuple[list[Phones], list[Phones]]:
     """The callees, which are registered, and who calls them and registers."""
-    callees, others = [], []
-    each_rate = arguments.rate / len(TRANSPORTS)
-    most = max(round(each_rate * arguments.seconds), 1)
+    callees: list[Phones] = []
+    others: list[Phones] = []
+    authority = str(folder / "authority.pem")
 
-    def start(name: str, transport: str, *words: str) -> Sipp:
+    def sipp(name: str, transport: str, *words: str) -> Sipp:
         port = free_port(transport)
         made = Sipp(folder / f"{name}-{transport}", name, transport, port, *words)
         stack.callback(made.kill)
-        if name == "callee":
-            contact = f"<sip:callee@{HOST}:{port};transport={transport}>"
-            to = f"<sip:callee-{transport}@example.org>"
-            answer = exchange_udp(
-                server.ports["udp"], "REGISTER", "sip:example.org", to=to, contact=contact
-            )
-            if " 200 " not in answer.splitlines()[0]:
-                raise SystemExit(f"sip-chaos: the callee was refused: {answer.splitlines()[0]}")
         return made
 
-    load = ["-r", f"{max(round(each_rate * 10), 1)}", "-rp", "10000", "-m", str(most)]
-    load += [
-        "-recv_timeout",
-        f"{LATEST * 1000}",
-        "-timeout",
-        f"{arguments.seconds + LATEST + 10:.0f}",
-    ]
-    for transport in TRANSPORTS:
-        callees.append(start("callee", transport))
-        place = f"{HOST}:{server.ports[transport]}"
-        others.append(start("call", transport, "-s", f"callee-{transport}", *load, place))
-        others.append(start("register", transport, "-s", f"user-{transport}-", *load, place))
+    def callee(name: str, transport: str) -> None:
+        made = sipp(name, transport)
+        callees.append(made)
+        contact = f"<sip:{name}@{HOST}:{made.port};transport={transport}>"
+        to = f"<sip:{name}-{transport}@example.org>"
+        answer = exchange_udp(
+            server.ports["udp"], "REGISTER", "sip:example.org", to=to, contact=contact
+        )
+        if " 200 " not in answer.splitlines()[0]:
+            raise SystemExit(f"sip-chaos: the callee was refused: {answer.splitlines()[0]}")
+
+    def tls(name: str, rate: float, most: int) -> TlsPhones:
+        made = TlsPhones(name, server.ports["tls"], authority, rate=rate, most=most)
+        stack.callback(made.kill)
+        return made
+
+    for _name, transport, _share in CANCELLED:
+        callee("callee", transport)
+        callee("ringing", transport)
+    callees.append(phones := tls("callee", 1, 0))
+    if not phones.ready.wait(10):
+        raise SystemExit("sip-chaos: the callee over TLS was refused")
+    for rows in (CALLS + CANCELLED, REGISTRATIONS):
+        left = max(round(arguments.rate * arguments.seconds), 1)
+        for place, (name, transport, share) in enumerate(rows[::-1], start=1):
+            rate = arguments.rate * share
+            most = left if place == len(rows) else min(round(rate * arguments.seconds), left)
+            left -= most
+            if not most:
+                continue
+            if transport == "tls":
+                others.append(tls(name, rate, most))
+                continue
+            whom = {"call": "callee-", "cancel": "ringing-", "register": "user-"}[name] + transport
+            words = ["-s", whom + ("-" if name == "register" else ""), "-m", str(most)]
+            words += ["-r", f"{max(round(rate * 10), 1)}", "-rp", "10000"]
+            words += ["-recv_timeout", f"{LATEST * 1000}"]
+            words += ["-timeout", f"{arguments.seconds + LATEST + 10:.0f}"]
+            others.append(sipp(name, transport, *words, f"{HOST}:{server.ports[transport]}"))
     return callees, others
 
 
-def _count(report: Report, others: list[Sipp]) -> None:
+def _count(report: Report, others: list[Phones]) -> None:
     for each in others:
         figures = each.figures()
         lost = figures.placed - figures.good
         slowest = figures.slowest_ms
-        if each.name == "call":
+        if each.name in ("call", "cancel"):
             report.calls_placed += figures.placed
             report.calls_lost += lost
             known = report.slowest_call_ms
@@ -180,7 +201,7 @@ def _count(report: Report, others: list[Sipp]) -> None:
             report.slowest_registration_ms = max(filter(None, (known, slowest)), default=None)
 
 
-def _progress(left: float, faults: Faults) -> None:
+def _progress(left: float, faults: Faults | BeyondLimit) -> None:
     if sys.stderr.isatty():
         total = faults.by_kind.total()
         print(f"\r{max(left, 0):4.0f} s left, {total} faults ", end="", file=sys.stderr, flush=True)
@@ -196,9 +217,11 @@ def _print(report: Report) -> None:
         f"registration {_ms(report.slowest_registration_ms)}",
         "faults": f"{report.faults} ({kinds})",
         "restarts": f"{report.restarts}, resumed {report.resumed}",
-        "escalations": str(report.escalations),
+        "escalations": ", ".join(f"{each} {n}" for each, n in report.escalated.items()) or "0",
         "seed": str(report.seed),
     }
+    if report.expected is not None:
+        rows["expected"] = "as they were" if report.as_expected else f"{report.expected}"
     if report.server_ended:
         rows["server"] = "ended"
     for name, text in rows.items():
@@ -232,6 +255,11 @@ def main() -> int:
     parser.add_argument("--rate", type=_positive, default=10.0, help="calls a second (10)")
     parser.add_argument("--seed", type=int, default=1, help="of the draws (1)")
     parser.add_argument("--supervision", choices=tuple(PRESETS), default="resilient")
+    parser.add_argument(
+        "--beyond",
+        action="store_true",
+        help="crash one actor of each kind six times at once, a kind a second: it escalates",
+    )
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     arguments = parser.parse_args()
     if shutil.which("sipp") is None:
@@ -245,7 +273,7 @@ def main() -> int:
         print(json.dumps(asdict(report)))
     else:
         _print(report)
-    return 1 if report.lost or report.server_ended else 0
+    return 1 if report.lost or report.server_ended or not report.as_expected else 0
 
 
 if __name__ == "__main__":

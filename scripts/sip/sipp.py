@@ -41,6 +41,7 @@ class Sipp:
         self.folder = folder
         self.name = name
         self.transport = transport
+        self.port = port
         scenario = ["-sf", str(HERE / f"{name}.xml")] if (HERE / f"{name}.xml").exists() else []
         command = ["sipp", *(scenario or ["-sn", name]), "-t", _MODES[transport], "-i", HOST]
         command += ["-p", str(port), "-mp", str(free_port("udp")), "-nostdin"]

@@ -381,38 +381,28 @@ class TestStatus:
 class TestCommands:
     """The program itself, as a user runs it."""
 
-    def run(self, site: Site, *words: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            ["ip", "netns", "exec", site.bed.dom0.name, sys.executable, "-m", "remusnet", *words],
-            env={**os.environ, "REMUSNET_RUN_DIR": str(site.run_dir)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode, done.stdout, done.stderr
-
     @uml
     def test_from_apply_to_remove(self, site: Site) -> None:
-        code, out, _ = self.run(site, "status", "--json")
+        code, out, _ = site.program("status", "--json")
         assert (code, json.loads(out)) == (0, {"protections": []})
         # The default limit is for hosts with more memory than this kernel has.
         words = ("apply", VIF, "--policy", "hold-all", "--force")
-        code, out, err = self.run(site, *words, "--json")
+        code, out, err = site.program(*words, "--json")
         assert (code, json.loads(out)["changed"]) == (0, True)
         assert [line[:50] for line in err.splitlines()] == [
             "remusnet: warning: a guest that floods small frame",
             "remusnet: warning: small frames can cost 625.0 MB,",
         ]
-        assert self.run(site, *words)[1].startswith(f"{VIF}: nothing to change")
-        code, out, _ = self.run(site, "verify", VIF, "--json")
+        assert site.program(*words)[1].startswith(f"{VIF}: nothing to change")
+        code, out, _ = site.program("verify", VIF, "--json")
         assert (code, json.loads(out)["agree"]) == (0, True)
         site.bed.dom0.ip(f"link set {BUFFER} down")
-        code, out, err = self.run(site, "verify")
+        code, out, err = site.program("verify")
         assert (code, err) == (1, "remusnet: error: 1 difference\n")
         assert "current  down" in out
-        code, out, _ = self.run(site, "status", VIF)
+        code, out, _ = site.program("status", VIF)
         assert (code, "limit      50.0 MB (1gbit, 200ms; unverified" in out) == (0, True)
-        code, out, _ = self.run(site, "remove", VIF)
+        code, out, _ = site.program("remove", VIF)
         assert (code, out) == (0, f"{VIF}: not protected any more; what was held has left\n")
 
     @uml
@@ -461,9 +451,8 @@ def test_a_kernel_without_plugs_is_a_missing_dependency_and_nothing_stays(site: 
 
 @pytest.mark.netns
 def test_a_dry_run_touches_nothing_and_prints_the_plan(site: Site) -> None:
-    commands = TestCommands()
-    code, planned, _ = commands.run(site, "plan", "vif77.0")
-    assert commands.run(site, "apply", "vif77.0", "--dry-run") == (code, planned, "")
+    code, planned, _ = site.program("plan", "vif77.0")
+    assert site.program("apply", "vif77.0", "--dry-run") == (code, planned, "")
     assert not site.run_dir.exists()
 
 

@@ -23,7 +23,8 @@ from remusnet.kernel.change.interrupts import Interrupted
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.state.status import status
-from remusnet.kernel.wire.messages import RTM_GETTFILTER, PlugAction
+from remusnet.kernel.wire.codec import RTM_GETTFILTER
+from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.plan import Plan

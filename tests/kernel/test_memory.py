@@ -5,9 +5,6 @@ The kernel of these tests has 256 MB, of which it leaves some 231.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -26,17 +23,6 @@ SECONDS = count(sample=3, long=60)
 _PATIENCE_S = 60
 
 
-def remusnet(site: Site, *words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        ["ip", "netns", "exec", site.bed.dom0.name, sys.executable, "-m", "remusnet", *words],
-        env={**os.environ, "REMUSNET_RUN_DIR": str(site.run_dir)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 def buffers() -> int:
     """Bytes of memory in the kernel's own objects, as frames are; files that are read are not."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -51,7 +37,7 @@ def killed_for_memory() -> int:
 @pytest.mark.uml(timeout=120 + 3 * SECONDS)
 def test_a_guest_that_floods_small_frames_costs_no_more_than_the_budget(site: Site) -> None:
     """Nobody releases meanwhile: no commit comes, and the flood goes on."""
-    code, out, err = remusnet(site, "apply", VIF, "--policy", "hold-all", "--memory", "64MB")
+    code, out, err = site.program("apply", VIF, "--policy", "hold-all", "--memory", "64MB")
     assert (code, "limit 5.1 MB" in out) == (0, True), err
     site.plug(PlugAction.BUFFER)
     assert len(SMALL) == 60
@@ -73,16 +59,16 @@ def test_a_guest_that_floods_small_frames_costs_no_more_than_the_budget(site: Si
     # The rest is what the allocator keeps, and frames that are on their way to the plug.
     assert BUDGET / 2 < most - before < BUDGET + 4_000_000
     assert killed_for_memory() == kills
-    assert remusnet(site, "remove", VIF)[0] == 0
+    assert site.program("remove", VIF)[0] == 0
 
 
 @pytest.mark.uml
 def test_what_could_cost_half_of_the_memory_is_refused_unless_forced(site: Site) -> None:
-    code, _, err = remusnet(site, "apply", VIF)
+    code, _, err = site.program("apply", VIF)
     assert code == 5
     assert err.startswith("remusnet: error: small frames can cost 625.0 MB, ")
     assert "--force goes on" in err
     assert not site.files()
-    code, _, err = remusnet(site, "apply", VIF, "--force")
+    code, _, err = site.program("apply", VIF, "--force")
     assert (code, "warning: small frames can cost" in err) == (0, True)
-    assert remusnet(site, "remove", VIF)[0] == 0
+    assert site.program("remove", VIF)[0] == 0

@@ -8,7 +8,8 @@ import pytest
 
 from remusnet.classify.filters import protocol_name
 from remusnet.errors import Conflict
-from remusnet.kernel.wire.messages import RTM_GETQDISC, PlugAction
+from remusnet.kernel.wire.codec import RTM_GETQDISC
+from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.build import build_plan
 from remusnet.policy.toml import load

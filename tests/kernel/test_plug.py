@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from remusnet.cli.main import main
 from remusnet.errors import Conflict, InvalidInput
 from remusnet.kernel.plug import Plug
 from remusnet.kernel.plug_status import plug_status
@@ -22,13 +21,12 @@ from remusnet.kernel.state.plug_record import PlugState
 from tests.kernel.lab.bed import VIF, Bed
 from tests.kernel.lab.packets import stamped
 from tests.kernel.lab.wait import wait_until
+from tests.lib.program import Run, runner
 
 pytestmark = pytest.mark.uml
 
 SIZE = 100
 FRAME = (bytes.fromhex("ffffffffffff 020000000001 88b5") + bytes(86))[:SIZE]
-
-Program = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -43,22 +41,19 @@ def held(bed: Bed) -> Iterator[Bed]:
 
 
 @pytest.fixture
-def remusnet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Program:
+def remusnet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """The program in Dom0: ``remusnet("plug", "ifb0", "status")``; exit code, output and errors.
 
     In this process: a new one takes a second. No call keeps anything for the next.
     """
 
     def run(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([*args, "--run-dir", str(tmp_path)])
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, *capsys.readouterr()
+        return runner(capsys)(*args, "--run-dir", tmp_path)
 
     return run
 
 
-def status(remusnet: Program) -> Any:
+def status(remusnet: Run) -> Any:
     return json.loads(remusnet("plug", "ifb0", "status", "--json")[1])
 
 
@@ -192,7 +187,7 @@ def test_a_plug_that_goes_away_is_told_by_what_is_gone(held: Bed, tmp_path: Path
 # The command
 
 
-def test_each_call_knows_what_the_one_before_has_done(held: Bed, remusnet: Program) -> None:
+def test_each_call_knows_what_the_one_before_has_done(held: Bed, remusnet: Run) -> None:
     with held.from_guest() as guest, held.at_client() as client:
         guest.send([stamped(FRAME, 1)])
         held.wait_for_held("ifb0", 1)
@@ -224,7 +219,7 @@ def test_each_call_knows_what_the_one_before_has_done(held: Bed, remusnet: Progr
         assert status(remusnet)["record"]["state"] == "open"
 
 
-def test_a_forced_buffer_is_remembered_as_one_that_strands(held: Bed, remusnet: Program) -> None:
+def test_a_forced_buffer_is_remembered_as_one_that_strands(held: Bed, remusnet: Run) -> None:
     for args in (["buffer"], ["buffer", "--force"], ["limit", "5kB"]):
         assert remusnet("plug", "ifb0", *args) == (0, "", "")
     shown = remusnet("plug", "ifb0", "status")[1]
@@ -240,7 +235,7 @@ def test_a_forced_buffer_is_remembered_as_one_that_strands(held: Bed, remusnet: 
     ],
 )
 def test_what_is_no_plug_is_refused(
-    held: Bed, remusnet: Program, device: str, code: int, said: str
+    held: Bed, remusnet: Run, device: str, code: int, said: str
 ) -> None:
     found, out, err = remusnet("plug", device, "buffer")
     assert (found, out) == (code, "")
@@ -263,7 +258,7 @@ def test_without_rights_it_says_so_in_one_line(held: Bed, tmp_path: Path) -> Non
 
 
 def test_it_does_not_come_between_a_driver_and_its_plug(
-    held: Bed, remusnet: Program, tmp_path: Path
+    held: Bed, remusnet: Run, tmp_path: Path
 ) -> None:
     with Plug("ifb0", run_dir=tmp_path):
         code, _, err = remusnet("plug", "ifb0", "release-all")

@@ -1,4 +1,4 @@
-"""The plug model is the plug: what `remusnet.emulator.machine.plug` says is what the kernel does.
+"""The plug model is the plug: what `remusnet.emulator.machine.vif` says is what the kernel does.
 
 Random sequences of frames and operations go to both. After each step the same frames must have come
 out, in the same order, and the same must be held, in packets and in bytes, and dropped.
@@ -17,9 +17,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from remusnet.emulator.machine.plug import Plug as Model
+from remusnet.emulator.machine.vif import Plug as Model
 from remusnet.kernel.state.observe import root_qdisc
-from remusnet.kernel.wire.messages import PlugAction, encode, plug_message
+from remusnet.kernel.wire.codec import plug_message
+from remusnet.kernel.wire.messages import PlugAction, encode
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import AddPlug, DeletePlug
 from tests.kernel.lab.bed import Bed

@@ -5,8 +5,6 @@ UML's kernel has no tcx: these run on the one that is there, in a namespace of t
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 
 from remusnet.kernel.change.verify import verify
 from remusnet.kernel.doctor import check_vifs
-from remusnet.kernel.quick import Kernel, sees_frames_first
+from remusnet.kernel.prepared import sees_frames_first
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
 from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
@@ -52,13 +50,7 @@ def seen_at(dom0: Namespace) -> tuple[str, ...]:
 
 
 def apply_as_user(dom0: Namespace, run_dir: Path, *prefix: str) -> tuple[int, str]:
-    remusnet = [sys.executable, "-m", "remusnet", "apply", VIF, "--run-dir", str(run_dir)]
-    done = subprocess.run(
-        ["ip", "netns", "exec", dom0.name, *prefix, *remusnet],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = dom0.remusnet("apply", VIF, "--run-dir", str(run_dir), by=prefix)
     return done.returncode, done.stderr
 
 
@@ -108,13 +100,10 @@ def test_doctor_names_the_vif_and_the_program(dom0: Namespace, hook: str, tmp_pa
 
 
 def test_the_netbuf_script_leaves_such_a_vif_to_apply(dom0: Namespace, hook: str) -> None:
-    with dom0.entered():
-        kernel = Kernel()
-        with Netlink() as netlink:
-            devices = observe(netlink, []).devices
-        assert sees_frames_first(kernel, devices[VIF].index), hook
-        assert not sees_frames_first(kernel, devices["peer"].index)
-        kernel.close()
+    with dom0.entered(), Netlink() as netlink:
+        devices = observe(netlink, []).devices
+        assert sees_frames_first(netlink, devices[VIF].index), hook
+        assert not sees_frames_first(netlink, devices["peer"].index)
 
 
 def test_a_vif_without_programs_is_free(dom0: Namespace, tmp_path: Path) -> None:

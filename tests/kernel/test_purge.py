@@ -24,7 +24,8 @@ from remusnet.kernel.plug import Plug
 from remusnet.kernel.plug_status import plug_status
 from remusnet.kernel.state.plug_record import PlugState
 from remusnet.kernel.state.status import status
-from remusnet.kernel.wire.messages import PLUG_QOPT, PlugAction
+from remusnet.kernel.wire.codec import PLUG_QOPT
+from remusnet.kernel.wire.messages import PlugAction
 from tests.kernel.lab.bed import Bed
 from tests.kernel.lab.damages import Hand
 from tests.kernel.lab.packets import Capture, Sender, stamped

@@ -12,15 +12,13 @@ from functools import cache
 import pytest
 
 from remusnet.classify.columns import columns
-from remusnet.classify.filters import Beyond, Classification
 from remusnet.classify.judging import Judgement, judge_frames
 from remusnet.frames import Frames
-from remusnet.plan.build import CLASSIFIERS
 from remusnet.policy.policy import Policy
 from remusnet.policy.presets import PRESETS
 from tests.kernel.lab.bed import Bed
 from tests.kernel.lab.sorting import sort_by
-from tests.lib import beyond, flower_beyond
+from tests.lib.classifiers import CLASSIFIERS
 from tests.lib.common_frames import common_frames
 from tests.lib.framegen import generate
 
@@ -59,7 +57,7 @@ def test_no_frame_leaks_and_what_is_held_beyond_the_policy_is_named(
     bed: Bed, classifier: str, policy: Policy
 ) -> None:
     frames = _frames()
-    classification = CLASSIFIERS[classifier](policy)
+    classification = CLASSIFIERS[classifier].compile(policy)
     judgement = _judgements()[policy.name]
     found = sort_by(bed, classification, frames)
 
@@ -71,12 +69,8 @@ def test_no_frame_leaks_and_what_is_held_beyond_the_policy_is_named(
         f"{len(leaked)} leaked, {len(more)} held beyond the policy"
     )
     assert [frames[index].hex() for index in leaked] == []
-    assert [frames[x].hex() for x in more if not _kinds(classification, frames[x])] == []
+    kinds_of = CLASSIFIERS[classifier].kinds_of
+    assert [frames[x].hex() for x in more if not kinds_of(classification, frames[x])] == []
     if classification.exact:
         assert more == []
     assert classification.exact or classifier not in EXACT
-
-
-def _kinds(classification: Classification, frame: bytes) -> set[Beyond]:
-    kinds_of = (flower_beyond if classification.classifier == "flower" else beyond).kinds_of
-    return set(kinds_of(classification, frame))

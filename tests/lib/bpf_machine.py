@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from remusnet.classify.filters import BpfMatch, Filter
+from remusnet.policy.verdict import Verdict
 from tests.lib.ingress import Ingress, at_ingress
 
 WORD = 0xFFFFFFFF
@@ -152,3 +154,24 @@ def matches(program: Sequence[Instruction], frame: bytes) -> bool | None:
     """Whether cls_bpf takes the frame for a match; None for one that gets to no filter."""
     skb = at_ingress(frame)
     return None if skb is None else run(program, skb).value != 0
+
+
+class Machine:
+    """The filters at one vif's ingress: programs that the kernel takes."""
+
+    def __init__(self, filters: Iterable[Filter]) -> None:
+        self.programs: list[tuple[Sequence[Instruction], Verdict]] = []
+        for each in sorted(filters, key=lambda each: each.pref):
+            assert isinstance(each.match, BpfMatch)
+            check(each.match.program)
+            self.programs.append((each.match.program, each.verdict))
+
+    def verdict(self, frame: bytes) -> Verdict | None:
+        """What becomes of ``frame``; None where the kernel drops it before the filters."""
+        for program, verdict in self.programs:
+            is_match = matches(program, frame)
+            if is_match is None:
+                return None
+            if is_match:
+                return verdict
+        return Verdict.BYPASS

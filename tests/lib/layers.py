@@ -226,3 +226,20 @@ def quic_short(rng: Random, length: int) -> bytes:
 def dns(rng: Random) -> bytes:
     """RFC 1035, 4.1: a query. A quarter of all identifiers begins as RTP does."""
     return pack("!HHHHHH", rng.getrandbits(16), 0x0100, 1, 0, 0, 0) + b"\x01a\x00\x00\x01\x00\x01"
+
+
+def chained(rng: Random, version: int, headers: list[int], protocol: int, data: bytes) -> bytes:
+    """A frame of IP ``version`` whose extension headers are ``headers``, in order."""
+    for number in reversed(headers):
+        if number == AH:
+            data = ah(rng, protocol) + data
+        elif number == FRAGMENT:
+            data = fragment_header(rng, protocol, 0, False) + data
+        elif number == ROUTING:
+            data = routing_header(rng, protocol) + data
+        else:
+            data = options_header(rng, protocol) + data
+        protocol = number
+    if version == 4:
+        return ethernet(rng, IPV4, ipv4(rng, protocol, data))
+    return ethernet(rng, IPV6, ipv6(rng, protocol, data))

@@ -26,10 +26,12 @@ NETWORKS = [
     ip_network(prefix)
     for prefix in ("0.0.0.0/0", "10.0.0.0/9", "10.128.0.0/9", "::/0", "2001:db8::/33", "fe80::/10")
 ]
+PROTOCOLS = (TCP, UDP, ICMP, ICMPV6, 47, 51, 60, 132)
+"""With AH and destination options, which no packet is of: they are walked."""
 CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     "link": st.frozensets(st.sampled_from(Link), min_size=1),
     "ethertype": st.frozensets(st.sampled_from([0x0800, 0x0806, 0x86DD, 0x8847]), min_size=1),
-    "protocol": st.frozensets(st.sampled_from([TCP, UDP, ICMP, ICMPV6, 47, 132]), min_size=1),
+    "protocol": st.frozensets(st.sampled_from(PROTOCOLS), min_size=1),
     "fragment": st.frozensets(st.sampled_from(Fragment), min_size=1),
     "payload": st.frozensets(st.sampled_from(PayloadClass), min_size=1),
     "tunnel": st.frozensets(st.sampled_from(Tunnel), min_size=1),

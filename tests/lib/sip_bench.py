@@ -112,7 +112,7 @@ class SipBench:
             table=Table(),
         )
         for spec in specs(self.wiring, cores(self.wiring), preset, self.sockets.bound):
-            self.system.spawn(spec)
+            self.system.declare(spec)
 
     async def receive(self, message: Message | bytes, flow: Flow) -> None:
         """Let the server receive it, and do all that it does about it at once."""

@@ -43,7 +43,7 @@ class WholeBench(SipBench):
 
     def _buried(self, letter: DeadLetter) -> None:
         self.dead.append(letter)
-        mourn(letter, self.wiring, self.held.registrations)
+        mourn(letter, self.wiring, self.held.registrations, self.held.calls)
 
     async def settle(self) -> None:
         """Also let the store's thread do its work."""

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from remusnet.sip.rejuvenation import ACTORS
+from scripts.sip.faults import PASSING, STANDING
 from scripts.sip.sipp import HOST, Sipp, free_port
+from tests.lib.long import count
 from tests.lib.sip_process import exchange_udp, serving
 
 pytestmark = pytest.mark.needs("sipp")
@@ -22,21 +25,62 @@ def chaos(*words: str) -> subprocess.CompletedProcess[str]:
     """``scripts/sip-chaos`` without the wrapper that sets up .venv."""
     command = [sys.executable, "-m", "scripts.sip", *words]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
     )
 
 
 def test_under_resilient_faults_under_load_lose_neither_calls_nor_registrations() -> None:
-    done = chaos("--seconds", "10", "--rate", "5", "--json")
+    """The same at 50 a second for 5 minutes with --long."""
+    seconds, rate = count(sample=10, long=300), count(sample=5, long=50)
+    done = chaos("--seconds", f"{seconds}", "--rate", f"{rate}", "--json")
     assert done.returncode == 0, (done.stdout, done.stderr)
     report = json.loads(done.stdout)
     assert (report["calls_lost"], report["registrations_lost"]) == (0, 0)
-    assert (report["calls_placed"], report["registrations"]) == (50, 50)
+    assert (report["calls_placed"], report["registrations"]) == (seconds * rate, seconds * rate)
     # One a second; a transaction may have ended between its draw and its crash.
-    assert report["faults"] >= 5
-    assert report["restarts"] + report["resumed"] >= 5
+    assert report["faults"] >= seconds / 2
+    assert report["restarts"] + report["resumed"] >= seconds / 2
     assert report["escalations"] == 0
     assert not report["server_ended"]
+
+
+def test_beyond_the_limit_each_actor_escalates_once_and_under_resilient_that_costs_nothing() -> (
+    None
+):
+    done = chaos("--seconds", "12", "--rate", "5", "--json", "--beyond")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    report = json.loads(done.stdout)
+    assert (report["calls_lost"], report["registrations_lost"]) == (0, 0)
+    assert report["escalated"] == report["expected"]
+    assert set(STANDING) <= set(report["expected"])
+    assert len(report["expected"]) == len(STANDING) + len(PASSING)
+    assert report["escalations"] == len(report["expected"])
+
+
+def test_every_actor_is_restarted_by_hand_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
+    with serving(tmp_path, *OPEN) as server, ExitStack() as stack:
+        port = free_port("udp")
+        stack.callback(Sipp(tmp_path / "callee", "callee", "udp", port).kill)
+        contact = f"<sip:callee@{HOST}:{port}>"
+        answer = exchange_udp(
+            server.ports["udp"],
+            "REGISTER",
+            "sip:example.org",
+            to="<sip:callee@example.org>",
+            contact=contact,
+        )
+        assert "SIP/2.0 200" in answer
+        words = ("-s", "callee", "-m", "60", "-r", "10", "-timeout", "60")
+        place = f"{HOST}:{server.ports['udp']}"
+        caller = Sipp(tmp_path / "call", "call", "udp", free_port("udp"), *words, place)
+        stack.callback(caller.kill)
+        for path in ACTORS:
+            done = server.ask("restart", path)
+            assert done.stdout == f"{path}: restarted\n"
+        assert caller.wait(60) == 0, (tmp_path / "call" / "screen").read_text()[-2000:]
+        assert (caller.figures().placed, caller.figures().good) == (60, 60)
+        restarts = {each["path"]: each["restarts"] for each in server.status()["actors"]}
+        assert [path for path in ACTORS if restarts[path] != 1] == []
 
 
 def test_under_none_the_first_fault_ends_the_server_and_the_script_says_so() -> None:

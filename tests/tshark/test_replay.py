@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from remusnet.cli.main import main
 from remusnet.policy import PRESETS
+from tests.lib.program import runner
 from tests.tshark.conftest import Tshark
 
 pytestmark = pytest.mark.tshark
@@ -62,10 +62,9 @@ def table(tshark: Tshark) -> Table:
 
 def simulated(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
     """The runs of ``simulate --json`` on the recorded call, by policy."""
-    with pytest.raises(SystemExit) as ended:
-        main(["simulate", "--capture", str(RECORDED), "--json", *options])
-    assert ended.value.code == 0
-    return {run["policy"]: run for run in json.loads(capsys.readouterr().out)["runs"]}
+    code, out, _ = runner(capsys, "simulate", "--capture", RECORDED, "--json")(*options)
+    assert code == 0
+    return {run["policy"]: run for run in json.loads(out)["runs"]}
 
 
 def assert_same(streams: list[dict[str, Any]], rows: dict[str, Row]) -> None:

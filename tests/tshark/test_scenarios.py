@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from remusnet.cli.main import main
+from tests.lib.program import runner
 from tests.tshark.conftest import Tshark
 
 pytestmark = pytest.mark.tshark
@@ -39,10 +39,9 @@ response = 50000
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> Any:
-    with pytest.raises(SystemExit) as ended:
-        main(["simulate", *map(str, arguments), "--json"])
-    assert ended.value.code == 0
-    return json.loads(capsys.readouterr().out)
+    code, out, _ = runner(capsys, "simulate", "--json")(*arguments)
+    assert code == 0
+    return json.loads(out)
 
 
 @pytest.mark.parametrize("name", ["fig8", "fig9", "fig10", "fig11", "fig12", "fig12-frozen"])

@@ -19,10 +19,10 @@ import pytest
 
 from remusnet import capture
 from remusnet.classify.columns import Bools
-from remusnet.cli.main import main
-from remusnet.emulator.machine import replay
+from remusnet.emulator.machine import departure
 from remusnet.emulator.machine.checkpoints import Checkpoints
 from remusnet.frames import Int64s
+from tests.lib.program import runner
 from tests.unit.emulator.recorded import GUEST, call
 
 RECORDED = Path(__file__).parents[1] / "data" / "call.pcap"
@@ -111,11 +111,10 @@ Simulate = Callable[..., dict[str, Seen]]
 def simulate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Simulate:
     def run(source: Path, *options: str) -> dict[str, Seen]:
         out = tmp_path / "out.pcap"
-        with pytest.raises(SystemExit) as ended:
-            main(["simulate", "--capture", str(source), "--json", "--out", str(out), *options])
-        printed = capsys.readouterr()
-        assert ended.value.code == 0, printed.err
-        runs = {run["policy"]: run for run in json.loads(printed.out)["runs"]}
+        simulate = runner(capsys, "simulate", "--json", "--out", out)
+        code, printed, err = simulate("--capture", source, *options)
+        assert code == 0, err
+        runs = {run["policy"]: run for run in json.loads(printed)["runs"]}
         before = records(source)
         return {
             policy: Seen(policy, before, records(tmp_path / f"out-{policy}.pcap"), run)
@@ -188,20 +187,20 @@ def test_a_buffer_that_releases_one_epoch_early_is_found_out_twice(
     simulate: Simulate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By this test, and by the count that ``simulate`` itself prints."""
-    right = replay.through_buffer
+    right = departure.depart_within
 
     def wrong(
-        sent_ns: Int64s,
+        due_ns: Int64s,
         length: Int64s,
         hold: Bools,
         checkpoints: Checkpoints,
         limit: int,
-    ) -> tuple[Int64s, Bools]:
-        leaves_ns, dropped = right(sent_ns, length, hold, checkpoints, limit)
+    ) -> tuple[Int64s, Int64s, Bools]:
+        sent_ns, leaves_ns, dropped = right(due_ns, length, hold, checkpoints, limit)
         early = hold & (leaves_ns == checkpoints.commit_ns[3])
-        return leaves_ns - early, dropped  # a nanosecond
+        return sent_ns, leaves_ns - early, dropped  # a nanosecond
 
-    monkeypatch.setattr(replay, "through_buffer", wrong)
+    monkeypatch.setattr(departure, "depart_within", wrong)
     seen = simulate(RECORDED, "--interval", "400ms")["hold-all"]
     # 455 ms of the guest's RTP, and its SIP if there was any.
     assert seen.early() == seen.run["output_commit"]["violations"] >= 22

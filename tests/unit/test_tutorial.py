@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.cli.main import main
+from tests.lib.program import runner
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "docs" / "tutorial" / "your-call-in-ci.md").read_text()
@@ -35,9 +35,8 @@ def lines(text: str) -> list[str]:
 def test_a_command_of_the_tutorial_prints_what_it_shows(
     command: str, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        main(shlex.split(command)[1:])
-    printed = lines("".join(capsys.readouterr()))
+    _, out, err = runner(capsys)(*shlex.split(command)[1:])
+    printed = lines(out + err)
     expected = [line.removeprefix("    ") for line in lines(shown.rstrip("\n"))]
     if expected[0] == "...":
         printed, expected = printed[len(printed) - len(expected) + 1 :], expected[1:]
@@ -65,7 +64,6 @@ def test_the_jobs_of_the_tutorial_do_what_it_did_by_hand(
     words = [shlex.split(job) for job in jobs]
     assert words[0] == words[1]
     arguments = words[0][1 : words[0].index("--report")]
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 0, capsys.readouterr()
+    code, out, err = runner(capsys)(*arguments)
+    assert code == 0, out + err
     assert (folder / "junit.xml").exists()

@@ -167,7 +167,9 @@ def _conditions(match: Match, context: Context, bypass: bool) -> Iterator[Sequen
             yield FALSE
         return
     if match.protocol is not None:
-        yield [_pinned(context, number) for number in sorted(match.protocol)]
+        # A packet is of what stands behind AH and extension headers, never of these.
+        walked = context.unwalked if bypass else frozenset()
+        yield [_pinned(context, number) for number in sorted(match.protocol - walked)]
     yield from _network_conditions(match, context)
     yield from _transport_conditions(match, context, bypass)
 

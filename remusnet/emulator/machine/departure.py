@@ -1,95 +1,214 @@
-"""What happens to packets on their way: the guest's pauses, the buffer, the network."""
+"""When a frame leaves the guest's host: after the guest's pause, and once its epoch has committed.
+
+What a guest would have sent in a pause it sends at the resume. What bypasses leaves then; what is
+held leaves at the commit of the epoch that sent it. `remusnet.emulator.machine.vif.Vif` does so an
+event at a time, and is the definition. `depart` is the same for many frames: epochs are stretches
+of them, so each epoch is looked up once and not once a frame. That holds as long as the plug has
+room for all, which `most_held` and `most_rtp_held` tell beforehand.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from remusnet.classify.columns import Bools
-from remusnet.emulator.machine.checkpoints import Checkpoints
-from remusnet.emulator.traffic.media import noise
+from remusnet.emulator.machine.checkpoints import Checkpoints, Timeline
+from remusnet.emulator.machine.vif import Committed, Delivered, Sent, Suspended, Vif, VifEvent
+from remusnet.emulator.traffic.rtp import Source
 from remusnet.frames import Int64s
-from remusnet.scenario.scenario import Network
 
 _LONG_AGO = np.iinfo(np.int64).min
+NO_EPOCH = -1
+"""The epoch of frames that the guest did not send."""
+_SLACK = 2
+"""Packets: one at either end of a span."""
+_FAR = 10
+"""Standard deviations of jitter that bring no packet into a span from farther away."""
 
 
-def leave(due_ns: Int64s, checkpoints: Checkpoints, hold: bool) -> tuple[Int64s, Int64s]:
-    """When packets that are due at ``due_ns`` (int64[n], ascending) are sent, and when they leave.
+def depart(due_ns: Int64s, checkpoints: Checkpoints, hold: Bools | bool) -> tuple[Int64s, Int64s]:
+    """When frames that are due at ``due_ns`` (int64[n], ascending) are sent, and when they leave.
 
-    What falls into a pause is sent at the resume; what is held leaves at the commit of the epoch
-    that sent it. This is `replay` for packets in order: epochs are stretches of them, so each is
-    looked up once and not once a packet.
+    ``hold``: bool[n], or one for all. Without checkpoints there is nothing to wait for.
 
-    Raises IndexError where the last checkpoint comes before the last packet.
+    Raises IndexError where the last checkpoint comes before the last frame.
     """
     if len(due_ns) == 0 or len(checkpoints) == 0:
         return due_ns, due_ns
-    suspend_ns = checkpoints.suspend_ns
-    first, last = np.searchsorted(suspend_ns, due_ns[[0, -1]], side="right").tolist()
+    first, counts = _stretches(due_ns, checkpoints)
+    last = first + len(counts) - 1
     if last >= len(checkpoints):
         raise IndexError("packets after the last checkpoint")
-    # A packet at the moment of a suspend belongs to the next epoch.
-    cuts = np.searchsorted(due_ns, suspend_ns[first:last], side="left")
-    counts = np.diff(np.concatenate([[0], cuts, [len(due_ns)]]))
     before = checkpoints.resume_ns[first - 1] if first else _LONG_AGO
     resumes = np.concatenate([[before], checkpoints.resume_ns[first:last]])
     sent_ns = np.maximum(due_ns, np.repeat(resumes, counts))
-    if not hold:
+    if hold is False:
         return sent_ns, sent_ns
-    return sent_ns, np.repeat(checkpoints.commit_ns[first : last + 1], counts)
+    commits = np.repeat(checkpoints.commit_ns[first : last + 1], counts)
+    return sent_ns, commits if hold is True else np.where(hold, commits, sent_ns)
 
 
-def early(sent_ns: Int64s, left_ns: Int64s, checkpoints: Checkpoints) -> int:
-    """How many held packets left before the commit that they had to wait for.
+def epochs(due_ns: Int64s, checkpoints: Checkpoints) -> Int64s:
+    """The epoch that sends each frame: int64[n]. ``due_ns`` ascends, and may lie in pauses."""
+    if len(due_ns) == 0 or len(checkpoints) == 0:
+        return np.zeros(len(due_ns), np.int64)
+    first, counts = _stretches(due_ns, checkpoints)
+    return np.repeat(np.arange(first, first + len(counts)), counts)
 
-    As `output_commit` counts them, from times alone; ``sent_ns`` ascends.
+
+def _stretches(due_ns: Int64s, checkpoints: Checkpoints) -> tuple[int, Int64s]:
+    """The first frame's epoch, and how many frames there are in it and in each up to the last's.
+
+    A frame at the moment of a suspend belongs to the next epoch.
     """
-    if len(sent_ns) == 0 or len(checkpoints) == 0:
+    suspend_ns = checkpoints.suspend_ns
+    first, last = np.searchsorted(suspend_ns, due_ns[[0, -1]], side="right").tolist()
+    cuts = np.searchsorted(due_ns, suspend_ns[first:last], side="left")
+    return first, np.diff(np.concatenate([[0], cuts, [len(due_ns)]]))
+
+
+def depart_within(
+    due_ns: Int64s, length: Int64s, hold: Bools, checkpoints: Checkpoints, limit: int
+) -> tuple[Int64s, Int64s, Bools]:
+    """As `depart`, through a plug of ``limit`` bytes: bool[n] says which frames it drops instead.
+
+    Where the limit can't be reached (a plug holds two epochs at most), no frame is looked at alone.
+    """
+    sent_ns, left_ns = depart(due_ns, checkpoints, hold)
+    if most_held(epochs(due_ns, checkpoints)[hold], length[hold]) > limit:
+        return sent_ns, *step_by_step(sent_ns, length, hold, checkpoints, limit)
+    return sent_ns, left_ns, np.zeros(len(sent_ns), np.bool_)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deliveries:
+    """What became of n frames, in the order in which they were given.
+
+    ``time_ns``: int64[n], when each left; of a dropped frame, when it met the full plug.
+    ``dropped``: bool[n]. ``epoch``: int64[n], the guest's epoch that sent it, else `NO_EPOCH`.
+    ``order``: int64[m], the frames that left, in the order of leaving.
+    """
+
+    time_ns: Int64s
+    dropped: Bools
+    epoch: Int64s
+    order: Int64s
+
+
+def replay(
+    time_ns: Int64s,
+    length: Int64s,
+    guest: Bools,
+    hold: Bools,
+    checkpoints: Checkpoints,
+    limit: int,
+) -> Deliveries:
+    """Put n frames through the buffer; all arrays are of length n, times need not ascend.
+
+    ``guest``: which frames the guest sent; ``hold``: the verdicts (looked at for those only).
+    Others keep their times. A frame whose time falls into a pause leaves the guest at the resume.
+    Frames that leave at the same time do so in the order in which they were sent.
+    """
+    by_time = np.argsort(time_ns, kind="stable")
+    rows = by_time[guest[by_time]]
+    leaves_ns = time_ns.copy()
+    dropped = np.zeros(len(time_ns), np.bool_)
+    _, leaves_ns[rows], dropped[rows] = depart_within(
+        time_ns[rows], length[rows], hold[rows], checkpoints, limit
+    )
+    epoch = np.full(len(time_ns), NO_EPOCH, np.int64)
+    epoch[rows] = epochs(time_ns[rows], checkpoints)
+
+    rank = np.empty(len(time_ns), np.int64)
+    rank[by_time] = np.arange(len(time_ns))
+    order = np.lexsort((rank, leaves_ns))
+    return Deliveries(leaves_ns, dropped, epoch, order[~dropped[order]])
+
+
+def step_by_step(
+    sent_ns: Int64s, length: Int64s, hold: Bools, checkpoints: Checkpoints, limit: int
+) -> tuple[Int64s, Bools]:
+    """When each frame leaves (int64[n]), and which are dropped instead (bool[n]).
+
+    Every frame goes through the model of the plug. ``sent_ns``, as `depart` gives it, ascends and
+    is outside of all pauses.
+    """
+    vif = Vif(limit)
+    left_ns = sent_ns.copy()
+    dropped = np.ones(len(sent_ns), np.bool_)
+    for event in _events(sent_ns, length, hold, checkpoints):
+        for output in vif.handle(event):
+            if isinstance(output, Delivered):
+                left_ns[output.frame] = output.time_ns
+                dropped[output.frame] = False
+    return left_ns, dropped
+
+
+def _events(
+    sent_ns: Int64s, length: Int64s, hold: Bools, checkpoints: Checkpoints
+) -> Iterator[VifEvent]:
+    """Frames and checkpoints in order of time; at equal times checkpoints first."""
+    steps = _steps(checkpoints)
+    step = next(steps, None)
+    frames = zip(sent_ns.tolist(), length.tolist(), hold.tolist(), strict=True)
+    for frame, (time_ns, size, held) in enumerate(frames):
+        while step is not None and step.time_ns <= time_ns:
+            yield step
+            step = next(steps, None)
+        yield Sent(time_ns, frame, size, held)
+    if step is not None:
+        yield step
+    yield from steps
+
+
+def _steps(checkpoints: Checkpoints) -> Iterator[Suspended | Committed]:
+    """Suspend, commit, suspend, commit...: in this order even where all are at the same time."""
+    suspends, commits = checkpoints.suspend_ns.tolist(), checkpoints.commit_ns.tolist()
+    for suspend_ns, commit_ns in zip(suspends, commits, strict=True):
+        yield Suspended(suspend_ns)
+        yield Committed(commit_ns)
+
+
+def most_held(epoch: Int64s, length: Int64s) -> int:
+    """No fewer bytes than ever lie in the plug of frames of ``length``: two neighbouring epochs'.
+
+    ``epoch``: int64[n], ascending, which sent each frame that is held.
+    """
+    if len(epoch) == 0:
         return 0
-    first, last = np.searchsorted(checkpoints.suspend_ns, sent_ns[[0, -1]], side="right").tolist()
-    cuts = np.searchsorted(sent_ns, checkpoints.suspend_ns[first:last], side="left")
-    counts = np.diff(np.concatenate([[0], cuts, [len(sent_ns)]]))
-    needed_ns = np.repeat(checkpoints.commit_ns[first : last + 1], counts)
-    return int(np.count_nonzero(left_ns < needed_ns))
+    held = np.bincount(epoch, weights=length, minlength=int(epoch[-1]) + 2)
+    return int((held[1:] + held[:-1]).max())
 
 
-def arrive(left_ns: Int64s, network: Network, rng: np.random.Generator) -> Int64s:
-    """When packets that left at ``left_ns`` would come, had nothing before them: int64[n].
+@dataclass(frozen=True, slots=True)
+class MostHeld:
+    """Held at one moment, at most: bytes in the plug, and frames, each with a slot of the ring."""
 
-    The delay is never less than 0. Order is up to the caller.
+    bytes: int
+    frames: int
+
+
+def most_rtp_held(
+    sources: Sequence[Source], holds: Sequence[bool], timeline: Timeline, jitter_ns: int
+) -> MostHeld:
+    """What the streams that ``holds`` says need together of plug and ring, or more.
+
+    ``jitter_ns``: standard deviation of the times of sending, at most.
+
+    At a commit the plug has what was sent since the suspend before the one that commits.
     """
-    arrival_ns = left_ns + network.delay_ns
-    if network.jitter_ns:
-        arrival_ns += noise(rng, len(left_ns), network.jitter_ns)
-        np.maximum(arrival_ns, left_ns, out=arrival_ns)
-    return arrival_ns
-
-
-class Losses:
-    """Which packets of one stream the network loses: alone, or several in a row.
-
-    A two-state model: runs of kept and of lost packets take turns, both of geometric length
-    (Gilbert's, as E-model people use it), so that ``loss_percent`` of all are lost.
-    """
-
-    def __init__(self, network: Network, rng: np.random.Generator) -> None:
-        self.share = network.loss_percent / 100
-        self.burst = network.loss_burst
-        self.rng = rng
-        self._left = np.zeros(0, np.bool_)
-
-    def next(self, count: int) -> Bools:
-        """For the next ``count`` packets, which are lost: bool[count]."""
-        if self.burst <= 1 or self.share in (0.0, 1.0):
-            return self.rng.random(count) < self.share
-        kept = self.burst * (1 - self.share) / self.share
-        while len(self._left) < count:
-            turns = int(count / (kept + self.burst)) + 16
-            runs = np.empty(2 * turns, np.int64)
-            # A geometric run is at least 1 long; a share above a half needs shorter kept ones.
-            runs[0::2] = self.rng.geometric(1 / max(kept, 1.0), turns)
-            runs[1::2] = self.rng.geometric(1 / self.burst, turns)
-            lost = np.repeat(np.arange(2 * turns) % 2 == 1, runs)
-            self._left = np.concatenate([self._left, lost])
-        found, self._left = self._left[:count], self._left[count:]
-        return found
+    planned = timeline.checkpoints
+    if not timeline.protected or len(planned) == 0:
+        return MostHeld(0, 0)
+    since_ns = np.concatenate([[0], planned.suspend_ns[:-1]])
+    span_ns = int((planned.commit_ns - since_ns).max()) + 2 * _FAR * jitter_ns
+    size = count = 0
+    for source, hold in zip(sources, holds, strict=True):
+        if hold and source.from_guest:
+            frames = min(source.packets, span_ns // source.interval_ns + _SLACK)
+            count += frames
+            size += frames * source.frame_bytes
+    return MostHeld(size, count)

@@ -12,40 +12,31 @@ import numpy as np
 
 from remusnet.classify.columns import Bools
 from remusnet.emulator.machine.checkpoints import Checkpoints
-from remusnet.emulator.machine.departure import leave
-from remusnet.emulator.run.passed import Lost, Passed
-from remusnet.emulator.traffic.media import Segment
-from remusnet.emulator.traffic.rtp import Source
+from remusnet.emulator.machine.departure import depart
+from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, Stretch, together
 from remusnet.frames import Int64s
-from remusnet.results.scene import NEVER, FailureMarks
-from remusnet.scenario.scenario import Clock, Role
+from remusnet.results.scene import FailureMarks
+from remusnet.results.stream import NEVER
+from remusnet.scenario.traffic import Clock, Role
 
 
-def whole(segments: list[Segment]) -> Segment:
-    """The segments of one stream as one."""
-    if not segments:
-        return Segment(np.zeros(0, np.int64), 0, None)
-    return Segment(
-        np.concatenate([each.due_ns for each in segments]),
-        segments[0].first,
-        np.concatenate([each.ticks for each in segments]),
-    )
-
-
-def passed_over(
-    source: Source, media: Segment, checkpoints: Checkpoints, marks: FailureMarks, *, hold: bool
-) -> Passed:
+def through_failure(
+    source: Source, media: Stretch, checkpoints: Checkpoints, marks: FailureMarks, *, hold: bool
+) -> StreamPackets:
     """The packets of ``source`` until they left, none through the network yet."""
     if not source.from_guest:
         return _to_guest(media, marks)
     primary, sent = _primary(media, checkpoints, marks, hold)
     stale = _stale(source, media, marks, sent, hold)
-    return joined([primary, stale, *second_life(source, media, marks, sent, len(stale))])
+    later = _second_life(source, media, marks, sent, len(stale))
+    found = together([primary, stale, *later])
+    # A stale primary and the backup send at once.
+    return found.take(np.argsort(found.sent_ns, kind="stable"))
 
 
-def planned_over(
-    source: Source, media: Segment, checkpoints: Checkpoints, marks: FailureMarks
-) -> tuple[Passed, int]:
+def due_through_failure(
+    source: Source, media: Stretch, checkpoints: Checkpoints, marks: FailureMarks
+) -> tuple[StreamPackets, int]:
     """The same before any buffer: when each packet is due, and how many are the primary's.
 
     Those come first. A stale primary's are among them.
@@ -58,14 +49,12 @@ def planned_over(
     due_ns = media.due_ns[:due]
     lost = np.zeros(due, np.bool_)
     primary = _packets(due_ns, due_ns, media.numbers[:due], media.ticks[:due], lost)
-    parts = [primary, *second_life(source, media, marks, sent, max(0, due - sent))]
-    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS]
-    return Passed(*columns), due
+    return together([primary, *_second_life(source, media, marks, sent, max(0, due - sent))]), due
 
 
-def second_life(
-    source: Source, media: Segment, marks: FailureMarks, sent: int, stale: int
-) -> list[Passed]:
+def _second_life(
+    source: Source, media: Stretch, marks: FailureMarks, sent: int, stale: int
+) -> list[StreamPackets]:
     """What the backup sends, and what a relay missed after ``sent`` and ``stale`` packets."""
     parts = [_backup(source, media, marks, sent)]
     if source.calls.role is Role.RELAY:
@@ -73,7 +62,7 @@ def second_life(
     return parts
 
 
-def _to_guest(media: Segment, marks: FailureMarks) -> Passed:
+def _to_guest(media: Stretch, marks: FailureMarks) -> StreamPackets:
     """Frames for the guest find nobody from the failure until the path is back."""
     until_ns = min(marks.stale_until_ns or marks.failed_ns, marks.path_ns)
     lost = (media.due_ns > until_ns) & (media.due_ns < marks.path_ns)
@@ -81,14 +70,14 @@ def _to_guest(media: Segment, marks: FailureMarks) -> Passed:
 
 
 def _primary(
-    media: Segment, checkpoints: Checkpoints, marks: FailureMarks, hold: bool
-) -> tuple[Passed, int]:
+    media: Stretch, checkpoints: Checkpoints, marks: FailureMarks, hold: bool
+) -> tuple[StreamPackets, int]:
     """What the primary sent, and how many packets that were.
 
     What it held at its death is lost: nobody but the primary had it.
     """
     due = int(np.searchsorted(media.due_ns, marks.failed_ns, side="right"))
-    sent_ns, left_ns = leave(media.due_ns[:due], checkpoints, hold)
+    sent_ns, left_ns = depart(media.due_ns[:due], checkpoints, hold)
     # What was due in a pause that the primary did not survive was never sent.
     sent = int(np.searchsorted(sent_ns, marks.failed_ns, side="right"))
     held = left_ns[:sent] > marks.failed_ns
@@ -97,7 +86,9 @@ def _primary(
     return replace(primary, due_ns=media.due_ns[:sent]), sent
 
 
-def _stale(source: Source, media: Segment, marks: FailureMarks, sent: int, hold: bool) -> Passed:
+def _stale(
+    source: Source, media: Stretch, marks: FailureMarks, sent: int, hold: bool
+) -> StreamPackets:
     """What a primary that nobody told sends on: no checkpoint commits, so what it holds stays.
 
     A relay gets the phones' packets until the switch turns; a server goes on by itself.
@@ -118,7 +109,7 @@ def _last_ns(source: Source, marks: FailureMarks) -> int:
     return min(until_ns, marks.path_ns) if source.calls.role is Role.RELAY else until_ns
 
 
-def _backup(source: Source, media: Segment, marks: FailureMarks, sent: int) -> Passed:
+def _backup(source: Source, media: Stretch, marks: FailureMarks, sent: int) -> StreamPackets:
     """What the backup sends: nothing is held any more, and the guest has no more pauses."""
     due_ns, numbers, ticks = media.due_ns, media.numbers, media.ticks
     if source.calls.role is Role.RELAY:
@@ -140,7 +131,7 @@ def _backup(source: Source, media: Segment, marks: FailureMarks, sent: int) -> P
     return _packets(sent_ns, sent_ns, number, tick, sent_ns < marks.path_ns)
 
 
-def _missed(media: Segment, marks: FailureMarks, first: int) -> Passed:
+def _missed(media: Stretch, marks: FailureMarks, first: int) -> StreamPackets:
     """What the phones sent to a relay that was not there; what it never sent on itself."""
     last = max(first, int(np.searchsorted(media.due_ns, marks.path_ns, side="left")))
     rows = slice(first, last)
@@ -158,18 +149,8 @@ def _packets(
     tick: Int64s,
     lost: Bools,
     where: Lost = Lost.FAILURE,
-) -> Passed:
+) -> StreamPackets:
     """Packets that were sent when they were due."""
     ended = np.where(lost, np.int8(where), np.int8(Lost.NOWHERE)).astype(np.int8)
     never = np.full(len(sent_ns), NEVER, np.int64)
-    return Passed(sent_ns, left_ns, never, number, tick, ended, sent_ns)
-
-
-_COLUMNS = ("sent_ns", "left_ns", "arrived_ns", "number", "tick", "lost", "due_ns")
-
-
-def joined(parts: list[Passed]) -> Passed:
-    """One after the other, in order of sending: a stale primary and the backup send at once."""
-    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS]
-    order = np.argsort(columns[0], kind="stable")
-    return Passed(*(column[order] for column in columns))
+    return StreamPackets(sent_ns, left_ns, never, number, tick, ended, sent_ns)

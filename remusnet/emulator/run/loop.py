@@ -13,12 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from remusnet.emulator.machine.buffer import Committed, Delivered, Event, Sent, Suspended
-from remusnet.emulator.machine.timeline import Timeline
-from remusnet.emulator.machine.vif import Vif
+from remusnet.emulator.machine.checkpoints import Timeline
+from remusnet.emulator.machine.vif import Committed, Delivered, Sent, Suspended, Vif, VifEvent
 from remusnet.emulator.network.link import Link
-from remusnet.emulator.run.notes import Notes
-from remusnet.emulator.run.passed import Lost
 from remusnet.emulator.traffic.conversations import Conversation
 from remusnet.emulator.traffic.endpoints import (
     Again,
@@ -26,21 +23,25 @@ from remusnet.emulator.traffic.endpoints import (
     Command,
     End,
     Endpoint,
+    Event,
     Expired,
     Received,
+    Said,
     Send,
     SetTimer,
     Started,
     StopTimer,
 )
-from remusnet.emulator.traffic.endpoints import Event as Happened
+from remusnet.emulator.traffic.rtp import Lost
 from remusnet.emulator.traffic.wire import What
-from remusnet.results.scene import NEVER
-from remusnet.scenario.scenario import Scenario, Side
+from remusnet.results.stream import NEVER
+from remusnet.scenario.quantity import generator
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Side
 
 _CHECKPOINT, _TRAFFIC, _FAILURE = 0, 1, 2
 
-Verdict = Callable[[int, What], bool]
+Judge = Callable[[int, What], bool]
 """Whether the policy holds what the guest says in conversation ``index``."""
 
 
@@ -102,7 +103,7 @@ class Loop:
     """One run of a scenario's reactive traffic, and of ``lanes`` where those have to come along.
 
     ``limit``, ``slots``: what of plug and ring is there for it. After `run`, ``flights`` has every
-    frame, ``notes`` the report and ``vif`` its counters.
+    frame, ``said`` what endpoints told the report, and ``vif`` its counters.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Loop:
         timeline: Timeline,
         conversations: list[Conversation],
         lanes: list[Lane],
-        verdict: Verdict,
+        judge: Judge,
         *,
         limit: int,
         slots: int | None,
@@ -119,10 +120,10 @@ class Loop:
         self.scenario = scenario
         self.timeline = timeline
         self.conversations = conversations
-        self.verdict = verdict
+        self.judge = judge
         self.now_ns = 0
         self.flights: list[Flight] = []
-        self.notes = Notes(conversations)
+        self.said: list[Said] = []
         self.vif = Vif(limit, slots)
         self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
         self._pushed = 0
@@ -133,8 +134,10 @@ class Loop:
         self.peers = Machine([copy.deepcopy(each.peer) for each in conversations], is_guest=False)
         self.backup: Machine | None = None
         self._state: tuple[list[Endpoint], dict[tuple[int, str], int]] = ([], {})
-        self._up = Link(scenario.network, scenario.seed, 0)
-        self._down = Link(scenario.network, scenario.seed, 1)
+        self._up, self._down = (
+            Link(scenario.network, generator(scenario.seed, "network", direction))
+            for direction in (0, 1)
+        )
         self._lanes = lanes
 
     def run(self) -> None:
@@ -247,7 +250,7 @@ class Loop:
     def _start(self, index: int) -> None:
         conversation = self.conversations[index]
         if conversation.begins is not None:
-            self.notes.take(index, Begin(conversation.begins), self.now_ns)
+            self.said.append(Said(index, Begin(conversation.begins), self.now_ns))
         at_guest = conversation.client is Side.GUEST
         machine = self._guest_now() if at_guest else self.peers
         if machine is not None:
@@ -257,7 +260,7 @@ class Loop:
         """The guest that acts by itself now: the primary until it fails, then the backup."""
         return self.primary if self.primary.alive else self.backup
 
-    def _happen(self, machine: Machine, index: int, event: Happened) -> None:
+    def _happen(self, machine: Machine, index: int, event: Event) -> None:
         if not machine.alive or self.now_ns > self.scenario.duration_ns:
             return
         if machine.paused:
@@ -276,7 +279,7 @@ class Loop:
             case StopTimer(timer):
                 machine.timers.pop((index, timer), None)
             case Begin() | End() | Again():
-                self.notes.take(index, command, self.now_ns)
+                self.said.append(Said(index, command, self.now_ns))
 
     def _set_timer(self, machine: Machine, index: int, timer: str, after_ns: int) -> None:
         due_ns = self.now_ns + after_ns
@@ -298,7 +301,7 @@ class Loop:
 
     def _send(self, machine: Machine, index: int, what: What) -> None:
         length = self.conversations[index].wire.length(what)
-        hold = machine.protected and self.verdict(index, what)
+        hold = machine.protected and self.judge(index, what)
         by_backup = machine is self.backup
         self._out(
             machine,
@@ -346,7 +349,7 @@ class Loop:
         else:
             self._leave(flight)
 
-    def _through_vif(self, event: Event) -> None:
+    def _through_vif(self, event: VifEvent) -> None:
         for output in self.vif.handle(event):
             flight = self.flights[output.frame]
             if isinstance(output, Delivered):
@@ -363,7 +366,7 @@ class Loop:
             return
         link = self._up if flight.from_guest else self._down
         lane = flight.what is None
-        arrival_ns = link.arrival(self.now_ns, flight.length, (lane, flight.owner))
+        arrival_ns = link.frame(self.now_ns, flight.length, (lane, flight.owner))
         if arrival_ns is None:
             flight.lost = Lost.NETWORK
             return

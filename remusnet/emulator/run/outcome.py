@@ -1,4 +1,4 @@
-"""One scenario under one policy: which way each frame goes, and the outcome."""
+"""What a run of a scenario came to: the outcome, and the frames that arrived."""
 
 from __future__ import annotations
 
@@ -8,41 +8,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from remusnet.classify.columns import Bools
-from remusnet.emulator.machine.room import rtp_share
-from remusnet.emulator.machine.timeline import Timeline
+from remusnet.emulator.machine.checkpoints import Timeline
 from remusnet.emulator.run.loop import Flight, Loop
-from remusnet.emulator.run.passed import Lost, Passed, measured
-from remusnet.emulator.run.recorded import Mixed, mix
-from remusnet.emulator.run.released import Released
+from remusnet.emulator.run.recordings import Mixed
 from remusnet.emulator.run.stepwise import (
-    filled,
+    Exchanges,
     hazards_seen,
     held_segments,
-    lanes_of,
-    run_loop,
     sip_datagrams,
-    tally_flights,
     tcp_holds,
 )
-from remusnet.emulator.run.vectorised import Keeping, Tally, run_stream
+from remusnet.emulator.run.vectorised import Tally
 from remusnet.emulator.traffic.conversations import Conversation
-from remusnet.emulator.traffic.rtp import Source
-from remusnet.frames import Frames, Int64s
+from remusnet.emulator.traffic.rtp import Lost, Source, spurt_starts
+from remusnet.emulator.traffic.rtp_frames import Templates
+from remusnet.frames import Bytes, Frames, Int64s
 from remusnet.metrics.output_commit import OutputCommit
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes, hold_percentiles
 from remusnet.policy.policy import Policy
-from remusnet.results.comparison import Outcome, Stream
-from remusnet.results.scene import NEVER, Counts, FailureMarks, Passages, Scene
-from remusnet.scenario.expectations import held_to
-from remusnet.scenario.scenario import Scenario
-
-KEPT_PACKETS = 500_000
-"""Packets of a run that the results keep one by one, for figures and for what a listener hears:
-64 bytes each. All others are in the numbers, not in the series."""
-
-VECTORISED = "vectorised: RTP many packets at a time"
-STEPWISE = "stepwise: every frame alone"
+from remusnet.results.comparison import Outcome, Passages
+from remusnet.results.scene import Counts, FailureMarks, Scene
+from remusnet.results.stream import NEVER, Stream
+from remusnet.scenario.expectations import expectations
+from remusnet.scenario.scenario import Host, Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +43,12 @@ class Run:
     sources: tuple[Source, ...]
     conversations: tuple[Conversation, ...]
     recordings: tuple[Frames, ...]
-    release: bool
+    keep_frames: bool
 
 
 @dataclass(slots=True)
-class Gathered:
-    """What a run has seen so far."""
+class Seen:
+    """What a run under one policy has seen."""
 
     streams: list[Stream]
     tally: Tally
@@ -68,86 +57,10 @@ class Gathered:
     loop: Loop | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ran:
-    """An outcome, the frames that arrived (None without release), and which way RTP went."""
-
-    outcome: Outcome
-    released: Frames | None
-    path: str
-
-
-def under(run: Run, policy: Policy, holds: Sequence[bool]) -> Ran:
-    """``run`` under ``policy``, which holds the streams that ``holds`` says."""
-    gathered = _gather(run, policy, holds)
-    mixed = [
-        mix(recording, frames, policy, run.scenario, run.timeline)
-        for recording, frames in zip(run.scenario.recordings, run.recordings, strict=True)
-    ]
-    for each in mixed:
-        gathered.tally.add(each.tally)
-    outcome = _outcome(run, policy, gathered, mixed)
-    return Ran(outcome, _released(run, gathered, mixed) if run.release else None, gathered.path)
-
-
-def _gather(run: Run, policy: Policy, holds: Sequence[bool]) -> Gathered:
-    """RTP by stretches where nothing couples one stream to the others, else frame by frame.
-
-    Whether reactive traffic fills what RTP leaves of plug and ring shows when it has run.
-    """
-    scenario, timeline = run.scenario, run.timeline
-    host = scenario.host
-    share = rtp_share(run.sources, holds, timeline, host.jitter_ns + scenario.network.jitter_ns)
-    fits = share.bytes <= host.limit and (
-        host.ring_slots is None or share.frames <= host.ring_slots
-    )
-    if scenario.network.rate is not None or not fits:
-        return _all_stepwise(run, policy, holds)
-    loop = None
-    if run.conversations:
-        slots = None if host.ring_slots is None else host.ring_slots - share.frames
-        loop = run_loop(
-            scenario, timeline, list(run.conversations), [], policy,
-            limit=host.limit - share.bytes, slots=slots,
-        )  # fmt: skip
-        if loop.vif.stalls or loop.vif.buffer.plug.drops:
-            return _all_stepwise(run, policy, holds)
-    gathered = Gathered([], Tally(), VECTORISED, _guarded(run, holds), loop)
-    if loop is not None:
-        gathered.tally.add(tally_flights(loop.flights, timeline))
-    keeping = Keeping(KEPT_PACKETS)
-    for source, hold in zip(run.sources, holds, strict=True):
-        keep = keeping.take(source.packets) or run.release
-        stream, counted = run_stream(source, scenario, timeline, hold=hold, keep=keep)
-        gathered.streams.append(stream)
-        gathered.tally.add(counted)
-    return gathered
-
-
-def _all_stepwise(run: Run, policy: Policy, holds: Sequence[bool]) -> Gathered:
-    lanes, rows = lanes_of(run.sources, holds, run.scenario, run.timeline)
-    host = run.scenario.host
-    loop = run_loop(
-        run.scenario, run.timeline, list(run.conversations), lanes, policy,
-        limit=host.limit, slots=host.ring_slots,
-    )  # fmt: skip
-    passed: list[Passed] = filled(rows, loop.flights)
-    streams = [
-        measured(source, each, keep=True) for source, each in zip(run.sources, passed, strict=True)
-    ]
-    tally = tally_flights(loop.flights, run.timeline)
-    tally.packets += sum(each.count(Lost.NOBODY) for each in passed)
-    return Gathered(streams, tally, STEPWISE, _guarded(run, holds), loop)
-
-
-def _guarded(run: Run, holds: Sequence[bool]) -> list[bool]:
-    """Which streams are held: without checkpoints nothing is."""
-    return [hold and run.timeline.protected for hold in holds]
-
-
-def _outcome(run: Run, policy: Policy, gathered: Gathered, mixed: Sequence[Mixed]) -> Outcome:
+def outcome_of(run: Run, policy: Policy, seen: Seen, mixed: Sequence[Mixed]) -> Outcome:
+    """All that is measured of a run under ``policy``, captures that are mixed in included."""
     happened = run.timeline.happened(run.scenario.duration_ns)
-    loop, tally = gathered.loop, gathered.tally
+    loop, tally = seen.loop, seen.tally
     flights = [] if loop is None else loop.flights
     tcp, connections = tcp_holds(flights, run.conversations)
     if mixed:
@@ -156,8 +69,8 @@ def _outcome(run: Run, policy: Policy, gathered: Gathered, mixed: Sequence[Mixed
         left = np.concatenate([pair[1] for pair in times] + [_held_tcp(loop, "left_ns")])
         tcp = hold_percentiles(sent, left)
         connections += tuple(each for one in mixed for each in one.connections)
-    streams = (*gathered.streams, *(stream for one in mixed for stream in one.streams))
-    passages = _passages(gathered, run.timeline.marks)
+    streams = (*seen.streams, *(stream for one in mixed for stream in one.streams))
+    passages = _passages(seen, run.timeline.marks)
     outcome = Outcome(
         policy=policy.name,
         streams=streams,
@@ -174,13 +87,14 @@ def _outcome(run: Run, policy: Policy, gathered: Gathered, mixed: Sequence[Mixed
         sip_udp=_sip_holds(run, flights, mixed),
         hazards=_hazards(run, policy, flights, mixed),
     )
+    exchanges = Exchanges(run.conversations, [] if loop is None else loop.said)
     scene = Scene(
         resume_ns=happened.resume_ns,
-        sip=() if loop is None else loop.notes.transactions(),
-        transfers=() if loop is None else loop.notes.transfers(),
-        counts=_counts(outcome, gathered, mixed),
+        sip=exchanges.transactions(),
+        transfers=exchanges.transfers(),
+        counts=_counts(outcome, seen, mixed),
         failure=run.timeline.marks,
-        held_to=held_to(run.scenario, outcome, run.timeline.marks),
+        expectations=expectations(run.scenario, outcome, run.timeline.marks),
     )
     return replace(outcome, scene=scene)
 
@@ -222,14 +136,14 @@ def _held_tcp(loop: Loop | None, name: str) -> Int64s:
     return np.array([getattr(flight, name) for flight in flights], np.int64)
 
 
-def _counts(outcome: Outcome, gathered: Gathered, mixed: Sequence[Mixed]) -> Counts:
-    loop = gathered.loop
+def _counts(outcome: Outcome, seen: Seen, mixed: Sequence[Mixed]) -> Counts:
+    loop = seen.loop
     origins = [stream.origin for stream in outcome.streams if stream.origin is not None]
     # A lane's frames are their streams' already.
     others = [] if loop is None else [each for each in loop.flights if each.what is not None]
     failed = sum(each.lost in (Lost.FAILURE, Lost.NOBODY) for each in others)
     return Counts(
-        frames=gathered.tally.packets,
+        frames=seen.tally.packets,
         lost_failure=sum(each.lost_failure for each in origins)
         + failed
         + sum(each.lost for each in mixed),
@@ -242,7 +156,7 @@ def _counts(outcome: Outcome, gathered: Gathered, mixed: Sequence[Mixed]) -> Cou
     )
 
 
-def _passages(gathered: Gathered, marks: FailureMarks | None) -> Passages | None:
+def _passages(seen: Seen, marks: FailureMarks | None) -> Passages | None:
     """The guest's frames on their way through its host; None where some were not kept.
 
     A frame that never left stands as dropped at the time of its sending. What the backup sends is
@@ -251,7 +165,7 @@ def _passages(gathered: Gathered, marks: FailureMarks | None) -> Passages | None
     sent: list[Int64s] = []
     left: list[Int64s] = []
     held: list[Bools] = []
-    for stream, hold in zip(gathered.streams, gathered.holds, strict=True):
+    for stream, hold in zip(seen.streams, seen.holds, strict=True):
         if stream.from_guest:
             if stream.series is None:
                 return None
@@ -262,7 +176,7 @@ def _passages(gathered: Gathered, marks: FailureMarks | None) -> Passages | None
                 by_primary = stream.series.sent_ns < marks.resume_ns
                 guarded &= by_primary | (stream.series.left_ns == NEVER)
             held.append(guarded)
-    flights = [] if gathered.loop is None else gathered.loop.flights
+    flights = [] if seen.loop is None else seen.loop.flights
     others = [each for each in flights if each.what is not None and each.from_guest]
     sent.append(np.array([each.sent_ns for each in others], np.int64))
     left.append(np.array([each.left_ns for each in others], np.int64))
@@ -274,13 +188,86 @@ def _passages(gathered: Gathered, marks: FailureMarks | None) -> Passages | None
     return Passages(sent_ns, np.where(gone, sent_ns, left_ns), np.concatenate(held)[order], gone)
 
 
-def _released(run: Run, gathered: Gathered, mixed: Sequence[Mixed]) -> Frames:
+def arrived_frames(run: Run, seen: Seen, mixed: Sequence[Mixed]) -> Frames:
     """All frames that arrived, in order."""
-    released = Released(run.scenario.host)
-    for source, stream in zip(run.sources, gathered.streams, strict=True):
-        released.add_stream(source, stream)
-    if gathered.loop is not None:
-        released.add_flights(gathered.loop.flights, run.conversations)
+    found = ArrivedFrames(run.scenario.host)
+    for source, stream in zip(run.sources, seen.streams, strict=True):
+        found.add_stream(source, stream)
+    if seen.loop is not None:
+        found.add_flights(seen.loop.flights, run.conversations)
     for each in mixed:
-        released.add_frames(each.frames)
-    return released.frames()
+        found.add_frames(each.frames)
+    return found.frames()
+
+
+class ArrivedFrames:
+    """Frames as a capture at both ends of the network has them; `frames` puts them in order."""
+
+    def __init__(self, host: Host) -> None:
+        self._templates = Templates(host)
+        self._data: list[Bytes] = []
+        self._sizes: list[Int64s] = []
+        self._wire: list[Int64s] = []
+        self._arrived_ns: list[Int64s] = []
+        self._left_ns: list[Int64s] = []
+
+    def add_stream(self, source: Source, stream: Stream) -> None:
+        """The packets of ``stream`` that arrived; its series must be there."""
+        series = stream.series
+        if series is None:
+            raise ValueError(f"stream {source.number} was not kept")
+        step = source.calls.codec.timestamp_step(source.calls.ptime_ns)
+        # In order of sending, a spurt begins where the timestamp skips.
+        advance = np.diff(series.timestamp) % 2**32 // step
+        ticks = np.concatenate([[0], np.cumsum(advance)]) if len(series.timestamp) else advance
+        marker = spurt_starts(ticks) if source.calls.vad else np.zeros(len(ticks), np.bool_)
+        came = series.arrival
+        rows = self._templates.of(source).packets(
+            series.sequence[came], series.timestamp[came], marker[came]
+        )
+        sizes = np.full(len(rows), rows.shape[1], np.int64)
+        self.add(rows.reshape(-1), sizes, sizes, series.arrived_ns[came], series.left_ns[came])
+
+    def add(
+        self, data: Bytes, sizes: Int64s, wire: Int64s, arrived_ns: Int64s, left_ns: Int64s
+    ) -> None:
+        """n frames: their bytes one after the other, how many of each, and their times."""
+        self._data.append(data)
+        self._sizes.append(sizes)
+        self._wire.append(wire)
+        self._arrived_ns.append(arrived_ns)
+        self._left_ns.append(left_ns)
+
+    def add_flights(self, flights: Sequence[Flight], conversations: Sequence[Conversation]) -> None:
+        """The frames of conversations that arrived; RTP is its streams' business."""
+        came = [each for each in flights if each.what is not None and each.arrived_ns != NEVER]
+        frames = [
+            conversations[each.owner].wire.frame(each.what, from_guest=each.from_guest)
+            for each in came
+            if each.what is not None
+        ]
+        sizes = np.array([len(each) for each in frames], np.int64)
+        arrived_ns = np.array([each.arrived_ns for each in came], np.int64)
+        left_ns = np.array([each.left_ns for each in came], np.int64)
+        self.add(np.frombuffer(b"".join(frames), np.uint8), sizes, sizes, arrived_ns, left_ns)
+
+    def add_frames(self, frames: Frames) -> None:
+        """Frames at their times."""
+        at = np.repeat(frames.offset - _before(frames.caplen), frames.caplen)
+        data = frames.data[at + np.arange(len(at))]
+        self.add(data, frames.caplen, frames.length, frames.time_ns, frames.time_ns)
+
+    def frames(self) -> Frames:
+        """All of them in order of arrival; of equal times what left first, then what was added."""
+        sizes, wire, arrived_ns, left_ns = (
+            np.concatenate(columns) if columns else np.zeros(0, np.int64)
+            for columns in (self._sizes, self._wire, self._arrived_ns, self._left_ns)
+        )
+        data = np.concatenate(self._data) if self._data else np.zeros(0, np.uint8)
+        order = np.lexsort((left_ns, arrived_ns))
+        return Frames(data, _before(sizes), sizes, wire, arrived_ns).take(order)
+
+
+def _before(sizes: Int64s) -> Int64s:
+    """Where each of some frames begins that lie one after the other."""
+    return np.cumsum(sizes) - sizes

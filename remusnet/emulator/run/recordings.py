@@ -1,4 +1,9 @@
-"""One recording under several policies: judge, replay, measure."""
+"""Recorded frames through a vif under Remus: judge, replay, measure.
+
+Open loop: the frames are those of the recording. Nobody reacts to the delay, so a TCP sender keeps
+its pace, and nothing is sent again because an answer came late. `simulate` runs one recording under
+several policies, `mix` a scenario's captures over the scenario's own checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +14,34 @@ import numpy as np
 
 from remusnet.classify.columns import Bools, Columns, columns
 from remusnet.classify.judging import Judgement, judge_frames
-from remusnet.emulator.machine.checkpoints import Checkpoints, checkpoints_between
-from remusnet.emulator.machine.gaps import gap_hint
+from remusnet.emulator.machine.checkpoints import (
+    Checkpoints,
+    Timeline,
+    checkpoints_between,
+    gap_hint,
+)
+from remusnet.emulator.machine.departure import Deliveries, replay
 from remusnet.emulator.machine.guest import Guest, find_guest
-from remusnet.emulator.machine.replay import Deliveries, replay
+from remusnet.emulator.run.vectorised import Tally
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.rtp import RtpStream, rtp_streams
 from remusnet.metrics.sip_requests import SipRequest, sip_requests
-from remusnet.metrics.survey import hazards_seen
-from remusnet.metrics.tcp import hold_percentiles, tcp_connections
+from remusnet.metrics.survey import SeenHazard, hazards_seen
+from remusnet.metrics.tcp import TcpConnection, hold_percentiles, tcp_connections
 from remusnet.metrics.unmeasured import unmeasured
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP, UDP
 from remusnet.policy.policy import Policy
-from remusnet.results.comparison import Comparison, Outcome, Setting, Stream
-from remusnet.results.scene import Ended, PacketSeries, Passages, SipTransaction
+from remusnet.results.comparison import Comparison, Outcome, Passages, Setting, Simulation
+from remusnet.results.exchanges import Ended, SipTransaction
+from remusnet.results.stream import NEVER, PacketSeries, Stream
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Recording
 from remusnet.schedule import Schedule
 
 SIP_PORTS = (5060, 5061)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Simulation:
-    """What was measured, and for each outcome the frames that left, in order, at their times."""
-
-    comparison: Comparison
-    released: tuple[Frames, ...]
 
 
 def simulate(
@@ -58,10 +63,7 @@ def simulate(
     Raises InvalidInput: no guest traffic, two policies of one name, a limit that the kernel can't
     be told, or a recording that the schedule can't cover.
     """
-    names = [policy.name for policy in policies]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidInput(f"policy {quoted(name)} is there twice; each run needs its own name")
+    require_own_names(policies)
     if not 1 <= limit <= LARGEST_LIMIT:
         raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
     headers = columns(frames)
@@ -104,6 +106,14 @@ def simulate(
     as_recorded = _answered(requests, frames, found, None)
     comparison = Comparison(setting, tuple(outcomes), recorded, as_recorded)
     return Simulation(comparison, tuple(released))
+
+
+def require_own_names(policies: Sequence[Policy]) -> None:
+    """Raise InvalidInput where two policies have one name."""
+    names = [policy.name for policy in policies]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"policy {quoted(name)} is there twice; each run needs its own name")
 
 
 def _as_recorded(frames: Frames, headers: Columns, guest: Guest) -> tuple[Stream, ...]:
@@ -277,3 +287,89 @@ def _rows(headers: Columns, indices: Int64s) -> Columns:
     """The columns of the frames at ``indices``, in that order."""
     arrays = [each.name for each in fields(headers) if each.name != "oddities"]
     return replace(headers, **{name: getattr(headers, name)[indices] for name in arrays})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixed:
+    """What became of one capture. ``frames``: those that arrived, in order, at their times.
+
+    ``tcp_ns``: (sent, left) of the guest's TCP frames that were held; ``lost``: frames of the
+    guest that its failure took. ``sip_ns``: as ``tcp_ns``, of SIP over UDP; ``hazards``: of what
+    the primary sent.
+    """
+
+    frames: Frames
+    streams: tuple[Stream, ...]
+    connections: tuple[TcpConnection, ...]
+    tcp_ns: tuple[Int64s, Int64s]
+    tally: Tally
+    lost: int
+    sip_ns: tuple[Int64s, Int64s]
+    hazards: tuple[SeenHazard, ...]
+
+
+def mix(
+    recording: Recording, frames: Frames, policy: Policy, scenario: Scenario, timeline: Timeline
+) -> Mixed:
+    """``frames``, the first of them at the recording's start, through the buffer.
+
+    Nobody reacts. What is recorded for after the scenario's end is left out; what the guest sent
+    while nobody could is lost, and the backup goes on with the recording as it comes. The capture
+    has already been over a network, so the scenario's adds nothing; and it has a plug of its own.
+
+    Raises InvalidInput where the capture has no guest traffic.
+    """
+    if len(frames) == 0:
+        raise InvalidInput(f"no frames: {quoted(recording.file)}")
+    frames = frames.at(frames.time_ns - frames.time_ns.min() + recording.start_ns)
+    frames = frames.take(np.flatnonzero(frames.time_ns < scenario.duration_ns))
+    headers = columns(frames)
+    guest = find_guest(headers, recording.guest)
+    (judgement,) = judge_frames([policy], frames, headers)
+    hold = judgement.hold & timeline.protected
+    planned = timeline.checkpoints
+    marks = timeline.marks
+    after = np.zeros(len(frames), np.bool_)
+    if marks is not None:
+        after = frames.time_ns > marks.failed_ns
+        hold = hold & ~after
+    # The backup has no pauses: its frames go round the replay, whose guest has them.
+    through = guest.sent & ~after
+    deliveries = replay(frames.time_ns, frames.length, through, hold, planned, scenario.host.limit)
+    gone = np.zeros(len(frames), np.bool_)
+    if marks is not None:
+        gone = through & (deliveries.time_ns > marks.failed_ns)
+        gone |= after & (frames.time_ns < marks.path_ns)
+    order = deliveries.order[~gone[deliveries.order]]
+    left = frames.at(deliveries.time_ns).take(order)
+    held = np.flatnonzero(through & hold & ~deliveries.dropped & ~gone)
+    held_tcp = held[headers.protocol[held] == TCP]
+    held_sip = held[sip_over_udp(headers)[held]]
+    counted = output_commit(
+        frames.time_ns[guest.sent],
+        np.where(gone, NEVER, deliveries.time_ns)[guest.sent],
+        hold[guest.sent],
+        (deliveries.dropped | gone)[guest.sent],
+        planned.suspend_ns,
+        planned.commit_ns,
+    )
+    dropped = int(np.count_nonzero(deliveries.dropped & guest.sent))
+    unprotected = guest.sent & after if timeline.protected else guest.sent
+    tally = Tally(
+        len(frames),
+        counted.held,
+        counted.bypassed,
+        dropped,
+        counted.violations,
+        int(unprotected.sum()),
+    )
+    return Mixed(
+        left,
+        measured_streams(frames, headers, guest, left, order),
+        tuple(tcp_connections(headers, held, frames.time_ns[held], deliveries.time_ns[held])),
+        (frames.time_ns[held_tcp], deliveries.time_ns[held_tcp]),
+        tally,
+        int(gone.sum()),
+        (frames.time_ns[held_sip], deliveries.time_ns[held_sip]),
+        hazards_seen(judgement, headers, np.flatnonzero(through)),
+    )

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from remusnet.classify.columns import columns
-from remusnet.emulator.machine.timeline import Timeline, timeline
-from remusnet.emulator.run.outcome import Run, under
-from remusnet.emulator.run.recordings import Simulation
+from remusnet.emulator.machine.checkpoints import Timeline, timeline
+from remusnet.emulator.machine.departure import most_rtp_held
+from remusnet.emulator.run.outcome import Run, Seen, arrived_frames, outcome_of
+from remusnet.emulator.run.recordings import mix, require_own_names
+from remusnet.emulator.run.stepwise import filled, lanes_of, run_loop, tally_flights
+from remusnet.emulator.run.vectorised import Keeping, Tally, measured, run_stream
 from remusnet.emulator.traffic.conversations import conversations
-from remusnet.emulator.traffic.departures import departures
-from remusnet.emulator.traffic.rtp import sources
-from remusnet.emulator.traffic.verdicts import stream_verdicts
-from remusnet.errors import InvalidInput, quoted
+from remusnet.emulator.traffic.rtp import Lost, sources
+from remusnet.emulator.traffic.rtp_frames import stream_verdicts
+from remusnet.emulator.traffic.tcp import tcp_caveats
+from remusnet.errors import quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.unmeasured import unmeasured
 from remusnet.policy.policy import Policy
-from remusnet.results.comparison import Comparison, Setting
+from remusnet.results.comparison import Comparison, Outcome, Setting, Simulation
 from remusnet.results.scene import ScenarioSetting
 from remusnet.scenario.scenario import Scenario
+
+KEPT_PACKETS = 500_000
+"""Packets of a run that the results keep one by one, for figures and for what a listener hears:
+64 bytes each. All others are in the numbers, not in the series."""
+
+VECTORISED = "vectorised: RTP many packets at a time"
+STEPWISE = "stepwise: every frame alone"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ran:
+    """An outcome, the frames that arrived (None where they weren't kept), and RTP's way."""
+
+    outcome: Outcome
+    frames: Frames | None
+    path: str
 
 
 def run_scenario(
@@ -29,22 +48,19 @@ def run_scenario(
     policies: Sequence[Policy],
     *,
     recordings: Sequence[Frames] = (),
-    release: bool = False,
+    keep_frames: bool = False,
     on_run: Callable[[Policy], None] | None = None,
 ) -> Simulation:
     """Run ``scenario`` under each of ``policies``: equal scenarios give equal results.
 
-    ``recordings``: the captures that the scenario names, in its order. With ``release`` there are,
-    for each outcome, the frames that arrived, in order, at their times; without, none. ``on_run``
-    is told each policy as its run begins.
+    ``recordings``: the captures that the scenario names, in its order. With ``keep_frames``
+    there are, for each outcome, the frames that arrived, in order, at their times; without, none.
+    ``on_run`` is told each policy as its run begins.
 
     Raises InvalidInput: two policies of one name, or captures without guest traffic; ValueError for
     another number of captures than the scenario names.
     """
-    names = [policy.name for policy in policies]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidInput(f"policy {quoted(name)} is there twice; each run needs its own name")
+    require_own_names(policies)
     if len(recordings) != len(scenario.recordings):
         raise ValueError(f"{len(recordings)} captures for {len(scenario.recordings)}")
     run = Run(
@@ -53,14 +69,14 @@ def run_scenario(
         tuple(sources(scenario)),
         tuple(conversations(scenario)),
         tuple(recordings),
-        release,
+        keep_frames,
     )
     verdicts = stream_verdicts(run.sources, scenario.host, policies)
     ran = []
     for policy, holds in zip(policies, verdicts, strict=True):
         if on_run is not None:
             on_run(policy)
-        ran.append(under(run, policy, holds))
+        ran.append(_run_under(run, policy, holds))
     outcomes = tuple(each.outcome for each in ran)
     # What the guest sends may depend on the policy: the first one's run is counted.
     commit = outcomes[0].output_commit
@@ -72,10 +88,76 @@ def run_scenario(
         for each, frames in zip(scenario.recordings, recordings, strict=True)
         for note in unmeasured(frames, columns(frames))
     ]
-    notes += departures(scenario, policies, transfers)
+    notes += tcp_caveats(scenario, policies, transfers)
     setting = replace(setting, notes=tuple(notes))
-    released = tuple(each.released for each in ran if each.released is not None)
+    released = tuple(each.frames for each in ran if each.frames is not None)
     return Simulation(Comparison(setting, outcomes), released)
+
+
+def _run_under(run: Run, policy: Policy, holds: Sequence[bool]) -> Ran:
+    """``run`` under ``policy``, which holds the streams that ``holds`` says."""
+    seen = _seen(run, policy, holds)
+    mixed = [
+        mix(recording, frames, policy, run.scenario, run.timeline)
+        for recording, frames in zip(run.scenario.recordings, run.recordings, strict=True)
+    ]
+    for each in mixed:
+        seen.tally.add(each.tally)
+    outcome = outcome_of(run, policy, seen, mixed)
+    return Ran(outcome, arrived_frames(run, seen, mixed) if run.keep_frames else None, seen.path)
+
+
+def _seen(run: Run, policy: Policy, holds: Sequence[bool]) -> Seen:
+    """RTP by stretches where nothing couples one stream to the others, else frame by frame.
+
+    Whether reactive traffic fills what RTP leaves of plug and ring shows when it has run.
+    """
+    scenario, timeline = run.scenario, run.timeline
+    host = scenario.host
+    most = most_rtp_held(run.sources, holds, timeline, host.jitter_ns + scenario.network.jitter_ns)
+    fits = most.bytes <= host.limit and (host.ring_slots is None or most.frames <= host.ring_slots)
+    if scenario.network.rate is not None or not fits:
+        return _all_stepwise(run, policy, holds)
+    loop = None
+    if run.conversations:
+        slots = None if host.ring_slots is None else host.ring_slots - most.frames
+        loop = run_loop(
+            scenario, timeline, list(run.conversations), [], policy,
+            limit=host.limit - most.bytes, slots=slots,
+        )  # fmt: skip
+        if loop.vif.stalls or loop.vif.plug.drops:
+            return _all_stepwise(run, policy, holds)
+    seen = Seen([], Tally(), VECTORISED, _guarded(run, holds), loop)
+    if loop is not None:
+        seen.tally.add(tally_flights(loop.flights, timeline))
+    keeping = Keeping(KEPT_PACKETS)
+    for source, hold in zip(run.sources, holds, strict=True):
+        keep = keeping.take(source.packets) or run.keep_frames
+        stream, counted = run_stream(source, scenario, timeline, hold=hold, keep=keep)
+        seen.streams.append(stream)
+        seen.tally.add(counted)
+    return seen
+
+
+def _all_stepwise(run: Run, policy: Policy, holds: Sequence[bool]) -> Seen:
+    lanes, planned = lanes_of(run.sources, holds, run.scenario, run.timeline)
+    host = run.scenario.host
+    loop = run_loop(
+        run.scenario, run.timeline, list(run.conversations), lanes, policy,
+        limit=host.limit, slots=host.ring_slots,
+    )  # fmt: skip
+    packets = filled(planned, loop.flights)
+    streams = [
+        measured(source, each, keep=True) for source, each in zip(run.sources, packets, strict=True)
+    ]
+    tally = tally_flights(loop.flights, run.timeline)
+    tally.packets += sum(each.count(Lost.NOBODY) for each in packets)
+    return Seen(streams, tally, STEPWISE, _guarded(run, holds), loop)
+
+
+def _guarded(run: Run, holds: Sequence[bool]) -> list[bool]:
+    """Which streams are held: without checkpoints nothing is."""
+    return [hold and run.timeline.protected for hold in holds]
 
 
 def frames_sent(simulation: Simulation) -> int:

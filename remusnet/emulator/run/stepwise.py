@@ -1,8 +1,8 @@
-"""A run of the loop: what goes into it, and what its frames say when it is over."""
+"""Every frame by itself: what goes into a run of the loop, and what it says when it is over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,14 +11,13 @@ from remusnet.classify.columns import columns as columns_of
 from remusnet.classify.hazards import Hazard, hazards_of_frame
 from remusnet.classify.headers import dissect
 from remusnet.classify.reference import classify
-from remusnet.emulator.machine.failover import planned_over, whole
-from remusnet.emulator.machine.timeline import Timeline
-from remusnet.emulator.run.loop import Flight, Lane, Loop, Verdict
-from remusnet.emulator.run.passed import Lost, Passed
+from remusnet.emulator.machine.checkpoints import Timeline
+from remusnet.emulator.machine.failover import due_through_failure
+from remusnet.emulator.run.loop import Flight, Judge, Lane, Loop
 from remusnet.emulator.run.vectorised import Tally, media_of
-from remusnet.emulator.traffic.conversations import Conversation
-from remusnet.emulator.traffic.endpoints import Payload, Segment
-from remusnet.emulator.traffic.rtp import Source
+from remusnet.emulator.traffic.conversations import CONNECTION, Conversation
+from remusnet.emulator.traffic.endpoints import Again, End, Payload, Said, Segment
+from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, joined
 from remusnet.emulator.traffic.wire import What
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.flows import flow_of
@@ -27,23 +26,31 @@ from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes, TcpConnection, hold_percentiles
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
-from remusnet.policy.verdict import Verdict as PolicyVerdict
-from remusnet.results.scene import NEVER
-from remusnet.scenario.scenario import Scenario, Transport
+from remusnet.policy.verdict import Verdict
+from remusnet.results.exchanges import Ended, SipTransaction, Transfer
+from remusnet.results.stream import NEVER
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Transport
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """The packets of one source for the loop: the primary's first, then all others.
+def run_loop(
+    scenario: Scenario,
+    timeline: Timeline,
+    conversations: list[Conversation],
+    lanes: list[Lane],
+    policy: Policy,
+    *,
+    limit: int,
+    slots: int | None,
+) -> Loop:
+    """A loop that has run."""
+    judge = judge_of(policy, conversations)
+    loop = Loop(scenario, timeline, conversations, lanes, judge, limit=limit, slots=slots)
+    loop.run()
+    return loop
 
-    ``base``: when they are due, and their numbers; the loop fills in the rest.
-    """
 
-    source: Source
-    base: Passed
-
-
-def verdict_of(policy: Policy, conversations: Sequence[Conversation]) -> Verdict:
+def judge_of(policy: Policy, conversations: Sequence[Conversation]) -> Judge:
     """The reference classifier, asked once for each kind of frame of a conversation."""
     known: dict[tuple[int, str], bool] = {}
 
@@ -52,7 +59,7 @@ def verdict_of(policy: Policy, conversations: Sequence[Conversation]) -> Verdict
         key = index, what.name if isinstance(what, Payload) else ""
         if key not in known:
             frame = conversations[index].wire.frame(what, from_guest=True)
-            known[key] = classify(policy, frame).verdict is PolicyVerdict.HOLD
+            known[key] = classify(policy, frame).verdict is Verdict.HOLD
         return known[key]
 
     return hold
@@ -60,10 +67,14 @@ def verdict_of(policy: Policy, conversations: Sequence[Conversation]) -> Verdict
 
 def lanes_of(
     sources: Sequence[Source], holds: Sequence[bool], scenario: Scenario, timeline: Timeline
-) -> tuple[list[Lane], list[Rows]]:
-    """The RTP of a scenario as lanes, where each frame has to be looked at alone."""
+) -> tuple[list[Lane], list[StreamPackets]]:
+    """The RTP of a scenario as lanes, where each frame has to be looked at alone.
+
+    Beside them the packets of each source: when they are due, and their numbers. The loop fills in
+    the rest.
+    """
     lanes: list[Lane] = []
-    rows: list[Rows] = []
+    planned: list[StreamPackets] = []
     for owner, (source, hold) in enumerate(zip(sources, holds, strict=True)):
         base, primary = _planned(source, scenario, timeline)
         number = np.arange(len(base))
@@ -81,33 +92,29 @@ def lanes_of(
                     hold and source.from_guest,
                 )
             )
-        rows.append(Rows(source, base))
-    return [lane for lane in lanes if lane.times], rows
+        planned.append(base)
+    return [lane for lane in lanes if lane.times], planned
 
 
-def _planned(source: Source, scenario: Scenario, timeline: Timeline) -> tuple[Passed, int]:
+def _planned(source: Source, scenario: Scenario, timeline: Timeline) -> tuple[StreamPackets, int]:
     """When each packet is due, and how many are not the backup's: those come first."""
-    media = whole(list(media_of(source, scenario)[0]))
+    media = joined(list(media_of(source, scenario)[0]))
     if timeline.marks is not None:
-        return planned_over(source, media, timeline.checkpoints, timeline.marks)
-    never = np.full(len(media), NEVER, np.int64)
-    lost = np.zeros(len(media), np.int8)
-    due_ns = media.due_ns
-    return Passed(due_ns, due_ns, never, media.numbers, media.ticks, lost, due_ns), len(media)
+        return due_through_failure(source, media, timeline.checkpoints, timeline.marks)
+    return StreamPackets.of(media, media.due_ns, media.due_ns), len(media)
 
 
-def filled(rows: Sequence[Rows], flights: Sequence[Flight]) -> list[Passed]:
+def filled(planned: Sequence[StreamPackets], flights: Sequence[Flight]) -> list[StreamPackets]:
     """The packets of each source as the loop has left them.
 
     A row that no frame was made of was due in a pause that the primary didn't survive.
     """
-    found: list[Passed] = []
-    mine: list[list[Flight]] = [[] for _ in rows]
+    found: list[StreamPackets] = []
+    mine: list[list[Flight]] = [[] for _ in planned]
     for flight in flights:
         if flight.what is None:
             mine[flight.owner].append(flight)
-    for each, flown in zip(rows, mine, strict=True):
-        base = each.base
+    for base, flown in zip(planned, mine, strict=True):
         absent = base.lost == Lost.NOBODY
         row = np.array([flight.row for flight in flown], np.int64)
         columns = {
@@ -124,17 +131,7 @@ def filled(rows: Sequence[Rows], flights: Sequence[Flight]) -> list[Passed]:
         was[row] = True
         kept = np.flatnonzero(was)
         kept = kept[np.argsort(columns["sent_ns"][kept], kind="stable")]
-        found.append(
-            Passed(
-                columns["sent_ns"][kept],
-                columns["left_ns"][kept],
-                columns["arrived_ns"][kept],
-                base.number[kept],
-                base.tick[kept],
-                lost[kept],
-                base.due_ns[kept],
-            )
-        )
+        found.append(replace(base, **columns, lost=lost).take(kept))
     return found
 
 
@@ -235,7 +232,7 @@ def hazards_seen(
         key = said.kind, said.group, said.transport, name, flight.hold
         if key not in known:
             frame = said.wire.frame(flight.what, from_guest=True)
-            verdict = PolicyVerdict.HOLD if flight.hold else PolicyVerdict.BYPASS
+            verdict = Verdict.HOLD if flight.hold else Verdict.BYPASS
             known[key] = tuple(hazards_of_frame(policy, dissect(frame, len(frame)), verdict))
         for hazard in known[key]:
             before = seen.get(hazard.name)
@@ -252,18 +249,99 @@ def hold_times(flights: Sequence[Flight]) -> HoldTimes:
     return hold_percentiles(_times(flights, "sent_ns"), _times(flights, "left_ns"))
 
 
-def run_loop(
-    scenario: Scenario,
-    timeline: Timeline,
-    conversations: list[Conversation],
-    lanes: list[Lane],
-    policy: Policy,
-    *,
-    limit: int,
-    slots: int | None,
-) -> Loop:
-    """A loop that has run."""
-    verdict = verdict_of(policy, conversations)
-    loop = Loop(scenario, timeline, conversations, lanes, verdict, limit=limit, slots=slots)
-    loop.run()
-    return loop
+@dataclass(slots=True)
+class Exchange:
+    """One transaction or transfer, as its endpoints told of it."""
+
+    start_ns: int
+    end_ns: int | None = None
+    ended: Ended = Ended.UNFINISHED
+    size: int = 0
+    copies: int = 0
+    timeouts: int = 0
+
+
+class Exchanges:
+    """By conversation and name; what begins or ends twice (after a rollback) does so once.
+
+    ``said``: in order of time.
+    """
+
+    def __init__(self, conversations: Sequence[Conversation], said: Iterable[Said]) -> None:
+        self._conversations = conversations
+        self._found: dict[tuple[int, str], Exchange] = {}
+        for each in said:
+            self._take(each)
+
+    def _take(self, said: Said) -> None:
+        found = self._found.setdefault((said.owner, said.what.what), Exchange(said.time_ns))
+        match said.what:
+            case End(_, how, size):
+                if found.ended is Ended.UNFINISHED:
+                    found.ended = how
+                    found.size = size
+                    found.end_ns = said.time_ns if how is Ended.DONE else None
+            case Again(_, timeout):
+                found.timeouts += timeout
+                udp = self._conversations[said.owner].transport == Transport.UDP
+                found.copies += not timeout or udp
+
+    def transactions(self) -> tuple[SipTransaction, ...]:
+        """Of SIP, in the order in which they began."""
+        found = []
+        for (index, what), each in self._found.items():
+            conversation = self._conversations[index]
+            if conversation.kind == "sip" and what != CONNECTION:
+                found.append(
+                    SipTransaction(
+                        conversation.group,
+                        conversation.number,
+                        what,
+                        conversation.transport,
+                        str(conversation.client),
+                        each.start_ns,
+                        each.end_ns,
+                        each.copies,
+                        each.ended,
+                    )
+                )
+        return tuple(sorted(found, key=lambda each: (each.start_ns, each.group, each.call)))
+
+    def transfers(self) -> tuple[Transfer, ...]:
+        """All others, in the order in which they began.
+
+        A connection beneath SIP is as long as its transactions, and has their end.
+        """
+        found = []
+        for (index, what), each in self._found.items():
+            conversation = self._conversations[index]
+            if conversation.kind == "sip" and what != CONNECTION:
+                continue
+            ended, end_ns = each.ended, each.end_ns
+            if what == CONNECTION and ended is Ended.UNFINISHED:
+                ended, end_ns = self._end_of_dialog(index)
+            found.append(
+                Transfer(
+                    conversation.group,
+                    conversation.number,
+                    conversation.kind,
+                    conversation.wire.flow,
+                    each.start_ns,
+                    end_ns,
+                    each.size,
+                    each.copies,
+                    each.timeouts,
+                    ended,
+                )
+            )
+        return tuple(sorted(found, key=lambda each: (each.start_ns, each.kind, each.number)))
+
+    def _end_of_dialog(self, index: int) -> tuple[Ended, int | None]:
+        asked = [
+            each for (owner, what), each in self._found.items()
+            if owner == index and what != CONNECTION
+        ]  # fmt: skip
+        ends = [each.end_ns for each in asked if each.end_ns is not None]
+        if asked and len(ends) == len(asked):
+            return Ended.DONE, max(ends)
+        return Ended.UNFINISHED, None

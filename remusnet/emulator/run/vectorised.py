@@ -1,38 +1,45 @@
-"""All RTP streams of a scenario through one policy's buffer, many packets at a time.
+"""RTP many packets at a time: each stream of a scenario by itself, through one policy's buffer.
 
 A packet's way depends on nothing but its own stream and the checkpoints, as long as the plug has
 room for all, the transmit ring has slots and the network has no rate: then a stream is a few array
-operations. Where one of these may bind, `remusnet.emulator.run.loop` looks at every frame alone.
+operations on each stretch of it. Where packets may overtake each other, or a failure sends some
+twice, the stream is taken whole. Where plug, ring or rate may bind, `remusnet.emulator.run.loop`
+looks at every frame alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from remusnet.emulator.machine.departure import Losses, arrive, early, leave
-from remusnet.emulator.machine.failover import passed_over, whole
-from remusnet.emulator.machine.timeline import Timeline
-from remusnet.emulator.run.passed import (
+from remusnet.emulator.machine.checkpoints import Timeline
+from remusnet.emulator.machine.departure import depart
+from remusnet.emulator.machine.failover import through_failure
+from remusnet.emulator.network.link import Link
+from remusnet.emulator.traffic.rtp import (
     Lost,
-    Passed,
-    measured,
-    origin_of,
+    Source,
+    StreamPackets,
+    Stretch,
+    joined,
     sequence_of,
-    summary,
-    through_network,
+    stretches,
     timestamp_of,
+    together,
 )
-from remusnet.emulator.traffic.media import Segment, segments
-from remusnet.emulator.traffic.rtp import Source, generator
 from remusnet.frames import Int64s
 from remusnet.metrics.jitter import Float64s
-from remusnet.metrics.rtp_meter import Meter
-from remusnet.results.comparison import Stream
-from remusnet.results.scene import NEVER, PacketSeries
-from remusnet.scenario.scenario import Network, Role, Scenario
+from remusnet.metrics.output_commit import left_early
+from remusnet.metrics.payload_types import Medium, PayloadType
+from remusnet.metrics.percentiles import NS_PER_MS
+from remusnet.metrics.rtp import StreamSummary
+from remusnet.metrics.rtp_meter import Measures, StreamMeter, measured_whole
+from remusnet.results.stream import NEVER, Origin, PacketSeries, Stream
+from remusnet.scenario.quantity import generator
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Role
 
 
 @dataclass(slots=True)
@@ -71,53 +78,7 @@ class Keeping:
         return True
 
 
-@dataclass(slots=True)
-class Pieces:
-    """A stream's packets, segment by segment, for those who want them all."""
-
-    sent_ns: list[Int64s] = field(default_factory=list)
-    left_ns: list[Int64s] = field(default_factory=list)
-    arrived_ns: list[Int64s] = field(default_factory=list)
-    numbers: list[Int64s] = field(default_factory=list)
-    ticks: list[Int64s] = field(default_factory=list)
-    jitter_ms: list[Float64s] = field(default_factory=list)
-    due_ns: list[Int64s] = field(default_factory=list)
-
-    def passed(self) -> Passed:
-        """As one."""
-        arrived_ns = _whole(self.arrived_ns)
-        lost = np.where(arrived_ns == NEVER, np.int8(Lost.NETWORK), np.int8(Lost.NOWHERE))
-        return Passed(
-            _whole(self.sent_ns),
-            _whole(self.left_ns),
-            arrived_ns,
-            _whole(self.numbers),
-            _whole(self.ticks),
-            lost.astype(np.int8),
-            _whole(self.due_ns),
-        )
-
-    def series(self, source: Source) -> PacketSeries:
-        """For the results."""
-        passed = self.passed()
-        jitter = np.concatenate(self.jitter_ms) if self.jitter_ms else np.zeros(0)
-        return PacketSeries(
-            passed.sent_ns,
-            passed.left_ns,
-            passed.arrived_ns,
-            sequence_of(source, passed.number),
-            timestamp_of(source, passed.tick),
-            np.flatnonzero(passed.arrived_ns != NEVER),
-            jitter,
-            passed.due_ns,
-        )
-
-
-def _whole(pieces: list[Int64s]) -> Int64s:
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
-
-
-def media_of(source: Source, scenario: Scenario) -> tuple[Iterable[Segment], np.random.Generator]:
+def media_of(source: Source, scenario: Scenario) -> tuple[Iterable[Stretch], np.random.Generator]:
     """The packets of ``source`` as the guest is to send them, and the chance of its network.
 
     Under every policy the same. What a relay sends on has come over the network already, with its
@@ -128,7 +89,7 @@ def media_of(source: Source, scenario: Scenario) -> tuple[Iterable[Segment], np.
     jitter_ns = host.jitter_ns if source.from_guest else 0
     if source.from_guest and source.calls.role is Role.RELAY:
         jitter_ns = round(float(np.hypot(jitter_ns, network.jitter_ns)))
-    return segments(source, jitter_ns, rng), rng
+    return stretches(source, jitter_ns, rng), rng
 
 
 def run_stream(
@@ -137,117 +98,181 @@ def run_stream(
     """One stream by itself. ``keep``: whether its packets are wanted one by one."""
     hold = hold and source.from_guest and timeline.protected
     if timeline.marks is not None or scenario.network.reorder:
-        passed = passed_whole(source, scenario, timeline, hold=hold)
-        return measured(source, passed, keep=keep), tally_of(source, passed, timeline, hold=hold)
+        packets = packets_of(source, scenario, timeline, hold=hold)
+        return measured(source, packets, keep=keep), tally_of(source, packets, timeline, hold=hold)
     media, rng = media_of(source, scenario)
-    meter = Meter(source.calls.ptime_ns, source.packets)
-    pieces = Pieces()
+    planned = timeline.checkpoints
+    link = Link(scenario.network, rng)
+    meter = StreamMeter(source.calls.ptime_ns, source.packets)
     tally = Tally()
-    lost = 0
-    way = _Way(scenario.network, rng)
-    for segment in media:
-        if source.from_guest:
-            sent_ns, left_ns = leave(segment.due_ns, timeline.checkpoints, hold)
-        else:
-            sent_ns = left_ns = segment.due_ns
-        arrived_ns, kept = way.arrive(left_ns)
+    parts: list[StreamPackets] = []
+    jitter_ms: list[Float64s] = []
+    for stretch in media:
+        sent_ns, left_ns = _left(source, stretch, timeline, hold)
+        arrived_ns, kept = link.stretch(left_ns)
         if kept is None:
-            jitter_ms = meter.add(arrived_ns, segment.first, segment.tick)
+            series = meter.add(arrived_ns, stretch.first, stretch.tick)
         else:
-            lost += len(segment) - len(kept)
-            jitter_ms = meter.add(arrived_ns[kept], segment.numbers[kept], segment.ticks[kept])
-        tally.packets += len(segment)
+            series = meter.add(arrived_ns[kept], stretch.numbers[kept], stretch.ticks[kept])
+        tally.packets += len(stretch)
         if hold:
-            tally.violations += early(sent_ns, left_ns, timeline.checkpoints)
+            tally.violations += left_early(sent_ns, left_ns, planned.suspend_ns, planned.commit_ns)
         if keep:
-            if kept is not None:
-                gone = np.full(len(segment), NEVER, np.int64)
-                gone[kept] = arrived_ns[kept]
-                arrived_ns = gone
-            pieces.sent_ns.append(sent_ns)
-            pieces.left_ns.append(left_ns)
-            pieces.arrived_ns.append(arrived_ns)
-            pieces.numbers.append(segment.numbers)
-            pieces.ticks.append(segment.ticks)
-            pieces.jitter_ms.append(jitter_ms)
-            pieces.due_ns.append(segment.due_ns)
+            if kept is None:
+                parts.append(StreamPackets.of(stretch, sent_ns, left_ns, arrived_ns))
+            else:
+                left = StreamPackets.of(stretch, sent_ns, left_ns)
+                parts.append(_arrived(left, arrived_ns, kept))
+            jitter_ms.append(series)
     if source.from_guest:
         tally.held, tally.bypassed = (tally.packets, 0) if hold else (0, tally.packets)
         tally.unprotected = 0 if timeline.protected else tally.packets
-    stream = summary(
-        source,
-        times=(meter.first_ns, meter.last_ns) if meter.packets else None,
-        packets=meter.packets,
-        sequence=meter.sequence,
-        jitter=meter.jitter,
-        bursts=meter.bursts,
-        interarrival=meter.interarrival_ms(),
-    )
-    origin = origin_of(source, sent=tally.packets, lost=(0, 0, lost))
-    series = pieces.series(source) if keep else None
-    return Stream(stream, source.from_guest, origin, series), tally
+    measures = meter.measures
+    origin = _origin(source, sent=tally.packets, lost=(0, 0, tally.packets - measures.packets))
+    found = None
+    if keep:
+        nothing = joined([])
+        packets = together(parts or [StreamPackets.of(nothing, nothing.due_ns, nothing.due_ns)])
+        arrival = np.flatnonzero(packets.arrived_ns != NEVER)
+        found = _series(source, packets, arrival, np.concatenate([np.zeros(0), *jitter_ms]))
+    return Stream(_summary(source, measures), source.from_guest, origin, found), tally
 
 
-class _Way:
-    """One stream's way through the network, segment by segment, in order."""
-
-    def __init__(self, network: Network, rng: np.random.Generator) -> None:
-        self.network = network
-        self.rng = rng
-        self.losses = Losses(network, rng) if network.loss_percent else None
-        self.latest = 0
-
-    def arrive(self, left_ns: Int64s) -> tuple[Int64s, Int64s | None]:
-        """When each packet comes, and which do (int64[m]; None for all).
-
-        What is lost does not hold up what follows.
-        """
-        arrived_ns = arrive(left_ns, self.network, self.rng)
-        kept = None
-        if self.losses is not None:
-            kept = np.flatnonzero(~self.losses.next(len(left_ns)))
-        if self.network.jitter_ns and len(arrived_ns):
-            came = arrived_ns if kept is None else arrived_ns[kept]
-            if len(came):
-                came[0] = max(int(came[0]), self.latest)
-                np.maximum.accumulate(came, out=came)
-                self.latest = int(came[-1])
-            if kept is not None:
-                arrived_ns[kept] = came
-        return arrived_ns, kept
-
-
-def passed_whole(source: Source, scenario: Scenario, timeline: Timeline, *, hold: bool) -> Passed:
+def packets_of(
+    source: Source, scenario: Scenario, timeline: Timeline, *, hold: bool
+) -> StreamPackets:
     """All packets of one stream, through buffer, failure and network."""
-    pieces, rng = media_of(source, scenario)
-    media = whole(list(pieces))
+    parts, rng = media_of(source, scenario)
+    media = joined(list(parts))
     if timeline.marks is not None:
-        passed = passed_over(source, media, timeline.checkpoints, timeline.marks, hold=hold)
+        packets = through_failure(source, media, timeline.checkpoints, timeline.marks, hold=hold)
     else:
-        sent_ns = left_ns = media.due_ns
-        if source.from_guest:
-            sent_ns, left_ns = leave(media.due_ns, timeline.checkpoints, hold)
-        never = np.full(len(media), NEVER, np.int64)
-        lost = np.zeros(len(media), np.int8)
-        passed = Passed(sent_ns, left_ns, never, media.numbers, media.ticks, lost, media.due_ns)
-    return through_network(passed, scenario.network, rng)
+        packets = StreamPackets.of(media, *_left(source, media, timeline, hold))
+    gone = packets.lost != Lost.NOWHERE
+    return _arrived(packets, *Link(scenario.network, rng).stretch(packets.left_ns, gone))
 
 
-def tally_of(source: Source, passed: Passed, timeline: Timeline, *, hold: bool) -> Tally:
+def _left(source: Source, media: Stretch, timeline: Timeline, hold: bool) -> tuple[Int64s, Int64s]:
+    """When packets are sent, and when they leave for the network: a peer's when they are due."""
+    if not source.from_guest:
+        return media.due_ns, media.due_ns
+    return depart(media.due_ns, timeline.checkpoints, hold)
+
+
+def _arrived(packets: StreamPackets, arrived_ns: Int64s, kept: Int64s | None) -> StreamPackets:
+    """``packets`` after the network, which took those that left and aren't ``kept`` (None: all)."""
+    rows = slice(None) if kept is None else kept
+    came = packets.arrived_ns.copy()
+    came[rows] = arrived_ns[rows]
+    lost = np.where((came == NEVER) & (packets.lost == Lost.NOWHERE), Lost.NETWORK, packets.lost)
+    return replace(packets, arrived_ns=came, lost=lost.astype(np.int8))
+
+
+def tally_of(source: Source, packets: StreamPackets, timeline: Timeline, *, hold: bool) -> Tally:
     """What is counted of packets that are all there; after a failure nothing is held."""
-    tally = Tally(packets=len(passed), dropped=passed.count(Lost.BUFFER))
+    tally = Tally(packets=len(packets), dropped=packets.count(Lost.BUFFER))
     if not source.from_guest:
         return tally
-    marks = timeline.marks
-    guests = passed.lost != Lost.NOBODY
+    marks, planned = timeline.marks, timeline.checkpoints
+    guests = packets.lost != Lost.NOBODY
     guarded = guests & hold
-    unprotected = np.full(len(passed), not timeline.protected)
+    unprotected = np.full(len(packets), not timeline.protected)
     if marks is not None:
-        unprotected = (passed.sent_ns >= marks.resume_ns) & (passed.left_ns != NEVER)
+        unprotected = (packets.sent_ns >= marks.resume_ns) & (packets.left_ns != NEVER)
         guarded &= ~unprotected
     tally.held = int(guarded.sum())
     tally.bypassed = int(guests.sum()) - tally.held
     tally.unprotected = int((unprotected & guests).sum())
-    went = guarded & (passed.left_ns != NEVER)
-    tally.violations = early(passed.sent_ns[went], passed.left_ns[went], timeline.checkpoints)
+    went = guarded & (packets.left_ns != NEVER)
+    tally.violations = left_early(
+        packets.sent_ns[went], packets.left_ns[went], planned.suspend_ns, planned.commit_ns
+    )
     return tally
+
+
+def measured(source: Source, packets: StreamPackets, *, keep: bool) -> Stream:
+    """The numbers of a stream that is all there; with ``keep``, its packets.
+
+    Packets that come at the same time do so in the order in which they left, then were sent.
+    """
+    came = np.flatnonzero(packets.arrived_ns != NEVER)
+    arrival = came[np.lexsort((came, packets.left_ns[came], packets.arrived_ns[came]))]
+    measures, jitter_ms = measured_whole(
+        packets.arrived_ns[arrival],
+        packets.number[arrival] + source.first_sequence,
+        timestamp_of(source, packets.tick[arrival]),
+        source.calls.codec.clock_rate,
+        source.calls.ptime_ns,
+    )
+    went = packets.left_ns != NEVER
+    origin = _origin(
+        source,
+        sent=len(packets),
+        lost=(
+            packets.count(Lost.BUFFER),
+            packets.count(Lost.FAILURE) + packets.count(Lost.NOBODY),
+            packets.count(Lost.NETWORK),
+        ),
+        index_reuse=int(went.sum()) - len(np.unique(packets.number[went])),
+    )
+    series = _series(source, packets, arrival, jitter_ms) if keep else None
+    return Stream(_summary(source, measures), source.from_guest, origin, series)
+
+
+def _series(
+    source: Source, packets: StreamPackets, arrival: Int64s, jitter_ms: Float64s
+) -> PacketSeries:
+    """For the results: all packets, ``arrival`` of which came, in that order."""
+    return PacketSeries(
+        packets.sent_ns,
+        packets.left_ns,
+        packets.arrived_ns,
+        sequence_of(source, packets.number),
+        timestamp_of(source, packets.tick),
+        arrival,
+        jitter_ms,
+        packets.due_ns,
+    )
+
+
+def _summary(source: Source, measures: Measures) -> StreamSummary:
+    """The summary of a simulated stream: what a capture has to guess is known here."""
+    codec = source.calls.codec
+    first_ns, last_ns = measures.times or (None, None)
+    return StreamSummary(
+        ssrc=source.ssrc,
+        flow=source.flow,
+        packets=measures.packets,
+        first_ns=first_ns,
+        last_ns=last_ns,
+        sequence=measures.sequence,
+        jitter_ms=measures.jitter,
+        interarrival_ms=measures.interarrival_ms,
+        bursts=measures.bursts,
+        ptime_ms=source.calls.ptime_ns / NS_PER_MS,
+        payload_types=(
+            PayloadType(codec.payload_type, codec.encoding, codec.clock_rate, codec.source),
+        ),
+        clock_rate=codec.clock_rate,
+        clock_rate_source=codec.source,
+        medium=Medium.AUDIO,
+        events=None,
+        timestamp_jumps=0,
+        notes=(),
+    )
+
+
+def _origin(
+    source: Source, *, sent: int, lost: tuple[int, int, int], index_reuse: int = 0
+) -> Origin:
+    """``lost``: by the buffer, the failure and the network."""
+    return Origin(
+        source.group,
+        source.call,
+        source.calls.codec.name,
+        source.calls.ptime_ns,
+        source.calls.srtp,
+        sent,
+        *lost,
+        index_reuse,
+    )

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from remusnet.emulator.traffic.apps import (
+from remusnet.emulator.traffic.endpoints import (
     Answerer,
     Asker,
     Beacon,
     Echoer,
+    Endpoint,
     Mute,
     Resolver,
     Tls,
     dns_server,
     echo_server,
 )
-from remusnet.emulator.traffic.endpoints import Endpoint
 from remusnet.emulator.traffic.sip import Callee, Caller, plan
 from remusnet.emulator.traffic.tcp import TcpEnd
 from remusnet.emulator.traffic.wire import IcmpWire, TcpWire, TunnelWire, UdpWire, Wire
-from remusnet.scenario.scenario import Dns, Host, Icmp, Scenario, Side, Sip, Tcp, Transport, Tunnel
+from remusnet.scenario.scenario import Host, Scenario
+from remusnet.scenario.traffic import Dns, Icmp, Side, Sip, Tcp, Transport, Tunnel
 
 SIP_PORT, SIPS_PORT = 5060, 5061
 _RTO_MIN_NS = 200_000_000

@@ -1,16 +1,22 @@
-"""The RTP streams of a scenario: who sends each, where to, and from when to when."""
+"""The RTP streams of a scenario: who sends each, where to, and when each packet is due."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
 
+from remusnet.frames import Int64s
 from remusnet.metrics.flows import flow_text
 from remusnet.policy.match import UDP
+from remusnet.results.stream import NEVER
 from remusnet.scenario.extent import frame_bytes, legs
-from remusnet.scenario.scenario import Calls, Role, Scenario
+from remusnet.scenario.quantity import generator
+from remusnet.scenario.scenario import Scenario
+from remusnet.scenario.traffic import Calls, Role
 
 GUEST_PORT = 10_000
 PEER_PORT = 30_000
@@ -104,15 +110,6 @@ def _phases(scenario: Scenario, group: int, calls: Calls) -> list[int]:
     return drawn
 
 
-_PURPOSES = ("phase", "media", "checkpoints", "network", "guest")
-
-
-def generator(seed: int, purpose: str, *index: int) -> np.random.Generator:
-    """The stream of chance for one purpose, which nothing else of the scenario draws from."""
-    key = (_PURPOSES.index(purpose), *index)
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
 def _ends(
     calls: Calls, call: int, leg: int, from_guest: bool
 ) -> tuple[tuple[str, int], tuple[str, int]]:
@@ -128,3 +125,177 @@ def _address(network: str, number: int, version: int) -> str:
     if version == 4:
         return f"{network}.{number >> 8 & 255}.{number & 255}"
     return f"2001:db8:{network[-2:]}::{number + 1:x}"
+
+
+STRETCH = 1 << 16
+"""Packets that are worked on at a time: what they take fits into a processor's cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """n packets of a source, one after the other.
+
+    ``due_ns``: int64[n], ascending, when it wants to send them. ``first``: the number of the
+    first one; numbers count packets. ``tick``: int64[n], which count packetization times, silent
+    ones too, from the source's first; None where both are the same.
+    """
+
+    due_ns: Int64s
+    first: int
+    tick: Int64s | None
+
+    def __len__(self) -> int:
+        return len(self.due_ns)
+
+    @property
+    def numbers(self) -> Int64s:
+        """int64[n], counted from the source's first packet."""
+        return np.arange(self.first, self.first + len(self), dtype=np.int64)
+
+    @property
+    def ticks(self) -> Int64s:
+        """int64[n]; the numbers where nothing is left out."""
+        return self.numbers if self.tick is None else self.tick
+
+
+def joined(parts: Sequence[Stretch]) -> Stretch:
+    """The stretches of one stream as one."""
+    if not parts:
+        return Stretch(np.zeros(0, np.int64), 0, None)
+    return Stretch(
+        np.concatenate([each.due_ns for each in parts]),
+        parts[0].first,
+        np.concatenate([each.ticks for each in parts]),
+    )
+
+
+def stretches(source: Source, jitter_ns: int, rng: np.random.Generator) -> Iterator[Stretch]:
+    """The packets of ``source``, `STRETCH` at a time, until its end.
+
+    ``jitter_ns``: the standard deviation of its times of sending. A packet never overtakes the one
+    before: a late one delays what follows at most until it is sent itself.
+    """
+    ticks = talk_ticks(source, rng) if source.calls.vad else None
+    total = source.packets if ticks is None else len(ticks)
+    latest = 0
+    for first in range(0, total, STRETCH):
+        last = min(first + STRETCH, total)
+        tick = None if ticks is None else ticks[first:last]
+        count = np.arange(first, last, dtype=np.int64) if tick is None else tick
+        due_ns = count * source.interval_ns
+        due_ns += source.first_ns
+        if jitter_ns:
+            due_ns += noise(rng, len(due_ns), jitter_ns)
+            due_ns[0] = max(due_ns[0], latest)
+            np.maximum.accumulate(due_ns, out=due_ns)
+            latest = int(due_ns[-1])
+        yield Stretch(due_ns, first, tick)
+
+
+def noise(rng: np.random.Generator, count: int, deviation_ns: int) -> Int64s:
+    """Normal, around 0: int64[count]."""
+    drawn = rng.standard_normal(count)
+    drawn *= deviation_ns
+    return drawn.astype(np.int64)
+
+
+def talk_ticks(source: Source, rng: np.random.Generator) -> Int64s:
+    """The packetization times in which ``source`` talks: int64[n], ascending.
+
+    Talk spurts and silences take turns, both exponential and at least one packet long; it begins
+    talking. (ITU-T P.59 has such a model of speech.)
+    """
+    calls, total = source.calls, source.packets
+    per_turn = (calls.talk_ns + calls.silence_ns) / source.interval_ns
+    pieces, at = [], 0
+    while at < total:
+        turns = int((total - at) / per_turn * 1.1) + 16
+        talk = _lengths(rng, turns, calls.talk_ns / source.interval_ns)
+        silence = _lengths(rng, turns, calls.silence_ns / source.interval_ns)
+        starts = at + np.concatenate([[0], np.cumsum(talk + silence)[:-1]])
+        # Ticks within a spurt count on; from one spurt to the next they skip the silence.
+        skipped = np.repeat(starts - np.concatenate([[0], np.cumsum(talk)[:-1]]), talk)
+        pieces.append(skipped + np.arange(len(skipped), dtype=np.int64))
+        at = int(starts[-1] + talk[-1] + silence[-1])
+    ticks = np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
+    return ticks[: int(np.searchsorted(ticks, total))]
+
+
+def _lengths(rng: np.random.Generator, count: int, mean: float) -> Int64s:
+    return 1 + np.floor(rng.standard_exponential(count) * mean).astype(np.int64)
+
+
+def spurt_starts(ticks: Int64s) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """bool[n]: which packets begin a talk spurt (RFC 3551, 4.1: they carry the marker bit)."""
+    return np.concatenate([[True], np.diff(ticks) > 1])[: len(ticks)]
+
+
+class Lost(IntEnum):
+    """Where a packet ended; `NOWHERE` is one that came."""
+
+    NOWHERE = 0
+    BUFFER = 1
+    FAILURE = 2
+    """It was held when the primary died, or sent before the path was back."""
+    NETWORK = 3
+    NOBODY = 4
+    """It was for a guest that was not there; a relay that is down passes nothing on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamPackets:
+    """What became of n packets of one stream, in the order of sending.
+
+    All are int64[n] but ``lost``, which is int8[n]. ``left_ns``, ``arrived_ns``: `NEVER` for
+    packets that didn't. ``number``, ``tick``: see `Stretch`; a backup that goes on from an older
+    state uses numbers again. ``due_ns``: when the source wanted to send them, pause or not.
+    """
+
+    sent_ns: Int64s
+    left_ns: Int64s
+    arrived_ns: Int64s
+    number: Int64s
+    tick: Int64s
+    lost: npt.NDArray[np.int8]
+    due_ns: Int64s
+
+    def __len__(self) -> int:
+        return len(self.sent_ns)
+
+    @classmethod
+    def of(
+        cls, media: Stretch, sent_ns: Int64s, left_ns: Int64s, arrived_ns: Int64s | None = None
+    ) -> StreamPackets:
+        """Packets of which none is lost; without ``arrived_ns`` none has arrived yet."""
+        if arrived_ns is None:
+            arrived_ns = np.full(len(media), NEVER, np.int64)
+        lost = np.zeros(len(media), np.int8)
+        return cls(sent_ns, left_ns, arrived_ns, media.numbers, media.ticks, lost, media.due_ns)
+
+    def take(self, rows: Int64s) -> StreamPackets:
+        """The packets at ``rows``, in that order."""
+        names = [each.name for each in fields(self)]
+        return StreamPackets(*[getattr(self, name)[rows] for name in names])
+
+    def count(self, where: Lost) -> int:
+        """How many packets ended there."""
+        return int(np.count_nonzero(self.lost == where))
+
+
+def together(parts: Sequence[StreamPackets]) -> StreamPackets:
+    """The packets of one stream, part after part."""
+    if len(parts) == 1:
+        return parts[0]
+    names = [each.name for each in fields(StreamPackets)]
+    return StreamPackets(*[np.concatenate([getattr(p, name) for p in parts]) for name in names])
+
+
+def sequence_of(source: Source, number: Int64s) -> Int64s:
+    """16-bit sequence numbers of packets."""
+    return (source.first_sequence + number) & 0xFFFF
+
+
+def timestamp_of(source: Source, tick: Int64s) -> Int64s:
+    """32-bit timestamps of packets."""
+    step = source.calls.codec.timestamp_step(source.calls.ptime_ns)
+    return (source.first_timestamp + tick * step) & 0xFFFFFFFF

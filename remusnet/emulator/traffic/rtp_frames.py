@@ -1,4 +1,6 @@
-"""RTP frames as bytes: scapy builds one for each group of calls, numpy the rest from it.
+"""RTP frames as bytes, and what a policy does with them.
+
+scapy builds a frame for each group of calls, numpy the rest from it.
 
 Addresses and ports are patched once for a stream, numbers once for a packet; checksums follow by
 RFC 1624's arithmetic (a one's complement sum can be corrected by what has changed).
@@ -6,6 +8,7 @@ RFC 1624's arithmetic (a one's complement sum can be corrected by what has chang
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 import numpy as np
@@ -14,13 +17,21 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
-from remusnet.classify.columns import Bools
-from remusnet.emulator.run.passed import Passed, sequence_of, timestamp_of
-from remusnet.emulator.traffic.media import spurt_starts
-from remusnet.emulator.traffic.rtp import Source
-from remusnet.frames import Bytes, Int64s
+from remusnet.classify.columns import Bools, columns
+from remusnet.classify.judging import judge_frames
+from remusnet.emulator.traffic.rtp import (
+    Source,
+    StreamPackets,
+    sequence_of,
+    spurt_starts,
+    timestamp_of,
+)
+from remusnet.frames import Bytes, Frames, Int64s
+from remusnet.policy.match import Match
+from remusnet.policy.policy import Policy
 from remusnet.scenario.extent import SRTP_TAG
-from remusnet.scenario.scenario import Calls, Host
+from remusnet.scenario.scenario import Host
+from remusnet.scenario.traffic import Calls
 
 PEER_MAC = "02:00:00:00:00:02"
 VLAN = 100
@@ -117,13 +128,12 @@ class StreamFrames:
         self._put_checksum(rows, self._sum + changed)
         return rows
 
-    def of(self, passed: Passed) -> Bytes:
-        """The frames of all packets of ``passed``."""
-        marker = (
-            spurt_starts(passed.tick) if self.source.calls.vad else np.zeros(len(passed), np.bool_)
-        )
-        sequence = sequence_of(self.source, passed.number)
-        return self.packets(sequence, timestamp_of(self.source, passed.tick), marker)
+    def of(self, packets: StreamPackets) -> Bytes:
+        """The frames of all packets of ``packets``."""
+        vad = self.source.calls.vad
+        marker = spurt_starts(packets.tick) if vad else np.zeros(len(packets), np.bool_)
+        sequence = sequence_of(self.source, packets.number)
+        return self.packets(sequence, timestamp_of(self.source, packets.tick), marker)
 
     def _put(self, at: int, data: bytes) -> None:
         self.row[at : at + len(data)] = np.frombuffer(data, np.uint8)
@@ -146,3 +156,50 @@ def _folded(sums: Int64s) -> Int64s:
     """One's complement: carries come back in at the end; twice is enough below 2**32."""
     sums = (sums & 0xFFFF) + (sums >> 16)
     return (sums & 0xFFFF) + (sums >> 16)
+
+
+_ENDPOINTS = (
+    "source",
+    "destination",
+    "address",
+    "source_port",
+    "destination_port",
+    "port",
+)
+
+
+def stream_verdicts(
+    sources: Sequence[Source], host: Host, policies: Sequence[Policy]
+) -> list[list[bool]]:
+    """For each policy, what it does with each of ``sources``: True where it holds.
+
+    The packets of a stream differ in numbers and marker only, which no policy looks at; streams of
+    one group differ in addresses and ports, which few policies look at. (The payload class looks at
+    ports too, but tells apart none of those that `sources` gives out.)
+    """
+    alike: dict[tuple[int, bool, int], int] = {}
+    model = [
+        alike.setdefault((each.group, each.from_guest, each.leg), index)
+        for index, each in enumerate(sources)
+    ]
+    templates = Templates(host)
+    found = []
+    for policy in policies:
+        asked = range(len(sources)) if _looks_at_endpoints(policy) else sorted(set(alike.values()))
+        rows = [templates.of(sources[index]).row.tobytes() for index in asked]
+        holds: dict[int, bool] = {}
+        if rows:
+            frames = Frames.of(rows)
+            (judgement,) = judge_frames([policy], frames, columns(frames))
+            holds = dict(zip(asked, judgement.hold.tolist(), strict=True))
+        found.append(
+            [holds[index] if index in holds else holds[model[index]] for index in range(len(model))]
+        )
+    return found
+
+
+def _looks_at_endpoints(policy: Policy) -> bool:
+    def looks(match: Match) -> bool:
+        return any(getattr(match, name) is not None for name in _ENDPOINTS)
+
+    return any(looks(rule.match) for rule in policy.rules)

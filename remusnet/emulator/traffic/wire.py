@@ -21,7 +21,8 @@ from remusnet.metrics.flows import flow_text
 from remusnet.policy.match import ICMP as ICMP_PROTOCOL
 from remusnet.policy.match import TCP as TCP_PROTOCOL
 from remusnet.policy.match import UDP as UDP_PROTOCOL
-from remusnet.scenario.scenario import Host, Tunnel
+from remusnet.scenario.scenario import Host
+from remusnet.scenario.traffic import Tunnel
 
 PEER = "203.0.113.1"
 _ETHERNET, _IP = 14, 20

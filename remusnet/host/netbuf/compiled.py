@@ -1,4 +1,4 @@
-"""Makes ready what the script needs: each policy's filters as netlink messages."""
+"""Makes ready what the script needs: each policy's plan as netlink messages."""
 
 from __future__ import annotations
 
@@ -11,22 +11,16 @@ from remusnet.errors import RemusnetError
 from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.places import READY, Places
 from remusnet.host.netbuf.terms import domain_file
-from remusnet.kernel.quick import BUFFER, SINK, VIF
-from remusnet.kernel.run_dir.own_folder import OwnFolder
-from remusnet.kernel.state.receipt import receipts_of
-from remusnet.kernel.wire.encoder import Encoder
+from remusnet.kernel.change.encoder import prepared
+from remusnet.kernel.change.execute import harmless, together
+from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.state.receipt import MARKS, receipts_of
 from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.domains import Domain
-from remusnet.plan.operations import AddFilter, AddIngress
 from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.presets import is_policy_path
-
-# Numbers of devices that share no byte with each other or with the others, so that their places
-# in a message stand out.
-_ONE = {VIF: 0x01010101, BUFFER: 0x02020202, SINK: 0x05050505}
-_OTHER = {VIF: 0x03030303, BUFFER: 0x04040404, SINK: 0x06060606}
-_NUMBER = 4
 
 
 def make_ready(places: Places) -> bool:
@@ -90,48 +84,22 @@ def _lines(places: Places) -> Iterator[str]:
 
 def _filters(word: str, policy: Policy | None, classifier: str, decouple: bool) -> Iterator[str]:
     classification = CLASSIFIERS[classifier](policy or PRESETS[word])
-    sink, way = (SINK, ready.YES) if decouple else ("", ready.NO)
+    way = ready.YES if decouple else ready.NO
     yield f"filters {_hex(word)} {classifier} {way} {_hex(_receipt(classification))}"
-    plan = Plan(classification, (Protection(BUFFER, (VIF,), sink),), 0)
-    operations = [op for op in plan.operations if isinstance(op, AddIngress | AddFilter)]
-    one, other = Encoder(_ONE), Encoder(_OTHER)
-    for operation in operations:
-        yield f"message {_template(one.encode(operation), other.encode(operation))}"
-
-
-def _template(one: bytes, other: bytes) -> str:
-    """The message in pieces, around the numbers in which its two encodings differ."""
-    words: list[str] = []
-    end = 0
-    at = 0
-    names = {number.to_bytes(_NUMBER, "big"): name for name, number in _ONE.items()}
-    while at < len(one):
-        if one[at] == other[at]:
-            at += 1
-            continue
-        words += [one[end:at].hex(), names[one[at : at + _NUMBER]]]
-        end = at = at + _NUMBER
-    return " ".join([*words, one[end:].hex()] if end < len(one) else words)
+    before: Operation | None = None
+    for operation, template in prepared(classification, decouple=decouple):
+        template.harmless = tuple(harmless(operation))
+        template.together = before is not None and together(before, operation)
+        before = operation
+        yield f"message {template.words()}"
 
 
 def _receipt(classification: Classification) -> str:
     """What a receipt says of the filters, as members of a JSON object."""
-    plan = Plan(classification, (Protection(BUFFER, (VIF,)),), 0)
+    plan = Plan(classification, (Protection("buffer", ("vif",)),), 0)
     (receipt,) = receipts_of(plan, rate=0, interval_ns=0, shared={})
-    theirs = {"phase", "buffer", "sink", "vifs", "shared", "indexes"}
-    theirs |= {"limit", "rate", "interval_ns"}
-    theirs |= {
-        "interval_from",
-        "index",
-        "handle",
-        "queue",
-        "drops",
-        "held",
-        "taken",
-        "refused",
-        "told",
-    }
-    members = {name: value for name, value in receipt.to_json().items() if name not in theirs}
+    later = {*ready.DECIDED_LATER, *MARKS}
+    members = {name: value for name, value in receipt.to_json().items() if name not in later}
     return json.dumps(members)[1:-1]
 
 

@@ -8,15 +8,13 @@ then reads ``ifb`` below that path, and wants the root qdisc of that device to b
 
 from __future__ import annotations
 
+from remusnet.plan.names import EMULATED, LONGEST_NAME, is_device_name
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SETUP, TEARDOWN = "setup", "teardown"
-EMULATED = "-emu"
-"""What libxl appends to the name of an HVM guest's emulated device (TAP_DEVICE_SUFFIX)."""
-LONGEST_NAME = 15
-_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 class BadCall(Exception):
@@ -68,7 +66,7 @@ def read_call(arguments: Sequence[str], environment: Mapping[str, str]) -> Call:
         raise BadCall(f"expected {SETUP} or {TEARDOWN} as the only argument, as xl remus gives it")
     path = bus_path(environment)
     vif = environment.get("vifname", "")
-    if not 0 < len(vif) <= LONGEST_NAME or not _PLAIN.issuperset(vif) or vif[0] in ".-":
+    if not is_device_name(vif):
         raise BadCall(f"vifname is {vif!a}, which can not be a vif's name")
     return Call(arguments[0], vif, path)
 

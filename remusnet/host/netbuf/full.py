@@ -14,8 +14,8 @@ from remusnet.host.netbuf.places import Places, forget_owner, owner_of, write_ow
 from remusnet.host.netbuf.terms import asks_for_domain, terms_of
 from remusnet.kernel.change.apply import apply
 from remusnet.kernel.change.remove import remove
-from remusnet.kernel.quick import exists
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.prepared import exists
 from remusnet.kernel.run_dir.problems import Problems
 from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from remusnet.kernel.run_dir.own_folder import OwnFolder, sign, wait_for_lock
+from remusnet.kernel.own_folder import CHANGE_LOCK, OwnFolder, wait_for_lock
 
 LIBXL_SECONDS = 40.0
 """After these libxl kills the script (LIBXL_HOTPLUG_TIMEOUT), and nobody learns why."""
@@ -76,14 +76,9 @@ class ChangeLock:
         self._descriptor = -1
 
     def __enter__(self) -> None:
-        descriptor = self._folder.open_lock("lock")
-        try:
-            if not wait_for_lock(descriptor, self._deadline):
-                raise _busy(f"{self._folder.path}/lock")
-        except BaseException:
-            os.close(descriptor)
-            raise
-        sign(descriptor)
+        descriptor = self._folder.lock(CHANGE_LOCK, self._deadline)
+        if descriptor is None:
+            raise _busy(f"{self._folder.path}/{CHANGE_LOCK}")
         self._descriptor = descriptor
 
     def __exit__(self, *_error: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remusnet.defaults import PLACES
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,20 +52,6 @@ def places_below(root: str, environment: Mapping[str, str]) -> Places:
 
     below = {name: str(inside(Path(root), path)) for name, path in PLACES.items()}
     return Places(below | dict(environment))
-
-
-def usual_buffer(vif: str) -> str | None:
-    """The buffer device of a vif with Xen's usual name; None where `buffer_name` has to say it."""
-    domid, dot, devid = vif.removeprefix("vif").partition(".")
-    usual = vif.startswith("vif") and dot and f"{domid}{devid}".isdecimal() and vif.isascii()
-    name = f"ifb-{domid}.{devid}"
-    return name if usual and domid and devid and len(name) <= 15 else None
-
-
-def usual_sink(buffer: str) -> str | None:
-    """The sink of such a buffer device; None where `sink_name` has to say it."""
-    name = f"sink-{buffer.removeprefix('ifb-')}"
-    return name if len(name) <= 15 else None
 
 
 def owner_name(buffer: str) -> str:

@@ -1,4 +1,4 @@
-"""What is ready: each domain's filters as messages, and what they were made from. Light.
+"""What is ready: each domain's plan as messages, and what they were made from. Light.
 
 One file of lines, written by `remusnet.host.netbuf.compiled`. It counts only as long as every file
 that it was made from has the content that it had then; else the long way is taken, which is
@@ -7,7 +7,7 @@ slower and right.
     remusnet-ready FORMAT VERSION BYTE-ORDER
     source PATH CONTENT|-           a file that it was made from, or that was not there
     filters POLICY CLASSIFIER yes|no RECEIPT    decoupled or not
-    message BYTES|V|B|S ...         of the filters before; V, B, S: numbers of vif, buffer and sink
+    message TEMPLATE                of the plan with those filters (`remusnet.kernel.prepared`)
     terms FILTERS LIMIT RATE INTERVAL yes|no yes|no     limit and interval asked for or not
     domain NAME|- UUID|- VIF|- NUMBER|- TERMS
     default TERMS
@@ -25,34 +25,43 @@ import sys
 
 import remusnet
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.prepared import Template, read_template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FORMAT = 3
+FORMAT = 4
 NOTHING = "-"
 YES, NO = "yes", "no"
-_NUMBERS = ("V", "B", "S")
+DECIDED_LATER = (
+    *("phase", "buffer", "sink", "vifs", "shared", "indexes"),
+    *("limit", "rate", "interval_ns", "interval_from"),
+)
+"""What a receipt says beside the filters and what it notes of the kernel."""
 _LARGEST = 16 << 20
-_SMALLEST_LIMIT, _LARGEST_LIMIT = 256 * 1024, 2**32 - 1  # as in remusnet.plan.limits
 _LARGEST_SOURCE = 1 << 20
 
 
 class Filters:
-    """The filters of one policy. ``decouple``: whether they mirror what they hold; ``receipt``: the
-    part of a receipt that they decide, in JSON.
+    """A plan with the filters of one policy. ``decouple``: whether they mirror what they hold;
+    ``receipt``: the part of a receipt that they decide, in JSON; ``messages``: in words.
     """
 
-    __slots__ = ("classifier", "decouple", "policy", "receipt", "templates")
+    __slots__ = ("classifier", "decouple", "messages", "policy", "receipt")
 
     def __init__(self, policy: str, classifier: str, decouple: bool, receipt: str) -> None:
         self.policy = policy
         self.classifier = classifier
         self.decouple = decouple
         self.receipt = receipt
-        self.templates: list[tuple[bytes | str, ...]] = []
+        self.messages: list[str] = []
+
+    @property
+    def templates(self) -> list[Template]:
+        """The messages of the plan, in order. Raises ValueError."""
+        return [read_template(each) for each in self.messages]
 
 
 class ReadyTerms:
@@ -84,6 +93,8 @@ class ReadyTerms:
         limit_given, interval_given = self.given
         if interval_given or not interval_ns:
             return self
+        from remusnet.plan.limits import plug_limit  # here: an interval that was asked for has none
+
         limit = self.limit if limit_given else plug_limit(self.rate, interval_ns)
         found = ReadyTerms(self.filters, limit, self.rate, interval_ns, self.given)
         found.interval_from = interval_from
@@ -135,12 +146,6 @@ class Ready:
             if (filters.policy, filters.classifier, YES if filters.decouple else NO) == wanted:
                 return ReadyTerms(filters, terms.limit, terms.rate, terms.interval_ns, terms.given)
         return None
-
-
-def plug_limit(rate: int, interval_ns: int) -> int:
-    """As `remusnet.plan.domains.Terms.plug_limit`, where nobody has asked for a limit."""
-    needed = -(-2 * rate * interval_ns // (8 * 1_000_000_000))
-    return min(max(needed, _SMALLEST_LIMIT), _LARGEST_LIMIT)
 
 
 def head() -> str:
@@ -199,12 +204,12 @@ def _parse(body: str, config: str) -> Ready | None:
     sources: list[str] = []
     default = None
     for line in lines[1:]:
-        kind, *words = line.split(" ")
+        kind, _, rest = line.partition(" ")
         if kind == "message":
-            filters[-1].templates.append(
-                tuple(each if each in _NUMBERS else bytes.fromhex(each) for each in words)
-            )
-        elif kind == "source":
+            filters[-1].messages.append(rest)
+            continue
+        words = rest.split(" ")
+        if kind == "source":
             sources.append(_text(words[0]))
             if content(sources[-1]) != (None if words[1] == NOTHING else bytes.fromhex(words[1])):
                 return None

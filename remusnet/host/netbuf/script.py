@@ -12,10 +12,10 @@ import time
 
 from remusnet.host.netbuf.contract import SETUP, BadCall, bus_path, read_call
 from remusnet.host.netbuf.locks import Busy, XenLock, deadline_from
-from remusnet.host.netbuf.places import Places, forget_owner, owner_of, usual_buffer
-from remusnet.host.netbuf.quick import set_up_quickly, tear_down_quickly
+from remusnet.host.netbuf.places import Places, forget_owner, owner_of
 from remusnet.host.xenstore import Xenstore, domain_path
-from remusnet.kernel.quick import exists
+from remusnet.kernel.prepared import exists
+from remusnet.plan.names import buffer_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def _set_up(call: Call, places: Places, store: Xenstore, deadline: float) -> Non
         name, vm = found or ("", "")
         return name, vm.rpartition("/")[2]
 
+    from remusnet.host.netbuf.setup import set_up_quickly  # here: a teardown needs none of it
+
     warning = ""
     with XenLock(places.lock_dir, _LOCK, deadline):
         buffer = set_up_quickly(call, places, domain, deadline)
@@ -120,6 +122,8 @@ def _tear_down(call: Call, places: Places, store: Xenstore, deadline: float) -> 
 
 def _end(call: Call, places: Places, store: Xenstore, deadline: float) -> tuple[str, ...]:
     """What could not be written on the way."""
+    from remusnet.host.netbuf.teardown import tear_down_quickly
+
     gone = _is_gone(call, store)
     if not gone and tear_down_quickly(call, places, deadline):
         return ()
@@ -142,8 +146,8 @@ def _is_gone(call: Call, store: Xenstore) -> bool:
 
 def _is_anything_left(call: Call, places: Places) -> bool:
     """Whether the long way has to look: libxl tears down twice, and after a setup that failed."""
-    buffer = usual_buffer(call.vif)
-    if buffer is None or exists(buffer) or os.path.exists(f"{places.run_dir}/{buffer}.json"):
+    buffer = buffer_name(call.vif)
+    if exists(buffer) or os.path.exists(f"{places.run_dir}/{buffer}.json"):
         return True
     if any(exists(each) for each in call.devices):
         return True  # their filters may be left without their buffer device

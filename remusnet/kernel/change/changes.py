@@ -19,6 +19,7 @@ from remusnet.kernel.state.ownership import (
 )
 from remusnet.kernel.state.receipt import Receipt, has_new_queue
 from remusnet.kernel.state.wanted import Wanted
+from remusnet.plan.names import buffer_alias, sink_alias
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -36,7 +37,7 @@ from remusnet.plan.operations import (
     SetLimit,
     sink_operations,
 )
-from remusnet.plan.plan import Plan, Protection, buffer_alias, sink_alias
+from remusnet.plan.plan import Plan, Protection
 from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 

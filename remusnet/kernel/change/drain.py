@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 from remusnet.errors import Conflict
 from remusnet.kernel.state.observe import in_flight, roots
-from remusnet.kernel.wire.messages import PlugAction, plug_message
+from remusnet.kernel.wire.codec import plug_message
+from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Qdisc
 from remusnet.units import format_size

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from remusnet.classify.filters import LAST_PREF
 from remusnet.errors import Conflict
+from remusnet.kernel.prepared import ending_order
 from remusnet.kernel.state.inventory import Found, senders
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (
@@ -29,7 +30,7 @@ from remusnet.kernel.state.ownership import (
     vifs_of_sink,
 )
 from remusnet.kernel.wire.objects import Device
-from remusnet.plan.names import sink_name
+from remusnet.plan.names import buffer_alias, sink_alias, sink_name
 from remusnet.plan.operations import (
     DeleteDevice,
     DeleteFilters,
@@ -39,7 +40,6 @@ from remusnet.plan.operations import (
     MarkDevice,
     ReleasePlug,
 )
-from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.plan.rows import Operation
 
 _HOLD_EVERY_FRAME = (GUARD_PREF, *(LAST_PREF + bank for bank in BANKS))
@@ -94,22 +94,26 @@ def operations(endings: Sequence[Ending], seen: Seen, *, drop: bool) -> Iterator
         return
     whole = [each for each in endings if not each.rest]
     plugs = [each.buffer for each in whole if each.has_plug]
-    # Opened while frames still come through it: none that comes later overtakes a held one.
-    yield from map(ReleasePlug, plugs)
-    yield from map(DrainPlug, plugs)
-    for each in endings:
-        yield from filters[each]
-        if each.rest:
-            yield from _marks(each)
-    # What was on its way into the plug when the filters went.
-    yield from map(ReleasePlug, plugs)
-    yield from map(DrainPlug, plugs)
-    for each in whole:
-        if each.has_plug:
-            yield DeletePlug(each.buffer)
-        yield from map(DeleteDevice, each.sinks)
-        if each.buffer:
-            yield DeleteDevice(each.buffer)
+    yield from ending_order(
+        opened=map(ReleasePlug, plugs),
+        drained=map(DrainPlug, plugs),
+        unfiltered=(step for each in endings for step in _without(each, filters[each])),
+        deleted=(step for each in whole for step in _deletions(each)),
+    )
+
+
+def _without(ending: Ending, filters: Iterable[Operation]) -> Iterator[Operation]:
+    yield from filters
+    if ending.rest:
+        yield from _marks(ending)
+
+
+def _deletions(ending: Ending) -> Iterator[Operation]:
+    if ending.has_plug:
+        yield DeletePlug(ending.buffer)
+    yield from map(DeleteDevice, ending.sinks)
+    if ending.buffer:
+        yield DeleteDevice(ending.buffer)
 
 
 def _ending(

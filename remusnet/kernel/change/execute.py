@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.change.drain import drain
+from remusnet.kernel.change.encoder import Encoder
 from remusnet.kernel.change.explain import describe, explain
 from remusnet.kernel.state.observe import Seen
-from remusnet.kernel.wire.encoder import Encoder
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import (
     AddFilter,
@@ -56,7 +56,7 @@ class Executor:
             for operation, answer in zip(batch, answers, strict=True):
                 if not answer.error:
                     self.done.append(operation)
-                elif answer.error not in _harmless(operation):
+                elif answer.error not in harmless(operation):
                     failed = failed or explain(operation, answer)
             if failed is not None:
                 raise failed
@@ -73,8 +73,8 @@ class Executor:
             except RemusnetError as error:
                 problems.append(str(error))
                 continue
-            harmless = _GONE if isinstance(operation, ReleasePlug) else _harmless(operation)
-            if answer.error and answer.error not in harmless:
+            fine = _GONE if isinstance(operation, ReleasePlug) else harmless(operation)
+            if answer.error and answer.error not in fine:
                 problems.append(str(explain(operation, answer)))
         self.done.clear()
         return tuple(problems)
@@ -91,7 +91,7 @@ class Executor:
         drain(self._netlink, devices, check=check)
 
 
-def _harmless(operation: Operation) -> frozenset[int]:
+def harmless(operation: Operation) -> frozenset[int]:
     """Errors in spite of which the operation is done, or need not be."""
     if operation.row.deletes:
         return _GONE
@@ -101,7 +101,7 @@ def _harmless(operation: Operation) -> frozenset[int]:
 def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
     batch: list[Operation] = []
     for operation in operations:
-        if batch and not _together(batch[-1], operation):
+        if batch and not together(batch[-1], operation):
             yield batch
             batch = []
         batch.append(operation)
@@ -109,8 +109,8 @@ def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
         yield batch
 
 
-def _together(one: Operation, next_one: Operation) -> bool:
-    """Whether nothing has to be known of ``one`` before the next is begun."""
+def together(one: Operation, next_one: Operation) -> bool:
+    """Whether nothing has to be known of ``one`` before ``next_one`` is begun."""
     if isinstance(one, DrainPlug) and isinstance(next_one, DrainPlug):
         return True  # they wait together
     return (

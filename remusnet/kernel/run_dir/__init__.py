@@ -1,1 +1,1 @@
-"""The run directory: files that only root can change, and locks that end with their holder."""
+"""The run directory: what goes wrong there, and locks that end with their holder."""

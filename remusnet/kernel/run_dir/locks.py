@@ -18,13 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from remusnet.errors import Conflict
+from remusnet.kernel.own_folder import CHANGE_LOCK, NEW, OwnFolder, driver_lock_file
 from remusnet.kernel.run_dir.lock_files import is_locked, said
-from remusnet.kernel.run_dir.own_folder import NEW, OwnFolder, sign, wait_for_lock
 from remusnet.kernel.run_dir.problems import Problems, folder_error
 from remusnet.plan.names import check_device_name
 
 LONGEST_WAIT = 60.0
-_LOCK = "lock"
 # Longer than `driver_of` takes to ask.
 _DRIVERS_WAIT = 0.2
 # Written by who has a lock of its own, or none of ours.
@@ -41,18 +40,17 @@ def change_lock(
     ``problems``: an ending's; then it goes on without the lock where there can be none. Raises
     Conflict after the wait or for a folder that others can change, NotPermitted, or InvalidInput.
     """
-    descriptor = _open(folder, _LOCK, problems)
+    try:
+        descriptor = _take(folder, CHANGE_LOCK, longest_wait, problems)
+    except _Busy:
+        who = said(str(folder / CHANGE_LOCK))
+        raise Conflict(
+            f"another remusnet{who} is at work, and was for all of {longest_wait:.3g} s; try again"
+        ) from None
     if descriptor is None:
         yield
         return
     try:
-        if not wait_for_lock(descriptor, time.monotonic() + longest_wait):
-            who = said(str(folder / _LOCK))
-            raise Conflict(
-                f"another remusnet{who} is at work, and was for all of {longest_wait:.3g} s; "
-                "try again"
-            )
-        sign(descriptor)
         with suppress(OSError):
             _clear(folder)
         yield
@@ -68,14 +66,14 @@ def driver_lock(folder: Path, buffer: str, problems: Problems | None = None) -> 
     Conflict where another process has it already, and as `change_lock` does.
     """
     name = driver_lock_name(buffer)
-    descriptor = _open(folder, name, problems)
+    try:
+        descriptor = _take(folder, name, _DRIVERS_WAIT, problems)
+    except _Busy:
+        raise Conflict(f"{buffer} is driven already{said(str(folder / name))}") from None
     if descriptor is None:
         yield
         return
     try:
-        if not wait_for_lock(descriptor, time.monotonic() + _DRIVERS_WAIT):
-            raise Conflict(f"{buffer} is driven already{said(str(folder / name))}")
-        sign(descriptor)
         yield
     finally:
         os.close(descriptor)
@@ -114,18 +112,26 @@ def last_driver(folder: Path, buffer: str) -> str:
 
 def driver_lock_name(buffer: str) -> str:
     """What the lock file of the driver of ``buffer`` is called."""
-    return f"driver-{check_device_name(buffer)}.lock"
+    return driver_lock_file(check_device_name(buffer))
 
 
-def _open(folder: Path, name: str, problems: Problems | None) -> int | None:
+class _Busy(Exception):
+    """Another process has had the lock all the time."""
+
+
+def _take(folder: Path, name: str, longest_wait: float, problems: Problems | None) -> int | None:
+    """The lock's descriptor; None for an ending that goes on without. Raises _Busy."""
     try:
         with OwnFolder(str(folder), make=True) as opened:
-            return opened.open_lock(name)
+            descriptor = opened.lock(name, time.monotonic() + longest_wait)
     except OSError as error:
         if problems is None:
             raise folder_error(folder, error) from error
         problems.note("went on without a lock", folder, error)
         return None
+    if descriptor is None:
+        raise _Busy
+    return descriptor
 
 
 def _clear(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from remusnet.defaults import RUN_DIR, RUN_DIR_VARIABLE
 from remusnet.errors import Conflict, InvalidInput, NotPermitted, RemusnetError, quoted
-from remusnet.kernel.run_dir.own_folder import Untrusted
+from remusnet.kernel.own_folder import Untrusted
 
 
 def default_run_dir() -> Path:

@@ -23,8 +23,8 @@ from remusnet.kernel.state.ownership import (
 from remusnet.kernel.state.receipt import Phase, Receipt, has_new_plug, has_new_queue
 from remusnet.kernel.state.wanted import Targets, Wanted, in_bank, targets_of
 from remusnet.kernel.wire.objects import SeenFilter
+from remusnet.plan.names import buffer_alias, sink_alias
 from remusnet.plan.operations import SEAL
-from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.plan.selectors import selector_words
 from remusnet.policy.verdict import Verdict
 from remusnet.results.protection import Difference

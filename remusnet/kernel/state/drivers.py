@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from remusnet.errors import Conflict
+from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.run_dir.locks import driver_lock_name, driver_of, last_driver
-from remusnet.kernel.run_dir.own_folder import OwnFolder
 from remusnet.kernel.run_dir.problems import Problems, folder_error
 from remusnet.kernel.state.observe import Seen, roots
 from remusnet.kernel.state.plug_record import PlugRecord, forget_record, record_of

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from struct import Struct
 
-from remusnet.kernel.wire import decode
+from remusnet.kernel.wire import codec, decode
 from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
-from remusnet.kernel.wire.messages import (
+from remusnet.kernel.wire.codec import (
     IFINFOMSG,
+    LINK,
+    NLM_F_DUMP,
+    RTEXT_FILTER_SKIP_STATS,
     RTM_GETLINK,
     RTM_GETQDISC,
     RTM_GETTFILTER,
@@ -17,16 +19,12 @@ from remusnet.kernel.wire.messages import (
     TC_H_MIN_INGRESS,
     TC_H_ROOT,
     link,
+    message,
     traffic_control,
 )
-from remusnet.kernel.wire.netlink import NLM_F_DUMP, Netlink, attribute, attributes, message
+from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Device, Program, Qdisc, SeenFilter
 
-_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 1 << 3
-_IFLA_STATS64 = 23
-# rtnl_link_stats64 (linux/if_link.h): rx_packets, tx_packets, 4 more, rx_dropped.
-_STATS64 = Struct("=7Q")
-_UINT = Struct("=I")
 _EVERY_QDISC = message(RTM_GETQDISC, NLM_F_DUMP, traffic_control(0))
 
 
@@ -115,21 +113,15 @@ def devices_with(netlink: Netlink, kind: str) -> tuple[str, ...]:
 
 
 def in_flight(netlink: Netlink, index: int) -> int:
-    """Frames that have left the plug of the IFB ``index``, and that it has not passed on yet.
-
-    drivers/net/ifb.c counts a frame as received when its qdisc releases it, and as transmitted
-    when its tasklet takes it on; those without a device to go back to count as dropped.
-    """
+    """Frames that have left the plug of the IFB ``index``, and that it has not passed on yet."""
     for _, body in netlink.get(message(RTM_GETLINK, 0, link(index))):
-        found = attributes(body[IFINFOMSG.size :])
-        received, transmitted, *_, dropped = _STATS64.unpack_from(found[_IFLA_STATS64])
-        return int(received - dropped - transmitted)
+        return codec.in_flight(LINK.decode(body, IFINFOMSG.size)["counters"])
     return 0
 
 
 def _devices(netlink: Netlink) -> Iterable[Device]:
-    mask = attribute(_IFLA_EXT_MASK, _UINT.pack(_RTEXT_FILTER_SKIP_STATS))
-    for _, body in netlink.dump(message(RTM_GETLINK, NLM_F_DUMP, link() + mask)):
+    request = message(RTM_GETLINK, NLM_F_DUMP, link(mask=RTEXT_FILTER_SKIP_STATS))
+    for _, body in netlink.dump(request):
         yield decode.device(body)
 
 

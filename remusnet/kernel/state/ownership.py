@@ -17,8 +17,9 @@ from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
 from remusnet.kernel.wire.matches import canonical
 from remusnet.kernel.wire.objects import Device, SeenFilter
+from remusnet.plan.names import BUFFER_MARK, SINK_MARK
 from remusnet.plan.operations import COOKIE, SHARED_COOKIE
-from remusnet.plan.plan import BUFFER_MARK, SINK_MARK, Plan, Protection
+from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.verdict import Verdict
 
 BANKS = (0, 2000)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from remusnet.kernel.run_dir.own_folder import OwnFolder
+from remusnet.kernel.own_folder import OwnFolder, record_file
 from remusnet.kernel.run_dir.problems import Problems, folder_error
 from remusnet.kernel.state.observe import Seen
 from remusnet.plan.names import check_device_name
@@ -129,5 +129,4 @@ def forget_record(folder: Path, device: str, problems: Problems | None = None) -
 
 
 def _name(device: str) -> str:
-    # Not .json: those are receipts.
-    return f"plug-{check_device_name(device)}.state"
+    return record_file(check_device_name(device))

@@ -17,7 +17,7 @@ from pathlib import Path
 import remusnet
 from remusnet.classify.filters import Classification
 from remusnet.errors import InvalidInput, RemusnetError, quoted
-from remusnet.kernel.run_dir.own_folder import NEW, OwnFolder
+from remusnet.kernel.own_folder import NEW, OwnFolder
 from remusnet.kernel.run_dir.problems import Problems, folder_error
 from remusnet.kernel.state.observe import Seen
 from remusnet.plan.build import CLASSIFIERS

@@ -1,87 +1,71 @@
 """Netlink objects as the plan's own types.
 
-Layouts: linux/if_link.h, linux/pkt_sched.h, linux/pkt_cls.h, linux/gen_stats.h,
-linux/tc_act/tc_mirred.h. What no plan of ours could have made is not interpreted: a filter with an
-unknown attribute, another action or another kind comes out as a `SeenFilter` without a match.
+What no plan of ours could have made is not interpreted: a filter with an unknown attribute, another
+action or another kind comes out as a `SeenFilter` without a match.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from socket import htons
-from struct import Struct
+from typing import Any
 
-from remusnet.kernel.wire.matches import KINDS
-from remusnet.kernel.wire.messages import (
+from remusnet.kernel.wire.codec import (
+    ACTION,
     BYPASS_CLASSID,
     IFF_UP,
     IFINFOMSG,
-    IFLA_IFALIAS,
-    IFLA_IFNAME,
-    IFLA_INFO_KIND,
-    IFLA_LINKINFO,
-    IFLA_TXQLEN,
+    LINK,
     MIRRED,
+    QDISC,
     TC_ACT_PIPE,
     TC_ACT_STOLEN,
-    TCA_ACT_COOKIE,
-    TCA_ACT_KIND,
-    TCA_ACT_OPTIONS,
     TCA_EGRESS_MIRROR,
     TCA_EGRESS_REDIR,
     TCA_KIND,
-    TCA_MIRRED_PARMS,
     TCA_OPTIONS,
     TCMSG,
+    UINT,
+    XDP_PROGRAMS,
+    attributes,
 )
-from remusnet.kernel.wire.netlink import attributes
+from remusnet.kernel.wire.matches import KINDS
 from remusnet.kernel.wire.objects import Counters, Device, Qdisc, SeenFilter
 from remusnet.policy.verdict import Verdict
 
-_TCA_STATS2, _TCA_CHAIN, _TCA_INGRESS_BLOCK, _TCA_ACT_STATS = 7, 11, 13, 4
-_TCA_STATS_BASIC, _TCA_STATS_QUEUE, _TCA_STATS_PKT64 = 1, 3, 8
-_BASIC = Struct("=QI")  # bytes, packets
-_QUEUE = Struct("=IIIII")  # qlen, backlog, drops, requeues, overlimits
-_UINT = Struct("=I")
-# IFLA_XDP_PROG_ID: the one that is attached, or none where each of the others has its own.
-_IFLA_XDP, _XDP_PROGRAMS = 43, (4, 5, 6, 7)
-_ULONG = Struct("=Q")
+_TCA_CHAIN = 11
 
 
 def device(body: bytes) -> Device:
     """From the body of an RTM_NEWLINK."""
     _, _, index, flags, _ = IFINFOMSG.unpack_from(body)
-    found = attributes(body[IFINFOMSG.size :])
-    info = attributes(found.get(IFLA_LINKINFO, b""))
-    xdp = attributes(found.get(_IFLA_XDP, b""))
+    found = LINK.decode(body, IFINFOMSG.size)
+    xdp = found.get("xdp", {})
     return Device(
         index=index,
-        name=_text(found.get(IFLA_IFNAME, b"")),
-        kind=_text(info.get(IFLA_INFO_KIND, b"")),
-        alias=_text(found.get(IFLA_IFALIAS, b"")),
+        name=found.get("name", ""),
+        kind=found.get("info", {}).get("kind", ""),
+        alias=found.get("alias", ""),
         up=bool(flags & IFF_UP),
-        xdp=tuple(sorted({_UINT.unpack(xdp[each])[0] for each in _XDP_PROGRAMS if each in xdp})),
-        queue=_UINT.unpack(found.get(IFLA_TXQLEN, bytes(_UINT.size)))[0],
+        xdp=tuple(sorted({xdp[each] for each in XDP_PROGRAMS if each in xdp})),
+        queue=found.get("queue", 0),
     )
 
 
 def qdisc(body: bytes) -> tuple[int, int, Qdisc]:
     """From the body of an RTM_NEWQDISC: the device's number, the parent, the qdisc."""
     _, index, handle, parent, _ = TCMSG.unpack_from(body)
-    found = attributes(body[TCMSG.size :])
-    kind = _text(found.get(TCA_KIND, b""))
-    block = _UINT.unpack(found.get(_TCA_INGRESS_BLOCK, bytes(4)))[0]
-    return index, parent, Qdisc(kind, handle, counters(found.get(_TCA_STATS2, b"")), block)
+    found = QDISC.decode(body, TCMSG.size)
+    counted = counters(found.get("stats", {}))
+    return index, parent, Qdisc(found.get("kind", ""), handle, counted, found.get("block", 0))
 
 
-def counters(data: bytes) -> Counters:
-    """From the attributes in a TCA_STATS2 or a TCA_ACT_STATS."""
-    found = attributes(data)
-    count, packets = _BASIC.unpack_from(found.get(_TCA_STATS_BASIC, bytes(_BASIC.size)))
-    if _TCA_STATS_PKT64 in found:
-        packets = _ULONG.unpack_from(found[_TCA_STATS_PKT64])[0]
-    queue = found.get(_TCA_STATS_QUEUE, bytes(_QUEUE.size))
-    qlen, backlog, drops, _, overlimits = _QUEUE.unpack_from(queue)
+def counters(found: Mapping[str, Any]) -> Counters:
+    """From the fields of a `STATS`."""
+    count, packets = found.get("basic", (0, 0))
+    qlen, backlog, drops, _, overlimits = found.get("queue", (0, 0, 0, 0, 0))
+    (packets,) = found.get("packets", (packets,))
     return Counters(packets, count, qlen, backlog, drops, overlimits)
 
 
@@ -105,7 +89,7 @@ def filter_(body: bytes) -> SeenFilter | None:
     action = _actions(options.get(classifier.action, b""))
     if match is None or action is None:
         return SeenFilter(kind, pref, protocol, cookie=action.cookie if action else b"")
-    classid = _UINT.unpack(options.get(classifier.classid, bytes(4)))[0]
+    classid = UINT.unpack(options.get(classifier.classid, bytes(4)))[0]
     if action.redirects and not classid:
         verdict = Verdict.HOLD
     elif not action.redirects and classid == BYPASS_CLASSID:
@@ -170,13 +154,13 @@ class _Mirred:
 
 def _mirred(data: bytes) -> _Mirred | None:
     """From the attributes of an action; None for one of another kind."""
-    found = attributes(data)
-    options = attributes(found.get(TCA_ACT_OPTIONS, b""))
-    if _text(found.get(TCA_ACT_KIND, b"")) != "mirred" or TCA_MIRRED_PARMS not in options:
+    found = ACTION.decode(data)
+    options = MIRRED.decode(found.get("options", b"")) if found.get("kind") == "mirred" else {}
+    if "parameters" not in options:
         return None
-    _, _, after, _, _, what, target = MIRRED.unpack_from(options[TCA_MIRRED_PARMS])
-    cookie = found.get(TCA_ACT_COOKIE, b"")
-    return _Mirred((after, what), target, cookie, counters(found.get(_TCA_ACT_STATS, b"")))
+    _, _, after, _, _, what, target = options["parameters"]
+    counted = counters(found.get("stats", {}))
+    return _Mirred((after, what), target, found.get("cookie", b""), counted)
 
 
 def _text(data: bytes) -> str:

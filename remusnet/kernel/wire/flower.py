@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 from remusnet.classify.filters import ETH_P_IP, ETH_P_IPV6, FlowerMatch
-from remusnet.kernel.wire.netlink import attribute
+from remusnet.kernel.wire.codec import attribute
 from remusnet.policy.match import ICMP, ICMPV6, PROTOCOLS, TCP, UDP, Fragment
 
 FLOWER_CLASSID, FLOWER_ACT = 1, 3

@@ -12,8 +12,8 @@ from struct import Struct
 
 from remusnet.classify.bpf.assembler import Instruction, Op
 from remusnet.classify.filters import BpfMatch, Filter, FlowerMatch, Selector, U32Key, U32Match
+from remusnet.kernel.wire.codec import attribute, attributes
 from remusnet.kernel.wire.flower import FLOWER_ACT, FLOWER_CLASSID, decode_flower, encode_flower
-from remusnet.kernel.wire.netlink import attribute, attributes
 
 _CLASSID, _HASH, _DIVISOR, _SEL, _ACT, _PCNT, _FLAGS, _PAD = 1, 2, 4, 5, 7, 9, 11, 12  # TCA_U32_
 _TC_U32_TERMINAL = 1

@@ -1,7 +1,6 @@
-"""A plan's operations as netlink messages.
+"""A plan's operations as netlink messages, by the codec of devices and qdiscs, and filters here.
 
-Layouts: linux/if_link.h, linux/pkt_sched.h, linux/pkt_cls.h, linux/tc_act/tc_mirred.h. What ``tc``
-and ``ip`` send for the same commands was the model: the kernel must not be able to tell them apart.
+Layouts: linux/pkt_cls.h, linux/tc_act/tc_mirred.h.
 """
 
 from __future__ import annotations
@@ -10,17 +9,48 @@ import socket
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from functools import singledispatch
-from struct import Struct
 
-from remusnet.kernel.wire.matches import kind_of
-from remusnet.kernel.wire.netlink import (
+from remusnet.kernel.wire.codec import (
+    ACTION,
+    BYPASS_CLASSID,
+    IFF_UP,
+    IN6_ADDR_GEN_MODE_NONE,
+    INGRESS_HANDLE,
+    MIRRED,
     NLM_F_CREATE,
     NLM_F_EXCL,
+    PLUG_BUFFER,
+    PLUG_LIMIT,
+    PLUG_QOPT,
+    PLUG_RELEASE_INDEFINITE,
+    PLUG_RELEASE_ONE,
+    RTM_DELTFILTER,
+    RTM_NEWLINK,
+    RTM_NEWQDISC,
+    RTM_NEWTFILTER,
+    RTM_SETLINK,
+    TC_ACT_PIPE,
+    TC_ACT_STOLEN,
+    TC_H_MIN_INGRESS,
+    TC_H_ROOT,
+    TCA_EGRESS_MIRROR,
+    TCA_EGRESS_REDIR,
+    TCA_KIND,
+    TCA_OPTIONS,
+    UINT,
     attribute,
+    delete_ingress,
+    delete_link,
+    delete_plug,
+    ingress,
+    link,
     message,
     nested,
+    plug_message,
     text_attribute,
+    traffic_control,
 )
+from remusnet.kernel.wire.matches import kind_of
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -45,38 +75,14 @@ from remusnet.policy.verdict import Verdict
 Index = Callable[[str], int]
 """From a device's name to its number; raises where there is none."""
 
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
-RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
-RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
-
-IFLA_IFNAME, IFLA_TXQLEN, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC = 3, 13, 18, 20, 26
-IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
-IFLA_INFO_KIND = 1
-IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
-IFF_UP = 1
-
-TCA_KIND, TCA_OPTIONS = 1, 2
-TC_H_ROOT, TC_H_INGRESS, TC_H_MIN_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFFFFF2
-INGRESS_HANDLE = 0xFFFF0000
-BYPASS_CLASSID = 0xFFFF0001
-TCA_ACT_KIND, TCA_ACT_OPTIONS, TCA_ACT_COOKIE = 1, 2, 6
-TCA_MIRRED_PARMS, TCA_EGRESS_REDIR, TCA_EGRESS_MIRROR = 2, 1, 2
-TC_ACT_PIPE, TC_ACT_STOLEN = 3, 4
-
-IFINFOMSG = Struct("=BxHiII")  # family, type, index, flags, change
-TCMSG = Struct("=BxxxiIII")  # family, index, handle, parent, info
-PLUG_QOPT = Struct("=iI")  # action, limit
-MIRRED = Struct("=IIiiiiI")  # index, capab, action, refcnt, bindcnt, eaction, ifindex
-_UINT = Struct("=I")
-
 
 class PlugAction(IntEnum):
     """What a plug can be told (linux/pkt_sched.h)."""
 
-    BUFFER = 0
-    RELEASE_ONE = 1
-    RELEASE_INDEFINITE = 2
-    LIMIT = 3
+    BUFFER = PLUG_BUFFER
+    RELEASE_ONE = PLUG_RELEASE_ONE
+    RELEASE_INDEFINITE = PLUG_RELEASE_INDEFINITE
+    LIMIT = PLUG_LIMIT
 
 
 @singledispatch
@@ -85,50 +91,21 @@ def encode(operation: Operation, _index: Index) -> bytes:
     raise TypeError(f"no netlink message for {operation!r}")
 
 
-def link(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
-    """The fixed part of a message about a device."""
-    return IFINFOMSG.pack(socket.AF_UNSPEC, 0, index, flags, change)
-
-
-def traffic_control(index: int, *, parent: int = 0, handle: int = 0, info: int = 0) -> bytes:
-    """The fixed part of a message about a qdisc or a filter."""
-    return TCMSG.pack(socket.AF_UNSPEC, index, handle, parent, info)
-
-
-def plug_message(index: int, action: PlugAction, limit: int = 0, *, handle: int = 0) -> bytes:
-    """Tells the plug at the root of device ``index`` what to do; ``limit`` goes with LIMIT.
-
-    Give its ``handle`` where it is known. Without, the kernel takes the message for another kind of
-    root qdisc as a wish to have a plug instead, of limit 0 (net/sched/sch_api.c, req_change).
-    """
-    where = traffic_control(index, parent=TC_H_ROOT, handle=handle)
-    body = where + text_attribute(TCA_KIND, "plug")
-    return message(RTM_NEWQDISC, 0, body + attribute(TCA_OPTIONS, PLUG_QOPT.pack(action, limit)))
-
-
 @encode.register
 def _(operation: CreateBuffer, _index: Index) -> bytes:
-    body = (
-        link()
-        + text_attribute(IFLA_IFNAME, operation.device)
-        + attribute(IFLA_NUM_TX_QUEUES, _UINT.pack(1))
-        + attribute(IFLA_NUM_RX_QUEUES, _UINT.pack(1))
-        + nested(IFLA_LINKINFO, text_attribute(IFLA_INFO_KIND, "ifb"))
-    )
+    body = link(name=operation.device, tx_queues=1, rx_queues=1, info={"kind": "ifb"})
     return message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
 @encode.register
 def _(operation: MarkDevice, index: Index) -> bytes:
-    body = link(index(operation.device)) + attribute(IFLA_IFALIAS, operation.alias.encode())
-    return message(RTM_SETLINK, 0, body)
+    return message(RTM_SETLINK, 0, link(index(operation.device), alias=operation.alias))
 
 
 @encode.register
 def _(operation: QuietDevice, index: Index) -> bytes:
-    mode = attribute(IFLA_INET6_ADDR_GEN_MODE, bytes([IN6_ADDR_GEN_MODE_NONE]))
-    body = link(index(operation.device)) + nested(IFLA_AF_SPEC, nested(socket.AF_INET6, mode))
-    return message(RTM_SETLINK, 0, body)
+    silent = {"inet6": {"addr_gen_mode": IN6_ADDR_GEN_MODE_NONE}}
+    return message(RTM_SETLINK, 0, link(index(operation.device), families=silent))
 
 
 @encode.register
@@ -143,22 +120,23 @@ def _(operation: LowerDevice, index: Index) -> bytes:
 
 @encode.register
 def _(operation: DeleteDevice, index: Index) -> bytes:
-    return message(RTM_DELLINK, 0, link(index(operation.device)))
+    return delete_link(index(operation.device))
 
 
 @encode.register
 def _(operation: SealSink, index: Index) -> bytes:
-    body = traffic_control(index(operation.device), parent=TC_H_ROOT)
-    body += text_attribute(TCA_KIND, "pfifo") + attribute(TCA_OPTIONS, bytes(4))
-    return message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, body)
+    return _add_root(index(operation.device), kind="pfifo", options=UINT.pack(0))
 
 
 @encode.register
 def _(operation: AddPlug, index: Index) -> bytes:
     # The limit is read at creation whatever the action says (sch_plug.c, plug_init).
     options = PLUG_QOPT.pack(PlugAction.LIMIT, operation.limit)
-    body = traffic_control(index(operation.device), parent=TC_H_ROOT)
-    body += text_attribute(TCA_KIND, "plug") + attribute(TCA_OPTIONS, options)
+    return _add_root(index(operation.device), kind="plug", options=options)
+
+
+def _add_root(index: int, *, kind: str, options: bytes) -> bytes:
+    body = traffic_control(index, parent=TC_H_ROOT, kind=kind, options=options)
     return message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
@@ -179,24 +157,17 @@ def _(operation: ClosePlug, index: Index) -> bytes:
 
 @encode.register
 def _(operation: DeletePlug, index: Index) -> bytes:
-    body = traffic_control(index(operation.device), parent=TC_H_ROOT)
-    return message(RTM_DELQDISC, 0, body + text_attribute(TCA_KIND, "plug"))
+    return delete_plug(index(operation.device))
 
 
 @encode.register
 def _(operation: AddIngress, index: Index) -> bytes:
-    body = _ingress(index(operation.device))
-    return message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, body)
+    return message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ingress(index(operation.device)))
 
 
 @encode.register
 def _(operation: DeleteIngress, index: Index) -> bytes:
-    return message(RTM_DELQDISC, 0, _ingress(index(operation.device)))
-
-
-def _ingress(index: int) -> bytes:
-    where = traffic_control(index, parent=TC_H_INGRESS, handle=INGRESS_HANDLE)
-    return where + text_attribute(TCA_KIND, "ingress")
+    return delete_ingress(index(operation.device))
 
 
 @encode.register
@@ -206,7 +177,7 @@ def _(operation: AddFilter, index: Index) -> bytes:
     if what.verdict is Verdict.HOLD:
         then = nested(kind.action, *_actions(operation, index))
     else:
-        then = attribute(kind.classid, _UINT.pack(BYPASS_CLASSID))
+        then = attribute(kind.classid, UINT.pack(BYPASS_CLASSID))
     body = (
         _at_ingress(operation, index, filter_info(what.pref, what.protocol))
         + text_attribute(TCA_KIND, kind.name)
@@ -235,17 +206,13 @@ def _actions(operation: AddFilter, index: Index) -> Iterator[bytes]:
     """What a filter that holds does, numbered in order: mirror where there is a sink, redirect."""
     number = 1
     if operation.sink:
-        sink = index(operation.sink)
-        yield nested(number, *_mirred(TC_ACT_PIPE, TCA_EGRESS_MIRROR, sink))
+        yield nested(number, mirred(TC_ACT_PIPE, TCA_EGRESS_MIRROR, index(operation.sink)))
         number += 1
-    redirect = _mirred(TC_ACT_STOLEN, TCA_EGRESS_REDIR, index(operation.buffer))
-    mark = attribute(TCA_ACT_COOKIE, bytes.fromhex(operation.cookie))
-    yield nested(number, *redirect, mark)
+    buffer, cookie = index(operation.buffer), bytes.fromhex(operation.cookie)
+    yield nested(number, mirred(TC_ACT_STOLEN, TCA_EGRESS_REDIR, buffer, cookie=cookie))
 
 
-def _mirred(after: int, what: int, index: int) -> tuple[bytes, bytes]:
-    parameters = MIRRED.pack(0, 0, after, 0, 0, what, index)
-    return (
-        text_attribute(TCA_ACT_KIND, "mirred"),
-        nested(TCA_ACT_OPTIONS, attribute(TCA_MIRRED_PARMS, parameters)),
-    )
+def mirred(after: int, what: int, index: int, **fields: object) -> bytes:
+    """The fields of an action that redirects or mirrors to device ``index``."""
+    options = MIRRED.encode(parameters=(0, 0, after, 0, 0, what, index))
+    return ACTION.encode(kind="mirred", options=options, **fields)

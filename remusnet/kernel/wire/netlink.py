@@ -1,97 +1,58 @@
-"""rtnetlink by hand: messages as bytes, one socket, an acknowledgement for each.
+"""A socket to the kernel's routing netlink: messages go out, each is acknowledged. Light.
 
-Why not pyroute2 here: its u32 decoding is wrong, it knows neither flower nor classic BPF bytecode,
-every unknown plug action silently means BUFFER, it can't run inside an event loop, and its import
-and requests are too slow for the checkpoint path (docs/explanation/netlink.md has the figures).
-
-Layouts: linux/netlink.h, linux/rtnetlink.h. Numbers are in the machine's byte order.
+Why not pyroute2 here: docs/explanation/netlink.md has the reasons, and the figures.
 """
 
 from __future__ import annotations
 
+import _socket  # socket imports enum and selectors, which takes longer than most messages
 import errno
 import os
-import socket
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from struct import Struct
-from types import TracebackType
 
-from remusnet.errors import KernelRefused, MissingDependency, NotPermitted
+from remusnet.kernel.wire.codec import HEADER, NLMSG_SEQUENCE_AT, UINT, attributes
 
-NLM_F_REQUEST, NLM_F_ACK = 0x01, 0x04
-NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
-NLM_F_DUMP = 0x300
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Self
+
+    from remusnet.errors import KernelRefused, NotPermitted
+
 NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NLM_F_DUMP_INTR = 0x10
 _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
 _NLMSGERR_ATTR_MSG = 1
-_NLA_TYPE_MASK = 0x3FFF
-_SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
+_NETLINK_ROUTE, _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 0, 270, 10, 11
+_CAP_NET_ADMIN = 12  # linux/capability.h
 
-HEADER = Struct("=IHHII")  # length, type, flags, sequence, port
-_ATTRIBUTE = Struct("=HH")  # length, type
 _INT = Struct("=i")
-_UINT = Struct("=I")
-NLMSG_HEADER_FLAGS_AT, NLMSG_SEQUENCE_AT = 6, 8
 _RECEIVE_BUFFER = 1 << 20
 # The kernel fills at most 32 KiB of a dump at once (netlink_dump, net/netlink/af_netlink.c).
 _LARGEST_DATAGRAM = 1 << 16
 _MOST_BYTES_A_SEND = 1 << 16
 _DUMP_ATTEMPTS = 5
-_CAP_NET_ADMIN = 12  # linux/capability.h
 
 
-@dataclass(frozen=True, slots=True)
 class Answer:
     """What the kernel said to one message: an errno (0: done), and its own words if it has any."""
 
-    error: int
-    text: str = ""
+    __slots__ = ("error", "text")
+
+    def __init__(self, error: int, text: str = "") -> None:
+        self.error = error
+        self.text = text
 
 
-def attribute(kind: int, payload: bytes) -> bytes:
-    """One attribute, padded to four bytes."""
-    length = _ATTRIBUTE.size + len(payload)
-    return _ATTRIBUTE.pack(length, kind) + payload + b"\0" * (-length % 4)
-
-
-def nested(kind: int, *attributes: bytes) -> bytes:
-    """An attribute whose payload is attributes."""
-    return attribute(kind | 0x8000, b"".join(attributes))
-
-
-def text_attribute(kind: int, text: str) -> bytes:
-    """A string, terminated as the kernel wants it."""
-    return attribute(kind, text.encode() + b"\0")
-
-
-def message(kind: int, flags: int, body: bytes) -> bytes:
-    """A request that the kernel acknowledges."""
-    flags |= NLM_F_REQUEST | (0 if flags & NLM_F_DUMP == NLM_F_DUMP else NLM_F_ACK)
-    return HEADER.pack(HEADER.size + len(body), kind, flags, 0, 0) + body
-
-
-def attributes(data: bytes) -> dict[int, bytes]:
-    """The attributes in ``data`` by type; what is cut or impossible ends the walk."""
-    found = {}
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if length < _ATTRIBUTE.size or at + length > len(data):
-            break
-        found[kind & _NLA_TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
-        at += length + (-length % 4)
-    return found
-
-
-def open_socket() -> socket.socket:
+def open_socket() -> _socket.socket:
     """A socket to the kernel's routing netlink, not bound yet. Raises OSError."""
-    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    made = _socket.socket(
+        _socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, _NETLINK_ROUTE
+    )
     # Acknowledgements without a copy of the request, and with the kernel's own words.
     made.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
     made.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    made.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVBUF, _RECEIVE_BUFFER)
     return made
 
 
@@ -105,20 +66,17 @@ class Netlink:
         try:
             self._socket = open_socket()
         except OSError as error:
+            from remusnet.errors import MissingDependency  # here, and below: only failures need it
+
             raise MissingDependency(f"no netlink: {error.strerror}") from error
         self._socket.bind((0, 0))
         self._sequence = 0
         self._received = memoryview(bytearray(_LARGEST_DATAGRAM))
 
-    def __enter__(self) -> Netlink:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -159,6 +117,8 @@ class Netlink:
             found, interrupted = self._collect(request)
             if not interrupted:
                 return found
+        from remusnet.errors import KernelRefused
+
         raise KernelRefused("the kernel's devices change too fast to be read; try again")
 
     def get(self, request: bytes) -> list[tuple[int, bytes]]:
@@ -172,7 +132,7 @@ class Netlink:
         self._sequence += 1
         mine = self._sequence
         self._socket.send(
-            request[:NLMSG_SEQUENCE_AT] + _UINT.pack(mine) + request[NLMSG_SEQUENCE_AT + 4 :]
+            request[:NLMSG_SEQUENCE_AT] + UINT.pack(mine) + request[NLMSG_SEQUENCE_AT + 4 :]
         )
         found: list[tuple[int, bytes]] = []
         interrupted = False
@@ -201,12 +161,14 @@ class Netlink:
 
 
 def _numbered(request: bytes, sequence: int) -> bytes:
-    end = NLMSG_SEQUENCE_AT + _UINT.size
-    return request[:NLMSG_SEQUENCE_AT] + _UINT.pack(sequence) + request[end:]
+    end = NLMSG_SEQUENCE_AT + UINT.size
+    return request[:NLMSG_SEQUENCE_AT] + UINT.pack(sequence) + request[end:]
 
 
 def refusal(answer: Answer, what: str) -> KernelRefused | NotPermitted:
     """The error to raise for an ``answer`` to ``what`` (as in "add the plug on ifb-1.0")."""
+    from remusnet.errors import KernelRefused, NotPermitted
+
     reason = os.strerror(answer.error)
     name = errno.errorcode.get(answer.error, str(answer.error))
     said = f" ({answer.text})" if answer.text else ""
@@ -248,4 +210,6 @@ def require_rights(what: str) -> None:
         for line in file:
             name, _, value = line.partition(":")
             if name == "CapEff" and not int(value, 16) >> _CAP_NET_ADMIN & 1:
+                from remusnet.errors import NotPermitted
+
                 raise NotPermitted(f"only root may {what}: run it with sudo")

@@ -12,23 +12,22 @@ those that can. But each purge is told to all who listen for news of links, in o
 
 from __future__ import annotations
 
-import socket
+import _socket
 from array import array
 from struct import Struct
 
 from remusnet.errors import KernelRefused, MissingDependency
-from remusnet.kernel.wire.messages import IFF_UP, IFINFOMSG, IFLA_TXQLEN, RTM_NEWLINK
-from remusnet.kernel.wire.netlink import (
+from remusnet.kernel.wire.codec import (
     HEADER,
+    IFF_UP,
+    IFINFOMSG,
+    LINK,
     NLM_F_ACK,
-    NLMSG_ERROR,
     NLMSG_HEADER_FLAGS_AT,
     NLMSG_SEQUENCE_AT,
-    Answer,
-    attributes,
-    open_socket,
-    read_answer,
+    RTM_NEWLINK,
 )
+from remusnet.kernel.wire.netlink import NLMSG_ERROR, Answer, open_socket, read_answer
 
 _RTMGRP_LINK = 1  # linux/rtnetlink.h
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
@@ -99,7 +98,7 @@ class PlugLine:
         refusal = None
         while True:
             try:
-                size = self._socket.recv_into(self._received, 0, socket.MSG_DONTWAIT)
+                size = self._socket.recv_into(self._received, 0, _socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return refusal
             except OSError as error:
@@ -124,9 +123,9 @@ class PlugLine:
         self.up = bool(flags & IFF_UP)
         if not self.up:
             self.purge = self.purge or WAS_DOWN
-        queue = attributes(body[IFINFOMSG.size :]).get(IFLA_TXQLEN)
-        if queue is not None and _UINT.unpack(queue)[0] != self._queue:
-            self._queue = _UINT.unpack(queue)[0]
+        queue = LINK.decode(body, IFINFOMSG.size).get("queue")
+        if queue is not None and queue != self._queue:
+            self._queue = queue
             self.purge = self.purge or NEW_QUEUE
 
 
@@ -138,7 +137,7 @@ def unacknowledged(request: bytes) -> bytearray:
     return made
 
 
-def _hear_only(line: socket.socket, index: int) -> None:
+def _hear_only(line: _socket.socket, index: int) -> None:
     """The kernel drops news of other devices, so that they can't fill the line."""
     # The filter sees words in network order.
     kind = int.from_bytes(_USHORT.pack(NLMSG_ERROR), "big")
@@ -153,7 +152,7 @@ def _hear_only(line: socket.socket, index: int) -> None:
     )
     code = array("B", b"".join(_INSTRUCTION.pack(*each) for each in program))
     address, _ = code.buffer_info()
-    line.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _PROGRAM.pack(len(program), address))
+    line.setsockopt(_socket.SOL_SOCKET, _SO_ATTACH_FILTER, _PROGRAM.pack(len(program), address))
 
 
 def _lost(error: OSError) -> KernelRefused:

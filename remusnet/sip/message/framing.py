@@ -28,16 +28,18 @@ class Framer:
     """Cuts a stream into messages.
 
     A double CRLF between messages is a keep-alive, which wants a single one back (RFC 5626, 4.4.1):
-    ``pings`` counts those that nobody has answered yet.
+    ``pings`` counts those that nobody has answered yet, ``requests`` the messages that are no
+    responses.
     """
 
-    __slots__ = ("_data", "_lost", "_searched", "pings")
+    __slots__ = ("_data", "_lost", "_searched", "pings", "requests")
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._searched = 0
         self._lost = False
         self.pings = 0
+        self.requests = 0
 
     @property
     def waiting(self) -> int:
@@ -53,6 +55,8 @@ class Framer:
             return
         self._data += data
         while (message := self._next()) is not None:
+            if message[:8] != b"SIP/2.0 ":
+                self.requests += 1
             yield message
 
     def _next(self) -> bytes | None:

@@ -60,7 +60,13 @@ def header(name: str, value: bytes) -> Header:
     >>> header("Max-Forwards", b"70").line
     b'Max-Forwards: 70'
     """
-    return Header(name.lower().encode(), name.encode() + b": " + value)
+    known, written = _written(name)
+    return Header(known, written + value)
+
+
+@lru_cache(maxsize=256)
+def _written(name: str) -> tuple[bytes, bytes]:
+    return name.lower().encode(), name.encode() + b": "
 
 
 @lru_cache(maxsize=1024)

@@ -27,23 +27,47 @@ _STATUS_LINE = re.compile(
 _END = re.compile(rb"\r?\n\r?\n")
 # A line's end that no fold follows.
 _LINE_END = re.compile(rb"\r?\n(?![ \t])")
+_FOLDED = re.compile(rb"\n[ \t]")
 # Some take it for a line's end: a header could hide behind it.
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _NUMBER = re.compile(rb"[0-9]+")
 _CSEQ = re.compile(rb"([0-9]+)[ \t]+(\S+)")
 LARGEST_CSEQ = 2**31 - 1  # RFC 3261, 8.1.1.5: less than 2**31
+_REQUIRED = (b"via", b"from", b"to", b"call-id", b"cseq")  # 8.1.1
 # Those that may stand once (RFC 3261, 7.3.1 and 20).
 _ONCE = (b"from", b"to", b"call-id", b"cseq", b"max-forwards", b"content-length")
 
 
 class Message:
-    """What requests and responses have in common. ``headers`` are in the order of the wire."""
+    """What requests and responses have in common. ``headers`` are in the order of the wire.
 
-    __slots__ = ("body", "headers")
+    Whoever changes ``headers`` other than by the edits below calls `forget`.
+    """
+
+    __slots__ = ("_cseq", "_first", "body", "headers")
 
     def __init__(self, headers: list[Header], body: bytes = b"") -> None:
         self.headers = headers
         self.body = body
+        self._first: dict[bytes, Header] | None = None  # of each name
+        self._cseq: tuple[int, bytes] | None = None
+
+    def forget(self) -> None:
+        """Look again at what ``headers`` are."""
+        self._first = self._cseq = None
+
+    def _edited(self, name: bytes) -> None:
+        self._first = None
+        if name == b"cseq":
+            self._cseq = None
+
+    @property
+    def first(self) -> dict[bytes, Header]:
+        """The first header of each name."""
+        if self._first is None:
+            # The last one of a name counts in a dict: from below.
+            self._first = {found[0]: found for found in reversed(self.headers)}
+        return self._first
 
     @property
     def start_line(self) -> bytes:
@@ -58,26 +82,22 @@ class Message:
 
     def get(self, name: str) -> bytes | None:
         """The value of the first header of that name (lower case); None where there is none."""
-        wanted = name.encode()
-        for found in self.headers:
-            if found.name == wanted:
-                return found.value
-        return None
+        found = self.first.get(name.encode())
+        return None if found is None else found.value
 
     def has(self, name: str) -> bool:
         """Whether there is a header of that name (lower case)."""
-        wanted = name.encode()
-        return any(found.name == wanted for found in self.headers)
+        return name.encode() in self.first
 
     def values(self, name: str) -> list[bytes]:
         """The values of all headers of that name, those in lists one by one."""
         wanted = name.encode()
-        return [
-            value
-            for found in self.headers
-            if found.name == wanted
-            for value in split_list(found.value)
-        ]
+        if wanted not in self.first:
+            return []
+        found = [each.value for each in self.headers if each.name == wanted]
+        if not any(b"," in value for value in found):
+            return found
+        return [value for each in found for value in split_list(each)]
 
     def lines(self, name: str) -> list[bytes]:
         """The values of all headers of that name, which are no lists (dates, challenges)."""
@@ -91,28 +111,40 @@ class Message:
     # Edits, in place: of a copy.
 
     def set(self, name: str, value: bytes) -> None:
-        """One header of that name (as it is written) with this value, in the place of the first."""
+        """One header of that name, in the place of the first one, or else below all."""
         new = header(name, value)
-        place = next((i for i, old in enumerate(self.headers) if old.name == new.name), None)
-        if place is None:
-            self.headers.append(new)
-        else:
-            rest = [old for old in self.headers[place + 1 :] if old.name != new.name]
-            self.headers[place:] = [new, *rest]
+        headers, wanted = self.headers, new.name
+        self._edited(wanted)
+        for place, old in enumerate(headers):
+            if old.name == wanted:
+                headers[place] = new
+                rest = headers[place + 1 :]
+                if any(each.name == wanted for each in rest):
+                    headers[place + 1 :] = [each for each in rest if each.name != wanted]
+                return
+        headers.append(new)
 
     def push(self, name: str, value: bytes) -> None:
         """A header above the first of its name (at the top if there is none): Via, Route."""
         new = header(name, value)
-        place = next((i for i, old in enumerate(self.headers) if old.name == new.name), 0)
-        self.headers.insert(place, new)
+        wanted = new.name
+        self._edited(wanted)
+        for place, old in enumerate(self.headers):
+            if old.name == wanted:
+                self.headers.insert(place, new)
+                return
+        self.headers.insert(0, new)
 
     def add(self, name: str, value: bytes) -> None:
         """A header below all others."""
-        self.headers.append(header(name, value))
+        new = header(name, value)
+        self._edited(new.name)
+        self.headers.append(new)
 
     def pop(self, name: str) -> bytes | None:
         """Take out the topmost value of that name (lower case), also from a list."""
         wanted = name.encode()
+        self._edited(wanted)
         for place, found in enumerate(self.headers):
             if found.name != wanted:
                 continue
@@ -128,6 +160,7 @@ class Message:
     def remove(self, name: str) -> None:
         """Take out all headers of that name (lower case)."""
         wanted = name.encode()
+        self._edited(wanted)
         self.headers = [found for found in self.headers if found.name != wanted]
 
     def replace_top(self, name: str, value: bytes) -> None:
@@ -145,10 +178,13 @@ class Message:
     @property
     def cseq(self) -> tuple[int, bytes]:
         """Number and method of CSeq. Raises Malformed where it is none."""
+        if self._cseq is not None:
+            return self._cseq
         found = _CSEQ.fullmatch(self.get("cseq") or b"")
         if found is None or len(found[1]) > 10 or int(found[1]) > LARGEST_CSEQ:
             raise Malformed("invalid CSeq", 400, self)
-        return int(found[1]), found[2]
+        self._cseq = int(found[1]), found[2]
+        return self._cseq
 
     def __iter__(self) -> Iterator[Header]:
         return iter(self.headers)
@@ -174,7 +210,9 @@ class Request(Message):
 
     def copy(self) -> Request:
         """One whose headers can be changed while this one stays."""
-        return Request(self.method, self.uri, list(self.headers), self.body)
+        made = Request(self.method, self.uri, list(self.headers), self.body)
+        made._cseq = self._cseq
+        return made
 
 
 class Response(Message):
@@ -196,7 +234,9 @@ class Response(Message):
 
     def copy(self) -> Response:
         """One whose headers can be changed while this one stays."""
-        return Response(self.status, self.reason, list(self.headers), self.body)
+        made = Response(self.status, self.reason, list(self.headers), self.body)
+        made._cseq = self._cseq
+        return made
 
 
 def parse(data: bytes, *, stream: bool = False) -> Request | Response:
@@ -206,13 +246,22 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     request like it is answered, and with as much of the message as could be read.
     """
     data = data.lstrip(b"\r\n")  # 7.5
-    end = _END.search(data)
-    head = data[: end.start()] if end else data.rstrip(b"\r\n")
-    body = data[end.end() :] if end else b""
-    first, *lines = _LINE_END.split(head)
+    place = data.find(b"\r\n\r\n")
+    head, body = data[:place], data[place + 4 :]
+    breaks = head.count(b"\r\n")
+    lone_cr = False
+    if place < 0 or not breaks == head.count(b"\n") == head.count(b"\r") or _FOLDED.search(head):
+        # Not as nearly all are: folded, with other ends of lines, or without an end.
+        end = _END.search(data)
+        place = end.start() if end else -1
+        head = data[: end.start()] if end else data.rstrip(b"\r\n")
+        body = data[end.end() :] if end else b""
+        lone_cr = head.count(b"\r") != head.count(b"\r\n")
+        first, *lines = _LINE_END.split(head)
+    else:
+        first, *lines = head.split(b"\r\n")
     headers: list[Header] = []
     bad_line = False
-    lone_cr = head.count(b"\r") != head.count(b"\r\n")
     for line in lines:
         name, colon, _value = line.partition(b":")
         known = canonical(name) if colon else None
@@ -221,7 +270,7 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
         else:
             headers.append(Header(known, line))
     message = _with_start_line(first, headers, body)
-    if end is None:
+    if place < 0:
         _refuse("no empty line ends the headers", message)
     if bad_line:
         _refuse("a line that is no header", message)
@@ -256,20 +305,20 @@ def _with_start_line(first: bytes, headers: list[Header], body: bytes) -> Reques
 
 def _check(message: Request | Response) -> None:
     """What every message must have, and what none may have twice (8.1.1, 20)."""
-    counts: dict[bytes, int] = {}
-    for found in message.headers:
-        counts[found.name] = counts.get(found.name, 0) + 1
-    for name in (b"via", b"from", b"to", b"call-id", b"cseq"):
-        if name not in counts:
+    first = message.first
+    for name in _REQUIRED:
+        if name not in first:
             _refuse(f"no {_written(name)} header", message)
-    for name in _ONCE:
-        if counts.get(name, 0) > 1:
-            _refuse(f"{_written(name)} stands twice", message)
+    if len(first) < len(message.headers):
+        names = [found.name for found in message.headers]
+        for name in _ONCE:
+            if names.count(name) > 1:
+                _refuse(f"{_written(name)} stands twice", message)
     if not message.call_id:
         _refuse("an empty Call-ID", message)
-    for found in message.headers:
-        if found.name in (b"from", b"to") and not is_address(found.value):
-            _refuse(f"an invalid {_written(found.name)}", message)
+    for name in (b"from", b"to"):
+        if not is_address(first[name].value):
+            _refuse(f"an invalid {_written(name)}", message)
     _number, method = message.cseq
     if isinstance(message, Request) and method != message.method:
         _refuse("CSeq names another method", message)
@@ -284,6 +333,9 @@ def _cut_body(message: Request | Response, *, stream: bool) -> None:
     if stated is None:
         if stream:
             _refuse("no Content-Length in a stream", message)
+        return
+    if stated == b"0":
+        message.body = b""
         return
     if not _NUMBER.fullmatch(stated) or len(stated) > 9:
         _refuse("invalid Content-Length", message)

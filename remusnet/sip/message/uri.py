@@ -187,6 +187,10 @@ _remembered_address = lru_cache(maxsize=4096)(_read_address)
 
 def is_address(value: bytes) -> bool:
     """Whether it has the form of an address, whatever the parts of its URI are: cheap."""
+    return _remembered_form(value) if len(value) <= _REMEMBERED else _is_address(value)
+
+
+def _is_address(value: bytes) -> bool:
     if _USUAL.fullmatch(value):
         return True
     found = _NAME_ADDR.fullmatch(value) or _ADDR_SPEC.fullmatch(value)
@@ -194,6 +198,10 @@ def is_address(value: bytes) -> bool:
         return False
     uri = found["uri"].strip()
     return _SCHEME.match(uri) is not None and not _NEVER.search(uri)
+
+
+# A call's From and To are those of its first request, in all that follow.
+_remembered_form = lru_cache(maxsize=4096)(_is_address)
 
 
 def read_parameters(text: bytes) -> tuple[tuple[bytes, bytes], ...] | None:

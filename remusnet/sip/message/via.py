@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from remusnet.sip.message.headers import split_list
 from remusnet.sip.message.malformed import Malformed
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ _PARAMETER = re.compile(
     rb";\s*(?P<name>[A-Za-z0-9\-.!%*_+`'~]+)\s*"
     rb"(?:=\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|\[?[A-Za-z0-9\-.!%*_+`'~:]+\]?)\s*)?"
 )
+# Longer values are read each time: strangers must not fill the memory with them.
+_REMEMBERED = 256
 MAGIC = b"z9hG4bK"  # RFC 3261, 8.1.1.7
 
 
@@ -50,14 +54,21 @@ class Via:
 
 def read(value: bytes, message: Message | None = None) -> Via:
     """The parts of a Via value. Raises Malformed where it is none."""
+    try:
+        return _remembered(value) if len(value) <= _REMEMBERED else _read(value)
+    except Malformed as error:
+        raise Malformed(error.reason, 0, message) from None
+
+
+def _read(value: bytes) -> Via:
     found = _VIA.fullmatch(value)
     if found is None:
-        raise Malformed("invalid Via", 0, message)
-    parameters = _parameters(found["parameters"] or b"", message)
+        raise Malformed("invalid Via", 0)
+    parameters = _parameters(found["parameters"] or b"")
     port = int(found["port"] or 0)
     rport = parameters.get(b"rport")
     if port > 65535 or (rport and not (rport.isdigit() and int(rport[:6]) <= 65535)):
-        raise Malformed("invalid port in Via", 0, message)
+        raise Malformed("invalid port in Via", 0)
     return Via(
         transport=found["transport"].upper(),
         host=found["host"],
@@ -70,12 +81,18 @@ def read(value: bytes, message: Message | None = None) -> Via:
     )
 
 
+# Each is read some times: by the coder, the transactions, the proxy, and in each response.
+_remembered = lru_cache(maxsize=4096)(_read)
+
+
 def top(message: Message) -> Via:
     """The topmost Via. Raises Malformed where there is none that can be read."""
-    values = message.values("via")
-    if not values:
+    value = message.get("via")
+    if value is None:
         raise Malformed("no Via", 0, message)
-    return read(values[0], message)
+    if b"," in value:
+        value = split_list(value)[0] if split_list(value) else b""
+    return read(value, message)
 
 
 def came_from(value: bytes, host: str, port: int) -> bytes:
@@ -101,16 +118,16 @@ def came_from(value: bytes, host: str, port: int) -> bytes:
     return changed + b";received=" + source
 
 
-def _parameters(text: bytes, message: Message | None) -> dict[bytes, bytes]:
+def _parameters(text: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     place = 0
     while place < len(text):
         parameter = _PARAMETER.match(text, place)
         if parameter is None:
-            raise Malformed("invalid Via", 0, message)
+            raise Malformed("invalid Via", 0)
         name = parameter["name"].lower()
         if name in found:
-            raise Malformed(f"{name.decode()} stands twice in Via", 0, message)
+            raise Malformed(f"{name.decode()} stands twice in Via", 0)
         found[name] = parameter["value"] or b""
         place = parameter.end()
     return found

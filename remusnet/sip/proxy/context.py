@@ -47,10 +47,14 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class SendCancel:
-    """Begin a client transaction for this CANCEL; what comes of it is nobody's concern (9.1)."""
+    """Begin a client transaction for this CANCEL of a branch.
+
+    What it is answered is nobody's concern (9.1); where it can't be sent, `uncancelled` is told.
+    """
 
     request: Request
     target: Target
+    branch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,18 @@ class Context:
             commands += self._decide()
         return commands
 
+    def uncancelled(self, number: int) -> list[Command]:
+        """The CANCEL of a branch could not be sent: nobody need wait for what comes of it."""
+        branch = self.branches.get(number)
+        return self.timer_c(number) if branch is not None and branch.cancelled else []
+
+    def abandon(self, response: Response) -> list[Command]:
+        """Answer now, whatever is pending; that is cancelled."""
+        if self.answered:
+            return []
+        self.answered = True
+        return [Reply(response), *self.cancel_all(), *self._over_if_done()]
+
     def give_up(self, response: Response) -> list[Command]:
         """There is nothing to forward to: answer."""
         self.more = False
@@ -200,7 +216,7 @@ class Context:
         branch.state = BranchState.PROCEEDING
         if branch.cancelled:
             if first:
-                commands = [SendCancel(cancel(branch.request), branch.target)]
+                commands = [SendCancel(cancel(branch.request), branch.target, branch.number)]
         elif self.is_invite and response.status > 100:
             commands = [ArmC(branch.number)]
         if response.status > 100 and not self.answered:
@@ -211,7 +227,7 @@ class Context:
         branch.cancelled = True
         commands: list[Command] = [ArmC(branch.number, after_cancel=True)]
         if branch.state is BranchState.PROCEEDING:
-            commands.append(SendCancel(cancel(branch.request), branch.target))
+            commands.append(SendCancel(cancel(branch.request), branch.target, branch.number))
         return commands
 
     def _elsewhere(self, branch: Branch) -> list[Command]:
@@ -271,4 +287,5 @@ def best(finals: list[Response], request: Request) -> Response:
                     if found.name in (b"www-authenticate", b"proxy-authenticate")
                     and found not in chosen.headers
                 ]
+                chosen.forget()
     return chosen

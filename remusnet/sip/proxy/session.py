@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from remusnet.actors import Actor
@@ -32,56 +31,17 @@ from remusnet.sip.proxy.context import (
     SendCancel,
 )
 from remusnet.sip.proxy.loops import shares
+from remusnet.sip.proxy.news import Broken, NewWork, Resolved, TimerC, TooLong, UserFound
 from remusnet.sip.proxy.request import about_server, is_for_server, is_own_uri, is_served, prepared
 from remusnet.sip.proxy.resolver import at_once, look_up
 from remusnet.sip.proxy.ways import by_bindings, by_route
 from remusnet.sip.signals import Answer, Begin, Cancel, Failure, Respond, SendStateless
-from remusnet.sip.store import StoreUnavailable, User
+from remusnet.sip.store import StoreUnavailable
 from remusnet.sip.wiring import Wiring
 
 # A call whose BYE nobody has seen is forgotten after this, in seconds.
 LONGEST_CALL_S = 12 * 3600.0
 LINGER = 0  # stands for a branch; those are numbered from 1
-
-
-@dataclass(frozen=True, slots=True)
-class NewWork:
-    """The router has a request of this call: it stands in ``call.works`` already."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """This session could not handle a message about the request of that number."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _UserFound:
-    number: int
-    given: dict[str, str]
-    user: User | None
-    away: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    number: int
-    uri: bytes
-    targets: tuple[Target, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _TimerC:
-    number: int
-    branch: int
-
-
-@dataclass(frozen=True, slots=True)
-class _TooLong:
-    """The call is older than any is."""
 
 
 class Session(Actor):
@@ -98,7 +58,7 @@ class Session(Actor):
         """Take over what an earlier instance had."""
         self._call.cell = self.context
         now = self.context.system.now()
-        self.context.after(max(self._call.born + LONGEST_CALL_S - now, 0), _TooLong(), "long")
+        self.context.after(max(self._call.born + LONGEST_CALL_S - now, 0), TooLong(), "long")
         for work in self._call.works.values():
             for branch, deadline in work.deadlines.items():
                 self._arm(work, branch, deadline - now)
@@ -111,18 +71,17 @@ class Session(Actor):
             self._begin(self._call.works[message.number])
         elif isinstance(message, Found):
             self._located(message)
-        elif isinstance(message, _UserFound):
+        elif isinstance(message, UserFound):
             self._identified(message)
-        elif isinstance(message, _Resolved):
+        elif isinstance(message, Resolved):
             self._resolved(message)
-        elif isinstance(message, _TimerC):
+        elif isinstance(message, TimerC):
             self._timer_c(message)
         elif isinstance(message, Cancel):
             self._cancel(message)
         elif isinstance(message, Broken):
-            if (work := self._call.works.get(message.number)) is not None:
-                self._refuse(work, 500)
-        elif isinstance(message, _TooLong):
+            self._abandon(message)
+        elif isinstance(message, TooLong):
             for leg in self._call.legs.values():
                 leg.established = False
             self._end_if_done()
@@ -154,11 +113,11 @@ class Session(Actor):
                 user = await store.user(given.get("username", ""), realm)
             except StoreUnavailable:
                 away = True
-            cell.tell(_UserFound(number, given, user, away))
+            cell.tell(UserFound(number, given, user, away))
 
         self._start(ask())
 
-    def _identified(self, found: _UserFound) -> None:
+    def _identified(self, found: UserFound) -> None:
         work = self._call.works.get(found.number)
         if work is None:
             return
@@ -232,11 +191,11 @@ class Session(Actor):
         cell, number = self.context, work.number
 
         async def ask() -> None:
-            cell.tell(_Resolved(number, uri.text, await look_up(uri)))
+            cell.tell(Resolved(number, uri.text, await look_up(uri)))
 
         self._start(ask())
 
-    def _resolved(self, found: _Resolved) -> None:
+    def _resolved(self, found: Resolved) -> None:
         if (work := self._call.works.get(found.number)) is not None:
             self._forward(work, [[Way(found.uri, found.targets)]] if found.targets else [])
 
@@ -320,11 +279,13 @@ class Session(Actor):
         self._obey(work, work.context.give_up(response))
 
     def _of_branch(self, message: Answer | Failure) -> None:
-        if not isinstance(message.key, tuple):
-            return  # of a CANCEL
-        number, branch = message.key
+        assert isinstance(message.key, tuple)
+        number, branch, *cancelling = message.key
         work = self._call.works.get(number)
-        if isinstance(message, Answer):
+        if cancelling:
+            if work is not None and isinstance(message, Failure):
+                self._obey(work, work.context.uncancelled(branch))
+        elif isinstance(message, Answer):
             response = message.response.copy()
             response.pop("via")
             if work is None or not response.has("via"):
@@ -333,6 +294,15 @@ class Session(Actor):
             self._obey(work, work.context.answer(branch, response))
         elif work is not None:
             self._obey(work, work.context.failure(branch, message.trouble))
+
+    def _abandon(self, broken: Broken) -> None:
+        for work in tuple(self._call.works.values()):
+            if work.number != broken.number and work.transaction is not broken.transaction:
+                continue
+            if work.transaction is None:
+                self._forget(work.number)
+            else:
+                self._obey(work, work.context.abandon(reply(work.request, 500)))
 
     def _cancel(self, cancel: Cancel) -> None:
         for work in self._call.works.values():
@@ -353,7 +323,9 @@ class Session(Actor):
                 key = (work.number, branch.number)
                 transactions.tell(Begin(branch.request, branch.target, self.context, key))
             elif isinstance(command, SendCancel):
-                transactions.tell(Begin(command.request, command.target, self.context, None))
+                cancelling = (work.number, command.branch, "cancel")
+                begin = Begin(command.request, command.target, self.context, cancelling)
+                transactions.tell(begin)
             elif isinstance(command, Reply):
                 if work.transaction is not None:
                     work.transaction.tell(Respond(command.response))
@@ -378,7 +350,7 @@ class Session(Actor):
         else:
             self._forget(work.number)
 
-    def _timer_c(self, fired: _TimerC) -> None:
+    def _timer_c(self, fired: TimerC) -> None:
         if (work := self._call.works.get(fired.number)) is None:
             return
         work.deadlines.pop(fired.branch, None)
@@ -400,7 +372,7 @@ class Session(Actor):
         self._end_if_done()
 
     def _arm(self, work: Work, branch: int, seconds: float) -> None:
-        message = _TimerC(work.number, branch)
+        message = TimerC(work.number, branch)
         self.context.after(max(seconds, 0), message, ("c", work.number, branch))
 
     def _end_if_done(self) -> None:

@@ -28,6 +28,19 @@ def by_route(uri: Uri, value: bytes, settings: Settings) -> Way | None:
     return None
 
 
+def leads_back(path: Sequence[bytes], host: str, settings: Settings) -> bool:
+    """Whether a Path begins at ``host``, where its REGISTER came from, or at a configured route.
+
+    RFC 3327 leaves to the registrar whose Path it believes: the proxy before it adds its own.
+    """
+    first = read_address(path[0])
+    target = at_once(first.uri, settings) if first is not None else None
+    if target is None or target.remote is None:
+        return False
+    known = {host, *(route.remote.host for route in settings.routes)}
+    return target.remote.host in known
+
+
 def by_bindings(
     bindings: Sequence[Binding], settings: Settings, sockets: Sockets, *, secure: bool = False
 ) -> list[list[Way]]:
@@ -51,12 +64,14 @@ def to_binding(binding: Binding, settings: Settings, sockets: Sockets) -> Way | 
     contact = binding.contact
     if uri.is_sip and (uri.headers or uri.parameter(b"method") is not None):
         contact = uri.without(b"method").text  # neither may stand in a request URI (16.6, step 2)
+    kind, _, place = binding.source.partition(":")
+    host, _, port = place.rpartition(":")
     if binding.path:
+        if not leads_back(binding.path, host.strip("[]"), settings):
+            return None
         first = read_address(binding.path[0])
         target = at_once(first.uri, settings) if first is not None else None
         return Way(contact, (target,), binding.path) if target is not None else None
-    kind, _, place = binding.source.partition(":")
-    host, _, port = place.rpartition(":")
     if not host:
         target = at_once(uri, settings)
         return Way(contact, (target,)) if target is not None else None

@@ -12,25 +12,18 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import cast
 
 from remusnet.sip.flows import Endpoint, Flow, Target, Transport
 from remusnet.sip.message import Framer
+from remusnet.sip.transport.connection import Connection
+from remusnet.sip.transport.datagrams import RECEIVE_BUFFER, Datagrams, OnBytes
+from remusnet.sip.transport.floods import FloodLimits, Floods
 
-OnBytes = Callable[[bytes, Flow], None]
 OnUnsent = Callable[[str], None]
 
-_SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
-# The kernel's default holds some 200 messages: a pause of the server would lose calls.
-_RECEIVE_BUFFER = 4 * 1024 * 1024
-_LARGEST_DATAGRAM = 65535
-# So many datagrams are read before others have a turn.
-_AT_ONCE = 64
 _CONNECT_SECONDS = 5.0
 # For the answers to what came before the message that ends a connection.
 _LAST_WORDS_SECONDS = 1.0
-# What a peer that doesn't read may make the server keep.
-_LARGEST_BACKLOG = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +47,6 @@ class Limits:
 
 
 @dataclass(slots=True)
-class _Datagrams:
-    """A UDP socket that is bound."""
-
-    socket: socket.socket
-    local: Endpoint
-
-
-@dataclass(slots=True)
 class _Waiting:
     """A connection that is being opened, and what is to be sent over it."""
 
@@ -69,7 +54,11 @@ class _Waiting:
 
 
 class Sockets:
-    """All sockets of a server. ``on_bytes`` is called with what comes, and the way that it came."""
+    """All sockets of a server. ``on_bytes`` is called with what comes, and the way that it came.
+
+    ``busy``: whether the server has enough to do with what has come already. ``tell``: called with
+    what whoever runs it should know.
+    """
 
     def __init__(
         self,
@@ -78,15 +67,20 @@ class Sockets:
         server_tls: ssl.SSLContext | None = None,
         client_tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
+        flood_limits: FloodLimits | None = None,
+        busy: Callable[[], bool] = lambda: False,
+        tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.on_bytes = on_bytes
+        self.busy = busy
+        self._tell = tell
         self.limits = limits or Limits()
         self.bound: list[Listener] = []
         self.refused = 0  # connections beyond the limit
         self._server_tls = server_tls
         self._client_tls = client_tls
         self._loop = asyncio.get_running_loop()
-        self._datagrams: list[_Datagrams] = []
+        self._datagrams: list[Datagrams] = []
         self._servers: dict[Listener, asyncio.Server] = {}
         self._connections: dict[int, Connection] = {}
         self._by_remote: dict[tuple[Transport, Endpoint], Flow] = {}
@@ -94,6 +88,9 @@ class Sockets:
         self._opening: dict[tuple[Transport, Endpoint, str], _Waiting] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = 0
+        self._dropped = 0  # by sockets that are closed
+        limit = flood_limits or FloodLimits()
+        self.floods = Floods(limit, self._loop.time, self._blocked)
 
     async def open(self, listeners: list[Listener]) -> None:
         """Bind all; ``bound`` says where. Raises OSError, with none of them left open."""
@@ -138,8 +135,7 @@ class Sockets:
             self.bound.remove(listener)
             for datagrams in list(self._datagrams):
                 if listener == Listener(Transport.UDP, datagrams.local):
-                    self._loop.remove_reader(datagrams.socket)
-                    datagrams.socket.close()
+                    self._close(datagrams)
                     self._datagrams.remove(datagrams)
             if (server := self._servers.pop(listener, None)) is not None:
                 server.close()
@@ -147,8 +143,7 @@ class Sockets:
     def close(self) -> None:
         """Close all, also what is being opened."""
         for datagrams in self._datagrams:
-            self._loop.remove_reader(datagrams.socket)
-            datagrams.socket.close()
+            self._close(datagrams)
         for server in self._servers.values():
             server.close()
         for task in tuple(self._tasks):
@@ -160,6 +155,37 @@ class Sockets:
         self._opening.clear()
         self.bound.clear()
 
+    def _close(self, datagrams: Datagrams) -> None:
+        self._dropped += datagrams.dropped + datagrams.ignored
+        self._loop.remove_reader(datagrams.socket)
+        datagrams.close()
+
+    @property
+    def dropped(self) -> int:
+        """How many datagrams were dropped: of blocked sources, or for want of room in a buffer."""
+        return self._dropped + sum(each.dropped + each.ignored for each in self._datagrams)
+
+    def _blocked(self, source: str, rate: float, why: str) -> None:
+        """Hear nothing of ``source`` any more, for some time."""
+        block_s = self.floods.limits.block_s
+        self._tell(
+            f"flood: {source} sends {rate:.0f} requests a second, and {why}: "
+            f"it is dropped for {block_s:g} s"
+        )
+        for datagrams in self._datagrams:
+            datagrams.filter()
+        for connection in tuple(self._connections.values()):
+            if connection.source == source:
+                connection.abort()
+        # A clock of milliseconds must not find it a moment too early.
+        self._loop.call_later(block_s + 0.01, self._lift)
+
+    def _lift(self) -> None:
+        for source in self.floods.lift():
+            self._tell(f"flood: {source} is let in again; {self.dropped} datagrams were dropped")
+        for datagrams in self._datagrams:
+            datagrams.filter()
+
     @property
     def connections(self) -> int:
         """How many connections are open."""
@@ -168,7 +194,14 @@ class Sockets:
     def framer(self, flow: Flow) -> Framer | None:
         """What the stream of ``flow`` has brought so far; None where it is gone."""
         connection = self._connections.get(flow.connection)
-        return connection.framer if connection is not None else None
+        if connection is None:
+            return None
+        now, floods = self._loop.time(), self.floods
+        waited, requests = connection.waited(now)
+        counts = floods.streams.at(now)
+        floods.waited(waited, floods.streams, now)
+        counts[connection.source] = counts.get(connection.source, 0) + requests
+        return connection.framer
 
     def flow_to(self, transport: Transport, remote: Endpoint) -> Flow | None:
         """The connection that came from ``remote``, if it is still there."""
@@ -194,29 +227,19 @@ class Sockets:
 
     def _bind_udp(self, listener: Listener) -> None:
         bound = _bound_socket(listener, socket.SOCK_DGRAM)
-        with suppress(OSError):
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        with suppress(OSError):
-            # As root: beyond the limit of /proc/sys/net/core/rmem_max.
-            bound.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        local = Endpoint(*bound.getsockname()[:2])
-        datagrams = _Datagrams(bound, local)
+        datagrams = Datagrams(bound, self._pass_on, self.floods, self._loop.time, self.busy)
         self._datagrams.append(datagrams)
-        self.bound.append(Listener(Transport.UDP, local))
-        self._loop.add_reader(bound, self._read, datagrams)
+        self.bound.append(Listener(Transport.UDP, datagrams.local))
+        self._loop.add_reader(bound, datagrams.read)
+        if datagrams.buffer < RECEIVE_BUFFER:
+            self._tell(
+                f"the receive buffer of udp:{datagrams.local} is {datagrams.buffer // 1024} KiB "
+                f"instead of {RECEIVE_BUFFER // 1024} KiB, and a pause may lose messages: "
+                "raise net.core.rmem_max"
+            )
 
-    def _read(self, datagrams: _Datagrams) -> None:
-        for _ in range(_AT_ONCE):
-            try:
-                data, source = datagrams.socket.recvfrom(_LARGEST_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError:
-                # An earlier datagram was refused (ICMP): its transaction will time out.
-                continue
-            if data:
-                remote = Endpoint(source[0].partition("%")[0], source[1])
-                self.on_bytes(data, Flow(Transport.UDP, datagrams.local, remote))
+    def _pass_on(self, data: bytes, flow: Flow) -> None:
+        self.on_bytes(data, flow)
 
     def _send_udp(self, data: bytes, target: Target) -> None:
         remote = target.remote
@@ -294,7 +317,10 @@ class Sockets:
             connection.write(data)
 
     def add(self, connection: Connection) -> int:
-        """A number for a new connection; 0 where there are too many."""
+        """A number for a new connection; 0 where there are too many, or its source is blocked."""
+        if connection.source in self.floods.blocked:
+            self.refused += 1
+            return 0
         if len(self._connections) >= self.limits.connections:
             self.refused += 1
             return 0
@@ -313,85 +339,6 @@ class Sockets:
         self._connections.pop(connection.number, None)
         if connection.key is not None and self._outgoing.get(connection.key) is connection:
             del self._outgoing[connection.key]
-
-
-class Connection(asyncio.Protocol):
-    """A stream, with what it has brought of a message that is not whole yet."""
-
-    def __init__(self, sockets: Sockets, transport: Transport, local: Endpoint | None) -> None:
-        self._sockets = sockets
-        self._kind = transport
-        self._local = local
-        self._transport: asyncio.Transport | None = None
-        self._flow: Flow | None = None
-        self._watch: asyncio.TimerHandle | None = None
-        self.framer = Framer()
-        self.number = 0
-        self.key: tuple[Transport, Endpoint, str] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
-        # uvloop's transports are no subclass of asyncio's.
-        self._transport = stream = cast(asyncio.Transport, transport)
-        self.number = self._sockets.add(self)
-        if not self.number:
-            stream.abort()
-            return
-        local = self._local or Endpoint(*transport.get_extra_info("sockname")[:2])
-        remote = Endpoint(*transport.get_extra_info("peername")[:2])
-        self._flow = Flow(self._kind, local, remote, self.number)
-        self._sockets.met(self._flow)
-        self._look_after()
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
-        if self._flow is not None:
-            self._look_after()
-            self._sockets.on_bytes(data, self._flow)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It has ended."""
-        if self._watch is not None:
-            self._watch.cancel()
-        self._sockets.drop(self, self._flow)
-        if self._flow is not None:
-            self._sockets.on_bytes(b"", self._flow)
-
-    def write(self, data: bytes) -> None:
-        """Send; a peer that doesn't read loses the connection."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            raise OSError("the connection is closing")
-        transport.write(data)
-        if transport.get_write_buffer_size() > _LARGEST_BACKLOG:
-            transport.abort()
-
-    def close(self) -> None:
-        """End it after what is being sent."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        """End it now."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _look_after(self) -> None:
-        """End it when it is silent for too long, sooner in the middle of a message."""
-        if self._watch is not None:
-            self._watch.cancel()
-        limits = self._sockets.limits
-        loop = asyncio.get_running_loop()
-        # Whether half a message waits is known only after the receiver has seen these bytes.
-        self._watch = loop.call_later(limits.partial_s, self._still_partial)
-
-    def _still_partial(self) -> None:
-        if self.framer.waiting:
-            self.abort()
-            return
-        limits = self._sockets.limits
-        rest = max(limits.idle_s - limits.partial_s, 0)
-        self._watch = asyncio.get_running_loop().call_later(rest, self.close)
 
 
 def _fits(bound: Listener, wanted: Listener) -> bool:

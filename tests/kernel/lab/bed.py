@@ -19,8 +19,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from remusnet.kernel.wire.messages import IFLA_IFNAME, IFLA_LINKINFO, RTM_GETLINK, link
-from remusnet.kernel.wire.netlink import NLM_F_DUMP, Netlink, attributes, message
+from remusnet.kernel.wire.codec import (
+    IFLA_IFNAME,
+    IFLA_LINKINFO,
+    NLM_F_DUMP,
+    RTM_GETLINK,
+    attributes,
+    link,
+    message,
+)
+from remusnet.kernel.wire.netlink import Netlink
 from tests.kernel.lab.namespace import Namespace, ip_batch, namespaces
 from tests.kernel.lab.packets import Capture, Sender
 from tests.kernel.lab.wait import wait_until

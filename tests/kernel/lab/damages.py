@@ -12,32 +12,29 @@ from struct import Struct
 
 from remusnet.errors import Conflict, RemusnetError
 from remusnet.kernel.plug import Plug
-from remusnet.kernel.wire.messages import (
+from remusnet.kernel.wire.codec import (
     IFF_UP,
     IFLA_TXQLEN,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
     PLUG_QOPT,
     RTM_NEWLINK,
     RTM_NEWQDISC,
     TC_H_ROOT,
     TCA_KIND,
     TCA_OPTIONS,
-    PlugAction,
-    encode,
+    attribute,
     link,
+    message,
     plug_message,
+    text_attribute,
     traffic_control,
 )
-from remusnet.kernel.wire.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    NLM_F_REPLACE,
-    Netlink,
-    attribute,
-    message,
-    text_attribute,
-)
+from remusnet.kernel.wire.messages import PlugAction, encode
+from remusnet.kernel.wire.netlink import Netlink
+from remusnet.plan.names import buffer_alias
 from remusnet.plan.operations import CreateBuffer, DeleteDevice, DeletePlug, MarkDevice
-from remusnet.plan.plan import buffer_alias
 from tests.kernel.lab.bed import VIF
 from tests.kernel.lab.packets import Capture, Sender, stamped
 from tests.kernel.lab.protection import BUFFER, LIMIT, TCP_FRAME, Site

@@ -7,8 +7,8 @@ import os
 import socket
 from struct import pack
 
-from remusnet.kernel.wire.messages import RTM_SETLINK, link
-from remusnet.kernel.wire.netlink import Netlink, attribute, message, nested
+from remusnet.kernel.wire.codec import RTM_SETLINK, attribute, link, message, nested
+from remusnet.kernel.wire.netlink import Netlink
 
 # linux/bpf.h, linux/if_link.h
 _PROG_LOAD, _PROG_ATTACH = 5, 8

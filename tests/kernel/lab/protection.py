@@ -19,7 +19,8 @@ from remusnet.kernel.change.apply import apply
 from remusnet.kernel.change.remove import remove
 from remusnet.kernel.change.verify import verify
 from remusnet.kernel.state.observe import observe
-from remusnet.kernel.wire.messages import PlugAction, plug_message
+from remusnet.kernel.wire.codec import plug_message
+from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.plan import Plan
@@ -83,6 +84,11 @@ class Site:
             return remove(
                 vifs or (VIF,), run_dir=self.run_dir, force=force, drop=drop, netlink=netlink
             )
+
+    def program(self, *words: str) -> tuple[int, str, str]:
+        """``remusnet WORDS...`` as a user types it in Dom0: exit code, stdout and stderr."""
+        done = self.bed.dom0.remusnet(*words, env={"REMUSNET_RUN_DIR": str(self.run_dir)})
+        return done.returncode, done.stdout, done.stderr
 
     def verify(self, *vifs: str) -> tuple[Verified, ...]:
         """Verifies in Dom0."""

@@ -676,3 +676,19 @@ def test_specs_and_strategies_that_can_not_be_are_refused() -> None:
         Spec("a/b", Actor)
     with pytest.raises(InvalidInput, match="are named 'a'"):
         Spec("top", Actor, children=(Spec("a", Actor), Spec("a", Actor)))
+
+
+@virtual
+async def test_a_top_that_is_restarted_has_the_actors_that_were_declared_and_no_others() -> None:
+    bench = Bench()
+    bench.system = System(on_event=bench.events.append, strategy=Strategy())
+    first = bench.system.declare(bench.spec("first", bench.spec("inner")))
+    second = bench.system.declare(
+        bench.spec("second", strategy=Strategy(directive=Directive.ESCALATE))
+    )
+    bench.system.spawn(bench.spec("passing"))
+    second.tell(Fail())
+    await settle()
+    assert [cell.path for cell in bench.system.walk()] == ["first", "first/inner", "second"]
+    assert first.state is State.STOPPED
+    assert bench.system.find("first") is not first

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from remusnet.cli.main import main
 from remusnet.errors import InvalidInput, RemusnetError
 from remusnet.kernel import checkpoint
 from remusnet.kernel.checkpoint import Summary, Timing
 from remusnet.schedule import Schedule, ScheduleKind
+from tests.lib.program import Run, runner
 
 MS = 1_000_000
 TIMING = Timing(12, 2_460 * MS, late_p50_ns=61_000, late_max_ns=400_000, missed=0)
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 class Drive:
@@ -45,14 +42,7 @@ def drive(monkeypatch: pytest.MonkeyPatch) -> Drive:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], drive: Drive) -> Run:
-    def run(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["checkpoint", "ifb0", *args])
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return run
+    return runner(capsys, "checkpoint", "ifb0")
 
 
 def test_the_defaults_are_those_of_a_simulation_without_a_pause(run: Run, drive: Drive) -> None:

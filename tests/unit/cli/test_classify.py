@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import random
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from remusnet.capture import write
-from remusnet.cli.main import main
 from remusnet.frames import Frames
 from tests.lib.framegen import generate
 from tests.lib.long import count
-from tests.unit.capture.test_linklayer import PACKETS, cooked2, pcap
+from tests.lib.program import Run, runner
+from tests.unit.capture.test_linktypes import PACKETS, cooked2, pcap
 from tests.unit.capture.test_pcapng import block, enhanced, interface, section
 
-Run = Callable[..., tuple[int, str, str]]
 CALL = Path(__file__).parents[2] / "data" / "call.pcap"
 POLICIES = ("tcp-only", "real-time", "hold-all", "stock-remus")
 
@@ -26,15 +24,7 @@ POLICIES = ("tcp-only", "real-time", "hold-all", "stock-remus")
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command: its exit code, stdout and stderr."""
-
-    def run(*args: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["classify", *map(str, args)])
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return run
+    return runner(capsys, "classify")
 
 
 @pytest.fixture

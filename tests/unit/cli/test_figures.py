@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.cli.main import main
 from remusnet.report import thesis
+from tests.lib.program import runner
 
 
-def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[object, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["figures", *args])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    return runner(capsys, "figures")(*args)
 
 
 @pytest.mark.slow

@@ -15,13 +15,13 @@ import pytest
 
 from remusnet import __version__, errors
 from remusnet.cli._lazy import LazyCommand
-from remusnet.cli.main import COMMANDS, main
+from remusnet.cli.main import COMMANDS
+from tests.lib.program import Run, runner
 
 # Buffered output, as users have it: what is only written when the program ends can fail then.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
-Run = Callable[..., tuple[int, str, str]]
 RunBody = Callable[[Callable[[], None]], tuple[int, str, str]]
 
 
@@ -45,15 +45,7 @@ def program() -> Program:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """The program in this process: its exit code, stdout and stderr."""
-
-    def run(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(args)
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture

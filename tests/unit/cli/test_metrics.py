@@ -7,15 +7,12 @@ import re
 
 import pytest
 
-from remusnet.cli.main import main
 from remusnet.report.metric_table import METRICS
+from tests.lib.program import runner
 
 
-def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[object, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["metrics", *args])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    return runner(capsys, "metrics")(*args)
 
 
 def test_every_metric_is_a_line_with_unit_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,29 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from remusnet.cli.main import main
 from remusnet.policy.presets import PRESETS
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.lib.program import Run, runner
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command: its exit code, stdout and stderr."""
-
-    def run(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["plan", *args])
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return run
+    return runner(capsys, "plan")
 
 
 def test_without_options_it_is_tcp_only_by_u32_on_a_gigabit_link(run: Run) -> None:

@@ -9,18 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from remusnet.cli.main import main
 from remusnet.cli.plug import _text
 from remusnet.kernel.plug_status import PlugStatus
 from remusnet.kernel.state.plug_record import PlugRecord, PlugState
+from tests.lib.program import runner
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["plug", *args])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
+    return runner(capsys, "plug")(*args)
 
 
 @pytest.mark.parametrize(

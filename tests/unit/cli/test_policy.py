@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from remusnet.cli.main import main
 from remusnet.policy import PRESETS
 from remusnet.policy.toml import load
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.lib.program import Run, runner
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 RIGHT = 'name = "mine"\ndefault = "hold"\n[[rule]]\nverdict = "bypass"\nethertype = "arp"\n'
@@ -27,15 +24,7 @@ WRONG_LINES = [
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """``run("list")``: exit code, stdout and stderr of ``remusnet policy list``."""
-
-    def run(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["policy", *args])
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return run
+    return runner(capsys, "policy")
 
 
 @pytest.fixture

@@ -2,30 +2,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remusnet import capture
-from remusnet.cli.main import main
 from remusnet.scenario.library import names
+from tests.lib.program import Run, runner
 from tests.unit.emulator.recorded import call
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def command(*args: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(map(str, args)))
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return command
+    return runner(capsys)
 
 
 def document(run: Run, *args: str | Path) -> Any:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remusnet import capture
-from remusnet.cli.main import main
 from remusnet.frames import Frames
 from remusnet.policy import PRESETS
 from tests.lib.long import count
-from tests.unit.capture.test_linklayer import PACKETS, UNTAGGED, pcap, raw
+from tests.lib.program import Run, runner
+from tests.unit.capture.test_linktypes import PACKETS, UNTAGGED, pcap, raw
 from tests.unit.emulator.recorded import MS, PEER, by, call
-
-Simulate = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -30,39 +27,35 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def simulate(capsys: pytest.CaptureFixture[str], recording: Path) -> Simulate:
+def simulate(capsys: pytest.CaptureFixture[str], recording: Path) -> Run:
     """Runs the command on the recording, or on what ``--capture`` or the first word names."""
 
     def run(*args: str | Path) -> tuple[int, str, str]:
         named = "--capture" in args or (args and not str(args[0]).startswith("-"))
         given = [] if named else ["--capture", str(recording)]
-        with pytest.raises(SystemExit) as ended:
-            main(["simulate", *given, *map(str, args)])
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
+        return runner(capsys, "simulate")(*given, *args)
 
     return run
 
 
-def document(simulate: Simulate, *args: str | Path) -> Any:
+def document(simulate: Run, *args: str | Path) -> Any:
     code, out, err = simulate(*args, "--json")
     assert (code, err) == (0, "")
     return json.loads(out, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
 
 
-def test_without_a_policy_all_shipped_ones_are_compared(simulate: Simulate) -> None:
+def test_without_a_policy_all_shipped_ones_are_compared(simulate: Run) -> None:
     code, out, err = simulate()
     assert (code, err) == (0, "")
     assert out.splitlines()[5].split() == ["as", "recorded", *PRESETS]
 
 
-def test_policies_run_in_the_order_typed(simulate: Simulate) -> None:
+def test_policies_run_in_the_order_typed(simulate: Run) -> None:
     found = document(simulate, "--policy", "hold-all", "--policy", "tcp-only")
     assert [run["policy"] for run in found["runs"]] == ["hold-all", "tcp-only"]
 
 
-def test_the_json_has_what_scripts_rely_on(simulate: Simulate) -> None:
+def test_the_json_has_what_scripts_rely_on(simulate: Run) -> None:
     (run,) = document(simulate, "--policy", "tcp-only", "--interval", "400ms")["runs"]
     assert run["policy"] == "tcp-only"
     for stream in run["streams"]:
@@ -77,7 +70,7 @@ def test_the_json_has_what_scripts_rely_on(simulate: Simulate) -> None:
     assert first["commit_ns"] == first["suspend_ns"] + 55 * MS
 
 
-def test_the_defaults_are_those_of_the_help(simulate: Simulate) -> None:
+def test_the_defaults_are_those_of_the_help(simulate: Run) -> None:
     found = document(simulate, "--policy", "tcp-only")
     assert found["schedule"] == {
         "kind": "xl",
@@ -90,7 +83,7 @@ def test_the_defaults_are_those_of_the_help(simulate: Simulate) -> None:
     assert found["guest"]["address"] == "00:16:3e:00:00:01"
 
 
-def test_the_options_reach_the_replay(simulate: Simulate) -> None:
+def test_the_options_reach_the_replay(simulate: Run) -> None:
     found = document(
         simulate,
         *("--policy", "hold-all", "--interval", "100ms", "--pause", "0", "--commit-delay", "2ms"),
@@ -102,11 +95,11 @@ def test_the_options_reach_the_replay(simulate: Simulate) -> None:
     assert found["runs"][0]["output_commit"]["dropped"] > 0
 
 
-def test_a_slow_link_gets_the_smallest_limit(simulate: Simulate) -> None:
+def test_a_slow_link_gets_the_smallest_limit(simulate: Run) -> None:
     assert document(simulate, "--rate", "1mbit")["limit_bytes"] == 256 * 1024
 
 
-def test_one_policy_writes_the_named_file(simulate: Simulate, tmp_path: Path) -> None:
+def test_one_policy_writes_the_named_file(simulate: Run, tmp_path: Path) -> None:
     out = tmp_path / "released.pcap"
     code, text, _ = simulate("--policy", "hold-all", "--out", out)
     assert code == 0
@@ -116,14 +109,14 @@ def test_one_policy_writes_the_named_file(simulate: Simulate, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["released.pcap", "released"])
-def test_several_policies_write_a_file_each(simulate: Simulate, tmp_path: Path, name: str) -> None:
+def test_several_policies_write_a_file_each(simulate: Run, tmp_path: Path, name: str) -> None:
     code, _, _ = simulate("--out", tmp_path / name)
     assert code == 0
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {f"released-{policy}.pcap" for policy in PRESETS}
 
 
-def test_a_policy_file_is_a_policy(simulate: Simulate, tmp_path: Path) -> None:
+def test_a_policy_file_is_a_policy(simulate: Run, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('name = "mine"\ndefault = "bypass"\n')
     (run,) = document(simulate, "--policy", path)["runs"]
@@ -131,7 +124,7 @@ def test_a_policy_file_is_a_policy(simulate: Simulate, tmp_path: Path) -> None:
 
 
 def test_a_capture_that_is_cut_is_replayed_with_a_warning(
-    simulate: Simulate, recording: Path, tmp_path: Path
+    simulate: Run, recording: Path, tmp_path: Path
 ) -> None:
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(recording.read_bytes()[:-10])
@@ -144,7 +137,7 @@ def test_a_capture_that_is_cut_is_replayed_with_a_warning(
 
 @pytest.mark.parametrize("name", ["call.pcap", "call", "call.toml"])
 def test_a_capture_needs_no_option_whatever_its_name(
-    simulate: Simulate, recording: Path, tmp_path: Path, name: str
+    simulate: Run, recording: Path, tmp_path: Path, name: str
 ) -> None:
     """It is told by its first bytes."""
     (tmp_path / name).write_bytes(recording.read_bytes())
@@ -154,7 +147,7 @@ def test_a_capture_needs_no_option_whatever_its_name(
         assert document(simulate, path)["runs"] == expected
 
 
-def test_a_capture_that_is_not_there_is_missed_as_one(simulate: Simulate) -> None:
+def test_a_capture_that_is_not_there_is_missed_as_one(simulate: Run) -> None:
     for name in ("no/call.pcap", "call.pcapng", "CALL.PCAP.gz"):
         code, _, err = simulate(name, "--pause", "1ms")
         assert (code, err.count("\n")) == (2, 1)
@@ -162,7 +155,7 @@ def test_a_capture_that_is_not_there_is_missed_as_one(simulate: Simulate) -> Non
 
 
 def test_a_file_that_is_neither_is_told_so(
-    simulate: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "notes").write_text("no capture")
     monkeypatch.chdir(tmp_path)
@@ -174,7 +167,7 @@ def test_a_file_that_is_neither_is_told_so(
 
 
 def test_a_shipped_scenario_is_no_file(
-    simulate: Simulate, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulate: Run, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "fig9").write_bytes(recording.read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -182,7 +175,7 @@ def test_a_shipped_scenario_is_no_file(
 
 
 @pytest.mark.parametrize(("kind", "interval"), [("xl", 345), ("xend", 400)])
-def test_a_period_is_from_commit_to_commit(simulate: Simulate, kind: str, interval: int) -> None:
+def test_a_period_is_from_commit_to_commit(simulate: Run, kind: str, interval: int) -> None:
     found = document(simulate, "--period", "400ms", "--schedule", kind, "--policy", "tcp-only")
     assert (found["schedule"]["period_ns"], found["schedule"]["interval_ns"]) == (
         400 * MS,
@@ -239,7 +232,7 @@ BAD: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_ends_in_one_line_and_exit_code_2(simulate: Simulate, case: str) -> None:
+def test_bad_input_ends_in_one_line_and_exit_code_2(simulate: Run, case: str) -> None:
     args, said = BAD[case]
     code, out, err = simulate(*args)
     assert (code, out) == (2, "")
@@ -248,14 +241,14 @@ def test_bad_input_ends_in_one_line_and_exit_code_2(simulate: Simulate, case: st
     assert said in err
 
 
-def test_an_empty_capture_is_refused(simulate: Simulate, tmp_path: Path) -> None:
+def test_an_empty_capture_is_refused(simulate: Run, tmp_path: Path) -> None:
     path = tmp_path / "empty.pcap"
     capture.write(path, Frames.of([]))
     code, _, err = simulate("--capture", path)
     assert (code, err) == (2, f"remusnet: error: no frames: {str(path)!r}\n")
 
 
-def test_a_damaged_time_does_not_fill_the_memory(simulate: Simulate, tmp_path: Path) -> None:
+def test_a_damaged_time_does_not_fill_the_memory(simulate: Run, tmp_path: Path) -> None:
     path = tmp_path / "years.pcap"
     frame = by(PEER, call(50).frame(0))
     capture.write(path, Frames.of([frame, frame], [0, 2**32 * 10**9 - 1]))
@@ -264,7 +257,7 @@ def test_a_damaged_time_does_not_fill_the_memory(simulate: Simulate, tmp_path: P
     assert "remusnet replays 1000000 at most" in err
 
 
-def test_the_capture_is_not_overwritten(simulate: Simulate, recording: Path) -> None:
+def test_the_capture_is_not_overwritten(simulate: Run, recording: Path) -> None:
     before = recording.read_bytes()
     code, _, err = simulate("--policy", "tcp-only", "--out", recording)
     assert code == 2
@@ -272,7 +265,7 @@ def test_the_capture_is_not_overwritten(simulate: Simulate, recording: Path) -> 
     assert recording.read_bytes() == before
 
 
-def test_help_names_every_default(simulate: Simulate) -> None:
+def test_help_names_every_default(simulate: Run) -> None:
     code, out, _ = simulate("--help")
     assert code == 0
     words = " ".join(out.split())
@@ -282,7 +275,7 @@ def test_help_names_every_default(simulate: Simulate) -> None:
 
 @pytest.mark.slow
 def test_damaged_captures_end_in_a_report_or_in_one_line(
-    simulate: Simulate, recording: Path, tmp_path: Path
+    simulate: Run, recording: Path, tmp_path: Path
 ) -> None:
     """Whatever the bytes say of lengths, times, addresses and ports."""
     rng = random.Random(2)
@@ -304,7 +297,7 @@ def test_damaged_captures_end_in_a_report_or_in_one_line(
 
 
 def test_a_capture_without_ethernet_headers_says_so_in_its_json(
-    simulate: Simulate, tmp_path: Path
+    simulate: Run, tmp_path: Path
 ) -> None:
     """And --out writes Ethernet, with the headers that were made up."""
     path, out = tmp_path / "raw.pcap", tmp_path / "out.pcap"

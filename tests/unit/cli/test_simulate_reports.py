@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from remusnet import capture
-from remusnet.cli.main import main
+from tests.lib.program import Run, runner
 from tests.unit.emulator.recorded import call
 
-Simulate = Callable[..., tuple[int, str, str]]
 HOLD_ALL, TCP_ONLY = ("--policy", "hold-all"), ("--policy", "tcp-only")
 
 
@@ -26,26 +24,18 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def simulate(capsys: pytest.CaptureFixture[str], recording: Path) -> Simulate:
+def simulate(capsys: pytest.CaptureFixture[str], recording: Path) -> Run:
     """Runs the command on the recording."""
-
-    def run(*args: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["simulate", "--capture", str(recording), *map(str, args)])
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return run
+    return runner(capsys, "simulate", "--capture", recording)
 
 
-def test_assertions_that_hold_end_in_0_and_say_what_was_seen(simulate: Simulate) -> None:
+def test_assertions_that_hold_end_in_0_and_say_what_was_seen(simulate: Run) -> None:
     code, out, err = simulate(*TCP_ONLY, "--assert", "commit.violations == 0")
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "ok     commit.violations == 0: 0 (policy tcp-only)"
 
 
-def test_one_that_fails_ends_in_1_and_the_others_are_told_too(simulate: Simulate) -> None:
+def test_one_that_fails_ends_in_1_and_the_others_are_told_too(simulate: Run) -> None:
     code, out, err = simulate(
         *HOLD_ALL, "--assert", "rtp.jitter.mean < 6ms", "--assert", "commit.violations == 0"
     )
@@ -56,14 +46,14 @@ def test_one_that_fails_ends_in_1_and_the_others_are_told_too(simulate: Simulate
     assert "ok     commit.violations == 0" in out
 
 
-def test_with_json_the_error_has_what_was_seen(simulate: Simulate) -> None:
+def test_with_json_the_error_has_what_was_seen(simulate: Run) -> None:
     _, out, err = simulate(*HOLD_ALL, "--assert", "rtp.jitter.mean < 6ms", "--json")
     assert err.startswith("remusnet: error: 'rtp.jitter.mean < 6ms' does not hold: ")
     assert err.count("\n") == 1
     assert json.loads(out)["assertions"][0]["passed"] is False
 
 
-def test_several_that_fail_are_counted(simulate: Simulate) -> None:
+def test_several_that_fail_are_counted(simulate: Run) -> None:
     code, _, err = simulate(*HOLD_ALL, "--assert", "mos >= 4", "--assert", "commit.held == 0")
     assert (code, err) == (1, "remusnet: error: 2 of 2 assertions do not hold\n")
 
@@ -77,7 +67,7 @@ def test_several_that_fail_are_counted(simulate: Simulate) -> None:
     ],
 )
 def test_a_mistake_ends_in_2_before_anything_is_simulated(
-    simulate: Simulate, args: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+    simulate: Run, args: list[str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "remusnet.cli.simulate.read_frames", lambda _: pytest.fail("it was read nevertheless")
@@ -88,19 +78,19 @@ def test_a_mistake_ends_in_2_before_anything_is_simulated(
     assert err.count("\n") == 1
 
 
-def test_json_has_the_assertions(simulate: Simulate) -> None:
+def test_json_has_the_assertions(simulate: Run) -> None:
     code, out, _ = simulate(*HOLD_ALL, "--json", "--assert", "rtp.jitter.mean < 6ms")
     assert code == 1
     (found,) = json.loads(out)["assertions"]
     assert (found["assertion"], found["passed"]) == ("rtp.jitter.mean < 6ms", False)
 
 
-def test_json_without_assertions_has_none(simulate: Simulate) -> None:
+def test_json_without_assertions_has_none(simulate: Run) -> None:
     _, out, _ = simulate(*TCP_ONLY, "--json")
     assert "assertions" not in json.loads(out)
 
 
-def test_junit_is_written_also_when_one_fails(simulate: Simulate, tmp_path: Path) -> None:
+def test_junit_is_written_also_when_one_fails(simulate: Run, tmp_path: Path) -> None:
     file = tmp_path / "out.xml"
     code, out, _ = simulate(*HOLD_ALL, "--assert", "mos >= 4", "--junit", file)
     assert code == 1
@@ -110,7 +100,7 @@ def test_junit_is_written_also_when_one_fails(simulate: Simulate, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_report_is_written_also_when_one_fails(simulate: Simulate, tmp_path: Path) -> None:
+def test_a_report_is_written_also_when_one_fails(simulate: Run, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "report"
     code, out, _ = simulate(*HOLD_ALL, "--assert", "mos >= 4", "--report", folder)
     assert code == 1
@@ -121,7 +111,7 @@ def test_a_report_is_written_also_when_one_fails(simulate: Simulate, tmp_path: P
 
 
 @pytest.mark.slow
-def test_two_runs_write_the_same_bytes(simulate: Simulate, tmp_path: Path) -> None:
+def test_two_runs_write_the_same_bytes(simulate: Run, tmp_path: Path) -> None:
     contents = []
     for name in ("one", "other"):
         simulate(*TCP_ONLY, "--report", tmp_path / name, "--assert", "mos >= 1")
@@ -132,7 +122,7 @@ def test_two_runs_write_the_same_bytes(simulate: Simulate, tmp_path: Path) -> No
 
 
 def test_a_report_without_matplotlib_says_what_to_install(
-    simulate: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, out, err = simulate("--report", tmp_path / "report")
@@ -141,13 +131,13 @@ def test_a_report_without_matplotlib_says_what_to_install(
     assert not (tmp_path / "report").exists()
 
 
-def test_a_folder_of_other_things_is_a_conflict(simulate: Simulate, tmp_path: Path) -> None:
+def test_a_folder_of_other_things_is_a_conflict(simulate: Run, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     code, out, err = simulate("--report", tmp_path)
     assert (code, out) == (5, "")
     assert "are of no report" in err
 
 
-def test_junit_in_no_folder_is_one_line(simulate: Simulate) -> None:
+def test_junit_in_no_folder_is_one_line(simulate: Run) -> None:
     code, _, err = simulate(*TCP_ONLY, "--assert", "mos >= 1", "--junit", "/nowhere/x.xml")
     assert (code, err) == (2, "remusnet: error: /nowhere/x.xml: No such file or directory\n")

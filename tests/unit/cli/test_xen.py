@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from remusnet.cli.main import main
 from remusnet.report.xen import (
     installed_text,
     recovered_text,
@@ -18,20 +16,12 @@ from remusnet.report.xen import (
 )
 from remusnet.results.protection import Protected, ReceiptTerms, Status
 from remusnet.results.xen import FileChange, Installed, Recovered, RemusVif
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.lib.program import Run, runner
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as done:
-            main(words)
-        captured = capsys.readouterr()
-        assert isinstance(done.value.code, int)
-        return done.value.code, captured.out, captured.err
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture

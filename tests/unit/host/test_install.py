@@ -344,7 +344,8 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
     """The guest's output waits for it: what takes longer than Python itself stays out."""
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r}); "
-        "import remusnet.host.netbuf.script; print(*sorted(sys.modules))"
+        "import remusnet.host.netbuf.script, remusnet.host.netbuf.setup; "
+        "import remusnet.host.netbuf.teardown, remusnet.plan.limits; print(*sorted(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True
@@ -362,17 +363,21 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
         "remusnet.host.netbuf.interval",
         "remusnet.host.netbuf.locks",
         "remusnet.host.netbuf.places",
-        "remusnet.host.netbuf.quick",
+        "remusnet.host.netbuf.setup",
+        "remusnet.host.netbuf.teardown",
         "remusnet.host.netbuf.ready",
         "remusnet.host.netbuf.script",
         "remusnet.host.xenstore",
         "remusnet.kernel",
         "remusnet.kernel.wire.bpf_programs",
-        "remusnet.kernel.run_dir.own_folder",
-        "remusnet.kernel.run_dir",
+        "remusnet.kernel.own_folder",
         "remusnet.kernel.wire",
-        "remusnet.kernel.quick",
-        "remusnet.kernel.quick_end",
+        "remusnet.kernel.prepared",
+        "remusnet.kernel.wire.codec",
+        "remusnet.kernel.wire.netlink",
+        "remusnet.plan",
+        "remusnet.plan.limits",
+        "remusnet.plan.names",
     }
 
 

@@ -15,28 +15,12 @@ from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.contract import BadCall, Call, read_call
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, BY_XL
-from remusnet.host.netbuf.places import Places, usual_buffer, usual_sink
-from remusnet.host.netbuf.ready import Ready, plug_limit, read_ready
-from remusnet.kernel import quick
+from remusnet.host.netbuf.places import Places
+from remusnet.host.netbuf.ready import Ready, read_ready
+from remusnet.kernel import prepared
+from remusnet.kernel.change.encoder import Encoder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
-from remusnet.kernel.wire.encoder import Encoder
-from remusnet.kernel.wire.messages import encode
 from remusnet.plan.build import CLASSIFIERS, build_plan
-from remusnet.plan.domains import Terms
-from remusnet.plan.names import buffer_name, sink_name
-from remusnet.plan.operations import (
-    AddFilter,
-    AddIngress,
-    AddPlug,
-    CreateBuffer,
-    CreateSink,
-    MarkDevice,
-    OpenPlug,
-    QuietDevice,
-    RaiseDevice,
-    SealSink,
-)
-from remusnet.plan.plan import buffer_alias, sink_alias
 from remusnet.policy import PRESETS
 from tests.lib.long import count
 
@@ -73,10 +57,14 @@ def test_prepared_filters_are_the_messages_of_the_plan(
     terms = made(places, config).terms_of("any", "", VIF, 0, "", "")
     assert terms is not None
     assert terms.filters.decouple is decouple
-    numbers = {
-        quick.VIF: (260).to_bytes(4, "little"),
-        quick.BUFFER: bytes([4, 3, 2, 1]),
-        quick.SINK: bytes([8, 7, 6, 5]),
+    values = {
+        prepared.VIF: (260).to_bytes(4, "little"),
+        prepared.BUFFER: bytes([4, 3, 2, 1]),
+        prepared.SINK: bytes([8, 7, 6, 5]),
+        prepared.LIMIT: (10**6).to_bytes(4, "little"),
+        prepared.BUFFER_NAME: BUFFER.encode(),
+        prepared.SINK_NAME: SINK.encode(),
+        prepared.VIF_NAMES: VIF.encode(),
     }
     plan = build_plan(
         [VIF],
@@ -88,43 +76,17 @@ def test_prepared_filters_are_the_messages_of_the_plan(
         decouple=decouple,
     )
     encoder = Encoder(NUMBERS)
-    assert [quick.fill(each, numbers) for each in terms.filters.templates] == [
-        encoder.encode(op) for op in plan.operations if isinstance(op, AddIngress | AddFilter)
+    assert [each.fill(values) for each in terms.filters.templates] == [
+        encoder.encode(each) for each in plan.operations
     ]
     (expected,) = receipts_of(plan, rate=1, interval_ns=1, shared={})
     members = json.loads(f"{{{terms.filters.receipt}}}")
     assert members == {key: expected.to_json()[key] for key in members}
     assert members.keys() | {
-        *("phase", "buffer", "sink", "vifs", "shared", "indexes", "limit", "rate", "interval_ns"),
-        "interval_from",
+        *ready.DECIDED_LATER,
         *MARKS,
     } == {"format", *asdict(expected)}
     assert (terms.limit, terms.rate, terms.interval_ns) == (10**6, 10**9, 200_000_000)
-
-
-@given(st.integers(1, 2**31 - 1), st.integers(1, 2**32 - 1), st.text("ab1.-", min_size=1))
-def test_the_messages_for_devices_of_ours_are_the_long_ways(
-    number: int, limit: int, alias: str
-) -> None:
-    name = BUFFER
-
-    def index(_device: str) -> int:
-        return number
-
-    assert quick.create(name) == encode(CreateBuffer(name), index)
-    assert quick.create(name) == encode(CreateSink(name), index)
-    assert quick.seal_sink(number) == encode(SealSink(name), index)
-    assert quick.mark(number, alias) == encode(MarkDevice(name, alias), index)
-    assert quick.quiet(number) == encode(QuietDevice(name), index)
-    assert quick.raise_(number) == encode(RaiseDevice(name), index)
-    assert quick.add_plug(number, limit) == encode(AddPlug(name, limit), index)
-    assert quick.open_plug(number) == encode(OpenPlug(name), index)
-
-
-@given(st.integers(1, 2**45), st.integers(1, 2**45))
-def test_a_limit_for_another_interval_is_the_long_ways(rate: int, interval_ns: int) -> None:
-    expected = Terms(rate=rate, interval_ns=interval_ns).plug_limit
-    assert plug_limit(rate, interval_ns) == expected
 
 
 @pytest.mark.parametrize(
@@ -269,22 +231,6 @@ def test_another_version_is_not_believed(places: Places, monkeypatch: pytest.Mon
     made(places)
     monkeypatch.setattr(ready, "FORMAT", ready.FORMAT + 1)
     assert read_ready(places.ready, places.config) is None
-
-
-@given(st.from_regex(r"(vif)?[0-9a-z.]{0,13}", fullmatch=True))
-def test_a_usual_name_of_a_buffer_device_is_the_one_of_the_long_way(vif: str) -> None:
-    quick_name = usual_buffer(vif)
-    assert quick_name is None or quick_name == buffer_name(vif)
-    assert usual_buffer("vif1.0") == "ifb-1.0"
-    sink = None if quick_name is None else usual_sink(quick_name)
-    assert sink is None or sink == sink_name(buffer_name(vif))
-    assert usual_sink("ifb-1.0") == "sink-1.0"
-
-
-@given(st.lists(st.sampled_from(["vif1.0", "vif1.0-emu"]), min_size=1))
-def test_the_marks_are_those_of_the_long_way(vifs: list[str]) -> None:
-    assert quick.buffer_alias(vifs) == buffer_alias(vifs)
-    assert quick.sink_alias(vifs) == sink_alias(vifs)
 
 
 CALL = {"vifname": "vif1.0-emu", "XENBUS_PATH": "/libxl/3/remus/netbuf/2/"}

@@ -28,16 +28,17 @@ from remusnet.kernel.state.plug_record import (
     read_record,
     write_record,
 )
-from remusnet.kernel.wire.messages import (
+from remusnet.kernel.wire.codec import (
     IFF_UP,
     IFINFOMSG,
+    NLM_F_ACK,
     PLUG_QOPT,
     RTM_NEWLINK,
     TCMSG,
-    PlugAction,
     plug_message,
 )
-from remusnet.kernel.wire.netlink import NLM_F_ACK, Answer
+from remusnet.kernel.wire.messages import PlugAction
+from remusnet.kernel.wire.netlink import Answer
 from remusnet.kernel.wire.objects import Counters, Device, Qdisc
 from remusnet.kernel.wire.plug_line import PlugLine, unacknowledged
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.metrics.emodel import (
-    CODECS,
     DEFAULT_R,
     G711_WITHOUT_CONCEALMENT,
-    Codec,
+    RATED_CODECS,
+    RatedCodec,
     codec_of,
     delay_impairment,
     loss_impairment,
@@ -18,9 +18,9 @@ from remusnet.metrics.emodel import (
     rating,
 )
 
-G711 = CODECS["PCMA"]
+G711 = RATED_CODECS["PCMA"]
 
-codecs = st.sampled_from([*CODECS.values(), G711_WITHOUT_CONCEALMENT])
+codecs = st.sampled_from([*RATED_CODECS.values(), G711_WITHOUT_CONCEALMENT])
 delays = st.floats(0, 1e6)
 losses = st.floats(0, 100)
 ratios = st.floats(1, 1000)
@@ -110,14 +110,14 @@ def test_delays_up_to_100_ms_cost_nothing(delay_ms: float) -> None:
 def test_loss_costs_what_the_formula_says() -> None:
     assert loss_impairment(G711, 1) == pytest.approx(95 / 26.1)
     assert loss_impairment(G711_WITHOUT_CONCEALMENT, 1) == pytest.approx(95 / 5.3)
-    assert loss_impairment(CODECS["G729"], 0) == 11
-    assert loss_impairment(CODECS["G729"], 5) == pytest.approx(11 + 84 * 5 / 24)
+    assert loss_impairment(RATED_CODECS["G729"], 0) == 11
+    assert loss_impairment(RATED_CODECS["G729"], 5) == pytest.approx(11 + 84 * 5 / 24)
     assert loss_impairment(G711, 4, burst_ratio=2) == pytest.approx(95 * 4 / (2 + 25.1))
 
 
 @given(codecs, delays, losses, losses, ratios)
 def test_mos_falls_with_loss(
-    codec: Codec, delay_ms: float, one: float, other: float, ratio: float
+    codec: RatedCodec, delay_ms: float, one: float, other: float, ratio: float
 ) -> None:
     less, more = sorted((one, other))
     best, worst = (mos(rating(codec, delay_ms, loss, ratio)) for loss in (less, more))
@@ -125,7 +125,7 @@ def test_mos_falls_with_loss(
 
 
 @given(codecs, delays, delays, losses)
-def test_mos_falls_with_delay(codec: Codec, one: float, other: float, loss: float) -> None:
+def test_mos_falls_with_delay(codec: RatedCodec, one: float, other: float, loss: float) -> None:
     less, more = sorted((one, other))
     # One rounding step of floats: Idd is a small difference of large terms.
     assert mos(rating(codec, more, loss)) <= mos(rating(codec, less, loss)) + 1e-9

@@ -18,7 +18,7 @@ from remusnet.metrics.emodel import DEFAULT_R, mos
 from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.payload_types import Medium, RateSource
 from remusnet.policy import PRESETS
-from remusnet.results.comparison import Stream, voices
+from remusnet.results.stream import Stream, voices
 from remusnet.scenario.scenario_file import load
 from remusnet.schedule import Schedule
 from tests.lib.long import count

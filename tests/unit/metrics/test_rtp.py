@@ -14,10 +14,10 @@ from remusnet.classify.columns import columns
 from remusnet.frames import Frames
 from remusnet.metrics.bursts import Bursts
 from remusnet.metrics.closed_forms import held_mean
-from remusnet.metrics.events import Events
 from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.payload_types import Medium, PayloadType, RateSource
 from remusnet.metrics.rtp import RtpStream, rtp_streams
+from remusnet.metrics.telephone_events import TelephoneEvents
 from tests.unit.metrics import packets as make
 from tests.unit.metrics.packets import MS, Flow, Packet, steady
 
@@ -104,7 +104,7 @@ def test_telephone_events_follow_the_rfc() -> None:
     )
     assert stream.clock_rate_source is RateSource.STATIC
     assert stream.jitter_ms == Jitter(0, 0)
-    assert stream.events == Events(packets=15 * 8, count=15, jitter_ms=Jitter(0, 0))
+    assert stream.events == TelephoneEvents(packets=15 * 8, count=15, jitter_ms=Jitter(0, 0))
 
 
 def test_comfort_noise_counts_as_any_packet() -> None:

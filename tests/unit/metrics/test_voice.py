@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from remusnet.frames import Int64s
 from remusnet.metrics.emodel import DEFAULT_R, codec_of, mos
 from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
-from remusnet.metrics.voice import LONGEST_GAP_NS, Received, Voice, listen
+from remusnet.metrics.voice import LONGEST_GAP_NS, ReceivedPackets, Voice, listen
 
 MS = 1_000_000
 PTIME = 20 * MS
@@ -30,7 +30,7 @@ def heard(
     sent = START + keep * PTIME + np.asarray(later_ms, np.int64) * MS
     order = np.argsort(sent, kind="stable")
     (voice,) = listen(
-        Received(
+        ReceivedPackets(
             ((first_number + keep) % 2**16)[order],
             ((first_timestamp + keep * 160) % 2**32)[order],
             sent[order],
@@ -153,7 +153,7 @@ def test_silence_that_was_meant_is_no_loss() -> None:
     spoken = np.flatnonzero(np.arange(3000) % 300 < 150)
     arrival = START + spoken * PTIME
     (voice,) = listen(
-        Received(np.arange(len(spoken)), spoken * 160, arrival, arrival),
+        ReceivedPackets(np.arange(len(spoken)), spoken * 160, arrival, arrival),
         [FixedBuffer()],
         codec_of("PCMA"),
         clock_rate=8000,
@@ -186,7 +186,7 @@ def test_a_sender_that_begins_anew_loses_nothing() -> None:
         number = np.where(count < 500, count, count + jump) % 2**16
         timestamp = np.where(count < 500, count * 160, count * 160 + ticks) % 2**32
         (voice,) = listen(
-            Received(number, timestamp, arrival, arrival),
+            ReceivedPackets(number, timestamp, arrival, arrival),
             [FixedBuffer()],
             codec_of("PCMA"),
             clock_rate=8000,
@@ -204,7 +204,7 @@ def test_a_damaged_time_does_not_fill_the_memory() -> None:
 
 def test_a_stream_of_which_nothing_came_has_no_voice() -> None:
     none = np.zeros(0, np.int64)
-    received = Received(none, none, none, none)
+    received = ReceivedPackets(none, none, none, none)
     found = listen(received, [FixedBuffer()], codec_of("PCMA"), clock_rate=8000, ptime_ns=PTIME)
     assert found == ()
 
@@ -212,7 +212,7 @@ def test_a_stream_of_which_nothing_came_has_no_voice() -> None:
 @pytest.mark.parametrize(("clock_rate", "ptime_ns"), [(0, PTIME), (8000, 0)])
 def test_times_that_cannot_be_are_refused(clock_rate: int, ptime_ns: int) -> None:
     none = np.zeros(0, np.int64)
-    received = Received(none, none, none, none)
+    received = ReceivedPackets(none, none, none, none)
     with pytest.raises(ValueError, match="Hz"):
         listen(
             received, [FixedBuffer()], codec_of("PCMA"), clock_rate=clock_rate, ptime_ns=ptime_ns

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from remusnet.errors import InvalidInput
-from remusnet.plan.names import LONGEST_NAME, buffer_name, check_device_name, sink_name
-from remusnet.plan.plan import LONGEST_ALIAS, protections, sink_alias
+from remusnet.plan.names import LONGEST_NAME, buffer_name, check_device_name, sink_alias, sink_name
+from remusnet.plan.plan import LONGEST_ALIAS, protections
 
 NAMES = st.from_regex(r"(vif|ifb-|eth|)[A-Za-z0-9_][A-Za-z0-9._-]{0,14}", fullmatch=True).filter(
     lambda name: len(name) <= LONGEST_NAME

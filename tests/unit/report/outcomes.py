@@ -8,23 +8,16 @@ from functools import cache
 import numpy as np
 
 from remusnet.emulator.run.recordings import simulate
-from remusnet.metrics.events import Events
 from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes
+from remusnet.metrics.telephone_events import TelephoneEvents
 from remusnet.policy import PRESETS
 from remusnet.report.measures import Measurements
-from remusnet.results.comparison import Comparison, Outcome, Stream
-from remusnet.results.scene import (
-    Counts,
-    Ended,
-    FailureMarks,
-    HeldTo,
-    Origin,
-    Scene,
-    SipTransaction,
-    Transfer,
-)
+from remusnet.results.comparison import Comparison, Outcome
+from remusnet.results.exchanges import Ended, SipTransaction, Transfer
+from remusnet.results.scene import Counts, Expectation, FailureMarks, Scene
+from remusnet.results.stream import Origin, Stream
 from remusnet.schedule import Schedule
 from tests.unit.emulator.recorded import call
 
@@ -72,7 +65,7 @@ def staged(
     transfers: tuple[Transfer, ...] = (),
     counts: Counts | None = None,
     failure: FailureMarks | None = None,
-    held_to: tuple[HeldTo, ...] = (),
+    expectations: tuple[Expectation, ...] = (),
     policies: tuple[str, ...] = ("tcp-only", "hold-all"),
 ) -> Comparison:
     """The replayed call as if it were a scenario's, with what only a scenario has.
@@ -80,14 +73,15 @@ def staged(
     It has all that there can be: what no run has together is among it.
     """
     replay = replayed_call(*policies)
-    scene = Scene(np.zeros(0, np.int64), sip, transfers, counts or Counts(4137), failure, held_to)
+    none = np.zeros(0, np.int64)
+    scene = Scene(none, sip, transfers, counts or Counts(4137), failure, expectations)
     outcomes = tuple(_staged(outcome, scene) for outcome in replay.outcomes)
     return replace(replay, outcomes=outcomes)
 
 
 def _staged(outcome: Outcome, scene: Scene) -> Outcome:
     resume_ns = outcome.suspend_ns + 50 * MS
-    pressed = Events(packets=11, count=1, jitter_ms=Jitter(0.1, 0.5))
+    pressed = TelephoneEvents(packets=11, count=1, jitter_ms=Jitter(0.1, 0.5))
     streams = tuple(
         replace(stream, rtp=replace(stream.rtp, events=pressed), origin=_origin(number, stream))
         for number, stream in enumerate(outcome.streams, 1)

@@ -15,8 +15,10 @@ from remusnet.report.assertion_syntax import parse
 from remusnet.report.assertions import Checked, evaluate
 from remusnet.report.measures import Measurements, Reading, folded, readings
 from remusnet.report.metric_table import METRICS
-from remusnet.results.comparison import Comparison, Stream
-from remusnet.results.scene import Counts, Ended, FailureMarks, HeldTo
+from remusnet.results.comparison import Comparison
+from remusnet.results.exchanges import Ended
+from remusnet.results.scene import Counts, Expectation, FailureMarks
+from remusnet.results.stream import Stream
 from tests.unit.report.outcomes import MS, measured, replayed_call, staged, transaction, transfer
 
 
@@ -222,8 +224,8 @@ def test_a_failure_is_measured() -> None:
 
 
 def test_closed_forms_that_are_missed_are_counted() -> None:
-    kept = HeldTo("jitter", "40(1 - 20/I)", 38.0, 38.1, 37.2, 38.8, "2 %")
-    comparison = staged(held_to=(kept, replace(kept, seen=50.0)))
+    kept = Expectation("jitter", "40(1 - 20/I)", 38.0, 38.1, 37.2, 38.8, "2 %")
+    comparison = staged(expectations=(kept, replace(kept, seen=50.0)))
     assert check("expected.missed == 1", comparison).passed
 
 
@@ -243,13 +245,13 @@ def test_the_json_of_an_assertion_is_json() -> None:
 
 def test_every_metric_can_be_read() -> None:
     marks = FailureMarks(4000 * MS, 3900 * MS, 4900 * MS, 5000 * MS, None)
-    kept = HeldTo("jitter", "40(1 - 20/I)", 38.0, 38.1, 37.2, 38.8, "2 %")
+    kept = Expectation("jitter", "40(1 - 20/I)", 38.0, 38.1, 37.2, 38.8, "2 %")
     kinds = ("bulk", "dns", "icmp")
     comparison = staged(
         sip=(transaction(),),
         transfers=tuple(transfer(kind) for kind in kinds),
         failure=marks,
-        held_to=(kept,),
+        expectations=(kept,),
     )
     measurements = Measurements(comparison)
     for path, metric in METRICS.items():

@@ -24,7 +24,8 @@ from remusnet.report.figures import (
     timeline,
 )
 from remusnet.results.comparison import Comparison
-from remusnet.results.scene import NEVER, FailureMarks
+from remusnet.results.scene import FailureMarks
+from remusnet.results.stream import NEVER
 from remusnet.scenario.library import shipped
 from remusnet.schedule import Schedule
 from tests.unit.emulator.recorded import call

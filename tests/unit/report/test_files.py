@@ -22,7 +22,7 @@ from remusnet.report.directory import prepare, write_report
 from remusnet.report.document import report_json
 from remusnet.report.junit import junit_xml
 from remusnet.report.measures import Measurements
-from remusnet.results.scene import NEVER
+from remusnet.results.stream import NEVER
 from tests.unit.report.outcomes import measured, replayed_call
 
 

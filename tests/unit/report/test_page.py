@@ -13,7 +13,7 @@ from remusnet.report.assertions import Checked, evaluate
 from remusnet.report.measures import Measurements
 from remusnet.report.page import MOST_ROWS, FileBeside, report_page
 from remusnet.results.comparison import Comparison
-from remusnet.results.scene import HeldTo, ScenarioSetting
+from remusnet.results.scene import Expectation, ScenarioSetting
 from tests.unit.report.outcomes import replayed_call, staged
 
 # Elements that have no end.
@@ -165,9 +165,9 @@ def test_all_that_hold_are_said_to() -> None:
 
 
 def test_what_a_scenario_is_held_to_stands_beside_what_was_seen() -> None:
-    kept = HeldTo("jitter, mean (ms)", "40(1 - 20/I)", 38.0, 38.1, 37.2, 38.8, "within 2 %")
+    kept = Expectation("jitter, mean (ms)", "40(1 - 20/I)", 38.0, 38.1, 37.2, 38.8, "within 2 %")
     bounded = replace(kept, what="silence (ms)", expected=None, seen=5.0, lowest=1000, highest=1090)
-    said = read(page(staged(held_to=(kept, bounded)))).text
+    said = read(page(staged(expectations=(kept, bounded)))).text
     assert "holds tcp-only jitter, mean (ms) 38 38.1 40(1 - 20/I) (within 2 %)" in said
     assert "missed tcp-only silence (ms) 1000 to 1090 5 40(1 - 20/I)" in said
     # Bounds stand there once: their tolerance is themselves.

@@ -17,7 +17,8 @@ from remusnet.report.document import report_json
 from remusnet.report.measures import Measurements
 from remusnet.report.simulation import simulation_json
 from remusnet.results.comparison import Comparison
-from remusnet.results.scene import Counts, Ended, FailureMarks, HeldTo
+from remusnet.results.exchanges import Ended
+from remusnet.results.scene import Counts, Expectation, FailureMarks
 from remusnet.scenario.library import names, shipped
 from tests.unit.report.outcomes import MS, replayed_call, staged, transaction, transfer
 
@@ -39,13 +40,13 @@ def validate(document: Any) -> None:
 
 
 def everything() -> Comparison:
-    kept = HeldTo("jitter", "form", None, 38.1, 37.2, 38.8, "2 %")
+    kept = Expectation("jitter", "form", None, 38.1, 37.2, 38.8, "2 %")
     return staged(
         sip=(transaction(), transaction(duration_ms=None, ended=Ended.TIMEOUT)),
         transfers=(transfer(), transfer("dns", None, ended=Ended.UNFINISHED)),
         counts=Counts(9000),
         failure=FailureMarks(4000 * MS, 3900 * MS, 4900 * MS, 5000 * MS, None),
-        held_to=(kept,),
+        expectations=(kept,),
     )
 
 

@@ -12,7 +12,7 @@ from remusnet.report.measures import Measurements
 from remusnet.report.stream_groups import ALIKE, groups
 from remusnet.report.summary import Tone, hazards, sides, summary
 from remusnet.results.comparison import Comparison
-from remusnet.results.scene import Ended
+from remusnet.results.exchanges import Ended
 from remusnet.schedule import Schedule
 from tests.unit.emulator.recorded import call
 from tests.unit.report.outcomes import MS, measured, replayed_call, staged, transaction

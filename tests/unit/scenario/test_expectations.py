@@ -128,7 +128,7 @@ def test_an_interval_of_40_ms_is_a_longer_period_by_xl_and_fits_any_pause(pause:
 def test_every_figure_is_what_it_is_held_to(name: str) -> None:
     found = shipped(name)
     result = outcome(found, found.policies[0])
-    held = scene(result).held_to
+    held = scene(result).expectations
     assert len(held) >= 2
     for each in held:
         assert each.holds, f"{each.what}: {each.seen} is not {each.tolerance}: {each.text}"
@@ -136,7 +136,7 @@ def test_every_figure_is_what_it_is_held_to(name: str) -> None:
 
 
 def test_a_figure_is_not_held_to_its_form_under_another_policy() -> None:
-    assert scene(outcome(shipped("fig11"), "hold-all")).held_to == ()
+    assert scene(outcome(shipped("fig11"), "hold-all")).expectations == ()
 
 
 def edited(name: str, *changes: tuple[str, str]) -> Scenario:
@@ -166,7 +166,7 @@ def test_an_edited_figure_is_held_to_the_forms_that_fit_it(
     was = 'period = "400ms"' if name == "fig10" else 'period = "300ms"'
     changes = (was, f'period = "{period}ms"'), ('pause = "50ms"', f'pause = "{pause}ms"')
     found = edited(name, *changes)
-    held = {each.what: each for each in scene(outcome(found, found.policies[0])).held_to}
+    held = {each.what: each for each in scene(outcome(found, found.policies[0])).expectations}
     assert held["jitter, mean (ms)"].text.startswith(form)
     assert held["jitter, mean (ms)"].holds
     assert "jitter, max (ms)" not in held
@@ -190,13 +190,13 @@ def test_an_edited_figure_that_fits_no_form_is_held_to_none(
 ) -> None:
     timer, pause = NO_FORM[case]
     found = edited(name, (f'period = "{period}ms"', timer), ('pause = "50ms"', pause))
-    assert scene(outcome(found, found.policies[0])).held_to == ()
+    assert scene(outcome(found, found.policies[0])).expectations == ()
 
 
 def test_a_figure_that_is_off_by_three_percent_does_not_hold() -> None:
     found = shipped("fig10")
     result = outcome(found, "hold-all")
-    (form,) = (each for each in scene(result).held_to if each.what == "jitter, mean (ms)")
+    (form,) = (each for each in scene(result).expectations if each.what == "jitter, mean (ms)")
     assert form.holds
     assert not replace(form, seen=form.seen * 1.03).holds
 

@@ -70,11 +70,14 @@ def test_every_key_is_documented(known: set[str]) -> None:
 
 
 def test_every_word_of_the_closed_vocabularies_is_documented() -> None:
-    from remusnet.scenario import scenario
+    from remusnet.scenario import scenario, traffic
 
     text = PAGE.read_text()
-    for name in ("Role", "Direction", "Clock", "Transport", "Kind", "Side", "FailureKind"):
-        for word in getattr(scenario, name):
+    for kind in (
+        *(traffic.Role, traffic.Direction, traffic.Clock, traffic.Transport, traffic.TcpKind),
+        *(traffic.Side, scenario.FailureKind),
+    ):
+        for word in kind:
             assert f"`{word}`" in text or f'`"{word}"`' in text, word
 
 

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from remusnet.actors import Cell
-from remusnet.actors.virtual import run
 from remusnet.sip.message import Request, Response
 from remusnet.sip.message.build import respond
 from tests.lib.sip_bench import request
@@ -75,33 +71,3 @@ async def call(bench: WholeBench) -> None:
     assert len(bench.wiring.table) == 0
     assert bench.held.calls.calls == {}
     assert list(bench.system.find("proxy").children) == []
-
-
-KINDS = ["registrar", "location", "proxy", "session", "transaction", "receiver", "coder"]
-KINDS += ["transactions", "sender"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_under_resilient_a_fault_at_any_message_costs_neither_call_nor_binding(kind: str) -> None:
-    async def main(nth: int) -> bool:
-        bench = await opened(WholeBench())
-        seen = 0
-        struck = False
-
-        def strike(cell: Cell, _message: object) -> None:
-            nonlocal seen, struck
-            if cell.kind == kind and not struck:
-                seen += 1
-                if seen == nth:
-                    struck = True
-                    raise RuntimeError("struck")
-
-        bench.system.before = strike
-        await bench.register("bob", BOB)
-        await call(bench)
-        return struck
-
-    nth = 1
-    while run(main(nth)):
-        nth += 1
-    assert nth > 1, "no actor of this kind took a message"

@@ -6,6 +6,7 @@ user. Time is virtual: what a fault delays, is told exactly.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import cache
 
@@ -14,8 +15,9 @@ import pytest
 from remusnet.actors import Cell
 from remusnet.sip.flows import Transport
 from remusnet.sip.presets import NONE, RESILIENT, THESIS, Preset
+from tests.lib.sip_bench import phone, request
 from tests.lib.sip_phones import T1, Outcome, Strike, play
-from tests.lib.sip_whole import WholeBench
+from tests.lib.sip_whole import BOB, WholeBench, answered, invited, opened, virtual
 
 KINDS = ["registrar", "location", "proxy", "session", "transport", "sender", "coder"]
 KINDS += ["transactions", "transaction", "receiver"]
@@ -159,16 +161,55 @@ def test_under_none_the_first_fault_ends_the_system(kind: str) -> None:
     assert outcome.bindings_lost >= 2
 
 
-@pytest.mark.parametrize(
-    "kind", ["registrar", "location", "proxy", "session", "transactions", "transaction"]
-)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "transport"])
 def test_under_resilient_a_message_that_fails_twice_leaves_nothing_that_waits_for_ever(
-    kind: str,
+    kind: str, transport: Transport
 ) -> None:
-    for nth, outcome in enumerate(runs(RESILIENT, Transport.UDP, kind, times=2), 1):
+    for nth, outcome in enumerate(runs(RESILIENT, transport, kind, times=2), 1):
         where = f"{kind}, message {nth}: {outcome.struck}: {outcome.lost}"
         assert not outcome.ended, where
         # Who asks later is answered, and those that were told no are told so.
-        silent = [why for why in outcome.lost.values() if why == "REGISTER: no answer"]
+        silent = [why for why in outcome.lost.values() if "no answer" in why]
         assert not silent, where
         assert outcome.left == 0, where
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("kind", ["receiver", "coder", "transactions", "transaction", "registrar"])
+@virtual
+async def test_under_resilient_a_request_that_fails_twice_is_answered_500_at_once(
+    kind: str, transport: Transport
+) -> None:
+    """Over TCP nobody would repeat it; over UDP each repetition would fail once more."""
+    bench = await opened(WholeBench())
+    flow = phone("192.0.2.7", 40000, transport)
+    left = 2
+
+    def strike(cell: Cell, _message: object) -> None:
+        nonlocal left
+        if cell.kind == kind and left:
+            left -= 1
+            raise Struck
+
+    bench.system.before = strike
+    made = request("REGISTER", "sip:example.org", flow, to="<sip:bob@example.org>")
+    await bench.receive(made, flow)
+    assert bench.statuses() == [500]
+    assert [letter.reason for letter in bench.dead] == ["its processing failed twice"]
+
+
+@virtual
+async def test_under_thesis_a_caller_whose_session_is_lost_is_told_so_some_time() -> None:
+    """Nobody else would ever answer: its transaction would stay for good."""
+    bench = await opened(WholeBench(preset=THESIS))
+    await bench.register("bob", BOB)
+    _invite, [forwarded] = await invited(bench)
+    await answered(bench, forwarded, 180)
+    bench.system.find("proxy").crash(Struck())
+    await bench.settle()
+    assert bench.held.calls.calls == {}
+    assert len(bench.wiring.table) > 0
+    await asyncio.sleep(7200)
+    assert 408 in bench.statuses()
+    assert len(bench.wiring.table) == 0

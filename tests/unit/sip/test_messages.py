@@ -399,6 +399,16 @@ def test_uris_are_compared_by_what_they_mean(left: bytes, right: bytes, same: bo
     assert other.same(one) is same
 
 
+def test_a_user_may_have_a_question_mark() -> None:
+    """RFC 3261, 25.1 (user-unreserved); what has another `@` in it is no URI."""
+    found = read_uri(b"sip:crazy?,/;;*:&it+has=1@example.com;x=1?Subject=a%40b")
+    assert found is not None
+    assert (found.user, found.host) == (b"crazy?,/;;*", "example.com")
+    assert (found.parameters, found.headers) == (((b"x", b"1"),), b"Subject=a%40b")
+    assert found.without(b"x").text == b"sip:crazy?,/;;*:&it+has=1@example.com"
+    assert read_uri(b"sip:alice@good.example?Route=x@evil.example") is None
+
+
 def test_escaped_bytes_are_bytes_also_zeros_and_latin_1() -> None:
     """RFC 3261, 19.1.2."""
     uri = read_uri(b"sip:null-%00-%E9@example.org;self=1;a%3d=%20")

@@ -337,9 +337,10 @@ async def test_a_call_over_tcp_goes_back_over_its_connection() -> None:
 
 @virtual
 async def test_a_path_is_followed() -> None:
-    """RFC 3327, 5.3."""
+    """RFC 3327, 5.3: to the proxy that the REGISTER came by."""
     bench = await opened(WholeBench())
-    await bench.register("bob", BOB, path="<sip:192.0.2.50;lr>", supported="path")
+    path = {"path": "<sip:192.0.2.50;lr>", "contact": f"<sip:bob@{BOB.remote}>"}
+    await bench.register("bob", phone("192.0.2.50"), supported="path", **path)
     bench.sockets.log.clear()
     _, [forwarded] = await invited(bench)
     assert forwarded.values("route") == [b"<sip:192.0.2.50;lr>"]

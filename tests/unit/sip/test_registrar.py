@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +10,7 @@ from remusnet.sip.auth import make_user, parse_credentials
 from remusnet.sip.message import Request, Response
 from remusnet.sip.settings import Settings
 from tests.lib.sip_bench import request
+from tests.lib.sip_digest import credentials
 from tests.lib.sip_whole import BOB, WholeBench, opened, virtual
 
 CLOSED = Settings(min_expires=60)
@@ -114,10 +114,11 @@ async def test_q_and_path_come_back() -> None:
     refused = await registered(bench, path="<sip:p1.example;lr>")
     assert refused.status == 420
     assert refused.get("unsupported") == b"path"
+    path = "<sip:192.0.2.2;lr>, <sip:p1.example;lr>"
     response = await registered(
-        bench, path="<sip:p1.example;lr>", supported="path", contact="<sip:bob@192.0.2.2>;q=0.25"
+        bench, path=path, supported="path", contact="<sip:bob@192.0.2.2>;q=0.25"
     )
-    assert response.lines("path") == [b"<sip:p1.example;lr>"]
+    assert response.lines("path") == [path.encode()]
     assert b";q=0.25;" in response.values("contact")[0]
 
 
@@ -141,6 +142,86 @@ async def test_what_is_not_served_is_refused(
     fields = {"to": TO, **headers}
     await bench.receive(request("REGISTER", uri, BOB, **fields), BOB)
     assert bench.statuses() == [status]
+
+
+@virtual
+async def test_a_contact_s_own_expiry_goes_before_the_header_s() -> None:
+    """10.2.1.1."""
+    bench = await opened(WholeBench())
+    both = "<sip:one@192.0.2.2>;expires=300, <sip:two@192.0.2.2>"
+    response = await registered(bench, contact=both, expires="600")
+    assert sorted(value.rpartition(b"=")[2] for value in response.values("contact")) == [
+        b"300",
+        b"600",
+    ]
+
+
+@virtual
+async def test_contacts_come_back_in_the_order_of_q() -> None:
+    """10.2.1.2, and step 8."""
+    bench = await opened(WholeBench())
+    three = "<sip:low@192.0.2.2>;q=0.1, <sip:high@192.0.2.2>, <sip:middle@192.0.2.2>;q=0.5"
+    response = await registered(bench, contact=three, expires="600")
+    assert [value.split(b"@")[0] for value in response.values("contact")] == [
+        b"<sip:high",
+        b"<sip:middle",
+        b"<sip:low",
+    ]
+    assert all(b";expires=600" in value for value in response.values("contact"))
+
+
+@virtual
+async def test_an_expiry_of_0_takes_that_contact_away() -> None:
+    """10.2.2."""
+    bench = await opened(WholeBench())
+    await registered(bench, contact="<sip:one@192.0.2.2>, <sip:two@192.0.2.2>")
+    left = await registered(bench, contact="<sip:one@192.0.2.2>;expires=0")
+    assert contacts(left) == [b"<sip:two@192.0.2.2>"]
+    assert contacts(await registered(bench, expires="0", contact="<sip:two@192.0.2.2>")) == []
+
+
+@virtual
+async def test_without_contacts_it_only_asks() -> None:
+    """10.2.3: whatever its expiry says."""
+    bench = await opened(WholeBench())
+    await registered(bench, contact="<sip:one@192.0.2.2>")
+    commits = bench.store.commits
+    assert contacts(await registered(bench, contact="", expires="0")) == [b"<sip:one@192.0.2.2>"]
+    assert bench.store.commits == commits
+
+
+@virtual
+async def test_an_address_of_record_counts_without_parameters_and_escapes() -> None:
+    """Step 5."""
+    bench = await opened(WholeBench())
+    to = "<sip:%62ob@EXAMPLE.org;user=phone>"
+    await registered(bench, contact="<sip:one@192.0.2.2>", to=to)
+    assert contacts(await registered(bench, contact="")) == [b"<sip:one@192.0.2.2>"]
+
+
+@virtual
+async def test_a_record_route_means_nothing_to_a_registrar() -> None:
+    """10.3; the answer has a Date (step 8)."""
+    bench = await opened(WholeBench())
+    response = await registered(bench, record_route="<sip:p1.example;lr>")
+    assert response.status == 200
+    assert not response.has("record-route")
+    assert (response.get("date") or b"").endswith(b"GMT")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"contact": f"<sip:{'x' * 2100}@192.0.2.2>"},
+        {"to": f"<sip:{'x' * 600}@example.org>"},
+    ],
+    ids=["contact", "to"],
+)
+@virtual
+async def test_what_no_store_can_take_is_refused(headers: dict[str, str]) -> None:
+    """A key of PostgreSQL has 2704 bytes at most: one stranger's would fail a whole batch."""
+    bench = await opened(WholeBench())
+    assert (await registered(bench, **headers)).status == 400
 
 
 @virtual
@@ -178,28 +259,12 @@ def with_credentials(
     challenged: Request, response: Response, password: str, **other: str
 ) -> Request:
     """The request again, as bob's phone answers a challenge (RFC 7616, 3.4; the first one)."""
-    found = parse_credentials(response.lines("www-authenticate")[0])
-    assert found is not None
-    hashed = hashlib.sha256 if found["algorithm"] == "SHA-256" else hashlib.md5
-
-    def digest(*parts: str) -> str:
-        return hashed(":".join(parts).encode()).hexdigest()
-
-    fields = {"username": "bob", "realm": found["realm"], "nonce": found["nonce"], **other}
-    fields = {"nc": "00000001", "cnonce": "c", "qop": "auth", "uri": "sip:example.org", **fields}
-    first = digest(fields["username"], fields["realm"], password)
-    second = digest("REGISTER", fields["uri"])
-    proof = digest(first, fields["nonce"], fields["nc"], fields["cnonce"], fields["qop"], second)
-    bare = ("nc", "qop")
-    text = ", ".join(f"{n}={v}" if n in bare else f'{n}="{v}"' for n, v in fields.items())
     again = challenged.copy()
     number = challenged.cseq[0]
     again.set("Via", b"SIP/2.0/UDP 192.0.2.2:5070;branch=z9hG4bK%d" % (number + 5000))
     again.set("CSeq", b"%d REGISTER" % (number + 1))
-    again.add(
-        "Authorization",
-        f'Digest {text}, algorithm={found["algorithm"]}, response="{proof}"'.encode(),
-    )
+    value = response.lines("www-authenticate")[0]
+    again.add("Authorization", credentials(value, "REGISTER", password, **other))
     return again
 
 

@@ -275,6 +275,7 @@ async def test_our_via_is_on_top_with_a_branch_that_no_other_has() -> None:
     vias = [read(each.values("via")[0]) for each in copies]
     assert len({via.branch for via in vias}) == len(copies) == 2
     for via in vias:
+        assert via.wants_rport, "over UDP (RFC 3581, 3)"
         assert via.branch.startswith(b"z9hG4bK")
         assert via.host.decode() == SERVER.host
 

@@ -1,4 +1,4 @@
-"""The BPF program of a policy, run as the kernel runs it, against the reference classifier."""
+"""The BPF program of a policy, run as the kernel runs it: lengths, chains, cuts and costs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.classify.bpf.assembler import Instruction
 from remusnet.classify.bpf.compiler import HOLD_EVERY_FRAME, compile_bpf
-from remusnet.classify.filters import BpfMatch, Classification
-from remusnet.classify.headers import dissect
-from remusnet.classify.reference import classify, judge
+from remusnet.classify.filters import BpfMatch
+from remusnet.classify.reference import classify
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ICMPV6,
@@ -33,8 +31,10 @@ from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
 from tests.lib import bpf_machine, edges, layers
+from tests.lib.bpf_machine import Machine
 from tests.lib.framegen import LINKS, TRANSPORTS, build, generate
 from tests.lib.ingress import at_ingress
+from tests.lib.layers import chained
 from tests.lib.policies import policies
 from tests.lib.strategies import frames
 
@@ -43,48 +43,13 @@ HOLD, BYPASS = Verdict.HOLD, Verdict.BYPASS
 TCP_RULE = Rule("tcp", HOLD, Match(protocol=frozenset({TCP})))
 
 
-def programs(found: Classification) -> list[tuple[tuple[Instruction, ...], Verdict]]:
-    """The programs in the order in which tc asks them, with their verdicts; all are valid."""
-    ordered = []
-    for each in sorted(found.filters, key=lambda each: each.pref):
-        assert isinstance(each.match, BpfMatch)
-        bpf_machine.check(each.match.program)
-        ordered.append((each.match.program, each.verdict))
-    return ordered
-
-
-def verdict(ordered: list[tuple[tuple[Instruction, ...], Verdict]], frame: bytes) -> Verdict | None:
-    """None for a frame that the kernel drops before any filter sees it."""
-    for program, each in ordered:
-        matches = bpf_machine.matches(program, frame)
-        if matches is None:
-            return None
-        if matches:
-            return each
-    return BYPASS
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("policy", PRESETS.values(), ids=lambda policy: policy.name)
-def test_presets_are_exact_on_all_kinds_of_frame(policy: Policy) -> None:
-    ordered = programs(compile_bpf(policy))
-    seen: Counter[Verdict | None] = Counter()
-    for sample in generate(25_000, 11):
-        found = verdict(ordered, sample.frame)
-        seen[found] += 1
-        if found is not None:
-            assert found is classify(policy, sample.frame).verdict, sample
-    print(policy.name, dict(seen))
-    assert sum(seen.values()) - seen[None] > 24_000
-
-
 @given(st.lists(frames(), min_size=1, max_size=20), policies())
 @pytest.mark.slow
 def test_any_policy_is_exact(found: list[bytes], policy: Policy) -> None:
-    ordered = programs(compile_bpf(policy))
+    machine = Machine(compile_bpf(policy).filters)
     for frame in found:
         expected = classify(policy, frame).verdict
-        assert verdict(ordered, frame) in (expected, None), frame.hex()
+        assert machine.verdict(frame) in (expected, None), frame.hex()
 
 
 @pytest.mark.slow
@@ -96,42 +61,28 @@ def test_any_policy_is_exact_on_all_kinds_of_frame() -> None:
 
     @given(pick)
     def judge(policy: Policy) -> None:
-        ordered = programs(compile_bpf(policy))
+        machine = Machine(compile_bpf(policy).filters)
         for sample in [sample for sample, _ in zip(samples, range(200), strict=False)]:
             expected = classify(policy, sample.frame).verdict
-            assert verdict(ordered, sample.frame) in (expected, None), (policy, sample)
+            assert machine.verdict(sample.frame) in (expected, None), (policy, sample)
             tried[expected] += 1
 
     judge()
     assert min(tried[HOLD], tried[BYPASS]) > 1000
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("first", Verdict)
-def test_each_condition_is_exact_at_its_edges(first: Verdict) -> None:
-    """What is in doubt meets a default that decides the other way."""
-    headers = [(frame, dissect(frame)) for frame in edges.frames()]
-    for match in edges.matches():
-        default = BYPASS if first is HOLD else HOLD
-        policy = Policy("edge", (Rule("edge", first, match),), default)
-        ordered = programs(compile_bpf(policy))
-        for frame, seen in headers:
-            found = verdict(ordered, frame)
-            assert found in (judge(policy, seen).verdict, None), (match, frame.hex())
-
-
 @pytest.mark.parametrize("policy", PRESETS.values(), ids=lambda policy: policy.name)
 def test_every_first_byte_of_a_packet_is_judged_like_the_reference(policy: Policy) -> None:
-    ordered = programs(compile_bpf(policy))
+    machine = Machine(compile_bpf(policy).filters)
     for frame in edges.first_bytes():
-        assert verdict(ordered, frame) is classify(policy, frame).verdict, frame.hex()
+        assert machine.verdict(frame) is classify(policy, frame).verdict, frame.hex()
 
 
 @pytest.mark.parametrize("payload", PayloadClass)
 @pytest.mark.slow
 def test_payloads_are_told_apart_like_the_reference_does(payload: PayloadClass) -> None:
     policy = Policy("p", (Rule("payload", BYPASS, Match(payload=frozenset({payload}))),), HOLD)
-    ordered = programs(compile_bpf(policy))
+    machine = Machine(compile_bpf(policy).filters)
     passed = 0
     for first in range(256):
         for second in (0, 191, 192, 223, 224, 255) if first >> 6 == 2 else (0,):
@@ -141,7 +92,7 @@ def test_payloads_are_told_apart_like_the_reference_does(payload: PayloadClass) 
                 frame = layers.ethernet(RNG, layers.IPV4, layers.ipv4(RNG, UDP, datagram))
                 expected = classify(policy, frame).verdict
                 passed += expected is BYPASS
-                assert verdict(ordered, frame) is expected, frame.hex()
+                assert machine.verdict(frame) is expected, frame.hex()
     assert passed >= 4
 
 
@@ -151,7 +102,7 @@ def test_lengths_that_headers_claim_are_believed_like_the_reference_does(
     field: str, claims: int
 ) -> None:
     """A UDP or IP length that is less than what is there, or more."""
-    ordered = programs(compile_bpf(PRESETS["real-time"]))
+    machine = Machine(compile_bpf(PRESETS["real-time"]).filters)
     for size in range(30):
         payload = (b"\x80\x08" + bytes(28))[:size]
         datagram = layers.udp(RNG, payload, sport=40000, dport=1024)
@@ -164,23 +115,7 @@ def test_lengths_that_headers_claim_are_believed_like_the_reference_does(
             packet = layers.ipv4(RNG, UDP, datagram, total=total)
         ethertype = layers.IPV6 if field == "ipv6" else layers.IPV4
         frame = layers.ethernet(RNG, ethertype, packet)
-        assert verdict(ordered, frame) is classify(PRESETS["real-time"], frame).verdict
-
-
-def chained(version: int, headers: list[int], protocol: int, data: bytes) -> bytes:
-    for number in reversed(headers):
-        if number == layers.AH:
-            data = layers.ah(RNG, protocol) + data
-        elif number == layers.FRAGMENT:
-            data = layers.fragment_header(RNG, protocol, 0, False) + data
-        elif number == layers.ROUTING:
-            data = layers.routing_header(RNG, protocol) + data
-        else:
-            data = layers.options_header(RNG, protocol) + data
-        protocol = number
-    if version == 4:
-        return layers.ethernet(RNG, layers.IPV4, layers.ipv4(RNG, protocol, data))
-    return layers.ethernet(RNG, layers.IPV6, layers.ipv6(RNG, protocol, data))
+        assert machine.verdict(frame) is classify(PRESETS["real-time"], frame).verdict
 
 
 CHAINS = [(4, [layers.AH])] + [
@@ -201,15 +136,15 @@ CHAINS = [(4, [layers.AH])] + [
 def test_every_header_is_walked_at_every_place_and_the_ninth_holds(
     name: str, version: int, header: list[int], length: int
 ) -> None:
-    ordered = programs(compile_bpf(PRESETS[name]))
+    machine = Machine(compile_bpf(PRESETS[name]).filters)
     rtp = layers.udp(RNG, layers.rtp(RNG, 172), sport=40000, dport=40002)
     for protocol, data in ((TCP, layers.tcp(RNG)), (UDP, rtp)):
-        frame = chained(version, header * length, protocol, data)
+        frame = chained(RNG, version, header * length, protocol, data)
         expected = HOLD if protocol == TCP or length > 8 else BYPASS
         assert classify(PRESETS[name], frame).verdict is expected
-        assert verdict(ordered, frame) is expected
+        assert machine.verdict(frame) is expected
         for cut in range(len(frame)):
-            shorter = verdict(ordered, frame[:cut])
+            shorter = machine.verdict(frame[:cut])
             assert shorter in (classify(PRESETS[name], frame[:cut]).verdict, None), cut
 
 
@@ -229,12 +164,12 @@ DOUBTS = [
 @pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize("policy", [*PRESETS.values(), *DOUBTS], ids=lambda policy: policy.name)
 def test_every_cut_of_a_frame_is_judged_like_the_reference(policy: Policy, link: str) -> None:
-    ordered = programs(compile_bpf(policy))
+    machine = Machine(compile_bpf(policy).filters)
     for network in ("ipv4-options", "ipv6-first"):
         for transport in ("tcp", "rtp", "neighbour"):
             frame = build(RNG, link, network, transport).frame
             for cut in range(len(frame) + 1):
-                found = verdict(ordered, frame[:cut])
+                found = machine.verdict(frame[:cut])
                 assert found in (classify(policy, frame[:cut]).verdict, None), (cut, frame.hex())
 
 
@@ -243,12 +178,12 @@ def corners() -> Iterator[bytes]:
     for version, header in CHAINS:
         for length in range(10):
             for transport in TRANSPORTS.values():
-                yield chained(version, header * length, *transport(RNG))
+                yield chained(RNG, version, header * length, *transport(RNG))
             if header == [layers.AH]:  # the last says that it has 8 bytes
-                yield chained(version, header * length, layers.AH, b"\x11" + bytes(40))
+                yield chained(RNG, version, header * length, layers.AH, b"\x11" + bytes(40))
     for length in range(9):
         data = layers.fragment_header(RNG, UDP, 0, True) + layers.udp(RNG, bytes(8))
-        yield chained(6, [layers.DESTINATION_OPTIONS] * length, layers.FRAGMENT, data)
+        yield chained(RNG, 6, [layers.DESTINATION_OPTIONS] * length, layers.FRAGMENT, data)
     for count in range(5):
         for outer in product((0x8100, 0x88A8, 0x9100), repeat=count):
             yield from tagged(outer)
@@ -256,7 +191,7 @@ def corners() -> Iterator[bytes]:
         for ports in ((port, 40000), (40000, port)):
             data = layers.udp(RNG, layers.rtp(RNG, 172), sport=ports[0], dport=ports[1])
             for version in (4, 6):
-                yield chained(version, [], UDP, data)
+                yield chained(RNG, version, [], UDP, data)
 
 
 def tagged(tags: tuple[int, ...]) -> Iterator[bytes]:
@@ -277,16 +212,16 @@ def tagged(tags: tuple[int, ...]) -> Iterator[bytes]:
 @pytest.mark.slow
 def test_corners_are_exact() -> None:
     for policy in PRESETS.values():
-        ordered = programs(compile_bpf(policy))
+        machine = Machine(compile_bpf(policy).filters)
         for frame in corners():
-            assert verdict(ordered, frame) in (classify(policy, frame).verdict, None), frame.hex()
+            assert machine.verdict(frame) in (classify(policy, frame).verdict, None), frame.hex()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tcp-only", "real-time"])
 def test_each_instruction_is_needed_by_some_frame(name: str) -> None:
     """So nothing stands in a program that no test has looked at."""
-    (program, _), _ = programs(compile_bpf(PRESETS[name]))
+    (program, _), _ = Machine(compile_bpf(PRESETS[name]).filters).programs
     reached: set[int] = set()
     for frame in (*corners(), *(sample.frame for sample in generate(16_000, 5))):
         if (skb := at_ingress(frame)) is not None:
@@ -312,7 +247,7 @@ def test_common_frames_are_judged_in_a_few_instructions(
     name: str, link: str, network: str, transport: str, most: int
 ) -> None:
     """docs/reference/classifiers.md gives these numbers."""
-    (program, _), _ = programs(compile_bpf(PRESETS[name]))
+    (program, _), _ = Machine(compile_bpf(PRESETS[name]).filters).programs
     for seed in range(50):
         skb = at_ingress(build(Random(seed), link, network, transport).frame)
         assert skb is not None
@@ -341,7 +276,7 @@ GRE = Rule("gre", HOLD, Match(tunnel=frozenset({Tunnel.GRE})))
 def test_udp_is_decided_early_only_where_no_udp_is_held(
     rules: tuple[Rule, ...], default: Verdict, early: bool
 ) -> None:
-    (program, _), _ = programs(compile_bpf(Policy("test", rules, default)))
+    (program, _), _ = Machine(compile_bpf(Policy("test", rules, default)).filters).programs
     skb = at_ingress(build(Random(1), "plain", "ipv4", "udp").frame)
     assert skb is not None
     assert (len(bpf_machine.run(program, skb).trace) == 8) is early
@@ -361,7 +296,7 @@ def test_what_no_program_lets_bypass_is_held_by_the_last() -> None:
 
 
 def test_the_baseline_is_five_comparisons() -> None:
-    (program, _), _ = programs(compile_bpf(PRESETS["stock-remus"]))
+    (program, _), _ = Machine(compile_bpf(PRESETS["stock-remus"]).filters).programs
     assert [str(each) for each in program] == [
         f"32 0 0 {0xFFFFF030}",  # is a tag present?
         "21 0 2 0",

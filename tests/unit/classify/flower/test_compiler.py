@@ -1,19 +1,15 @@
-"""flower filters never let pass what the policy holds, and hold beyond it only what they name."""
+"""flower filters: what they have to let pass, their guards, and what rules become."""
 
 from __future__ import annotations
 
-from collections import Counter
 from ipaddress import ip_network
 from random import Random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from remusnet.classify.filters import EVERY_FRAME, LAST_PREF, FlowerMatch, U32Match
 from remusnet.classify.flower.compiler import compile_flower
-from remusnet.classify.headers import dissect
-from remusnet.classify.reference import classify, judge
+from remusnet.classify.reference import classify
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ICMP,
@@ -25,122 +21,15 @@ from remusnet.policy.match import (
     PortRange,
     Tunnel,
 )
-from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.policy import Policy
 from remusnet.policy.presets import PRESETS, REAL_TIME, STOCK_REMUS, TCP_ONLY
 from remusnet.policy.verdict import Verdict
-from tests.lib import edges, layers
-from tests.lib.common_frames import common_frames
-from tests.lib.flower_beyond import kinds_of
+from tests.lib import layers
+from tests.lib.classifiers import policy
 from tests.lib.flower_machine import Machine
-from tests.lib.framegen import Sample, build, generate
-from tests.lib.long import count
-from tests.lib.policies import policies
-from tests.lib.strategies import frames
+from tests.lib.framegen import build
 
 HOLD, BYPASS = Verdict.HOLD, Verdict.BYPASS
-
-
-def named_protocols() -> list[Sample]:
-    """Plain packets of every IP protocol, since generated frames have only some of them."""
-    rng = Random(2)
-    found = []
-    for number in range(256):
-        for version in (4, 6):
-            data = rng.randbytes(24)
-            packet = (layers.ipv4 if version == 4 else layers.ipv6)(rng, number, data)
-            ethertype = layers.IPV4 if version == 4 else layers.IPV6
-            frame = layers.ethernet(rng, ethertype, packet)
-            found.append(Sample(frame, "plain", f"ipv{version}", f"protocol-{number}", "whole"))
-    return found
-
-
-SAMPLES = [*generate(6000, 1), *common_frames(12000, 5), *named_protocols()]
-HEADERS = [dissect(sample.frame) for sample in SAMPLES]
-
-
-def policy(*rules: tuple[Verdict, Match], default: Verdict = HOLD) -> Policy:
-    named = (Rule(f"r{i}", verdict, match) for i, (verdict, match) in enumerate(rules))
-    return Policy("test", tuple(named), default)
-
-
-# -- sound, and nothing held beyond but what is named ----------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("old", [False, True], ids=["linux-6", "before-linux-5.16"])
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
-def test_a_preset_leaks_nothing_and_names_what_it_holds_beyond(preset: Policy, old: bool) -> None:
-    """Each kind that it names is there among the frames, as the only reason to hold one."""
-    classification = compile_flower(preset)
-    machine = Machine(classification.filters, old=old)
-    only_reasons = set()
-    seen: Counter[tuple[Verdict | None, Verdict]] = Counter()
-    for sample, headers in zip(SAMPLES, HEADERS, strict=True):
-        expected = judge(preset, headers).verdict
-        verdict = machine.verdict(sample.frame)
-        seen[verdict, expected] += 1
-        if verdict is HOLD and expected is BYPASS:
-            kinds = kinds_of(classification, sample.frame)
-            assert kinds, (sample.kind, sample.frame.hex())
-            if len(kinds) == 1:
-                only_reasons |= kinds
-        elif verdict is not None:
-            assert verdict is expected, (sample.kind, sample.frame.hex())
-    print(preset.name, dict(seen))
-    assert only_reasons == set(classification.beyond)
-
-
-@given(policies(), st.integers(0, 2**32))
-@settings(max_examples=count(sample=50, long=1_500))
-@pytest.mark.slow
-def test_no_policy_leaks_and_each_names_what_it_holds_beyond(drawn: Policy, seed: int) -> None:
-    try:
-        classification = compile_flower(drawn)
-    except InvalidInput:
-        return  # too many filters
-    rng = Random(seed)
-    machine = Machine(classification.filters, old=rng.random() < 0.5)
-    for index in rng.sample(range(len(SAMPLES)), 150):
-        frame = SAMPLES[index].frame
-        expected = judge(drawn, HEADERS[index]).verdict
-        verdict = machine.verdict(frame)
-        if verdict is HOLD and expected is BYPASS:
-            assert kinds_of(classification, frame), frame.hex()
-        else:
-            assert verdict is None or verdict is expected, frame.hex()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", Verdict)
-def test_no_condition_leaks_at_its_edges(first: Verdict) -> None:
-    headers = [(frame, dissect(frame)) for frame in edges.frames()]
-    for match in edges.matches():
-        edge = policy((first, match), default=HOLD if first is BYPASS else BYPASS)
-        classification = compile_flower(edge)
-        machine = Machine(classification.filters)
-        for frame, seen in headers:
-            expected, verdict = judge(edge, seen).verdict, machine.verdict(frame)
-            if verdict is HOLD and expected is BYPASS:
-                assert kinds_of(classification, frame), (match, frame.hex())
-            else:
-                assert verdict in (expected, None), (match, frame.hex())
-
-
-@pytest.mark.parametrize("old", [False, True])
-def test_no_first_byte_but_the_plain_ones_bypasses(old: bool) -> None:
-    udp = policy((BYPASS, Match(protocol=frozenset({UDP}))))
-    machine = Machine(compile_flower(udp).filters, old=old)
-    for frame in edges.first_bytes():
-        plain = frame[14] in (0x45, *range(0x60, 0x70))
-        bypasses = plain and classify(udp, frame).verdict is BYPASS
-        assert machine.verdict(frame) is (BYPASS if bypasses else HOLD), frame.hex()
-
-
-@given(st.sampled_from([TCP_ONLY, REAL_TIME]), frames(), st.booleans())
-@settings(max_examples=count(sample=100, long=10_000))
-def test_no_frame_at_all_leaks(preset: Policy, frame: bytes, old: bool) -> None:
-    if Machine(compile_flower(preset).filters, old=old).verdict(frame) is BYPASS:
-        assert classify(preset, frame).verdict is BYPASS
 
 
 # -- what has to pass ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""u32 filters never let pass what the policy holds, and hold beyond it only what they name."""
+"""u32 filters: what they have to let pass, single traps, and the filters themselves."""
 
 from __future__ import annotations
 
@@ -33,79 +33,16 @@ from remusnet.policy.presets import HOLD_ALL, PRESETS, REAL_TIME, STOCK_REMUS, T
 from remusnet.policy.verdict import Verdict
 from tests.lib import layers
 from tests.lib.beyond import kinds_of
-from tests.lib.common_frames import common_frames
-from tests.lib.framegen import Sample, build, generate
+from tests.lib.classifiers import CLASSIFIERS, policy
+from tests.lib.framegen import build
 from tests.lib.long import count
 from tests.lib.policies import policies
-from tests.lib.strategies import frames
 from tests.lib.u32_machine import Machine, receive
 
 HOLD, BYPASS = Verdict.HOLD, Verdict.BYPASS
 
 
-def _cut_in_icmp() -> list[Sample]:
-    """The type is there, and not the whole word that u32 compares."""
-    whole = [build(Random(seed), "plain", "ipv6", "neighbour") for seed in range(9)]
-    return [each._replace(frame=each.frame[: 14 + 40 + 1], damage="cut") for each in whole]
-
-
-SAMPLES = [*generate(6000, 1), *common_frames(12000, 5), *_cut_in_icmp()]
-HEADERS = [dissect(sample.frame) for sample in SAMPLES]
-
-
-def policy(*rules: tuple[Verdict, Match], default: Verdict = HOLD) -> Policy:
-    named = (Rule(f"r{i}", verdict, match) for i, (verdict, match) in enumerate(rules))
-    return Policy("test", tuple(named), default)
-
-
-# -- sound, and nothing held beyond but what is named ----------------------------------------------
-
-
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
-def test_a_preset_leaks_nothing_and_names_what_it_holds_beyond(preset: Policy) -> None:
-    """Each kind that it names is there among the frames, as the only reason to hold one."""
-    classification = compile_u32(preset)
-    machine = Machine(classification.filters)
-    only_reasons = set()
-    for sample, headers in zip(SAMPLES, HEADERS, strict=True):
-        expected = judge(preset, headers).verdict
-        verdict = machine.verdict(sample.frame)
-        if verdict is HOLD and expected is BYPASS:
-            kinds = kinds_of(classification, sample.frame)
-            assert kinds, (sample.kind, sample.frame.hex())
-            if len(kinds) == 1:
-                only_reasons |= kinds
-        elif verdict is not None:
-            assert verdict is expected, (sample.kind, sample.frame.hex())
-    assert only_reasons == set(classification.beyond)
-
-
-@given(policies(), st.integers(0, 2**32))
-@settings(max_examples=count(sample=50, long=1_500))
-@pytest.mark.slow
-def test_no_policy_leaks_and_each_names_what_it_holds_beyond(drawn: Policy, seed: int) -> None:
-    try:
-        classification = compile_u32(drawn)
-    except InvalidInput:
-        return  # more filters than u32 can number
-    machine = Machine(classification.filters)
-    for index in Random(seed).sample(range(len(SAMPLES)), 200):
-        frame = SAMPLES[index].frame
-        expected = judge(drawn, HEADERS[index]).verdict
-        verdict = machine.verdict(frame)
-        if verdict is HOLD and expected is BYPASS:
-            assert kinds_of(classification, frame), frame.hex()
-        else:
-            assert verdict is None or verdict is expected, frame.hex()
-
-
-@given(st.sampled_from([TCP_ONLY, REAL_TIME]), frames())
-@settings(max_examples=count(sample=100, long=10_000))
-@pytest.mark.slow
-def test_no_frame_at_all_leaks(preset: Policy, frame: bytes) -> None:
-    """Hypothesis looks for the frame here, where the tests above have theirs ready."""
-    if Machine(compile_u32(preset).filters).verdict(frame) is BYPASS:
-        assert classify(preset, frame).verdict is BYPASS
+SAMPLES = [(sample.frame, dissect(sample.frame)) for sample in CLASSIFIERS["u32"].samples()]
 
 
 # -- what has to pass ------------------------------------------------------------------------------
@@ -268,8 +205,8 @@ def test_what_only_looks_like_media_is_named_where_a_rule_holds_media() -> None:
 def _leaks(tested: Policy) -> bool:
     machine = Machine(compile_u32(tested).filters)
     return any(
-        machine.verdict(sample.frame) is BYPASS and judge(tested, headers).verdict is HOLD
-        for sample, headers in zip(SAMPLES, HEADERS, strict=True)
+        machine.verdict(frame) is BYPASS and judge(tested, headers).verdict is HOLD
+        for frame, headers in SAMPLES
     )
 
 
@@ -392,8 +329,7 @@ def test_asking_for_udp_early_changes_no_verdict(drawn: Policy, seed: int) -> No
             continue  # more filters than u32 can number
         with_early = Machine(filters)
         without = Machine(each for each in filters if not each.comment.endswith("(asked early)"))
-        for index in Random(seed).sample(range(len(SAMPLES)), 200):
-            frame = SAMPLES[index].frame
+        for frame, _ in Random(seed).sample(SAMPLES, 200):
             assert with_early.verdict(frame) is without.verdict(frame), frame.hex()
 
 

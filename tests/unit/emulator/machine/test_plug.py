@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remusnet.emulator.machine.plug import Plug
+from remusnet.emulator.machine.vif import Plug
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.emulator.machine.checkpoints import Checkpoints, checkpoints_between
-from remusnet.emulator.machine.replay import (
-    NEVER,
+from remusnet.emulator.machine.departure import (
+    NO_EPOCH,
     Deliveries,
-    after_pauses,
+    depart,
+    depart_within,
     step_by_step,
-    through_buffer,
 )
 from remusnet.schedule import Schedule, ScheduleKind
 from tests.unit.emulator.recorded import checkpoints, replayed
@@ -49,7 +49,7 @@ def test_without_a_pause_a_frame_at_the_suspend_belongs_to_the_epoch_that_begins
 def test_frames_of_others_keep_their_times() -> None:
     found = replayed([50, 110, 130], TWO, guest=[False, False, True])
     assert found.time_ns.tolist() == [50, 110, 250]
-    assert found.epoch.tolist() == [NEVER, NEVER, 1]
+    assert found.epoch.tolist() == [NO_EPOCH, NO_EPOCH, 1]
 
 
 def test_frames_out_of_time_order_are_sent_in_order_of_time() -> None:
@@ -83,7 +83,7 @@ def test_a_commit_makes_room_before_a_frame_of_the_same_moment_arrives() -> None
 def test_no_frames_and_no_checkpoints_give_nothing() -> None:
     none = checkpoints()
     assert replayed([], none).order.tolist() == []
-    assert after_pauses(np.array([5], np.int64), none).tolist() == [5]
+    assert depart(np.array([5], np.int64), none, hold=True)[0].tolist() == [5]
 
 
 # -- what holds for all traffic --------------------------------------------------------------------
@@ -150,10 +150,9 @@ def cases(draw: st.DrawFn) -> Case:
 @given(cases())
 def test_the_fast_way_gives_what_the_plug_gives_frame_by_frame(case: Case) -> None:
     times = np.sort(np.array(case.times, np.int64))
-    sent = after_pauses(times, case.checkpoints)
     length, hold = np.array(case.length, np.int64), np.array(case.hold, np.bool_)
     for limit in (case.limit, 10**6):  # the second is never reached
-        fast_ns, fast_dropped = through_buffer(sent, length, hold, case.checkpoints, limit)
+        sent, fast_ns, fast_dropped = depart_within(times, length, hold, case.checkpoints, limit)
         ns, dropped = step_by_step(sent, length, hold, case.checkpoints, limit)
         assert fast_dropped.tolist() == dropped.tolist()
         assert fast_ns[~dropped].tolist() == ns[~dropped].tolist()

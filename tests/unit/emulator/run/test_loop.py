@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from remusnet.emulator.machine.room import Share
-from remusnet.emulator.run import outcome as one_run
+from remusnet.emulator.machine.departure import MostHeld
+from remusnet.emulator.run import scenario_run
 from remusnet.emulator.run.loop import Loop
 from remusnet.emulator.run.stepwise import run_loop
 from remusnet.policy.toml import load
 from remusnet.results.comparison import Outcome
-from remusnet.results.scene import Ended
+from remusnet.results.exchanges import Ended
 from tests.unit.emulator.scenes import MS, S, outcome, scenario, scene
 
 HELD = '[checkpoint]\nperiod = "400ms"\npause = "50ms"\ncommit-delay = "5ms"\n'
@@ -22,7 +22,7 @@ HELD = '[checkpoint]\nperiod = "400ms"\npause = "50ms"\ncommit-delay = "5ms"\n'
 
 def stepwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the plug look too small, so that every frame is looked at alone."""
-    monkeypatch.setattr(one_run, "rtp_share", lambda *_: Share(2**40, 0))
+    monkeypatch.setattr(scenario_run, "most_rtp_held", lambda *_: MostHeld(2**40, 0))
 
 
 RTP = {
@@ -167,7 +167,7 @@ def test_a_held_connection_survives_the_failure(policy: str) -> None:
 
 def test_what_is_not_held_may_never_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The peer has an answer that the backup never gave: output commit, broken, on purpose."""
-    monkeypatch.setattr(one_run, "run_loop", _with_nothing_held(run_loop))
+    monkeypatch.setattr(scenario_run, "run_loop", _with_nothing_held(run_loop))
     text = HELD + FAILURE + '[network]\ndelay = "2ms"\n'
     text += '[[tcp]]\nexchanges = 500\nthink = "5ms"\n'
     found = outcome(text, "tcp-only", "60s")

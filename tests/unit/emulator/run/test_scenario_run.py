@@ -11,12 +11,12 @@ from scapy.layers.inet import UDP
 from scapy.layers.l2 import Ether
 
 from remusnet.classify.columns import columns
-from remusnet.emulator.run.recordings import Simulation
 from remusnet.emulator.run.scenario_run import frames_sent, run_scenario
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.rtp import rtp_streams
 from remusnet.policy import PRESETS, Policy, Verdict
+from remusnet.results.comparison import Simulation
 from remusnet.results.scene import Counts
 from remusnet.scenario.scenario import Scenario
 from remusnet.scenario.scenario_file import overridden
@@ -58,7 +58,7 @@ kind = "vxlan"
 
 
 def ran(found: Scenario) -> Simulation:
-    return run_scenario(found, list(PRESETS.values()), release=True)
+    return run_scenario(found, list(PRESETS.values()), keep_frames=True)
 
 
 def as_bytes(simulation: Simulation) -> tuple[str, list[bytes]]:
@@ -90,7 +90,7 @@ def test_nothing_that_is_held_ever_leaves_early() -> None:
 
 def test_what_is_released_is_what_arrived() -> None:
     """The capture's own measures agree with the run's: same packets, same loss, same jitter."""
-    simulation = run_scenario(scenario(ALL), [PRESETS["real-time"]], release=True)
+    simulation = run_scenario(scenario(ALL), [PRESETS["real-time"]], keep_frames=True)
     (left,) = simulation.released
     streams = {each.rtp.ssrc: each.rtp for each in simulation.comparison.outcomes[0].streams}
     found = {each.ssrc: each for each in rtp_streams(left, columns(left))}
@@ -106,7 +106,7 @@ def test_what_is_released_is_what_arrived() -> None:
 
 def test_marker_bits_begin_talk_spurts() -> None:
     text = '[[calls]]\nvad = true\ndirection = "send"\n'
-    simulation = run_scenario(scenario(text, "60s"), [PRESETS["tcp-only"]], release=True)
+    simulation = run_scenario(scenario(text, "60s"), [PRESETS["tcp-only"]], keep_frames=True)
     (left,) = simulation.released
     payloads = [bytes(Ether(left.frame(i))[UDP].payload) for i in range(len(left))]
     marked = np.array([payload[1] >> 7 for payload in payloads], np.bool_)
@@ -125,7 +125,7 @@ def test_every_frame_is_counted_once() -> None:
 
 
 def test_a_large_run_keeps_no_packets_but_all_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remusnet.emulator.run.outcome.KEPT_PACKETS", 1000)
+    monkeypatch.setattr("remusnet.emulator.run.scenario_run.KEPT_PACKETS", 1000)
     found = outcome("[[calls]]\ncount = 2\n")
     assert [stream.series is not None for stream in found.streams] == [True, True, False, False]
     assert [stream.rtp.packets for stream in found.streams] == [500] * 4
@@ -141,7 +141,7 @@ def test_a_run_says_which_way_its_packets_went() -> None:
 
 
 def mixed(text: str, policy: str, frames: Frames) -> Simulation:
-    return run_scenario(scenario(text), [PRESETS[policy]], recordings=[frames], release=True)
+    return run_scenario(scenario(text), [PRESETS[policy]], recordings=[frames], keep_frames=True)
 
 
 RECORDED = '[checkpoint]\nperiod = "400ms"\npause = "50ms"\n[[captures]]\nfile = "call.pcap"\n'
@@ -264,7 +264,7 @@ def test_what_arrived_has_the_numbers_of_the_scenario_in_a_capture_of_it_too() -
         '[checkpoint]\nperiod = "300ms"\npause = "50ms"\n[failure]\nat = "5s"\n'
         '[[calls]]\ndirection = "send"\ndrift-ppm = 50\n'
     )
-    simulation = run_scenario(scenario(text), [PRESETS["tcp-only"]], release=True)
+    simulation = run_scenario(scenario(text), [PRESETS["tcp-only"]], keep_frames=True)
     (stream,) = simulation.comparison.outcomes[0].streams
     frames = simulation.released[0]
     (seen,) = rtp_streams(frames, columns(frames))

@@ -9,14 +9,13 @@ from scapy.layers.l2 import Dot1Q, Ether
 from remusnet.classify.columns import PAYLOAD_CLASSES, columns
 from remusnet.classify.reference import classify
 from remusnet.emulator.traffic.rtp import Source, sources
-from remusnet.emulator.traffic.rtp_frames import Templates
-from remusnet.emulator.traffic.verdicts import stream_verdicts
+from remusnet.emulator.traffic.rtp_frames import Templates, stream_verdicts
 from remusnet.frames import Frames
 from remusnet.policy import PRESETS
 from remusnet.policy.match import PayloadClass
 from remusnet.policy.toml import load as load_policy
 from remusnet.policy.verdict import Verdict
-from remusnet.scenario.codecs import CODECS
+from remusnet.scenario.traffic import CODECS
 from tests.unit.emulator.scenes import scenario
 
 KINDS = ['ip = "ipv4"', 'ip = "ipv6"', "vlan = true", 'ip = "ipv6"\nvlan = true', "srtp = true"]

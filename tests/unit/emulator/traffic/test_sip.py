@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from remusnet.emulator.traffic.sip import Callee, Caller, plan
-from remusnet.emulator.traffic.sip_text import request, response
-from remusnet.scenario.scenario import Sip
+from remusnet.emulator.traffic.sip import Callee, Caller, plan, request, response
+from remusnet.scenario.traffic import Sip
 from tests.unit.emulator.playbook import Playbook
 from tests.unit.emulator.scenes import scenario
 

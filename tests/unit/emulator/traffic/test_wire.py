@@ -5,10 +5,16 @@ from scapy.layers.dns import DNS
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
-from remusnet.emulator.traffic.apps import dns_server
 from remusnet.emulator.traffic.conversations import Conversation, conversations
-from remusnet.emulator.traffic.endpoints import Payload, Received, Segment, Send, Started
-from remusnet.emulator.traffic.sip_text import request
+from remusnet.emulator.traffic.endpoints import (
+    Payload,
+    Received,
+    Segment,
+    Send,
+    Started,
+    dns_server,
+)
+from remusnet.emulator.traffic.sip import request
 from remusnet.emulator.traffic.wire import What
 from tests.unit.emulator.scenes import scenario
 

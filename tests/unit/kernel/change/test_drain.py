@@ -15,7 +15,8 @@ from remusnet.kernel.change.execute import Executor
 from remusnet.kernel.state import drivers as drivers_module
 from remusnet.kernel.state.drivers import refuse_driven
 from remusnet.kernel.state.observe import Seen
-from remusnet.kernel.wire.messages import PlugAction, plug_message
+from remusnet.kernel.wire.codec import plug_message
+from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.kernel.wire.objects import Counters, Device, Qdisc
 from remusnet.plan.operations import DrainPlug, ReleasePlug

@@ -9,8 +9,7 @@ import pytest
 
 from remusnet.kernel.wire import bpf_programs, decode
 from remusnet.kernel.wire.bpf_programs import may_have_tcx, program_name, tcx_programs, tells_of_tcx
-from remusnet.kernel.wire.messages import link, traffic_control
-from remusnet.kernel.wire.netlink import attribute, nested, text_attribute
+from remusnet.kernel.wire.codec import attribute, link, nested, text_attribute, traffic_control
 from remusnet.kernel.wire.objects import Program
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import struct
 from ipaddress import ip_network
 
 import pytest
@@ -21,11 +22,8 @@ from remusnet.classify.filters import (
     U32Match,
 )
 from remusnet.errors import InvalidInput
-from remusnet.kernel.wire.decode import filter_
-from remusnet.kernel.wire.encoder import Encoder
-from remusnet.kernel.wire.matches import KINDS, canonical, kind_of
-from remusnet.kernel.wire.messages import (
-    MIRRED,
+from remusnet.kernel.change.encoder import Encoder
+from remusnet.kernel.wire.codec import (
     TC_ACT_PIPE,
     TC_ACT_STOLEN,
     TCA_ACT_COOKIE,
@@ -36,11 +34,15 @@ from remusnet.kernel.wire.messages import (
     TCA_KIND,
     TCA_MIRRED_PARMS,
     TCA_OPTIONS,
-    encode,
-    filter_info,
+    attribute,
+    attributes,
+    nested,
+    text_attribute,
     traffic_control,
 )
-from remusnet.kernel.wire.netlink import attribute, attributes, nested, text_attribute
+from remusnet.kernel.wire.decode import filter_
+from remusnet.kernel.wire.matches import KINDS, canonical, kind_of
+from remusnet.kernel.wire.messages import encode, filter_info
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import AddFilter, DrainPlug, undo_of
 from remusnet.plan.plan import Plan
@@ -145,7 +147,7 @@ def test_a_filter_message_is_read_back_as_the_filter(plan: Plan) -> None:
 
 
 def mirred(after: int, what: int, more: bytes = b"") -> bytes:
-    parameters = MIRRED.pack(0, 0, after, 0, 0, what, 7)
+    parameters = struct.pack("=IIiiiiI", 0, 0, after, 0, 0, what, 7)
     options = nested(TCA_ACT_OPTIONS, attribute(TCA_MIRRED_PARMS, parameters))
     return text_attribute(TCA_ACT_KIND, "mirred") + options + more
 

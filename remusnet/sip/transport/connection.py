@@ -1,0 +1,153 @@
+"""A stream: TCP or TLS, with what it has brought of a message that is not whole yet."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from remusnet.sip.flows import Endpoint, Flow, Transport
+from remusnet.sip.message import Framer
+from remusnet.sip.transport.floods import source_of
+
+if TYPE_CHECKING:
+    from remusnet.sip.transport.sockets import Sockets
+
+# What a peer that doesn't read may make the server keep.
+_LARGEST_BACKLOG = 1024 * 1024
+# So many bytes are handled before others have a turn: some four messages.
+_PIECE = 2048
+_PAUSE_S = 0.001
+
+
+class Connection(asyncio.Protocol):
+    """One connection. ``key``: whom this server has connected to, where it did."""
+
+    def __init__(self, sockets: Sockets, transport: Transport, local: Endpoint | None) -> None:
+        self._sockets = sockets
+        self._kind = transport
+        self._local = local
+        self._transport: asyncio.Transport | None = None
+        self._flow: Flow | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._heard: float | None = None  # since when bytes wait for the receiver
+        self._counted = 0
+        self._rest = bytearray()  # what the receiver has not been told yet
+        self._paused = self._ended = False
+        self._since = 0.0  # since when there is always more
+        self._drained = float("-inf")
+        self.framer = Framer()
+        self.number = 0
+        self.source = ""
+        self.key: tuple[Transport, Endpoint, str] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = stream = cast(asyncio.Transport, transport)
+        remote = Endpoint(*transport.get_extra_info("peername")[:2])
+        self.source = source_of(remote.host)
+        self.number = self._sockets.add(self)
+        if not self.number:
+            stream.abort()
+            return
+        local = self._local or Endpoint(*transport.get_extra_info("sockname")[:2])
+        self._flow = Flow(self._kind, local, remote, self.number)
+        self._sockets.met(self._flow)
+        self._look_after()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self._flow is None:
+            return
+        self._look_after()
+        now = asyncio.get_running_loop().time()
+        if not self._rest and now - self._drained > _PAUSE_S * 10:
+            self._since = now
+        self._rest += data
+        if len(self._rest) == len(data):
+            self._pass_on()
+
+    def eof_received(self) -> bool:
+        """The other side sends no more; what it has sent is to be handled first."""
+        self._ended = bool(self._rest) and self._kind is Transport.TCP
+        return self._ended
+
+    def _pass_on(self) -> None:
+        """A piece, and the next one when others have had their turn."""
+        transport, loop = self._transport, asyncio.get_running_loop()
+        if self._flow is None or transport is None:
+            return
+        if not self._sockets.busy():
+            piece = bytes(self._rest[:_PIECE])
+            del self._rest[:_PIECE]
+            if self._heard is None:
+                self._heard = loop.time()
+            self._sockets.on_bytes(piece, self._flow)
+        if self._rest:
+            # What follows waits with its sender, whom the kernel stops.
+            if not self._paused:
+                self._paused = True
+                transport.pause_reading()
+            self._sockets.floods.insists(self.source, loop.time() - self._since)
+            loop.call_later(_PAUSE_S, self._pass_on)
+            return
+        self._drained = loop.time()
+        if self._ended:
+            transport.close()
+        elif self._paused and not transport.is_closing():
+            transport.resume_reading()
+        self._paused = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._sockets.drop(self, self._flow)
+        flow, self._flow = self._flow, None
+        if flow is not None:
+            self._sockets.on_bytes(b"", flow)
+
+    def waited(self, now: float) -> tuple[float, int]:
+        """How long its bytes have waited for the receiver, which looks at them now, in s.
+
+        And how many requests it has brought since that was asked last.
+        """
+        since, self._heard = self._heard, None
+        requests, self._counted = self.framer.requests - self._counted, self.framer.requests
+        return (0.0 if since is None else now - since), requests
+
+    def write(self, data: bytes) -> None:
+        """Send; a peer that doesn't read loses the connection."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise OSError("the connection is closing")
+        transport.write(data)
+        if transport.get_write_buffer_size() > _LARGEST_BACKLOG:
+            transport.abort()
+
+    def close(self) -> None:
+        """End it after what is being sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End it now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _look_after(self) -> None:
+        """End it when it is silent for too long, sooner in the middle of a message."""
+        if self._watch is not None:
+            self._watch.cancel()
+        limits = self._sockets.limits
+        loop = asyncio.get_running_loop()
+        # Whether half a message waits is known only after the receiver has seen these bytes.
+        self._watch = loop.call_later(limits.partial_s, self._still_partial)
+
+    def _still_partial(self) -> None:
+        if self.framer.waiting:
+            self.abort()
+            return
+        limits = self._sockets.limits
+        rest = max(limits.idle_s - limits.partial_s, 0)
+        self._watch = asyncio.get_running_loop().call_later(rest, self.close)

@@ -1,0 +1,151 @@
+"""Floods: who sends more than one address may, while others wait for it.
+
+Nobody is limited as long as the server keeps up. Where what has come waits for longer than
+``behind_s`` for some time, the busiest address is kept out for ``block_s``, if it sends more than
+``requests`` a second; then the next one, if that was not enough.
+
+Rates are of arrivals, not of handling: a server that was stopped for a second finds a second's
+messages at once, and must not take them for a flood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+# So long it must be behind: a pause that is over does no harm.
+_FOR_S = 0.03
+# Arrivals of datagrams are known to the microsecond. Those of a stream wait in the kernel, unseen.
+_DATAGRAMS_S = 0.1
+_STREAMS_S = 1.0
+# A stream that still has more after so long sends more than the server takes.
+_INSISTS_S = 1.0
+_V6_PREFIX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FloodLimits:
+    """What one address may send. ``trusted``: networks that are never kept out (trunks)."""
+
+    requests: int = 500
+    behind_s: float = 0.02
+    block_s: float = 30.0
+    trusted: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def trusts(self, source: str) -> bool:
+        """Whether ``source`` (see `source_of`) is trusted."""
+        network = ip_network(source)
+        return any(
+            network.version == each.version and network.overlaps(each) for each in self.trusted
+        )
+
+
+@lru_cache(maxsize=4096)
+def source_of(host: str) -> str:
+    """What is counted and kept out: an IPv4 address; an IPv6 address's /64, which is one host's.
+
+    >>> source_of("192.0.2.1"), source_of("2001:db8::17")
+    ('192.0.2.1', '2001:db8::/64')
+    """
+    if ":" not in host:
+        return host
+    address = ip_address(host.partition("%")[0])
+    return str(ip_network((address, _V6_PREFIX), strict=False))
+
+
+class Window:
+    """How much came of each source in the last ``width`` to twice ``width`` seconds.
+
+    ``behind_since``: since when what comes this way waits for too long; None: it doesn't.
+    """
+
+    def __init__(self, width: float) -> None:
+        self._width = width
+        self._begun = float("-inf")
+        self._before: dict[str, int] = {}
+        self._current: dict[str, int] = {}
+        self.behind_since: float | None = None
+
+    def at(self, arrived: float) -> dict[str, int]:
+        """The counts to add to, for what arrived at that time (s)."""
+        age = arrived - self._begun
+        if age >= self._width:
+            self._before = self._current if age < 2 * self._width else {}
+            self._current = {}
+            # Not `arrived`, where windows follow each other: what is between them counts, too.
+            self._begun = self._begun + self._width if age < 2 * self._width else arrived
+        return self._current
+
+    def busiest(self, arrived: float) -> list[tuple[float, str]]:
+        """Sources with their rates (1/s), the highest first."""
+        span = max(arrived - self._begun, 0.0) + (self._width if self._before else 0.0)
+        span = max(span, self._width)
+        counts = dict(self._before)
+        for source, count in self._current.items():
+            counts[source] = counts.get(source, 0) + count
+        return sorted(((count / span, source) for source, count in counts.items()), reverse=True)
+
+
+class Floods:
+    """Who is kept out. ``now``: a clock that only grows, s. ``on_block``: called for each."""
+
+    def __init__(
+        self,
+        limits: FloodLimits,
+        now: Callable[[], float],
+        on_block: Callable[[str, float, str], None],
+    ) -> None:
+        self.limits = limits
+        self.blocked: dict[str, float] = {}  # until when
+        self.blocks = 0  # how often one was kept out
+        self.datagrams = Window(_DATAGRAMS_S)
+        self.streams = Window(_STREAMS_S)
+        self._now = now
+        self._on_block = on_block
+
+    def waited(self, seconds: float, window: Window, arrived: float) -> None:
+        """Something that arrived at ``arrived`` was waited for so long. It may be a flood's."""
+        if seconds <= self.limits.behind_s:
+            window.behind_since = None
+            return
+        now = self._now()
+        if window.behind_since is None:
+            window.behind_since = now
+        if now - window.behind_since < _FOR_S:
+            return
+        for rate, source in window.busiest(arrived):
+            if rate <= self.limits.requests:
+                return
+            if self._block(source, rate, f"others have waited for {seconds * 1000:.0f} ms"):
+                window.behind_since = None
+                return
+
+    def insists(self, source: str, seconds: float) -> None:
+        """A stream of ``source`` has had more for so long than the server took.
+
+        It sends no faster than it is read: what is handled of it says less than it would send.
+        """
+        if seconds < _INSISTS_S or source in self.blocked:
+            return
+        rates = {name: rate for rate, name in self.streams.busiest(self._now())}
+        rate = rates.get(source, 0.0)
+        if rate > self.limits.requests / 4:
+            self._block(source, rate, f"has had more than was taken for {seconds:.1f} s")
+
+    def _block(self, source: str, rate: float, why: str) -> bool:
+        if source in self.blocked or self.limits.trusts(source):
+            return False
+        self.blocked[source] = self._now() + self.limits.block_s
+        self.blocks += 1
+        self._on_block(source, rate, why)
+        return True
+
+    def lift(self) -> list[str]:
+        """Let those in again whose time is over."""
+        now = self._now()
+        over = [source for source, until in self.blocked.items() if until <= now]
+        for source in over:
+            del self.blocked[source]
+        return over
