@@ -29,6 +29,7 @@ _TRY = "See what Remus does to calls (neither root nor Xen)"
 _BY_HAND = "Protect a guest by hand"
 _XEN = "Protect a guest under xl remus"
 _SIP = "Serve SIP without replication"
+_MODEL = "Find out which design is worth it"
 
 # The order is that of --help; without a section a command stands with the last ones.
 COMMANDS = {
@@ -66,6 +67,9 @@ COMMANDS = {
     "xen": LazyCommand("remusnet.cli.xen", "Let xl remus use remusnet, and see what it does", _XEN),
     "sip": LazyCommand(
         "remusnet.cli.sip", "Run a SIP server of supervised actors, and look at it", _SIP
+    ),
+    "availability": LazyCommand(
+        "remusnet.cli.availability", "Compare how available designs are, by models", _MODEL
     ),
     "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
