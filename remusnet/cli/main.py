@@ -42,7 +42,7 @@ COMMANDS = {
     "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios", _TRY),
     "metrics": LazyCommand("remusnet.cli.metrics", "List what assertions can ask for", _TRY),
     "figures": LazyCommand(
-        "remusnet.cli.figures", "Draw the thesis's figures from simulations", _TRY
+        "remusnet.cli.figures", "Simulate and draw the thesis's figures", _TRY
     ),
     "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies", _BY_HAND),
     "plan": LazyCommand(
