@@ -258,7 +258,11 @@ async def test_a_sips_uri_is_reached_over_tls_alone_and_recorded_as_sips() -> No
 async def test_a_strict_router_is_the_request_uri_and_the_callee_the_last_route() -> None:
     """16.6, step 6."""
     path = "<sip:192.0.2.50>, <sip:p2.example;lr>"
-    bench = await with_bob(path=path, supported="path")
+    contact = f"<sip:bob@{BOB.remote}>"
+    bench = await opened(WholeBench())
+    edge = phone("192.0.2.50")
+    await bench.register("bob", edge, contact=contact, path=path, supported="path")
+    bench.sent()
     await bench.receive(request("MESSAGE", "sip:bob@example.org", ALICE), ALICE)
     [sent] = bench.sockets.log
     assert isinstance(sent.message, Request)
