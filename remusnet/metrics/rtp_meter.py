@@ -1,19 +1,64 @@
-"""RTP measured a stretch at a time: the numbers of `rtp_streams`, without keeping the packets.
+"""RTP whose clock is known, measured: the numbers of `rtp_streams` for a simulated stream.
 
-For packets that come in order and once. What may overtake or come twice is measured whole. Both
-are made of the same parts (`smoothed`, `burst_sizes`' rule, `spread`); what a stretch needs to know
-of those before it, a `StreamMeter` carries along. A test holds both to the same numbers.
+`StreamMeter` takes packets that come in order and once, a stretch at a time, and keeps none of
+them. `measured_whole` takes what may overtake or come twice. Both are made of the parts that
+measure captures (`smoothed`, `burst_sizes`' rule, `spread`); what a stretch needs to know of those
+before it, the meter carries along. A test holds both to the same numbers.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from remusnet.frames import Int64s
-from remusnet.metrics.bursts import BurstCounter, Bursts
-from remusnet.metrics.jitter import Float64s, Jitter, smoothed
+from remusnet.metrics.bursts import BurstCounter, Bursts, burst_sizes, burst_summary
+from remusnet.metrics.jitter import (
+    Float64s,
+    Jitter,
+    interarrival_jitter,
+    jitter_summary,
+    smoothed,
+)
 from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, spread
-from remusnet.metrics.sequence import SequenceCounts
+from remusnet.metrics.sequence import SequenceCounts, sequence_counts
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Of one stream: see `StreamSummary`. ``times``: the first and the last; None of no packets."""
+
+    packets: int
+    times: tuple[int, int] | None
+    sequence: SequenceCounts
+    jitter: Jitter
+    interarrival_ms: Spread | None
+    bursts: Bursts
+
+
+def measured_whole(
+    arrival_ns: Int64s, number: Int64s, timestamp: Int64s, clock_rate: int, ptime_ns: int
+) -> tuple[Measures, Float64s]:
+    """The measures of n packets in order of arrival, and their jitter estimates in ms: float64[n].
+
+    ``number``: int64[n], counted on past 16 bits; one that a backup sent again is there twice.
+    """
+    n = len(arrival_ns)
+    series = interarrival_jitter(arrival_ns, timestamp, clock_rate)
+    counted = sequence_counts(number & 0xFFFF)
+    first_copies = arrival_ns
+    if counted.duplicates:
+        _, first = np.unique(number, return_index=True)
+        first_copies = arrival_ns[np.sort(first)]
+    return Measures(
+        n,
+        (int(arrival_ns[0]), int(arrival_ns[-1])) if n else None,
+        counted,
+        jitter_summary(series),
+        spread(milliseconds(np.diff(arrival_ns))),
+        burst_summary(burst_sizes(first_copies, ptime_ns)),
+    ), series
 
 
 class StreamMeter:
@@ -22,7 +67,7 @@ class StreamMeter:
     def __init__(self, ptime_ns: int, most: int) -> None:
         self.ptime_ns = ptime_ns
         self.packets = 0
-        self.first_ns = self.last_ns = 0
+        self._first_ns = self._last_ns = 0
         self._first_number = self._last_number = self._last_tick = 0
         self._jitter_last = self._jitter_sum = self._jitter_max = 0.0
         self._gaps = np.empty(most, np.int64)
@@ -45,11 +90,11 @@ class StreamMeter:
         begun = self.packets > 0
         gaps = self._gaps[self.packets : self.packets + n]
         np.subtract(arrival_ns[1:], arrival_ns[:-1], out=gaps[1:])
-        gaps[0] = arrival_ns[0] - self.last_ns if begun else 0
+        gaps[0] = arrival_ns[0] - self._last_ns if begun else 0
         late_ns = gaps - self._media_ns(tick, n)
         if not begun:
             late_ns[0] = 0
-            self.first_ns, self._first_number = int(arrival_ns[0]), numbers[0]
+            self._first_ns, self._first_number = int(arrival_ns[0]), numbers[0]
         late_ms = np.abs(late_ns, out=late_ns) * (1 / NS_PER_MS)
         series = smoothed(late_ms, before=self._jitter_last)
         self._jitter_last = float(series[-1])
@@ -57,7 +102,7 @@ class StreamMeter:
         self._jitter_max = max(self._jitter_max, float(series.max()))
         self._bursts.add(gaps)
         self.packets += n
-        self.last_ns, self._last_number = int(arrival_ns[-1]), numbers[1]
+        self._last_ns, self._last_number = int(arrival_ns[-1]), numbers[1]
         return series
 
     def _media_ns(self, tick: Int64s | None, n: int) -> Int64s | int:
@@ -72,25 +117,19 @@ class StreamMeter:
         return steps
 
     @property
-    def jitter(self) -> Jitter:
-        """Mean and largest over packets 2..n."""
-        if self.packets < 2:
-            return Jitter(0.0, 0.0)
-        return Jitter(self._jitter_sum / (self.packets - 1), self._jitter_max)
-
-    @property
-    def sequence(self) -> SequenceCounts:
-        """Of packets in order, without copies: what is missing between the first and the last."""
-        if self.packets == 0:
-            return SequenceCounts(0, 0, 0, 0, 0, 0)
+    def measures(self) -> Measures:
+        """Of all packets so far."""
+        n = self.packets
+        if n == 0:
+            nothing = SequenceCounts(0, 0, 0, 0, 0, 0)
+            return Measures(0, None, nothing, Jitter(0.0, 0.0), None, Bursts(0.0, 0))
+        # In order and without copies: what is missing lies between the first and the last.
         expected = self._last_number - self._first_number + 1
-        return SequenceCounts(expected, expected - self.packets, 0, 0, 0, 0)
-
-    @property
-    def bursts(self) -> Bursts:
-        """Median and largest burst."""
-        return Bursts(0.0, 0) if self.packets == 0 else self._bursts.bursts
-
-    def interarrival_ms(self) -> Spread | None:
-        """The spread of the gaps."""
-        return spread(milliseconds(self._gaps[1 : self.packets]))
+        return Measures(
+            n,
+            (self._first_ns, self._last_ns),
+            SequenceCounts(expected, expected - n, 0, 0, 0, 0),
+            Jitter(self._jitter_sum / max(1, n - 1), self._jitter_max),
+            spread(milliseconds(self._gaps[1:n])),
+            self._bursts.bursts,
+        )

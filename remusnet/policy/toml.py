@@ -12,9 +12,8 @@ from remusnet.policy.match import Match
 from remusnet.policy.policy import NAME, RESERVED_NAMES, Policy, Rule
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
-from remusnet.tables.documents import key_path, parse, unknown_keys
+from remusnet.tables.documents import Unfit, key_path, parse, read_word, unknown_keys, words
 from remusnet.tables.mistakes import Mistake, MistakenFile, shown
-from remusnet.tables.words import Unfit, read_word, words
 
 MOST_RULES = 1000
 LONGEST_DESCRIPTION = 500

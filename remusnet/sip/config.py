@@ -14,11 +14,15 @@ from remusnet.sip.transport.sockets import Limits, Listener
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM files: the server's certificate chain and key; ``ca``: whom to believe (None: system)."""
+    """PEM files: the server's certificate chain and key; ``ca``: whom to believe (None: system).
+
+    ``verify_clients``: who connects must have a certificate of ``ca``'s.
+    """
 
     certificate: str
     key: str
     ca: str | None = None
+    verify_clients: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,8 +236,10 @@ def _tls(fields: Fields, folder: Path) -> Tls | None:
     certificate = inner.text("certificate", None, "a PEM file")
     key = inner.text("key", None, "a PEM file")
     ca = inner.text("ca", "", "a PEM file")
+    verify = inner.flag("verify-clients", False)
     inner.finish()
-    return Tls(str(folder / certificate), str(folder / key), str(folder / ca) if ca else None)
+    believed = str(folder / ca) if ca else None
+    return Tls(str(folder / certificate), str(folder / key), believed, verify)
 
 
 def _store(fields: Fields, text: str, folder: Path) -> str:

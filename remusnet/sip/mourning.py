@@ -13,7 +13,7 @@ from remusnet.sip.location.service import Committed, Opened, given_up
 from remusnet.sip.lost import is_sorry, on_the_way, sorry
 from remusnet.sip.message import Response
 from remusnet.sip.proxy.calls import Calls
-from remusnet.sip.proxy.session import Broken, NewWork
+from remusnet.sip.proxy.news import Broken, NewWork
 from remusnet.sip.registrar import Registrations
 from remusnet.sip.signals import Answer, Begin, Cancel, Failure, Incoming, Respond
 from remusnet.sip.transaction import FromWire, Trouble

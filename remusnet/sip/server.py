@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,9 +11,9 @@ from ipaddress import ip_network
 from itertools import count
 
 from remusnet.actors import DeadLetter, Event, System
-from remusnet.errors import Conflict, InvalidInput, NotPermitted, RemusnetError, quoted
+from remusnet.errors import Conflict, NotPermitted, RemusnetError
 from remusnet.sip.auth import Nonces
-from remusnet.sip.config import Config, Tls
+from remusnet.sip.config import Config
 from remusnet.sip.flows import Flow
 from remusnet.sip.location import Location, Locations
 from remusnet.sip.mourning import mourn
@@ -26,6 +25,7 @@ from remusnet.sip.settings import Settings
 from remusnet.sip.signals import Bytes
 from remusnet.sip.store import Store, StoreUnavailable
 from remusnet.sip.timers import Timers
+from remusnet.sip.tls import client_context, server_context
 from remusnet.sip.transport.floods import FloodLimits
 from remusnet.sip.transport.sockets import Sockets
 from remusnet.sip.transport.table import Table
@@ -214,31 +214,6 @@ def flood_limits(config: Config) -> FloodLimits:
     """Those of a configuration: whom its routes lead to, may send what it likes."""
     routes = tuple(ip_network(route.remote.host) for route in config.settings.routes)
     return replace(config.flood, trusted=(*config.flood.trusted, *routes))
-
-
-def server_context(tls: Tls) -> ssl.SSLContext:
-    """For those who connect to us. Raises InvalidInput for files that are no certificate."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(tls.certificate, tls.key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or str(error)
-        raise InvalidInput(
-            f"TLS certificate {quoted(tls.certificate)}, key {quoted(tls.key)}: {reason}"
-        ) from None
-    return context
-
-
-def client_context(tls: Tls | None) -> ssl.SSLContext:
-    """For those whom we connect to: their certificates are verified."""
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-    if tls is not None and tls.ca is not None:
-        try:
-            context.load_verify_locations(tls.ca)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidInput(f"TLS authority {quoted(tls.ca)}: {error}") from None
-    return context
 
 
 def _unbound(config: Config, error: OSError) -> RemusnetError:

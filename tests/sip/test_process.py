@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,35 @@ def test_a_tls_certificate_that_is_not_trusted_is_refused(tmp_path: Path) -> Non
             pytest.raises(ssl.SSLCertVerificationError),
         ):
             context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def test_who_connects_over_tls_needs_a_certificate_where_the_file_says_so(tmp_path: Path) -> None:
+    """RFC 3261, 26.3.1: one-way and mutual authentication."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    pem = tmp_path / "both.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    (tmp_path / "sip.toml").write_text(
+        'listen = ["tls:127.0.0.1:0"]\ndomains = ["example.org"]\nauthenticate = false\n'
+        '[tls]\ncertificate = "both.pem"\nkey = "both.pem"\nca = "ca.pem"\nverify-clients = true\n'
+    )
+    with serving(tmp_path, str(tmp_path / "sip.toml"), listen=()) as server:
+        for proof in (False, True):
+            context = ssl.create_default_context()
+            authority.configure_trust(context)
+            if proof:
+                authority.issue_cert("trunk.example").configure_cert(context)
+            plain = socket.create_connection(("127.0.0.1", server.ports["tls"]), timeout=30)
+            answer = b""
+            # TLS 1.3: a server's refusal is read after the handshake.
+            with (
+                suppress(ssl.SSLError, ConnectionResetError),
+                context.wrap_socket(plain, server_hostname="127.0.0.1") as agent,
+            ):
+                agent.sendall(message("OPTIONS", "sip:example.org", "TLS 127.0.0.1:5060"))
+                answer = agent.recv(65536)
+            plain.close()
+            assert (b"SIP/2.0 200" in answer) == proof
 
 
 def test_what_was_confirmed_is_there_after_kill_9(tmp_path: Path) -> None:

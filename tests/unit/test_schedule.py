@@ -52,6 +52,16 @@ def test_a_schedule_of_a_period_has_that_period_or_is_refused(
         assert schedule.kind is kind
 
 
+@given(st.integers(1, 10**9), st.integers(0, 10**8), st.sampled_from((XL, XEND)))
+def test_an_interval_and_its_period_lead_to_each_other(
+    interval: int, busy: int, kind: ScheduleKind
+) -> None:
+    period = kind.period_ns(interval, busy)
+    assert period >= busy
+    assert kind.interval_ns(period, busy) == (max(interval, busy) if kind is XEND else interval)
+    assert kind.period_ns(kind.interval_ns(period, busy), busy) == period
+
+
 def test_a_guest_that_never_runs_is_refused() -> None:
     with pytest.raises(InvalidInput, match="never run: it pauses for 50ms in every 50ms"):
         Schedule(50_000_000, 50_000_000, 0, XEND)

@@ -7,6 +7,8 @@ program with 0, no match: short frames fail closed.
 
 from __future__ import annotations
 
+from itertools import chain
+
 from remusnet.classify.bpf.assembler import (
     MOST_INSTRUCTIONS,
     TAG_PRESENT,
@@ -26,6 +28,7 @@ from remusnet.classify.bpf.conditions import (
 from remusnet.classify.bpf.dissect import NetworkCode
 from remusnet.classify.bpf.early import emit_early_udp
 from remusnet.classify.bpf.link import emit_link
+from remusnet.classify.ethertypes import held_ethertypes
 from remusnet.classify.filters import (
     ETH_P_ALL,
     LAST_PREF,
@@ -35,7 +38,6 @@ from remusnet.classify.filters import (
 )
 from remusnet.classify.headers import ETHERNET_HEADER
 from remusnet.errors import InvalidInput
-from remusnet.policy.match import Link, Match
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 
@@ -94,17 +96,8 @@ def _program(policy: Policy) -> tuple[Instruction, ...]:
 
 def _baseline(policy: Policy) -> tuple[Instruction, ...]:
     """A policy that lets odd frames bypass: untagged ethertypes are held, as Xen's script does."""
-    ethertypes: set[int] = set()
-    for rule in policy.rules:
-        only = Match(link=frozenset({Link.PLAIN}), ethertype=rule.match.ethertype)
-        if rule.verdict is not Verdict.HOLD or rule.match != only or only.ethertype is None:
-            raise InvalidInput(
-                f"policy {policy.name}: bpf can let odd frames bypass only beside rules that "
-                f"hold untagged frames of an ethertype, and rule {rule.name} is none"
-            )
-        ethertypes |= only.ethertype
-    if policy.default is not Verdict.BYPASS:
-        raise InvalidInput(f"policy {policy.name}: holds by default, so it has to hold odd frames")
+    held = (ethertypes for _, ethertypes in held_ethertypes(policy, "bpf"))
+    ethertypes = set(chain.from_iterable(held))
     code = Assembler()
     code.emit(Op.LOAD_WORD, TAG_PRESENT)
     code.branch(Op.IF_EQUAL, 0, no="bypass")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 
+from remusnet.classify.ethertypes import named_ethertypes
 from remusnet.classify.filters import (
     ETH_P_ALL,
     EVERY_FRAME,
@@ -28,8 +29,6 @@ from remusnet.classify.flower.conditions import GUARDED, alternatives
 from remusnet.classify.headers import (
     AH,
     EXTENSION_HEADERS,
-    SMALLEST_ETHERTYPE,
-    TAG_ETHERTYPES,
     Headers,
 )
 from remusnet.classify.reference import judge
@@ -40,13 +39,12 @@ from remusnet.policy.match import (
     ARP_ETHERTYPE,
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
-    TUNNEL_ETHERTYPES,
     Link,
     Match,
 )
 from remusnet.policy.policy import Policy
+from remusnet.policy.render import describe
 from remusnet.policy.verdict import Verdict
-from remusnet.policy.words import describe
 
 MOST_FILTERS = 2048
 """As u32: flower itself has no limit, but each filter costs a message at every change."""
@@ -63,7 +61,7 @@ def compile_flower(policy: Policy) -> Classification:
         # Whole ethertypes, which u32 holds without looking into them.
         return replace(compile_u32(policy), classifier="flower")
     filters: list[Filter] = []
-    for ethertype in _others(policy):
+    for ethertype in sorted({ARP_ETHERTYPE} | named_ethertypes(policy)):
         headers = Headers(link=Link.PLAIN, ethertype=ethertype)
         if judge(policy, headers).verdict is Verdict.BYPASS:
             comment = f"ethertype {ethertype:#06x}: bypass"
@@ -82,17 +80,6 @@ def compile_flower(policy: Policy) -> Classification:
         Filter(LAST_PREF, ETH_P_ALL, EVERY_FRAME, Verdict.HOLD, "hold every other frame")
     )
     return Classification("flower", policy, tuple(filters), beyond(policy))
-
-
-def _others(policy: Policy) -> list[int]:
-    """The ethertypes other than IP that the policy names, and ARP."""
-    named = {ARP_ETHERTYPE}
-    for rule in policy.rules:
-        named |= rule.match.ethertype or set()
-        for kind in rule.match.tunnel or ():
-            named |= TUNNEL_ETHERTYPES.get(kind, frozenset())
-    named -= {*_ETHERTYPES.values(), *TAG_ETHERTYPES}
-    return sorted(each for each in named if each >= SMALLEST_ETHERTYPE)
 
 
 def _packets(policy: Policy, version: int, prefs: Iterator[int]) -> Iterator[Filter]:

@@ -18,6 +18,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from remusnet.classify.ethertypes import (
+    held_ethertypes,
+    is_innermost,
+    named_ethertypes,
+    not_whole,
+)
 from remusnet.classify.filters import (
     ETH_P_8021Q,
     ETH_P_ALL,
@@ -29,7 +35,6 @@ from remusnet.classify.filters import (
     U32Key,
     U32Match,
 )
-from remusnet.classify.headers import SMALLEST_ETHERTYPE, TAG_ETHERTYPES
 from remusnet.classify.u32.conditions import (
     Alternative,
     Context,
@@ -45,7 +50,6 @@ from remusnet.policy.match import (
     ARP_ETHERTYPE,
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
-    TUNNEL_ETHERTYPES,
     Link,
     Match,
 )
@@ -93,26 +97,13 @@ def compile_u32(policy: Policy) -> Classification:
 def _compile_baseline(policy: Policy) -> Classification:
     """A policy that lets odd frames bypass: ethertypes held as a whole, as Xen's script does."""
     filters = []
-    for number, rule in enumerate(policy.rules, start=1):
-        only = Match(link=frozenset({Link.PLAIN}), ethertype=rule.match.ethertype)
-        if (
-            rule.verdict is not Verdict.HOLD
-            or rule.match != only
-            or only.ethertype is None
-            or not all(map(_is_innermost, only.ethertype))
-        ):
-            raise InvalidInput(
-                f"policy {policy.name}: u32 can let odd frames bypass only beside rules that "
-                f"hold untagged frames of an ethertype, and rule {rule.name} is none"
-            )
-        for more, ethertype in enumerate(sorted(only.ethertype)):
+    for number, (name, ethertypes) in enumerate(held_ethertypes(policy, "u32"), start=1):
+        if not all(map(is_innermost, ethertypes)):
+            raise not_whole(policy, "u32", name)
+        for more, ethertype in enumerate(sorted(ethertypes)):
             filters.append(
-                Filter(
-                    10 * number + more, ethertype, EVERY_FRAME, Verdict.HOLD, f"{rule.name}: hold"
-                )
+                Filter(10 * number + more, ethertype, EVERY_FRAME, Verdict.HOLD, f"{name}: hold")
             )
-    if policy.default is not Verdict.BYPASS:
-        raise InvalidInput(f"policy {policy.name}: holds by default, so it has to hold odd frames")
     return Classification("u32", policy, tuple(filters), ())
 
 
@@ -141,12 +132,8 @@ def _out_of_reach(policy: Policy) -> set[Beyond]:
 
 def _contexts(policy: Policy, beyond: set[Beyond]) -> Iterator[Context]:
     """Where frames that may bypass are met, the commonest first."""
-    named: set[int] = {ARP_ETHERTYPE} if Beyond.OTHER_ETHERTYPES in beyond else set()
-    for rule in policy.rules:
-        named |= rule.match.ethertype or set()
-        for kind in rule.match.tunnel or ():
-            named |= TUNNEL_ETHERTYPES.get(kind, frozenset())
-    others = sorted(filter(_is_innermost, named - {IPV4_ETHERTYPE, IPV6_ETHERTYPE}))
+    arp = {ARP_ETHERTYPE} if Beyond.OTHER_ETHERTYPES in beyond else set()
+    others = sorted(named_ethertypes(policy) | arp)
     for link in (Link.PLAIN, Link.TAGGED):
         for ethertype in (IPV4_ETHERTYPE, IPV6_ETHERTYPE, *others):
             name = _HEADER_NAMES.get(ethertype, f"ethertype {ethertype:#06x}")
@@ -157,14 +144,6 @@ def _contexts(policy: Policy, beyond: set[Beyond]) -> Iterator[Context]:
                 # The two bytes before the network header: the ethertype behind the tag.
                 behind = U32Key(-4, 0x0000FFFF, ethertype)
                 yield Context(link, ethertype, ETH_P_8021Q, (behind,), f"tagged {name}")
-
-
-def _is_innermost(ethertype: int) -> bool:
-    """Whether a frame's innermost ethertype can be this. To the kernel, others mean other things:
-
-    3 is every protocol, 4 is LLC, and a tag's ethertype is every frame with such a tag.
-    """
-    return ethertype >= SMALLEST_ETHERTYPE and ethertype not in TAG_ETHERTYPES
 
 
 @dataclass(slots=True)

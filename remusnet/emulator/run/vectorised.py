@@ -30,14 +30,12 @@ from remusnet.emulator.traffic.rtp import (
     together,
 )
 from remusnet.frames import Int64s
-from remusnet.metrics.bursts import Bursts, burst_sizes, burst_summary
-from remusnet.metrics.jitter import Float64s, Jitter, interarrival_jitter, jitter_summary
+from remusnet.metrics.jitter import Float64s
 from remusnet.metrics.output_commit import left_early
 from remusnet.metrics.payload_types import Medium, PayloadType
-from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, spread
+from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.rtp import StreamSummary
-from remusnet.metrics.rtp_meter import StreamMeter
-from remusnet.metrics.sequence import SequenceCounts, sequence_counts
+from remusnet.metrics.rtp_meter import Measures, StreamMeter, measured_whole
 from remusnet.results.stream import NEVER, Origin, PacketSeries, Stream
 from remusnet.scenario.quantity import generator
 from remusnet.scenario.scenario import Scenario
@@ -120,30 +118,24 @@ def run_stream(
         if hold:
             tally.violations += left_early(sent_ns, left_ns, planned.suspend_ns, planned.commit_ns)
         if keep:
-            parts.append(_arrived(StreamPackets.of(stretch, sent_ns, left_ns), arrived_ns, kept))
+            if kept is None:
+                parts.append(StreamPackets.of(stretch, sent_ns, left_ns, arrived_ns))
+            else:
+                left = StreamPackets.of(stretch, sent_ns, left_ns)
+                parts.append(_arrived(left, arrived_ns, kept))
             jitter_ms.append(series)
     if source.from_guest:
         tally.held, tally.bypassed = (tally.packets, 0) if hold else (0, tally.packets)
         tally.unprotected = 0 if timeline.protected else tally.packets
-    stream = _summary(
-        source,
-        times=(meter.first_ns, meter.last_ns) if meter.packets else None,
-        packets=meter.packets,
-        sequence=meter.sequence,
-        jitter=meter.jitter,
-        bursts=meter.bursts,
-        interarrival=meter.interarrival_ms(),
-    )
-    origin = _origin(source, sent=tally.packets, lost=(0, 0, tally.packets - meter.packets))
+    measures = meter.measures
+    origin = _origin(source, sent=tally.packets, lost=(0, 0, tally.packets - measures.packets))
     found = None
     if keep:
-        packets = together(parts or [StreamPackets.of(joined([]), _NONE, _NONE)])
+        nothing = joined([])
+        packets = together(parts or [StreamPackets.of(nothing, nothing.due_ns, nothing.due_ns)])
         arrival = np.flatnonzero(packets.arrived_ns != NEVER)
         found = _series(source, packets, arrival, np.concatenate([np.zeros(0), *jitter_ms]))
-    return Stream(stream, source.from_guest, origin, found), tally
-
-
-_NONE = np.zeros(0, np.int64)
+    return Stream(_summary(source, measures), source.from_guest, origin, found), tally
 
 
 def packets_of(
@@ -168,11 +160,10 @@ def _left(source: Source, media: Stretch, timeline: Timeline, hold: bool) -> tup
 
 
 def _arrived(packets: StreamPackets, arrived_ns: Int64s, kept: Int64s | None) -> StreamPackets:
-    """``packets`` after the network, which has taken those that left and aren't ``kept``."""
-    if kept is None:
-        return replace(packets, arrived_ns=arrived_ns)
+    """``packets`` after the network, which took those that left and aren't ``kept`` (None: all)."""
+    rows = slice(None) if kept is None else kept
     came = packets.arrived_ns.copy()
-    came[kept] = arrived_ns[kept]
+    came[rows] = arrived_ns[rows]
     lost = np.where((came == NEVER) & (packets.lost == Lost.NOWHERE), Lost.NETWORK, packets.lost)
     return replace(packets, arrived_ns=came, lost=lost.astype(np.int8))
 
@@ -200,33 +191,20 @@ def tally_of(source: Source, packets: StreamPackets, timeline: Timeline, *, hold
 
 
 def measured(source: Source, packets: StreamPackets, *, keep: bool) -> Stream:
-    """The numbers of a stream, by the functions that measure captures; with ``keep``, its packets.
+    """The numbers of a stream that is all there; with ``keep``, its packets.
 
     Packets that come at the same time do so in the order in which they left, then were sent.
     """
     came = np.flatnonzero(packets.arrived_ns != NEVER)
     arrival = came[np.lexsort((came, packets.left_ns[came], packets.arrived_ns[came]))]
-    arrived_ns = packets.arrived_ns[arrival]
-    sequence = sequence_of(source, packets.number)
-    timestamp = timestamp_of(source, packets.tick)
-    jitter_ms = interarrival_jitter(arrived_ns, timestamp[arrival], source.calls.codec.clock_rate)
-    counted = sequence_counts(sequence[arrival])
-    # Of packets that a backup sent again the first copies, as of a capture's.
-    if counted.duplicates:
-        _, first = np.unique(packets.number[arrival], return_index=True)
-        sizes = burst_sizes(arrived_ns[np.sort(first)], source.calls.ptime_ns)
-    else:
-        sizes = burst_sizes(arrived_ns, source.calls.ptime_ns)
-    went = packets.left_ns != NEVER
-    stream = _summary(
-        source,
-        times=(int(arrived_ns[0]), int(arrived_ns[-1])) if len(arrival) else None,
-        packets=len(arrival),
-        sequence=counted,
-        jitter=jitter_summary(jitter_ms),
-        interarrival=spread(milliseconds(np.diff(arrived_ns))),
-        bursts=burst_summary(sizes),
+    measures, jitter_ms = measured_whole(
+        packets.arrived_ns[arrival],
+        packets.number[arrival] + source.first_sequence,
+        timestamp_of(source, packets.tick[arrival]),
+        source.calls.codec.clock_rate,
+        source.calls.ptime_ns,
     )
+    went = packets.left_ns != NEVER
     origin = _origin(
         source,
         sent=len(packets),
@@ -238,7 +216,7 @@ def measured(source: Source, packets: StreamPackets, *, keep: bool) -> Stream:
         index_reuse=int(went.sum()) - len(np.unique(packets.number[went])),
     )
     series = _series(source, packets, arrival, jitter_ms) if keep else None
-    return Stream(stream, source.from_guest, origin, series)
+    return Stream(_summary(source, measures), source.from_guest, origin, series)
 
 
 def _series(
@@ -257,29 +235,20 @@ def _series(
     )
 
 
-def _summary(
-    source: Source,
-    *,
-    times: tuple[int, int] | None,
-    packets: int,
-    sequence: SequenceCounts,
-    jitter: Jitter,
-    interarrival: Spread | None,
-    bursts: Bursts,
-) -> StreamSummary:
+def _summary(source: Source, measures: Measures) -> StreamSummary:
     """The summary of a simulated stream: what a capture has to guess is known here."""
     codec = source.calls.codec
-    first_ns, last_ns = times or (None, None)
+    first_ns, last_ns = measures.times or (None, None)
     return StreamSummary(
         ssrc=source.ssrc,
         flow=source.flow,
-        packets=packets,
+        packets=measures.packets,
         first_ns=first_ns,
         last_ns=last_ns,
-        sequence=sequence,
-        jitter_ms=jitter,
-        interarrival_ms=interarrival,
-        bursts=bursts,
+        sequence=measures.sequence,
+        jitter_ms=measures.jitter,
+        interarrival_ms=measures.interarrival_ms,
+        bursts=measures.bursts,
         ptime_ms=source.calls.ptime_ns / NS_PER_MS,
         payload_types=(
             PayloadType(codec.payload_type, codec.encoding, codec.clock_rate, codec.source),

@@ -263,11 +263,14 @@ class StreamPackets:
         return len(self.sent_ns)
 
     @classmethod
-    def of(cls, media: Stretch, sent_ns: Int64s, left_ns: Int64s) -> StreamPackets:
-        """Packets of which none is lost, and none has arrived yet."""
-        never = np.full(len(media), NEVER, np.int64)
+    def of(
+        cls, media: Stretch, sent_ns: Int64s, left_ns: Int64s, arrived_ns: Int64s | None = None
+    ) -> StreamPackets:
+        """Packets of which none is lost; without ``arrived_ns`` none has arrived yet."""
+        if arrived_ns is None:
+            arrived_ns = np.full(len(media), NEVER, np.int64)
         lost = np.zeros(len(media), np.int8)
-        return cls(sent_ns, left_ns, never, media.numbers, media.ticks, lost, media.due_ns)
+        return cls(sent_ns, left_ns, arrived_ns, media.numbers, media.ticks, lost, media.due_ns)
 
     def take(self, rows: Int64s) -> StreamPackets:
         """The packets at ``rows``, in that order."""

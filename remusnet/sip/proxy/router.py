@@ -13,13 +13,14 @@ from remusnet.sip.message.uri import read_address
 from remusnet.sip.message.via import top
 from remusnet.sip.proxy.calls import Call, Calls, End, Leg, Work
 from remusnet.sip.proxy.context import Context
+from remusnet.sip.proxy.news import NewWork
 from remusnet.sip.proxy.request import (
     Judged,
     Rejected,
     is_for_server,
     judge,
 )
-from remusnet.sip.proxy.session import NewWork, Session
+from remusnet.sip.proxy.session import Session
 from remusnet.sip.signals import Cancel, Incoming, IncomingAck, Respond
 from remusnet.sip.transport.table import response_target, server_name
 from remusnet.sip.wiring import Wiring

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
-from remusnet.actors import Actor, Cell
+from remusnet.actors import Actor
 from remusnet.sip.auth import Result, challenge, check, take_credentials
 from remusnet.sip.flows import Target
 from remusnet.sip.location import Found, Lookup
@@ -32,57 +31,17 @@ from remusnet.sip.proxy.context import (
     SendCancel,
 )
 from remusnet.sip.proxy.loops import shares
+from remusnet.sip.proxy.news import Broken, NewWork, Resolved, TimerC, TooLong, UserFound
 from remusnet.sip.proxy.request import about_server, is_for_server, is_own_uri, is_served, prepared
 from remusnet.sip.proxy.resolver import at_once, look_up
 from remusnet.sip.proxy.ways import by_bindings, by_route
 from remusnet.sip.signals import Answer, Begin, Cancel, Failure, Respond, SendStateless
-from remusnet.sip.store import StoreUnavailable, User
+from remusnet.sip.store import StoreUnavailable
 from remusnet.sip.wiring import Wiring
 
 # A call whose BYE nobody has seen is forgotten after this, in seconds.
 LONGEST_CALL_S = 12 * 3600.0
 LINGER = 0  # stands for a branch; those are numbered from 1
-
-
-@dataclass(frozen=True, slots=True)
-class NewWork:
-    """The router has a request of this call: it stands in ``call.works`` already."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """This session could not handle a message about a request: of that number, or transaction."""
-
-    number: int = 0
-    transaction: Cell | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _UserFound:
-    number: int
-    given: dict[str, str]
-    user: User | None
-    away: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    number: int
-    uri: bytes
-    targets: tuple[Target, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _TimerC:
-    number: int
-    branch: int
-
-
-@dataclass(frozen=True, slots=True)
-class _TooLong:
-    """The call is older than any is."""
 
 
 class Session(Actor):
@@ -99,7 +58,7 @@ class Session(Actor):
         """Take over what an earlier instance had."""
         self._call.cell = self.context
         now = self.context.system.now()
-        self.context.after(max(self._call.born + LONGEST_CALL_S - now, 0), _TooLong(), "long")
+        self.context.after(max(self._call.born + LONGEST_CALL_S - now, 0), TooLong(), "long")
         for work in self._call.works.values():
             for branch, deadline in work.deadlines.items():
                 self._arm(work, branch, deadline - now)
@@ -112,17 +71,17 @@ class Session(Actor):
             self._begin(self._call.works[message.number])
         elif isinstance(message, Found):
             self._located(message)
-        elif isinstance(message, _UserFound):
+        elif isinstance(message, UserFound):
             self._identified(message)
-        elif isinstance(message, _Resolved):
+        elif isinstance(message, Resolved):
             self._resolved(message)
-        elif isinstance(message, _TimerC):
+        elif isinstance(message, TimerC):
             self._timer_c(message)
         elif isinstance(message, Cancel):
             self._cancel(message)
         elif isinstance(message, Broken):
             self._abandon(message)
-        elif isinstance(message, _TooLong):
+        elif isinstance(message, TooLong):
             for leg in self._call.legs.values():
                 leg.established = False
             self._end_if_done()
@@ -154,11 +113,11 @@ class Session(Actor):
                 user = await store.user(given.get("username", ""), realm)
             except StoreUnavailable:
                 away = True
-            cell.tell(_UserFound(number, given, user, away))
+            cell.tell(UserFound(number, given, user, away))
 
         self._start(ask())
 
-    def _identified(self, found: _UserFound) -> None:
+    def _identified(self, found: UserFound) -> None:
         work = self._call.works.get(found.number)
         if work is None:
             return
@@ -232,11 +191,11 @@ class Session(Actor):
         cell, number = self.context, work.number
 
         async def ask() -> None:
-            cell.tell(_Resolved(number, uri.text, await look_up(uri)))
+            cell.tell(Resolved(number, uri.text, await look_up(uri)))
 
         self._start(ask())
 
-    def _resolved(self, found: _Resolved) -> None:
+    def _resolved(self, found: Resolved) -> None:
         if (work := self._call.works.get(found.number)) is not None:
             self._forward(work, [[Way(found.uri, found.targets)]] if found.targets else [])
 
@@ -391,7 +350,7 @@ class Session(Actor):
         else:
             self._forget(work.number)
 
-    def _timer_c(self, fired: _TimerC) -> None:
+    def _timer_c(self, fired: TimerC) -> None:
         if (work := self._call.works.get(fired.number)) is None:
             return
         work.deadlines.pop(fired.branch, None)
@@ -413,7 +372,7 @@ class Session(Actor):
         self._end_if_done()
 
     def _arm(self, work: Work, branch: int, seconds: float) -> None:
-        message = _TimerC(work.number, branch)
+        message = TimerC(work.number, branch)
         self.context.after(max(seconds, 0), message, ("c", work.number, branch))
 
     def _end_if_done(self) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from remusnet.metrics.percentiles import Spread, milliseconds, spread
 
@@ -24,3 +26,9 @@ def test_json_shows_whole_nanoseconds() -> None:
     found = spread(milliseconds(np.array([100_000, 300_000])))
     assert found is not None
     assert json.dumps(found.to_json()) == '{"p50": 0.2, "p95": 0.29, "p99": 0.298, "max": 0.3}'
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=200))
+def test_a_spread_is_numpys_percentiles_to_the_last_bit(nanoseconds: list[int]) -> None:
+    values = milliseconds(np.array(nanoseconds, np.int64))
+    assert spread(values) == Spread(*np.percentile(values, (50, 95, 99, 100)).tolist())

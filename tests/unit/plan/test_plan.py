@@ -12,7 +12,6 @@ from remusnet.plan.build import LARGEST_FRAME, build_plan
 from remusnet.plan.limits import LARGEST_LIMIT, SMALLEST_LIMIT
 from remusnet.plan.operations import (
     AddFilter,
-    AddIngress,
     AddPlug,
     CreateBuffer,
     CreateSink,
@@ -20,17 +19,13 @@ from remusnet.plan.operations import (
     DeleteIngress,
     DeletePlug,
     DrainPlug,
-    MarkDevice,
-    OpenPlug,
-    QuietDevice,
-    RaiseDevice,
     ReleasePlug,
-    SealSink,
 )
 from remusnet.plan.plan import Plan
 from remusnet.plan.rows import Operation
 from remusnet.policy.presets import PRESETS, TCP_ONLY
 from remusnet.policy.verdict import Verdict
+from tests.lib.paper_kernel import PLUG, PaperKernel
 
 RATE, INTERVAL = 10**9, 200_000_000
 
@@ -63,79 +58,72 @@ CASES = [
 every_plan = pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
 
 
-class Kernel:
-    """What the kernel would have after operations; it fails where an order loses frames."""
+class Watch:
+    """A kernel on paper that fails where the order of a plan, or of its undo, would lose frames."""
 
-    def __init__(self) -> None:
-        self.devices: dict[str, set[str]] = {}  # buffer devices, and what was done to each
-        self.filters: dict[str, list[AddFilter]] = {}  # of each vif with an ingress qdisc
+    def __init__(self, vifs: tuple[str, ...]) -> None:
+        self.kernel = PaperKernel(vifs)
+        self.done: dict[str, set[str]] = {}
 
-    def apply(self, operation: Operation) -> None:
+    def do(self, operation: Operation) -> None:
+        done = self.done.setdefault(operation.device, set())
         match operation:
-            case CreateBuffer(device):
-                assert device not in self.devices
-                self.devices[device] = set()
-            case AddPlug(device, limit):
+            case AddPlug(_, limit):
                 assert LARGEST_FRAME <= limit <= LARGEST_LIMIT
-                self.devices[device].add("plug")
+            case AddFilter(_, buffer, _, _, sink):
+                assert {"add-plug", "open-plug", "raise-device"} <= self.done[buffer]
+                if sink:
+                    assert {"seal-sink", "raise-device"} <= self.done[sink]
             case ReleasePlug(device):
                 assert self._users(device) == [], "something still redirects to it"
-                self.devices[device].add("released")
-            case (
-                MarkDevice(device)
-                | SealSink(device)
-                | QuietDevice(device)
-                | RaiseDevice(device)
-                | OpenPlug(device)
-            ):
-                self.devices[device].add(operation.kind)
-            case AddIngress(device):
-                self.filters[device] = []
-            case AddFilter(device, buffer, _, _, sink):
-                assert {"plug", "open-plug", "raise-device"} <= self.devices[buffer]
-                if sink:
-                    assert {"seal-sink", "raise-device"} <= self.devices[sink]
-                self.filters[device].append(operation)
-            case DeleteIngress(device):
-                del self.filters[device]
-            case DrainPlug(device):
-                assert "released" in self.devices[device]
-                self.devices[device].add("drained")
-            case DeletePlug(device):
-                assert "drained" in self.devices[device], "what it holds would be lost"
-                self.devices[device].remove("plug")
+            case DrainPlug():
+                assert "release-plug" in done
+            case DeletePlug():
+                assert "drain-plug" in done, "what it holds would be lost"
             case DeleteDevice(device):
-                assert "plug" not in self.devices.pop(device)
+                assert self.kernel.seen().root(device) is not PLUG
                 assert self._users(device) == []
+            case DeleteIngress(device):
+                assert self.kernel.filters[device]
             case _:
-                raise AssertionError(operation)
+                assert operation.kind in BEGINNING
+        self.kernel.do(operation)
+        done.add(operation.kind)
 
     def _users(self, device: str) -> list[str]:
+        index = self.kernel.devices[device].index
         return [
             vif
-            for vif, found in self.filters.items()
+            for vif, found in self.kernel.filters.items()
             for each in found
-            if device in (each.buffer, each.sink)
+            if index in (each.target, each.sink)
         ]
+
+
+BEGINNING = {
+    *("create-buffer", "create-sink", "mark-device", "quiet-device", "raise-device", "seal-sink"),
+    *("open-plug", "add-ingress"),
+}
 
 
 @every_plan
 def test_nothing_is_redirected_before_its_plug_is_there_with_a_limit_and_open(case: Plan) -> None:
-    kernel = Kernel()
+    watch = Watch(case.vifs)
     for operation in case.operations:
-        kernel.apply(operation)
-    assert set(kernel.filters) == set(case.vifs)
-    for filters in kernel.filters.values():
+        watch.do(operation)
+    assert set(watch.kernel.filters) == set(case.vifs)
+    for filters in watch.kernel.filters.values():
         assert len(filters) == len(case.classification.filters)
 
 
 @every_plan
 def test_undo_leaves_nothing_and_loses_nothing_that_is_held(case: Plan) -> None:
-    kernel = Kernel()
+    watch = Watch(case.vifs)
+    before = watch.kernel.seen()
     for operation in (*case.operations, *case.undo):
-        kernel.apply(operation)
-    assert kernel.devices == {}
-    assert kernel.filters == {}
+        watch.do(operation)
+    assert watch.kernel.seen() == before
+    assert watch.kernel.filters == {}
 
 
 @pytest.mark.parametrize("name", ["tcp-only", "real-time", "hold-all"])

@@ -1,67 +1,17 @@
-"""A stream measured in pieces has the numbers of a capture measured whole."""
+"""A stream in stretches is the stream as a whole."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from remusnet.emulator.machine.checkpoints import timeline
 from remusnet.emulator.run.vectorised import measured, packets_of, run_stream
 from remusnet.emulator.traffic import rtp
 from remusnet.emulator.traffic.rtp import sources
-from remusnet.frames import Int64s
-from remusnet.metrics.bursts import burst_sizes, burst_summary
-from remusnet.metrics.jitter import interarrival_jitter, jitter_summary
-from remusnet.metrics.percentiles import milliseconds, spread
-from remusnet.metrics.rtp_meter import StreamMeter
-from remusnet.metrics.sequence import sequence_counts
 from tests.unit.emulator.scenes import MS, scenario
-
-PTIME = 20 * MS
-
-
-@st.composite
-def streams(draw: st.DrawFn) -> tuple[Int64s, Int64s, list[int]]:
-    """Arrival times, numbers with gaps, and where the stream is cut into pieces."""
-    n = draw(st.integers(1, 60))
-    gaps = draw(st.lists(st.integers(0, 90 * MS), min_size=n, max_size=n))
-    skips = draw(st.lists(st.integers(1, 3), min_size=n, max_size=n))
-    cuts = sorted(draw(st.lists(st.integers(0, n), max_size=4)))
-    return np.cumsum(gaps), np.cumsum(skips), [0, *cuts, n]
-
-
-@given(streams())
-def test_pieces_add_up(case: tuple[Int64s, Int64s, list[int]]) -> None:
-    arrival_ns, number, cuts = case
-    meter = StreamMeter(PTIME, len(number))
-    pieces = [
-        meter.add(arrival_ns[start:stop], number[start:stop], number[start:stop])
-        for start, stop in pairwise(cuts)
-    ]
-    series = interarrival_jitter(arrival_ns, number * 160, 8000)
-    assert np.concatenate(pieces) == pytest.approx(series, abs=1e-9)
-    expected = jitter_summary(series)
-    assert meter.jitter.mean == pytest.approx(expected.mean, abs=1e-9)
-    assert meter.jitter.max == pytest.approx(expected.max, abs=1e-9)
-    assert meter.sequence == sequence_counts(number)
-    assert meter.bursts == burst_summary(burst_sizes(arrival_ns, PTIME))
-    found, whole = meter.interarrival_ms(), spread(milliseconds(np.diff(arrival_ns)))
-    assert (found is None) == (whole is None)
-    if found is not None and whole is not None:
-        assert found.to_json() == pytest.approx(whole.to_json(), abs=1.5e-6)
-
-
-def test_nothing_has_no_numbers() -> None:
-    meter = StreamMeter(PTIME, 0)
-    meter.add(np.zeros(0, np.int64), 0, None)
-    assert (meter.packets, meter.bursts.max, meter.interarrival_ms()) == (0, 0, None)
-    assert meter.sequence.expected == 0
-
 
 TEXTS = {
     "even": "[[calls]]",
