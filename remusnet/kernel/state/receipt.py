@@ -24,8 +24,7 @@ from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.names import check_device_name
 from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.presets import PRESETS
-from remusnet.policy.render import to_toml
-from remusnet.policy.toml import load
+from remusnet.policy.toml import load, to_toml
 
 _FORMAT = 1
 _SUFFIX = ".json"
