@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.capture import linktypes
-from remusnet.capture.linklayer import Placed, as_ethernet
+from remusnet.capture.linktypes import Placed, as_ethernet
 from remusnet.capture.records import MAX_RECORD, STRETCH, Parsed, check_frames, words
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames

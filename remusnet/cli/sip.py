@@ -295,7 +295,12 @@ def _parted(user: str) -> tuple[str, str]:
     from remusnet.sip.config_file import parse_domain
 
     name, at, domain = user.removeprefix("sip:").partition("@")
-    if not name or not at or not name.isprintable() or any(mark in name for mark in ' ":<>@'):
+    if (
+        not 0 < len(name) <= 256
+        or not at
+        or not name.isprintable()
+        or any(mark in name for mark in ' ":<>@')
+    ):
         raise InvalidInput(f"invalid user: {quoted(user)}; expected NAME@DOMAIN")
     return name, parse_domain(domain)
 

@@ -16,9 +16,8 @@ from remusnet.plan.build import CLASSIFIERS, LARGEST_FRAME
 from remusnet.plan.limits import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
 from remusnet.plan.names import check_device_name
 from remusnet.policy.presets import DEFAULT_POLICY, HOLD_ALL, PRESETS, is_policy_path
-from remusnet.tables.documents import key_path, parse, unknown_keys
+from remusnet.tables.documents import Unfit, key_path, parse, read_word, unknown_keys
 from remusnet.tables.mistakes import Mistake, MistakenFile, shown
-from remusnet.tables.words import Unfit, read_word
 from remusnet.units import parse_duration, parse_rate, parse_size
 
 MOST_DOMAINS = 1000

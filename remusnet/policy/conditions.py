@@ -25,8 +25,8 @@ from remusnet.policy.match import (
     PortRange,
     Tunnel,
 )
+from remusnet.tables.documents import Unfit, close_to, read_word
 from remusnet.tables.mistakes import shown
-from remusnet.tables.words import Unfit, close_to, read_word
 
 _VLAN_ETHERTYPES = frozenset({0x8100, 0x88A8, 0x9100})
 # Hop-by-hop, routing, fragment, AH, destination options: a frame's protocol is what follows them.

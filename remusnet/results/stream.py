@@ -50,7 +50,7 @@ class PacketSeries:
 class Origin:
     """Where a simulated stream comes from: the group of calls (counted from 1), the call in it.
 
-    ``codec``: its key in `remusnet.scenario.codecs`. ``ptime_ns``: the packetization time.
+    ``codec``: its key in `remusnet.scenario.traffic.CODECS`. ``ptime_ns``: the packetization time.
     ``sent``: packets that were sent, those included that never came. ``lost_buffer``,
     ``lost_failure``, ``lost_network``: packets that a full plug dropped, that were held when the
     primary died or sent before the path was back, and that the network lost. ``index_reuse``:

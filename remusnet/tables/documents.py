@@ -1,4 +1,4 @@
-"""TOML that people write: its tables, and what is wrong with them before anybody looks inside."""
+"""TOML that people write: its tables, what is wrong with them at first sight, and closed words."""
 
 from __future__ import annotations
 
@@ -7,8 +7,42 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
+from remusnet.errors import suggestion
 from remusnet.tables.mistakes import Mistake, shown
-from remusnet.tables.words import close_to
+
+
+class Unfit(Exception):
+    """A value that a key does not take: the ``problem``, and what is ``expected``."""
+
+    def __init__(self, problem: str, expected: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.expected = expected
+
+
+def words(known: Iterable[str]) -> str:
+    """``"hold" or "bypass"``, ``one of "a", "b", "c"``: a closed vocabulary, for a message."""
+    in_quotes = [f'"{word}"' for word in known]
+    return " or ".join(in_quotes) if len(in_quotes) < 3 else f"one of {', '.join(in_quotes)}"
+
+
+def read_word(value: object, known: Iterable[str], what: str) -> str:
+    """``value``, if it is one of the ``known`` words; ``what`` they are is for the message.
+
+    Raises Unfit.
+    """
+    known = [str(word) for word in known]  # an enum's own repr is not for users
+    if not isinstance(value, str):
+        raise Unfit(f"invalid {what}: {shown(value)}", words(known))
+    if value not in known:
+        raise Unfit(f"unknown {what}: {shown(value)}{close_to(value, known)}", words(known))
+    return value
+
+
+def close_to(word: str, known: Iterable[str]) -> str:
+    """`suggestion` for a word of a file, whatever its case and with ``_`` for ``-``."""
+    return suggestion(word.lower().replace("_", "-"), known)
+
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 _TOML_PLACE = re.compile(r"(.*) \(at (?:(line \d+), (column \d+)|(end of document))\)", re.DOTALL)

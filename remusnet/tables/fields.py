@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 from remusnet.errors import InvalidInput
 from remusnet.schedule import LONGEST_NS
-from remusnet.tables.documents import key_path, unknown_keys
+from remusnet.tables.documents import Unfit, key_path, read_word, unknown_keys, words
 from remusnet.tables.mistakes import Mistake, shown
-from remusnet.tables.words import Unfit, read_word, words
 from remusnet.units import format_duration, parse_duration, parse_rate, parse_size
 
 Word = TypeVar("Word", bound=StrEnum)

@@ -23,7 +23,8 @@ from remusnet.plan.plan import Plan
 from remusnet.plan.render import render
 from remusnet.policy import PRESETS, Match, Policy, Rule, Verdict
 from remusnet.policy.match import TCP, UDP, Fragment, Link, PayloadClass, PortRange, Tunnel
-from remusnet.policy.toml import load, to_toml
+from remusnet.policy.render import to_toml
+from remusnet.policy.toml import load
 from remusnet.report.policies import policy_json
 from tests.lib.policies import NETWORKS
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from remusnet.sip.message import Malformed, Request, Response, parse
 from remusnet.sip.message.build import ack, respond
 from remusnet.sip.message.uri import read_address
+from tests.lib.sip_digest import credentials
 
 HOST = "127.0.0.1"
 _numbers = count(1)
@@ -97,6 +98,24 @@ class Agent:
                     self._acknowledge(asked, found, port)
                 return found
         return None
+
+    def proven(self, made: Request, port: int, password: str) -> Response | None:
+        """The final response to a request that is repeated with credentials when challenged."""
+        found = self.answer_to(made, port)
+        challenges = found.lines("www-authenticate") if found is not None else []
+        header = "Authorization" if challenges else "Proxy-Authorization"
+        if found is not None and not challenges:
+            challenges = found.lines("proxy-authenticate")
+        if not challenges:
+            return found
+        again = made.copy()
+        number, method = made.cseq
+        again.set("CSeq", b"%d %b" % (number + 1, method))
+        via = f"SIP/2.0/UDP {HOST}:{self.port};branch=z9hG4bK{self.port}p{next(_numbers)};rport"
+        again.set("Via", via.encode())
+        proof = credentials(challenges[0], method.decode(), password, name=self.name)
+        again.add(header, proof)
+        return self.answer_to(again, port)
 
     def want(self, asked: Request | bytes, port: int, status: int) -> Response:
         """The final response, which must have ``status``."""

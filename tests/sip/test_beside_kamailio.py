@@ -133,6 +133,17 @@ def all_or_none(place: Place) -> str:
         return f"{status}, {' '.join(names) or 'none'}"
 
 
+def half_of_it(place: Place) -> str:
+    """A contact of equal CSeq is left as it is, and the other one bound: half of a request."""
+    with user() as agent:
+        fields = {"call_id": f"{agent.name}.half", "cseq": "9 REGISTER"}
+        registers(agent, place, contact="<sip:one@192.0.2.1>", **fields)
+        both = "<sip:new@192.0.2.1>, <sip:one@192.0.2.1>;expires=60"
+        status = registers(agent, place, contact=both, **fields)
+        names = sorted(each.split("@")[0].removeprefix("<sip:") for each in bound(agent, place))
+        return f"{status}, {' '.join(names)}, {'changed' if _short(agent, place) else 'as it was'}"
+
+
 def _compared(first: str, second: str) -> Callable[[Place], str]:
     def ask(place: Place) -> str:
         with user() as agent:
@@ -257,6 +268,7 @@ ITEMS: list[tuple[str, str, Callable[[Place], str], str]] = [
     ("REGISTER with an equal CSeq", "10.3", equal_cseq, "500, as it was"),
     ("REGISTER with an older CSeq", "10.3", older_cseq, "500, as it was"),
     ("two contacts, one out of order", "10.3", all_or_none, "500, one two"),
+    ("two contacts, one of equal CSeq", "10.3", half_of_it, "500, one, as it was"),
     ("contacts: the host's case", "19.1.4", _compared(PHONE, PHONE.replace("phone", "PHONE")), "1 bindings"),
     ("contacts: escapes", "19.1.4", _compared(PHONE, PHONE.replace("bob", "%62ob")), "1 bindings"),
     ("contacts: order of parameters", "19.1.4", _compared(PHONE, "<sip:bob@phone.example;b=2;a=1>"), "1 bindings"),

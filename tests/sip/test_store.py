@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from remusnet.sip.auth import make_user
 from remusnet.sip.bindings import Binding
 from remusnet.sip.message import Response
 from remusnet.sip.store import Store, StoreUnavailable, User
@@ -292,6 +293,45 @@ def test_while_postgresql_is_away_calls_go_on_and_nothing_confirmed_is_lost(
             found = alice.register(port, contact="", to=to)
             assert len(found.values("contact")) == 1, f"{to} was confirmed and is lost"
         assert server.end() == 0
+
+
+def test_while_postgresql_is_away_users_that_are_known_are_believed(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    async def add(store: Store) -> None:
+        for name in ("alice", "bob"):
+            await store.put_user(make_user(name, "example.org", f"{name}'s"))
+
+    asyncio.run(_emptied(postgres.url))
+    opened(postgres.url, add)
+    words = ("--domain", "example.org", "--store", postgres.url)
+    with serving(tmp_path, *words) as server, Agent("bob") as bob, Agent("alice") as alice:
+        port = server.ports["udp"]
+
+        def registered() -> int:
+            to = {"to": "<sip:bob@example.org>", "expires": "600"}
+            made = bob.request("REGISTER", "sip:example.org", **to)
+            found = bob.proven(made, port, "bob's")
+            return found.status if found is not None else 0
+
+        def refused_by_bob() -> int:
+            """An INVITE that bob declines."""
+            answers = threading.Thread(target=lambda: bob.answer(bob.wait_for("INVITE"), 603))
+            answers.start()
+            made = alice.request("INVITE", "sip:bob@example.org")
+            found = alice.proven(made, port, "alice's")
+            answers.join(30)
+            return found.status if found is not None else 0
+
+        assert registered() == 200
+        assert refused_by_bob() == 603
+        postgres.kill()
+        try:
+            assert registered() == 503
+            assert refused_by_bob() == 603, "both are known: the call goes on"
+        finally:
+            postgres.start()
+        _until(lambda: registered() == 200)
 
 
 def _until(holds: Callable[[], bool]) -> None:

@@ -21,7 +21,7 @@ from remusnet.metrics.unmeasured import unmeasured
 from remusnet.policy import PRESETS
 from remusnet.schedule import Schedule
 from tests.tshark.conftest import Tshark
-from tests.unit.capture.test_linklayer import LAYERS, PACKETS, UNTAGGED, pcap
+from tests.unit.capture.test_linktypes import LAYERS, PACKETS, UNTAGGED, pcap
 from tests.unit.capture.test_pcapng import block, enhanced, interface, section
 from tests.unit.metrics.test_unmeasured import TUNNELS, frames
 

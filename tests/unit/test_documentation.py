@@ -68,6 +68,17 @@ def check_names(text: str) -> None:
             assert _is_there(name), name
 
 
+def test_the_map_of_the_rooms_has_each_room_and_none_that_is_gone() -> None:
+    text = (ROOT / "docs/explanation/rooms.md").read_text(encoding="utf-8")
+    table = text.partition("## The rooms, from the top")[2].partition("## ")[0]
+    named = set(re.findall(r"`(\w+/|\w+\.py)`", table))
+    package = ROOT / "remusnet"
+    folders = {f"{each.parent.name}/" for each in package.glob("*/__init__.py")}
+    modules = {each.name for each in package.glob("*.py") if not each.name.startswith("__")}
+    assert named >= folders
+    assert named <= folders | modules
+
+
 def test_nothing_speaks_of_an_issue_by_its_number() -> None:
     """Outside the tracker a number says nothing."""
     files = [

@@ -43,8 +43,8 @@ from remusnet.policy.match import (
     Match,
 )
 from remusnet.policy.policy import Policy
+from remusnet.policy.render import describe
 from remusnet.policy.verdict import Verdict
-from remusnet.policy.words import describe
 
 MOST_FILTERS = 2048
 """As u32: flower itself has no limit, but each filter costs a message at every change."""

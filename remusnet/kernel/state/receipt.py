@@ -24,7 +24,8 @@ from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.names import check_device_name
 from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.presets import PRESETS
-from remusnet.policy.toml import load, to_toml
+from remusnet.policy.render import to_toml
+from remusnet.policy.toml import load
 
 _FORMAT = 1
 _SUFFIX = ".json"

@@ -118,7 +118,8 @@ class Store:
     @property
     def place(self) -> str:
         """The database as messages name it, without a password."""
-        return self._url.render_as_string(hide_password=True)
+        plain = self._url.set(drivername=self._url.get_backend_name())
+        return plain.render_as_string(hide_password=True)
 
     async def open(self) -> None:
         """Connect, and make the tables where they are not there.

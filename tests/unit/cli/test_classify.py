@@ -14,7 +14,7 @@ from remusnet.frames import Frames
 from tests.lib.framegen import generate
 from tests.lib.long import count
 from tests.lib.program import Run, runner
-from tests.unit.capture.test_linklayer import PACKETS, cooked2, pcap
+from tests.unit.capture.test_linktypes import PACKETS, cooked2, pcap
 from tests.unit.capture.test_pcapng import block, enhanced, interface, section
 
 CALL = Path(__file__).parents[2] / "data" / "call.pcap"

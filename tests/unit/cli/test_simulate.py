@@ -15,7 +15,7 @@ from remusnet.frames import Frames
 from remusnet.policy import PRESETS
 from tests.lib.long import count
 from tests.lib.program import Run, runner
-from tests.unit.capture.test_linklayer import PACKETS, UNTAGGED, pcap, raw
+from tests.unit.capture.test_linktypes import PACKETS, UNTAGGED, pcap, raw
 from tests.unit.emulator.recorded import MS, PEER, by, call
 
 

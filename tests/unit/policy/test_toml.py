@@ -22,7 +22,8 @@ from remusnet.policy import (
     Verdict,
 )
 from remusnet.policy.conditions import CONDITIONS
-from remusnet.policy.toml import load, to_toml, unreachable
+from remusnet.policy.render import to_toml
+from remusnet.policy.toml import load, unreachable
 from tests.lib.policy_files import any_policies
 
 HEAD = 'name = "p"\ndefault = "hold"\n'

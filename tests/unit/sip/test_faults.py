@@ -6,6 +6,7 @@ user. Time is virtual: what a fault delays, is told exactly.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import cache
 
@@ -16,7 +17,7 @@ from remusnet.sip.flows import Transport
 from remusnet.sip.presets import NONE, RESILIENT, THESIS, Preset
 from tests.lib.sip_bench import phone, request
 from tests.lib.sip_phones import T1, Outcome, Strike, play
-from tests.lib.sip_whole import WholeBench, opened, virtual
+from tests.lib.sip_whole import BOB, WholeBench, answered, invited, opened, virtual
 
 KINDS = ["registrar", "location", "proxy", "session", "transport", "sender", "coder"]
 KINDS += ["transactions", "transaction", "receiver"]
@@ -196,3 +197,19 @@ async def test_under_resilient_a_request_that_fails_twice_is_answered_500_at_onc
     await bench.receive(made, flow)
     assert bench.statuses() == [500]
     assert [letter.reason for letter in bench.dead] == ["its processing failed twice"]
+
+
+@virtual
+async def test_under_thesis_a_caller_whose_session_is_lost_is_told_so_some_time() -> None:
+    """Nobody else would ever answer: its transaction would stay for good."""
+    bench = await opened(WholeBench(preset=THESIS))
+    await bench.register("bob", BOB)
+    _invite, [forwarded] = await invited(bench)
+    await answered(bench, forwarded, 180)
+    bench.system.find("proxy").crash(Struck())
+    await bench.settle()
+    assert bench.held.calls.calls == {}
+    assert len(bench.wiring.table) > 0
+    await asyncio.sleep(7200)
+    assert 408 in bench.statuses()
+    assert len(bench.wiring.table) == 0

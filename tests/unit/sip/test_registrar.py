@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +10,7 @@ from remusnet.sip.auth import make_user, parse_credentials
 from remusnet.sip.message import Request, Response
 from remusnet.sip.settings import Settings
 from tests.lib.sip_bench import request
+from tests.lib.sip_digest import credentials
 from tests.lib.sip_whole import BOB, WholeBench, opened, virtual
 
 CLOSED = Settings(min_expires=60)
@@ -259,28 +259,12 @@ def with_credentials(
     challenged: Request, response: Response, password: str, **other: str
 ) -> Request:
     """The request again, as bob's phone answers a challenge (RFC 7616, 3.4; the first one)."""
-    found = parse_credentials(response.lines("www-authenticate")[0])
-    assert found is not None
-    hashed = hashlib.sha256 if found["algorithm"] == "SHA-256" else hashlib.md5
-
-    def digest(*parts: str) -> str:
-        return hashed(":".join(parts).encode()).hexdigest()
-
-    fields = {"username": "bob", "realm": found["realm"], "nonce": found["nonce"], **other}
-    fields = {"nc": "00000001", "cnonce": "c", "qop": "auth", "uri": "sip:example.org", **fields}
-    first = digest(fields["username"], fields["realm"], password)
-    second = digest("REGISTER", fields["uri"])
-    proof = digest(first, fields["nonce"], fields["nc"], fields["cnonce"], fields["qop"], second)
-    bare = ("nc", "qop")
-    text = ", ".join(f"{n}={v}" if n in bare else f'{n}="{v}"' for n, v in fields.items())
     again = challenged.copy()
     number = challenged.cseq[0]
     again.set("Via", b"SIP/2.0/UDP 192.0.2.2:5070;branch=z9hG4bK%d" % (number + 5000))
     again.set("CSeq", b"%d REGISTER" % (number + 1))
-    again.add(
-        "Authorization",
-        f'Digest {text}, algorithm={found["algorithm"]}, response="{proof}"'.encode(),
-    )
+    value = response.lines("www-authenticate")[0]
+    again.add("Authorization", credentials(value, "REGISTER", password, **other))
     return again
 
 

@@ -15,7 +15,7 @@ from remusnet.kernel.state.receipt import Phase, Receipt, Receipts, receipts_of
 from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.policy import PRESETS
 from remusnet.policy.policy import Policy
-from remusnet.policy.toml import to_toml
+from remusnet.policy.render import to_toml
 from tests.lib.policies import policies
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from remusnet import capture
-from remusnet.capture import source
+from remusnet.capture import reader
 from remusnet.errors import InvalidInput
 
 HEADER = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)
@@ -188,7 +188,7 @@ def test_a_capture_larger_than_memory_should_hold_is_refused(
     packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gzip makes a gigabyte of zeros a megabyte: the bound holds for what comes out of it."""
-    monkeypatch.setattr(source, "MAX_BYTES", 3 << 20)
+    monkeypatch.setattr(reader, "MAX_BYTES", 3 << 20)
     path = tmp_path / "large"
     data = HEADER + bytes(5 << 20)
     path.write_bytes(gzip.compress(data) if packed else data)
