@@ -8,26 +8,12 @@ from pathlib import Path
 
 from remusnet.api import words
 from remusnet.api.words import PolicyWord
-from remusnet.capture import Capture, read
+from remusnet.capture import Capture, read_frames
 from remusnet.classify.judging import Judgement
-from remusnet.errors import InvalidInput, quoted
 from remusnet.metrics.survey import Survey, survey
 from remusnet.policy import DEFAULT_POLICY, Policy
 
 Reader = Callable[[str], Capture]
-
-
-def read_capture(source: str) -> Capture:
-    """The capture ``source``; ``-`` is standard input.
-
-    Raises InvalidInput as `remusnet.capture.read` does, and where there is no frame in it.
-    """
-    recording = read(source)
-    if not len(recording.frames):
-        # Damage before the first frame is told once: it is why there are none.
-        why = recording.warnings[0] if recording.warnings else quoted(recording.name)
-        raise InvalidInput(f"no frames: {why}")
-    return recording
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +33,7 @@ class Classified:
 def classified(
     source: str,
     policies: Sequence[Policy],
-    read: Reader = read_capture,
+    read: Reader = read_frames,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Classified:
     """Judge the frames of ``source`` under each of ``policies``; ``tell`` is told each step."""

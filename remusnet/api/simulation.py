@@ -11,7 +11,7 @@ from pathlib import Path
 from remusnet import capture as captures
 from remusnet import defaults
 from remusnet.api import words
-from remusnet.api.recordings import Reader, read_capture
+from remusnet.api.recordings import Reader
 from remusnet.api.scenarios import (
     beside,
     load_scenario,
@@ -20,7 +20,6 @@ from remusnet.api.scenarios import (
     schedule_of,
 )
 from remusnet.api.words import PolicyWord
-from remusnet.emulator.run.recordings import Simulation
 from remusnet.emulator.run.recordings import simulate as replay_frames
 from remusnet.emulator.run.scenario_run import frames_sent, run_scenario
 from remusnet.errors import InvalidInput, RemusnetError, quoted
@@ -28,6 +27,7 @@ from remusnet.frames import Frames
 from remusnet.plan.limits import plug_limit
 from remusnet.policy import PRESETS, Policy
 from remusnet.report.result import Result
+from remusnet.results.comparison import Simulation
 from remusnet.scenario.scenario import Scenario
 from remusnet.scenario.scenario_file import overridden
 from remusnet.schedule import Schedule, ScheduleKind
@@ -76,7 +76,7 @@ class ScenarioCase:
     out: str | None = None
     keep: bool = False
 
-    def run(self, read: Reader = read_capture, tell: Tell = _silent) -> Simulated:
+    def run(self, read: Reader = captures.read_frames, tell: Tell = _silent) -> Simulated:
         """Simulate it. ``read``: reads the captures that it names; ``tell``: is told each step.
 
         Raises InvalidInput.
@@ -120,7 +120,7 @@ class CaptureCase:
     guest: str | None = None
     out: str | None = None
 
-    def run(self, read: Reader = read_capture, tell: Tell = _silent) -> Simulated:
+    def run(self, read: Reader = captures.read_frames, tell: Tell = _silent) -> Simulated:
         """Replay it. ``read``: reads it; ``tell``: is told each step. Raises InvalidInput."""
         policies = self.policies or tuple(PRESETS.values())
         files = released_files(self.out, [self.capture], policies)

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from remusnet.capture.kind import is_capture
-from remusnet.capture.reader import Capture, read
+from remusnet.capture.reader import Capture, read, read_frames
 from remusnet.capture.writer import write
 
-__all__ = ["Capture", "is_capture", "read", "write"]
+__all__ = ["Capture", "is_capture", "read", "read_frames", "write"]

@@ -186,3 +186,13 @@ def read(source: str | Path) -> Capture:
         "standard input" if source == "-" else str(source),
         form,
     )
+
+
+def read_frames(source: str | Path) -> Capture:
+    """As `read`, of a capture that has to have a frame. Raises InvalidInput also where none is."""
+    recording = read(source)
+    if not len(recording.frames):
+        # Damage before the first frame is told once: it is why there are none.
+        why = recording.warnings[0] if recording.warnings else quoted(recording.name)
+        raise InvalidInput(f"no frames: {why}")
+    return recording

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def read_frames(progress: Progress, source: str) -> Capture:
     """The capture ``source``, with its warnings on standard error.
 
-    Raises as `read_capture` does.
+    Raises as `remusnet.capture.read_frames` does.
     """
-    from remusnet.api.recordings import read_capture
+    from remusnet.capture import read_frames as read
 
     progress.step(f"reading {_described(source)}")
-    recording = read_capture(source)
+    recording = read(source)
     if recording.warnings:
         progress.hide()
     warn(recording.warnings)

@@ -15,9 +15,9 @@ from remusnet.cli._terminal import width
 from remusnet.errors import CheckFailed, InvalidInput, quoted
 
 if TYPE_CHECKING:
-    from remusnet.emulator.run.recordings import Simulation
     from remusnet.report.assertion_syntax import Assertion
     from remusnet.report.assertions import Checked
+    from remusnet.results.comparison import Simulation
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

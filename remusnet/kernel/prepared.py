@@ -14,7 +14,6 @@ import binascii
 import errno
 import time
 
-from remusnet.kernel.wire.bpf_programs import may_have_tcx, tcx_programs
 from remusnet.kernel.wire.codec import (
     HEADER,
     IFINFOMSG,
@@ -188,6 +187,8 @@ def protect(
             handle, _ = _root(netlink, index)
             marks = {"index": index, "handle": handle, "queue": _link(netlink, index)["queue"]}
             return [*made, *zip(vifs, numbers, prints, strict=True)], marks
+    except GaveUp:
+        raise
     except Exception as error:  # whatever it is, the long way says it, and mends it
         raise GaveUp from error
 
@@ -200,6 +201,8 @@ def end(made: Sequence[tuple[str, int, str]]) -> None:
     try:
         with Netlink() as netlink:
             _end(netlink, made)
+    except GaveUp:
+        raise
     except Exception as error:
         raise GaveUp from error
 
@@ -256,7 +259,11 @@ def ending_order(
 def sees_frames_first(netlink: Netlink, vif: int) -> bool:
     """Whether an XDP or tcx program of somebody's may let frames of ``vif`` pass."""
     attached = _link(netlink, vif).get("xdp", {}).get("attached", 0)
-    return attached != 0 or bool(may_have_tcx() and tcx_programs(vif))
+    if attached:
+        return True
+    from remusnet.kernel.wire.bpf_programs import tcx_programs  # here: an ending needs none of it
+
+    return bool(tcx_programs(vif))
 
 
 def fingerprint(netlink: Netlink, vif: int) -> int:

@@ -52,3 +52,25 @@ class Policy:
         names = [rule.name for rule in self.rules]
         if len(set(names)) != len(names):
             raise ValueError("two rules have the same name")
+
+    @staticmethod
+    def from_toml(text: str) -> Policy:
+        """The policy that ``text`` describes, in the form of a policy file.
+
+            >>> policy = remusnet.Policy.from_toml('''
+            ... name = "my-media"
+            ... extends = "real-time"
+            ... [[rule]]
+            ... name = "game"
+            ... verdict = "bypass"
+            ... protocol = "udp"
+            ... destination-port = "27015"
+            ... ''')
+            >>> remusnet.plan("vif1.0", policy=policy).classification.policy.rules[0].name
+            'game'
+
+        Raises InvalidInput, one line with the first mistake and their number.
+        """
+        from remusnet.policy.toml import load
+
+        return load(text, "the policy")

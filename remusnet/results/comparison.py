@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from remusnet.frames import Int64s
+from remusnet.frames import Frames, Int64s
 from remusnet.metrics.output_commit import Bools, OutputCommit
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import NONE_HELD, HoldTimes, TcpConnection
@@ -160,3 +160,14 @@ class Comparison:
                 "sip": [each.to_json() for each in self.recorded_sip],
             }
         return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """What was measured, and for each outcome the frames that left, in order, at their times.
+
+    Of a scenario those that arrived, if they were kept.
+    """
+
+    comparison: Comparison
+    released: tuple[Frames, ...]

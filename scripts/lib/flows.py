@@ -6,6 +6,7 @@ import argparse
 import inspect
 import json
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -209,6 +210,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail above the goals")
     parser.add_argument("--in-kernel", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # head has seen enough
     if given.in_kernel:
         print(json.dumps(trace_in_kernel()))
         return 0

@@ -95,14 +95,7 @@ def spoilt(reused: ReusedBed, run_dir: RunDir) -> Iterator[Site]:
 
 def remusnet(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
     """The command, as a user would type it in Dom0."""
-    with site.bed.dom0.entered():
-        return subprocess.run(
-            [sys.executable, "-m", "remusnet", *words, "--run-dir", str(site.run_dir)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+    return site.bed.dom0.remusnet(*words, "--run-dir", str(site.run_dir))
 
 
 def hold(site: Site) -> None:
@@ -211,13 +204,7 @@ def test_what_is_no_ending_says_in_one_true_line_why_it_is_refused(
         run_dir.spoil(how)
     words = ["apply", VIF, "--limit", "1MB"] if word == "apply" else ["plug", BUFFER, "buffer"]
     by = ["setpriv", "--reuid=1", "--clear-groups"] if how == "closed" else []
-    with spoilt.bed.dom0.entered():
-        done = subprocess.run(
-            [*by, sys.executable, "-m", "remusnet", *words, "--run-dir", str(place)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    done = spoilt.bed.dom0.remusnet(*words, "--run-dir", str(place), by=by)
     assert done.returncode == {"everybody's": 5, "closed": 4}.get(how, 2), done.stderr
     (line,) = done.stderr.splitlines()
     assert says in line

@@ -5,8 +5,6 @@ UML's kernel has no tcx: these run on the one that is there, in a namespace of t
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,13 +50,7 @@ def seen_at(dom0: Namespace) -> tuple[str, ...]:
 
 
 def apply_as_user(dom0: Namespace, run_dir: Path, *prefix: str) -> tuple[int, str]:
-    remusnet = [sys.executable, "-m", "remusnet", "apply", VIF, "--run-dir", str(run_dir)]
-    done = subprocess.run(
-        ["ip", "netns", "exec", dom0.name, *prefix, *remusnet],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = dom0.remusnet("apply", VIF, "--run-dir", str(run_dir), by=prefix)
     return done.returncode, done.stderr
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from scripts.lib.site_check import problems
+
+ROOT = Path(__file__).parents[2]
 
 
 def site(folder: Path, body: str) -> list[str]:
@@ -54,6 +57,15 @@ def test_styles_and_scripts_are_looked_through(tmp_path: Path, name: str, text: 
     (tmp_path / name).write_text(text)
     (found,) = site(tmp_path, "")
     assert found.startswith(f"{name}: fetches ")
+
+
+@pytest.mark.parametrize("words", [["--serve"], ["--out"]])
+def test_the_script_refuses_what_it_does_not_know(words: list[str]) -> None:
+    done = subprocess.run(
+        [ROOT / "scripts/docs", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "see --help" in done.stderr
 
 
 def test_no_pages_are_no_site(tmp_path: Path) -> None:

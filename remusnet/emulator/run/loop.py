@@ -26,6 +26,7 @@ from remusnet.emulator.traffic.endpoints import (
     Event,
     Expired,
     Received,
+    Said,
     Send,
     SetTimer,
     Started,
@@ -61,15 +62,6 @@ class Flight:
     left_ns: int = NEVER
     arrived_ns: int = NEVER
     lost: Lost = Lost.NOWHERE
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What an endpoint of conversation ``owner`` told the report at ``time_ns``."""
-
-    owner: int
-    what: Begin | End | Again
-    time_ns: int
 
 
 @dataclass(slots=True)

@@ -34,7 +34,7 @@ from remusnet.metrics.unmeasured import unmeasured
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP, UDP
 from remusnet.policy.policy import Policy
-from remusnet.results.comparison import Comparison, Outcome, Passages, Setting
+from remusnet.results.comparison import Comparison, Outcome, Passages, Setting, Simulation
 from remusnet.results.exchanges import Ended, SipTransaction
 from remusnet.results.stream import NEVER, PacketSeries, Stream
 from remusnet.scenario.scenario import Scenario
@@ -42,14 +42,6 @@ from remusnet.scenario.traffic import Recording
 from remusnet.schedule import Schedule
 
 SIP_PORTS = (5060, 5061)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Simulation:
-    """What was measured, and for each outcome the frames that left, in order, at their times."""
-
-    comparison: Comparison
-    released: tuple[Frames, ...]
 
 
 def simulate(
@@ -71,7 +63,7 @@ def simulate(
     Raises InvalidInput: no guest traffic, two policies of one name, a limit that the kernel can't
     be told, or a recording that the schedule can't cover.
     """
-    own_names(policies)
+    require_own_names(policies)
     if not 1 <= limit <= LARGEST_LIMIT:
         raise InvalidInput(f"invalid limit: {limit} bytes; expected 1 to {LARGEST_LIMIT}")
     headers = columns(frames)
@@ -116,7 +108,7 @@ def simulate(
     return Simulation(comparison, tuple(released))
 
 
-def own_names(policies: Sequence[Policy]) -> None:
+def require_own_names(policies: Sequence[Policy]) -> None:
     """Raise InvalidInput where two policies have one name."""
     names = [policy.name for policy in policies]
     for name in names:

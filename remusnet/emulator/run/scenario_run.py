@@ -11,7 +11,7 @@ from remusnet.classify.columns import columns
 from remusnet.emulator.machine.checkpoints import Timeline, timeline
 from remusnet.emulator.machine.departure import most_rtp_held
 from remusnet.emulator.run.outcome import Run, Seen, arrived_frames, outcome_of
-from remusnet.emulator.run.recordings import Simulation, mix, own_names
+from remusnet.emulator.run.recordings import mix, require_own_names
 from remusnet.emulator.run.stepwise import filled, lanes_of, run_loop, tally_flights
 from remusnet.emulator.run.vectorised import Keeping, Tally, measured, run_stream
 from remusnet.emulator.traffic.conversations import conversations
@@ -22,7 +22,7 @@ from remusnet.errors import quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.unmeasured import unmeasured
 from remusnet.policy.policy import Policy
-from remusnet.results.comparison import Comparison, Outcome, Setting
+from remusnet.results.comparison import Comparison, Outcome, Setting, Simulation
 from remusnet.results.scene import ScenarioSetting
 from remusnet.scenario.scenario import Scenario
 
@@ -60,7 +60,7 @@ def run_scenario(
     Raises InvalidInput: two policies of one name, or captures without guest traffic; ValueError for
     another number of captures than the scenario names.
     """
-    own_names(policies)
+    require_own_names(policies)
     if len(recordings) != len(scenario.recordings):
         raise ValueError(f"{len(recordings)} captures for {len(scenario.recordings)}")
     run = Run(
@@ -140,13 +140,13 @@ def _seen(run: Run, policy: Policy, holds: Sequence[bool]) -> Seen:
 
 
 def _all_stepwise(run: Run, policy: Policy, holds: Sequence[bool]) -> Seen:
-    lanes, rows = lanes_of(run.sources, holds, run.scenario, run.timeline)
+    lanes, planned = lanes_of(run.sources, holds, run.scenario, run.timeline)
     host = run.scenario.host
     loop = run_loop(
         run.scenario, run.timeline, list(run.conversations), lanes, policy,
         limit=host.limit, slots=host.ring_slots,
     )  # fmt: skip
-    packets = filled(rows, loop.flights)
+    packets = filled(planned, loop.flights)
     streams = [
         measured(source, each, keep=True) for source, each in zip(run.sources, packets, strict=True)
     ]

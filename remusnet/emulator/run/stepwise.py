@@ -13,10 +13,10 @@ from remusnet.classify.headers import dissect
 from remusnet.classify.reference import classify
 from remusnet.emulator.machine.checkpoints import Timeline
 from remusnet.emulator.machine.failover import due_through_failure
-from remusnet.emulator.run.loop import Flight, Judge, Lane, Loop, Said
+from remusnet.emulator.run.loop import Flight, Judge, Lane, Loop
 from remusnet.emulator.run.vectorised import Tally, media_of
 from remusnet.emulator.traffic.conversations import CONNECTION, Conversation
-from remusnet.emulator.traffic.endpoints import Again, End, Payload, Segment
+from remusnet.emulator.traffic.endpoints import Again, End, Payload, Said, Segment
 from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, joined
 from remusnet.emulator.traffic.wire import What
 from remusnet.frames import Frames, Int64s
@@ -50,17 +50,6 @@ def run_loop(
     return loop
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """The packets of one source for the loop: the primary's first, then all others.
-
-    ``base``: when they are due, and their numbers; the loop fills in the rest.
-    """
-
-    source: Source
-    base: StreamPackets
-
-
 def judge_of(policy: Policy, conversations: Sequence[Conversation]) -> Judge:
     """The reference classifier, asked once for each kind of frame of a conversation."""
     known: dict[tuple[int, str], bool] = {}
@@ -78,10 +67,14 @@ def judge_of(policy: Policy, conversations: Sequence[Conversation]) -> Judge:
 
 def lanes_of(
     sources: Sequence[Source], holds: Sequence[bool], scenario: Scenario, timeline: Timeline
-) -> tuple[list[Lane], list[Rows]]:
-    """The RTP of a scenario as lanes, where each frame has to be looked at alone."""
+) -> tuple[list[Lane], list[StreamPackets]]:
+    """The RTP of a scenario as lanes, where each frame has to be looked at alone.
+
+    Beside them the packets of each source: when they are due, and their numbers. The loop fills in
+    the rest.
+    """
     lanes: list[Lane] = []
-    rows: list[Rows] = []
+    planned: list[StreamPackets] = []
     for owner, (source, hold) in enumerate(zip(sources, holds, strict=True)):
         base, primary = _planned(source, scenario, timeline)
         number = np.arange(len(base))
@@ -99,8 +92,8 @@ def lanes_of(
                     hold and source.from_guest,
                 )
             )
-        rows.append(Rows(source, base))
-    return [lane for lane in lanes if lane.times], rows
+        planned.append(base)
+    return [lane for lane in lanes if lane.times], planned
 
 
 def _planned(source: Source, scenario: Scenario, timeline: Timeline) -> tuple[StreamPackets, int]:
@@ -111,18 +104,17 @@ def _planned(source: Source, scenario: Scenario, timeline: Timeline) -> tuple[St
     return StreamPackets.of(media, media.due_ns, media.due_ns), len(media)
 
 
-def filled(rows: Sequence[Rows], flights: Sequence[Flight]) -> list[StreamPackets]:
+def filled(planned: Sequence[StreamPackets], flights: Sequence[Flight]) -> list[StreamPackets]:
     """The packets of each source as the loop has left them.
 
     A row that no frame was made of was due in a pause that the primary didn't survive.
     """
     found: list[StreamPackets] = []
-    mine: list[list[Flight]] = [[] for _ in rows]
+    mine: list[list[Flight]] = [[] for _ in planned]
     for flight in flights:
         if flight.what is None:
             mine[flight.owner].append(flight)
-    for each, flown in zip(rows, mine, strict=True):
-        base = each.base
+    for base, flown in zip(planned, mine, strict=True):
         absent = base.lost == Lost.NOBODY
         row = np.array([flight.row for flight in flown], np.int64)
         columns = {

@@ -115,6 +115,15 @@ class Again:
 Command = Send | SetTimer | StopTimer | Begin | End | Again
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an endpoint of conversation ``owner`` told the report at ``time_ns``."""
+
+    owner: int
+    what: Begin | End | Again
+    time_ns: int
+
+
 class Endpoint(Protocol):
     """One side of a conversation."""
 

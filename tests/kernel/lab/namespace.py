@@ -6,12 +6,14 @@ import ctypes
 import os
 import secrets
 import subprocess
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
+_LONGEST_S = 120  # of a command, also where a kernel is a process among others
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -52,6 +54,22 @@ class Namespace:
     def run(self, *argv: str, input_text: str = "") -> str:
         """The output of a program in the namespace, with a /sys of its own; a failure raises."""
         return _run(["ip", "netns", "exec", self.name, *argv], input_text)
+
+    def remusnet(
+        self, *words: str, env: Mapping[str, str] | None = None, by: Iterable[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """``remusnet`` with these words, as a user types them in the namespace; it may fail.
+
+        ``env``: variables that differ from this process's; ``by``: a program that starts it.
+        """
+        return subprocess.run(
+            ["ip", "netns", "exec", self.name, *by, sys.executable, "-m", "remusnet", *words],
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST_S,
+        )
 
     def tc(self, command: str) -> str:
         """The output of ``tc`` with the words of ``command``; a failure raises."""

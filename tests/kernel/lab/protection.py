@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -89,13 +87,7 @@ class Site:
 
     def program(self, *words: str) -> tuple[int, str, str]:
         """``remusnet WORDS...`` as a user types it in Dom0: exit code, stdout and stderr."""
-        done = subprocess.run(
-            ["ip", "netns", "exec", self.bed.dom0.name, sys.executable, "-m", "remusnet", *words],
-            env={**os.environ, "REMUSNET_RUN_DIR": str(self.run_dir)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self.bed.dom0.remusnet(*words, env={"REMUSNET_RUN_DIR": str(self.run_dir)})
         return done.returncode, done.stdout, done.stderr
 
     def verify(self, *vifs: str) -> tuple[Verified, ...]:

@@ -124,15 +124,7 @@ class XenHost:
 
     def remusnet(self, *words: str) -> subprocess.CompletedProcess[str]:
         """``remusnet`` with the same files and tools."""
-        with self.bed.dom0.entered():
-            return subprocess.run(
-                [sys.executable, "-m", "remusnet", *words],
-                env=self.environment,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=LONGEST,
-            )
+        return self.bed.dom0.remusnet(*words, env=self.environment)
 
     def store(self, path: str, value: str) -> None:
         """Writes to xenstore."""

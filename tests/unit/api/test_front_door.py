@@ -148,7 +148,7 @@ def test_an_error_survives_pickling() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [protection.plan, recordings.classify, simulation.simulate],
+    [protection.plan, recordings.classify, simulation.simulate, remusnet.Policy.from_toml],
     ids=lambda f: f.__name__,
 )
 def test_the_example_of_a_docstring_is_true(
@@ -190,6 +190,7 @@ door: Any = remusnet
         (lambda: door.classify("none.pcap"), "cannot read 'none.pcap'"),
         (lambda: door.classify("x", policies="tcp-only"), "expected a list of names"),
         (lambda: door.classify("x", policies=["hold-all"] * 2), "are named 'hold-all'"),
+        (lambda: door.Policy.from_toml("name = 5"), "name: invalid name: 5"),
         (lambda: door.simulate("fig8", calls=1.5), "calls: expected a whole number"),
         (lambda: door.simulate(capture="x", period=400), "period: expected text"),
         (lambda: door.simulate(capture="x", schedule="xm"), "schedule: expected one of"),

@@ -1,17 +1,33 @@
-"""The end of what was prepared: the order of its messages, and when it leaves it to remove."""
+"""A plan that was prepared, and its end: the order of messages, and when it is left to others."""
 
 from __future__ import annotations
 
+import errno
+from itertools import groupby
 from struct import pack, unpack_from
 
 import pytest
 
 from remusnet.kernel import prepared
-from remusnet.kernel.prepared import GaveUp
+from remusnet.kernel.change import encoder
+from remusnet.kernel.change.execute import harmless, together
+from remusnet.kernel.prepared import GaveUp, Template, read_template
 from remusnet.kernel.wire.messages import encode
 from remusnet.kernel.wire.netlink import Answer
-from remusnet.plan.operations import DeleteDevice, DeleteIngress, DeletePlug, ReleasePlug
+from remusnet.plan.build import CLASSIFIERS, build_plan
+from remusnet.plan.operations import (
+    AddFilter,
+    AddIngress,
+    AddPlug,
+    CreateBuffer,
+    DeleteDevice,
+    DeleteIngress,
+    DeletePlug,
+    QuietDevice,
+    ReleasePlug,
+)
 from remusnet.plan.rows import Operation
+from remusnet.policy import PRESETS
 
 BUFFER, SINK, VIF = "ifb-1.0", "sink-1.0", "vif1.0"
 NUMBERS = {BUFFER: 7, SINK: 8, VIF: 3}
@@ -130,3 +146,91 @@ def test_a_plug_that_does_not_empty_is_left_to_remove(
     with pytest.raises(GaveUp):
         prepared.end(MADE)
     assert kernel.told == [encode(ReleasePlug(BUFFER), NUMBERS.__getitem__)]
+
+
+PLAN = [
+    (operation, template)
+    for operation, template in encoder.prepared(
+        CLASSIFIERS["u32"](PRESETS["real-time"]), decouple=True
+    )
+]
+
+
+def prepared_templates() -> list[Template]:
+    """As the file that the netbuf script reads has them."""
+    before: Operation | None = None
+    for operation, template in PLAN:
+        template.harmless = tuple(harmless(operation))
+        template.together = before is not None and together(before, operation)
+        before = operation
+    return [read_template(template.words()) for _, template in PLAN]
+
+
+class NewKernel(Kernel):
+    """Numbers what is made, and refuses what it is told to, with ``error``."""
+
+    def __init__(self, refused: type[Operation] | None = None, error: int = 0) -> None:
+        super().__init__()
+        self.refused, self.error = refused, error
+        self.batches: list[int] = []
+
+    def ask(self, messages: list[bytes]) -> list[Answer]:
+        start = len(self.told)
+        self.told += messages
+        self.batches.append(len(messages))
+        kinds = [type(operation) for operation, _ in PLAN][start : start + len(messages)]
+        return [Answer(self.error if kind is self.refused else 0) for kind in kinds]
+
+    def get(self, request: bytes) -> list[tuple[int, bytes]]:
+        if unpack_from("=H", request, 4)[0] == GETLINK:
+            return [(16, bytes(16) + attribute(13, pack("=I", 32)))]
+        return super().get(request)
+
+
+def protect(monkeypatch: pytest.MonkeyPatch, kernel: NewKernel) -> tuple[object, ...]:
+    monkeypatch.setattr(prepared, "Netlink", lambda: kernel)
+    monkeypatch.setattr(prepared, "fingerprint", lambda _netlink, _vif: 42)
+    monkeypatch.setattr("remusnet.kernel.prepared._socket.if_nametoindex", NUMBERS.__getitem__)
+    monkeypatch.setattr("remusnet.kernel.wire.bpf_programs.tcx_programs", lambda _vif: ())
+    return prepared.protect((VIF,), BUFFER, SINK, 1_000_000, prepared_templates())
+
+
+def test_a_prepared_plan_is_the_plan_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = NewKernel()
+    made, marks = protect(monkeypatch, kernel)
+    plan = build_plan(
+        [VIF], PRESETS["real-time"], classifier="u32", rate=1, interval_ns=1, limit=1_000_000
+    )
+    assert kernel.told == [encode(each, NUMBERS.__getitem__) for each in plan.operations]
+    assert (made, marks) == (MADE, {"index": 7, "handle": 0x80010000, "queue": 32})
+    assert prepared.read_made(prepared.made_text(MADE)) == MADE
+
+
+def test_filters_of_one_verdict_go_together_and_all_else_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What fails among these leaves more held than planned, never less."""
+    kernel = NewKernel()
+    protect(monkeypatch, kernel)
+    verdicts = [each.filter.verdict for each, _ in PLAN if isinstance(each, AddFilter)]
+    alone = len(PLAN) - len(verdicts)
+    assert kernel.batches[:alone] == [1] * alone
+    assert kernel.batches[alone:] == [len([*group]) for _, group in groupby(verdicts)]
+
+
+@pytest.mark.parametrize("refused", [CreateBuffer, AddPlug, AddIngress, AddFilter])
+def test_what_the_kernel_refuses_ends_it_there(
+    monkeypatch: pytest.MonkeyPatch, refused: type[Operation]
+) -> None:
+    kernel = NewKernel(refused, errno.ENOENT)
+    with pytest.raises(GaveUp, match="ENOENT"):
+        protect(monkeypatch, kernel)
+    kinds = [type(operation) for operation, _ in PLAN]
+    last = kinds[len(kernel.told) - kernel.batches[-1]]
+    assert last is refused
+
+
+def test_a_kernel_without_ipv6_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = NewKernel(QuietDevice, errno.EAFNOSUPPORT)
+    protect(monkeypatch, kernel)
+    assert len(kernel.told) == len(PLAN)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from remusnet.classify.columns import columns
-from remusnet.emulator.run.recordings import Simulation, simulate
+from remusnet.emulator.run.recordings import simulate
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.closed_forms import bypass_mean, held_mean, held_peak
 from remusnet.metrics.rtp import rtp_streams
 from remusnet.policy import PRESETS
-from remusnet.results.comparison import Outcome
+from remusnet.results.comparison import Outcome, Simulation
 from remusnet.results.stream import Stream
 from remusnet.schedule import Schedule
 from tests.unit.emulator.recorded import GUEST, GUEST_SSRC, MS, PEER, PEER_SSRC, SIP, by, call

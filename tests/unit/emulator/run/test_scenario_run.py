@@ -11,12 +11,12 @@ from scapy.layers.inet import UDP
 from scapy.layers.l2 import Ether
 
 from remusnet.classify.columns import columns
-from remusnet.emulator.run.recordings import Simulation
 from remusnet.emulator.run.scenario_run import frames_sent, run_scenario
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.rtp import rtp_streams
 from remusnet.policy import PRESETS, Policy, Verdict
+from remusnet.results.comparison import Simulation
 from remusnet.results.scene import Counts
 from remusnet.scenario.scenario import Scenario
 from remusnet.scenario.scenario_file import overridden
