@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.classify.columns import Columns
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Bools, Frames, Int64s
 from remusnet.metrics.bursts import Bursts, burst_sizes, burst_summary
-from remusnet.metrics.clock import Bools, clock_jumps
+from remusnet.metrics.clock import clock_jumps
 from remusnet.metrics.flows import flow_of
 from remusnet.metrics.jitter import (
     UNKNOWN,

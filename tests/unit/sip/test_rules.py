@@ -255,10 +255,22 @@ async def test_a_sips_uri_is_reached_over_tls_alone_and_recorded_as_sips() -> No
 
 
 @virtual
+async def test_record_route_can_be_off_but_where_tls_begins_or_ends() -> None:
+    """16.6, step 4."""
+    settings = Settings(authenticate=False, min_expires=1, record_route=False)
+    bench = await with_bob(settings)
+    _, [forwarded] = await invited(bench)
+    assert not forwarded.has("record-route")
+    _, [forwarded] = await invited(bench, phone("192.0.2.1", 40000, Transport.TLS))
+    assert len(forwarded.values("record-route")) == 2
+    assert not any(b"sips:" in value for value in forwarded.values("record-route"))
+
+
+@virtual
 async def test_a_strict_router_is_the_request_uri_and_the_callee_the_last_route() -> None:
     """16.6, step 6."""
     path = "<sip:192.0.2.50>, <sip:p2.example;lr>"
-    bench = await with_bob(path=path, supported="path")
+    bench = await with_bob(ROUTED, path=path, supported="path")
     await bench.receive(request("MESSAGE", "sip:bob@example.org", ALICE), ALICE)
     [sent] = bench.sockets.log
     assert isinstance(sent.message, Request)
@@ -388,6 +400,49 @@ async def test_the_best_response_is_a_6xx_or_of_the_lowest_class(
     _, [one, two] = await invited(bench)
     sent = [*await answered(bench, one, first), *await answered(bench, two, second, CAROL)]
     assert finals(sent) == [best]
+
+
+@virtual
+async def test_a_response_goes_back_byte_for_byte_but_for_our_via() -> None:
+    """16.7, steps 3 and 9."""
+    bench = await with_bob()
+    _, [forwarded] = await invited(bench)
+    response = respond(forwarded, 183, tag="b", reason="As You  Like It")
+    response.add("X-Odd", b"  a,\t b")
+    response.body = b"v=0"
+    response.set("Content-Length", b"3")
+    await bench.receive(response, BOB)
+    [back] = bench.sent()
+    expected = response.serialize().split(b"\r\n")
+    del expected[1]
+    assert back.serialize().split(b"\r\n") == expected
+
+
+@virtual
+async def test_after_a_6xx_no_other_contact_is_tried() -> None:
+    """16.7, step 5: no new branches."""
+    bench = await with_bob(contact=f"<sip:bob@{BOB.remote}>;q=0.9")
+    fields = {"to": "<sip:bob@example.org>", "contact": f"<sip:bob@{CAROL.remote}>;q=0.5"}
+    await bench.receive(request("REGISTER", "sip:example.org", CAROL, **fields), CAROL)
+    bench.sent()
+    _, [first] = await invited(bench)
+    sent = await answered(bench, first, 603)
+    assert finals(sent) == [603]
+    assert [each.method for each in requests(sent)] == [b"ACK"]
+
+
+@virtual
+async def test_an_ack_goes_where_its_invite_went() -> None:
+    """17.1.1.3: the same address, port and transport."""
+    bench = await with_bob()
+    _, [forwarded] = await invited(bench)
+    bench.sockets.log.clear()
+    await bench.receive(respond(forwarded, 486, tag="b"), BOB)
+    [ack] = [each for each in bench.sockets.log if isinstance(each.message, Request)]
+    assert isinstance(ack.message, Request)
+    assert ack.message.method == b"ACK"
+    assert ack.target.remote == BOB.remote
+    assert ack.message.values("via") == forwarded.values("via")[:1]
 
 
 @virtual

@@ -1,0 +1,65 @@
+"""The right way to a number: exact, closed form or simulation, by what the net is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from remusnet.availability.exact import (
+    Solved,
+    is_markov,
+    renews,
+    solved_markov,
+    solved_renewal,
+)
+from remusnet.availability.measures import Estimate, Measure, Method
+from remusnet.availability.module import Module
+from remusnet.availability.sampling import Sampling, simulated
+from remusnet.availability.states import TooManyStates, explored
+from remusnet.availability.unfolding import Net, unfolded
+from remusnet.errors import InvalidInput
+
+# A chain of more states is solved still; a net that is not Markov is not searched that far.
+_MOST_RENEWAL_STATES: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """``method``: None leaves the choice to `solve`; ``sampling``: how to simulate, if it must."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    method: Method | None = None
+
+
+def solve(
+    model: Module | Net, measures: Sequence[Measure], question: Question | None = None
+) -> tuple[Estimate, ...]:
+    """The values of ``measures``, each with its interval and its method.
+
+    Raises InvalidInput for a net or a measure that is wrong, and where the asked method does not
+    fit the net; MissingDependency where the method needs scipy and it is not installed.
+    """
+    question = Question() if question is None else question
+    net = unfolded(model) if isinstance(model, Module) else model
+    if not measures:
+        raise InvalidInput(f"net {net.name}: nothing is asked: name a measure")
+    solved = None if question.method == Method.SIMULATION else _solved(net)
+    if question.method not in (None, Method.SIMULATION):
+        if solved is None or solved.method != question.method:
+            raise InvalidInput(f"net {net.name}: there is no {question.method} solution of it")
+    if solved is None:
+        return simulated(net, measures, question.sampling)
+    return tuple(solved.estimate(each) for each in measures)
+
+
+def _solved(net: Net) -> Solved | None:
+    """The net's solution, if it has one that is not simulated."""
+    markov = is_markov(net.modes)
+    try:
+        space = explored(net) if markov else explored(net, _MOST_RENEWAL_STATES)
+    except TooManyStates:
+        return None
+    if markov:
+        return solved_markov(space)
+    return solved_renewal(space) if renews(space) else None
