@@ -10,15 +10,16 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remusnet.sip.auth import Nonces, Result, check, make_user, parse_credentials
 from remusnet.sip.message import Framer, Malformed, Request, Response, parse, split_list
 from remusnet.sip.message.build import respond
 from remusnet.sip.message.framing import Unframed
-from remusnet.sip.message.uri import is_address, read_address, read_uri
+from remusnet.sip.message.uri import _read_any_uri, is_address, read_address, read_uri
 from remusnet.sip.message.via import came_from, read
+from tests.lib.long import count
 
 INVITE = (
     b"INVITE sip:bob@example.org SIP/2.0\r\n"
@@ -640,3 +641,14 @@ def test_credentials_that_are_not_ascii_are_wrong_and_no_failure() -> None:
     assert given is not None
     assert check(given, user, "REGISTER", nonces) is Result.WRONG
     assert nonces.judge("\xe9" * 60, 1) is Result.STALE
+
+
+@settings(max_examples=count(sample=300, long=20_000), deadline=None)
+@given(
+    st.from_regex(
+        rb"\A(sip|sips|SIP|tel):([a-z0-9+._!%:-]{0,6}@)?([a-z0-9A-Z.-]{1,12}|[0-9]{1,3}(\.[0-9]{1,4}){2,4})"
+        rb"(:[0-9]{0,6})?(;lr)?\Z"
+    )
+)
+def test_the_short_way_to_read_a_uri_finds_what_the_long_way_finds(text: bytes) -> None:
+    assert read_uri(text) == _read_any_uri(text)
