@@ -33,7 +33,7 @@ from remusnet.sip.tree import Cores, specs
 from remusnet.sip.wiring import Wiring
 
 DRAIN_S = 5.0
-_GATHER_S = 0.01
+_GATHER_S = 0.025
 # So many messages between actors are some four of a phone's: a millisecond or two of work.
 _ENOUGH = 32
 
