@@ -410,6 +410,29 @@ def test_a_user_may_have_a_question_mark() -> None:
     assert read_uri(b"sip:alice@good.example?Route=x@evil.example") is None
 
 
+@given(
+    user=st.sampled_from(["", "bob@", "b%40b:pw@", "a?b;c@"]),
+    host=st.sampled_from(["h.example", "192.0.2.1", "[2001:db8::1]"]),
+    port=st.sampled_from(["", ":5060", ":1"]),
+    names=st.lists(
+        st.sampled_from(["maddr", "MADDR", "x", "lr", "transport"]), unique_by=str.lower
+    ),
+    headers=st.sampled_from(["", "?Subject=x", "?a=b&c=d"]),
+)
+def test_a_uri_without_some_parameters_has_all_the_others(
+    user: str, host: str, port: str, names: list[str], headers: str
+) -> None:
+    parameters = "".join(f";{name}=1" if name != "lr" else ";lr" for name in names)
+    whole = read_uri(f"sip:{user}{host}{port}{parameters}{headers}".encode())
+    assert whole is not None
+    less = whole.without(b"maddr", b"transport")
+    gone = (b"maddr", b"transport")
+    assert less.parameters == tuple(each for each in whole.parameters if each[0] not in gone)
+    assert (less.user, less.password) == (whole.user, whole.password)
+    assert (less.host, less.port, less.headers) == (whole.host, whole.port, b"")
+    assert whole.without(port=False).port == 0
+
+
 def test_escaped_bytes_are_bytes_also_zeros_and_latin_1() -> None:
     """RFC 3261, 19.1.2."""
     uri = read_uri(b"sip:null-%00-%E9@example.org;self=1;a%3d=%20")
