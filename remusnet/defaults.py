@@ -13,8 +13,8 @@ COMMIT_DELAY, COMMIT_DELAY_NS = "5ms", 5_000_000
 """From the resume to the commit: an assumption."""
 RATE, RATE_BITS = "1gbit", 10**9
 """Of the guest's link; bits a second."""
-CLASSIFIER = "u32"
-"""The one that every kernel with traffic control has."""
+CLASSIFIER, AUTO = "u32", "auto"
+"""The one that every kernel with traffic control has; and the word for one that the kernel has."""
 
 LIBVIRT = "xen:///system"
 """Where libvirt is asked."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
 
 
 def stretches(data: Bytes, size: int) -> npt.NDArray[np.void]:

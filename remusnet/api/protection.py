@@ -16,9 +16,6 @@ from remusnet.plan.plan import Plan
 from remusnet.policy import DEFAULT_POLICY, Policy
 from remusnet.results.protection import Applied, Removed, Status, Verified
 
-AUTO = "auto"
-"""The classifier that `apply` looks for in the kernel."""
-
 _Found = TypeVar("_Found")
 
 
@@ -47,7 +44,7 @@ class PlanOptions:
         the kernel has no classifier.
         """
         classifier = self.classifier
-        if classifier == AUTO:
+        if classifier == defaults.AUTO:
             from remusnet.kernel.probe import available_classifiers
             from remusnet.plan.build import choose_classifier
 

@@ -25,7 +25,7 @@ from remusnet.classify.headers import (
     Headers,
     dissect,
 )
-from remusnet.frames import Frames, Int64s, numbers
+from remusnet.frames import Bools, Frames, Int64s, numbers
 from remusnet.policy.match import (
     ICMP,
     ICMPV6,
@@ -41,7 +41,6 @@ from remusnet.policy.match import (
     PayloadClass,
 )
 
-Bools = npt.NDArray[np.bool_]
 Addresses = npt.NDArray[np.uint64]
 
 LINKS = tuple(Link)

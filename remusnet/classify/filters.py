@@ -86,7 +86,7 @@ class FlowerMatch:
     icmp_type: int | None = None
 
 
-Selector = U32Match | FlowerMatch | BpfMatch
+FilterMatch = U32Match | FlowerMatch | BpfMatch
 """What a filter asks for, in the terms of its tc classifier."""
 
 EVERY_FRAME = U32Match((U32Key(-16, 0, 0),))
@@ -124,7 +124,7 @@ class Filter:
 
     pref: int
     protocol: int
-    match: Selector
+    match: FilterMatch
     verdict: Verdict
     comment: str
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remusnet.classify.columns import Bools, Columns, group_rows
+from remusnet.classify.columns import Columns, group_rows
 from remusnet.classify.headers import Headers, dissect
 from remusnet.classify.reference import Decision, judge
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Bools, Frames, Int64s
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 

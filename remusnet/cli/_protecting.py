@@ -23,13 +23,11 @@ def _positive(_context: click.Context, _parameter: click.Parameter, value: int) 
     return value
 
 
-CLASSIFIERS = ("u32", "bpf", "flower")
-AUTO = "auto"
-"""The classifier that apply looks for in the kernel."""
+_CLASSIFIERS = ("u32", "bpf", "flower")
 
 
 def _classifier(*others: str) -> Callable[[_Function], _Function]:
-    known = (*CLASSIFIERS, *others)
+    known = (*_CLASSIFIERS, *others)
     return click.option(
         "--classifier",
         metavar="NAME",
@@ -93,8 +91,8 @@ def plan_options(function: _Function) -> _Function:
 
 
 def terms_options(function: _Function) -> _Function:
-    """The same without ``vifs``; the classifier can be `AUTO`."""
-    return _terms(function, _classifier(AUTO))
+    """The same without ``vifs``; the classifier can be `defaults.AUTO`."""
+    return _terms(function, _classifier(defaults.AUTO))
 
 
 def _terms(function: _Function, classifier: Callable[[_Function], _Function]) -> _Function:

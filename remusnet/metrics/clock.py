@@ -9,15 +9,12 @@ nothing of the network, and one such jump would be all that a jitter of hours te
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from remusnet.frames import Int64s
+from remusnet.frames import Bools, Int64s
 from remusnet.metrics.jitter import Float64s, signed32
 from remusnet.metrics.payload_types import COMMON_CLOCK_RATES, OFF_BY_AT_MOST, common_clock_rate
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER, steps16
-
-Bools = npt.NDArray[np.bool_]
 
 _USUAL_PTIME_MS = 20.0
 JUMP_MS = MAX_MISORDER * _USUAL_PTIME_MS

@@ -22,13 +22,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from remusnet.frames import Int64s
+from remusnet.frames import Bools, Int64s
 from remusnet.metrics.jitter import Float64s
 from remusnet.metrics.percentiles import NS_PER_MS
-
-Bools = npt.NDArray[np.bool_]
 
 RESYNC_NS = 500 * NS_PER_MS
 """Silence after which a phone starts to play anew, where the next packet is late for the old."""

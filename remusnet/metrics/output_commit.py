@@ -7,11 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from remusnet.frames import Int64s
-
-Bools = npt.NDArray[np.bool_]
+from remusnet.frames import Bools, Int64s
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,23 +36,29 @@ class Spread:
         }
 
 
-def spread(values: npt.NDArray[np.float64]) -> Spread | None:
-    """The spread of float64[n]; None where n is 0."""
+def spread(
+    values: npt.NDArray[np.float64] | Int64s, unit: int = 1, *, overwrite_input: bool = False
+) -> Spread | None:
+    """The spread of n values, in ``unit`` of them (NS_PER_MS makes ms of ns); None where n is 0.
+
+    ``overwrite_input``: whether ``values`` may be put in another order; it saves a copy.
+    """
     if len(values) == 0:
         return None
     # As numpy.percentile does it, to the last bit, without the 100 us that it takes beside that.
     at = [(len(values) - 1) * share for share in (0.5, 0.95, 0.99)]
     last = len(values) - 1
     ranks = sorted({last, *(min(int(place) + up, last) for place in at for up in (0, 1))})
-    ordered = np.partition(values, ranks)
+    ordered = values if overwrite_input else values.copy()
+    ordered.partition(ranks)
     found = []
     for place in at:
         below = int(place)
-        lower, upper = float(ordered[below]), float(ordered[min(below + 1, last)])
+        lower, upper = (float(ordered[rank]) / unit for rank in (below, min(below + 1, last)))
         share, step = place - below, upper - lower
         found.append(lower + step * share if share < 0.5 else upper - step * (1 - share))
     p50, p95, p99 = found
-    return Spread(p50, p95, p99, float(ordered[last]))
+    return Spread(p50, p95, p99, float(ordered[last]) / unit)
 
 
 def milliseconds(nanoseconds: Int64s) -> npt.NDArray[np.float64]:

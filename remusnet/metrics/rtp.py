@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.classify.columns import Columns
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Bools, Frames, Int64s
 from remusnet.metrics.bursts import Bursts, burst_sizes, burst_summary
-from remusnet.metrics.clock import Bools, clock_jumps
+from remusnet.metrics.clock import clock_jumps
 from remusnet.metrics.flows import flow_of
 from remusnet.metrics.jitter import (
     UNKNOWN,
@@ -22,7 +22,7 @@ from remusnet.metrics.jitter import (
 )
 from remusnet.metrics.naming import named_types
 from remusnet.metrics.payload_types import STATIC, Medium, PayloadType, RateSource
-from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, rounded, spread
+from remusnet.metrics.percentiles import NS_PER_MS, Spread, rounded, spread
 from remusnet.metrics.rtp_packets import RtpPackets, rtp_packets, split_streams
 from remusnet.metrics.sdp import MediaMap, sdp_media
 from remusnet.metrics.sequence import SequenceCounts, sequence_counts
@@ -179,7 +179,7 @@ def _stream(packets: RtpPackets, frames: Frames, columns: Columns, media: MediaM
         sequence=sequence,
         jitter_series_ms=timing.series_ms,
         jitter_ms=timing.jitter_ms,
-        interarrival_ms=spread(milliseconds(np.diff(packets.arrival_ns))),
+        interarrival_ms=spread(np.diff(packets.arrival_ns), NS_PER_MS),
         bursts=timing.bursts,
         ptime_ms=timing.ptime_ms,
         payload_types=named.types,

@@ -21,7 +21,7 @@ from remusnet.metrics.jitter import (
     jitter_summary,
     smoothed,
 )
-from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, spread
+from remusnet.metrics.percentiles import NS_PER_MS, Spread, spread
 from remusnet.metrics.sequence import SequenceCounts, sequence_counts
 
 
@@ -56,7 +56,7 @@ def measured_whole(
         (int(arrival_ns[0]), int(arrival_ns[-1])) if n else None,
         counted,
         jitter_summary(series),
-        spread(milliseconds(np.diff(arrival_ns))),
+        spread(np.diff(arrival_ns), NS_PER_MS),
         burst_summary(burst_sizes(first_copies, ptime_ns)),
     ), series
 
@@ -118,7 +118,7 @@ class StreamMeter:
 
     @property
     def measures(self) -> Measures:
-        """Of all packets so far."""
+        """Of all packets so far. (The order of their gaps is lost; it counts for nothing.)"""
         n = self.packets
         if n == 0:
             nothing = SequenceCounts(0, 0, 0, 0, 0, 0)
@@ -130,6 +130,6 @@ class StreamMeter:
             (self._first_ns, self._last_ns),
             SequenceCounts(expected, expected - n, 0, 0, 0, 0),
             Jitter(self._jitter_sum / max(1, n - 1), self._jitter_max),
-            spread(milliseconds(self._gaps[1:n])),
+            spread(self._gaps[1:n], NS_PER_MS, overwrite_input=True),
             self._bursts.bursts,
         )

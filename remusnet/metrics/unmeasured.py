@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from remusnet.classify.columns import FRAGMENTS, Bools, Columns, columns
-from remusnet.frames import Frames, Int64s, numbers
+from remusnet.classify.columns import FRAGMENTS, Columns, columns
+from remusnet.frames import Bools, Frames, Int64s, numbers
 from remusnet.metrics.rtp_packets import FEWEST_PACKETS, rtp_packets, split_streams
 from remusnet.policy.match import (
     LOWEST_MEDIA_PORT,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remusnet.frames import Int64s
-from remusnet.metrics.clock import Bools, clock_jumps
+from remusnet.frames import Bools, Int64s
+from remusnet.metrics.clock import clock_jumps
 from remusnet.metrics.emodel import RatedCodec, mos, rating
 from remusnet.metrics.jitter import signed32
 from remusnet.metrics.jitter_buffer import JitterBuffer, play_out

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remusnet.classify.filters import Filter, protocol_name
+from remusnet.plan.matches import match_json, match_words
 from remusnet.plan.names import OWNER
 from remusnet.plan.rows import Command, Json, Operation, OperationRow
-from remusnet.plan.selectors import selector_json, selector_words
 from remusnet.policy.verdict import Verdict
 
 SEAL = "pfifo limit 0"
@@ -299,7 +299,7 @@ class AddFilter(Operation):
         else:
             then = "flowid ffff:1"
         place = _place(self.device, self.shared, self.filter.protocol, self.filter.pref)
-        return self.row.commands(place, *selector_words(self.filter.match), *then.split())
+        return self.row.commands(place, *match_words(self.filter.match), *then.split())
 
     @property
     def arguments(self) -> Json:
@@ -309,7 +309,7 @@ class AddFilter(Operation):
             "sink": self.sink or None,
             "pref": self.filter.pref,
             "protocol": protocol_name(self.filter.protocol),
-            **selector_json(self.filter.match),
+            **match_json(self.filter.match),
             "verdict": str(self.filter.verdict),
             "comment": self.filter.comment,
         }

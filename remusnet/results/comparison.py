@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from remusnet.frames import Frames, Int64s
-from remusnet.metrics.output_commit import Bools, OutputCommit
+from remusnet.frames import Bools, Frames, Int64s
+from remusnet.metrics.output_commit import OutputCommit
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import NONE_HELD, HoldTimes, TcpConnection
 from remusnet.results.exchanges import SipTransaction

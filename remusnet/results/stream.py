@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from remusnet.frames import Int64s
+from remusnet.frames import Bools, Int64s
 from remusnet.metrics.emodel import codec_of
 from remusnet.metrics.jitter import Float64s
 from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
-from remusnet.metrics.output_commit import Bools
 from remusnet.metrics.payload_types import Medium
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 from remusnet.metrics.rtp import StreamSummary

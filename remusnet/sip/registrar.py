@@ -246,7 +246,8 @@ def _read_contact(
     own = _expires(address.parameter(b"expires")) if address.parameter(b"expires") else None
     asked = own if own is not None else expires
     seconds = settings.default_expires if asked is None else min(asked, settings.max_expires)
-    if 0 < seconds < settings.min_expires:
+    # An hour is never too brief, whatever is configured (10.3, step 7).
+    if 0 < seconds < min(settings.min_expires, 3600):
         refusal = reply(request, 423)
         raise Refused(_with(refusal, "Min-Expires", b"%d" % settings.min_expires))
     return Contact(address.uri.text, seconds, _q(address))

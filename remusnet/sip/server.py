@@ -33,6 +33,7 @@ from remusnet.sip.tree import Cores, specs
 from remusnet.sip.wiring import Wiring
 
 DRAIN_S = 5.0
+_GATHER_S = 0.025
 # So many messages between actors are some four of a phone's: a millisecond or two of work.
 _ENOUGH = 32
 
@@ -99,6 +100,7 @@ class Server:
         self.store = Store(config.store)
         self.held = holdings(config.settings, self.store, asyncio.get_running_loop().time)
         self.held.locations.remembered = config.remembered
+        self.held.locations.gather_s = _GATHER_S
         self.held.calls.most = config.max_calls
         self.system = System(
             on_event=on_event,

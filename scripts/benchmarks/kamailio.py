@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -117,11 +116,6 @@ class Kamailio:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, 9)
         self.process.wait()
-
-
-def missing() -> bool:
-    """Whether this machine has no Kamailio."""
-    return shutil.which("kamailio") is None and not Path("/usr/sbin/kamailio").exists()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ Kamailio with bindings in memory. CPU is that of the server's processes.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +71,9 @@ class Ours:
 @contextmanager
 def ratios() -> Iterator[list[Ratio]]:
     """All of them, with both servers up."""
+    for program, package in (("sipp", "sip-tester"), ("kamailio", "kamailio")):
+        if shutil.which(program) is None:
+            raise SystemExit(f"bench: {program} is missing (Debian: {package})")
     with TemporaryDirectory(prefix="bench-sip-") as name, ExitStack() as stack:
         folder = Path(name)
         ours = stack.enter_context(remusnet(folder / "ours"))

@@ -12,6 +12,7 @@ from remusnet.sip.control import ask
 
 MOST = 4  # faults in WINDOW_S on one actor: one more, and a further one would escalate
 WINDOW_S = 30.0
+_DRAWS = 5
 BEYOND = 6  # at once: the sixth in WINDOW_S escalates
 # Each kind, in an order in which no parent meets its own limit by its children's escalations.
 STANDING = (
@@ -37,6 +38,12 @@ class Faults:
 
     def strike(self) -> None:
         """One fault. Raises RemusnetError where the server does not answer any more."""
+        for _ in range(_DRAWS):
+            if self._struck():
+                return
+
+    def _struck(self) -> bool:
+        """Whether what was drawn was still there to be hit: a transaction may have ended."""
         status = ask(self._control, {"do": "status"})
         now = time.monotonic()
         kinds: dict[str, list[str]] = {}
@@ -50,10 +57,11 @@ class Faults:
             ask(self._control, {"do": "crash", "actor": path})
         except RemusnetError as error:
             if "no actor" in str(error):
-                return  # that transaction has ended meanwhile
+                return False
             raise
         self._times.setdefault(path, []).append(now)
         self.by_kind[kind] += 1
+        return True
 
 
 class BeyondLimit:

@@ -45,6 +45,8 @@ class Sipp:
         scenario = ["-sf", str(HERE / f"{name}.xml")] if (HERE / f"{name}.xml").exists() else []
         command = ["sipp", *(scenario or ["-sn", name]), "-t", _MODES[transport], "-i", HOST]
         command += ["-p", str(port), "-mp", str(free_port("udp")), "-nostdin"]
+        # What comes a second time is no reason to give a call up, and what never comes is one.
+        command += ["-default_behaviors", "all,-abortunexp"]
         command += ["-trace_stat", "-stf", "stat.csv", "-fd", "1", "-trace_rtt", "-rtt_freq", "1"]
         command += ["-trace_err", "-error_file", "errors.log", *words]
         with (folder / "screen").open("wb") as screen:

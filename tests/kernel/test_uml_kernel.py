@@ -87,12 +87,15 @@ def test_a_closed_plug_drops_what_exceeds_its_limit(bed: Bed) -> None:
         assert client.expect(3) == [0, 1, 2]
 
 
-def test_a_sender_is_not_slowed_down_by_what_a_plug_holds(bed: Bed) -> None:
-    """Held frames stay charged to their sender's socket: its buffer must take them all."""
+def test_held_frames_stay_charged_to_their_sender_until_they_leave(bed: Bed) -> None:
+    """So a sender's buffer must take all that a plug holds of it, or the sender is stopped."""
     close_plug(bed, limit=100_000_000)
     with bed.from_guest() as guest:
         guest.send(stamped(FRAME, number) for number in range(5_000))
         bed.wait_for_held("ifb0", 5_000)
+        assert guest.charged() > 5_000 * SIZE
+        change_plug(bed, "release_indefinite")
+        wait_until(lambda: guest.charged() < 5_000 * SIZE, "frames that leave are charged no more")
 
 
 def test_a_capture_on_the_ifb_sees_a_frame_when_it_is_released(bed: Bed) -> None:

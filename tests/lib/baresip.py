@@ -44,7 +44,7 @@ class Baresip:
         folder.mkdir()
         config = _CONFIG.format(
             host=HOST,
-            port=free_port(),
+            port=free_port(2),  # TLS is on the next one
             name=name,
             modules=_MODULES,
             authority=authority or "",

@@ -151,23 +151,28 @@ class Kamailio:
             self._process.wait()
 
 
-def free_port() -> int:
-    """A port of loopback that nobody has at this moment, over UDP and TCP, of four digits.
+def free_port(count: int = 1) -> int:
+    """The first of ``count`` ports of loopback that nobody has now, over UDP and TCP.
 
-    sipsak cuts off the fifth.
+    Of four digits: sipsak cuts off the fifth.
     """
     for port in range(5100 + time.monotonic_ns() % 3000, 9990):
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-        ):
-            try:
-                udp.bind((HOST, port))
-                tcp.bind((HOST, port))
-            except OSError:
-                continue
+        if all(_is_free(port + more) for more in range(count)):
             return port
     raise AssertionError("no port is free")
+
+
+def _is_free(port: int) -> bool:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+    ):
+        try:
+            udp.bind((HOST, port))
+            tcp.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

@@ -193,6 +193,8 @@ def test_sighup_takes_over_domains_and_addresses_without_losing_bindings(tmp_pat
         (["serve", "--store", "sqlite:/nonexistent/x.db"], 2, "No such file"),
         (["serve", "--supervision", "resilent"], 2, "did you mean 'resilient'?"),
         (["serve", "--t1", "9min"], 2, "invalid --t1"),
+        (["serve", "--digest", "MD4"], 2, "invalid digest: 'MD4'; expected SHA-256 or MD5"),
+        (["serve", "--store", "postgresql://nobody@127.0.0.1:1/x"], 5, "store postgresql://"),
         (["serve", "missing.toml"], 2, "missing.toml"),
         (["status", "--control", "nobody.sock"], 3, "no server answers"),
         (["user", "add", "alice", "--password-stdin"], 2, "expected NAME@DOMAIN"),
@@ -246,13 +248,14 @@ def test_users_are_added_listed_and_removed(tmp_path: Path) -> None:
 def test_check_names_every_mistake(tmp_path: Path) -> None:
     file = tmp_path / "sip.toml"
     file.write_text(
-        'listen = ["udp:nowhere", "tls:127.0.0.1:5061"]\ndomain = ["x"]\nt1 = "1"\n[expires]\n'
+        'listen = ["udp:nowhere", "tls:127.0.0.1:5061"]\ndomain = ["x"]\nt1 = "1"\n'
+        'digest = ["MD4"]\n[expires]\n'
         'min = "2min"\nmax = "1min"\n'
     )
     command = [sys.executable, "-m", "remusnet", "sip", "check", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    for wrong in ("listen[1]", "unknown key", "domains", "t1", "tls", "out of order"):
+    for wrong in ("listen[1]", "unknown key", "domains", "t1", "digest[1]", "tls", "out of order"):
         assert wrong in done.stdout
     assert done.stderr.count("\n") == 1
 

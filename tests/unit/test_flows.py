@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_what_runs_while_a_module_is_imported_does_not_count() -> None:
         "import json; print(json.dumps(trace.as_json()))"
     )
     done = subprocess.run(
-        [ROOT / ".venv/bin/python", "-c", code],
+        [sys.executable, "-c", code],
         cwd=ROOT,
         capture_output=True,
         text=True,

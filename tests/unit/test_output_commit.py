@@ -18,10 +18,9 @@ from typing import Any
 import pytest
 
 from remusnet import capture
-from remusnet.classify.columns import Bools
 from remusnet.emulator.machine import departure
 from remusnet.emulator.machine.checkpoints import Checkpoints
-from remusnet.frames import Int64s
+from remusnet.frames import Bools, Int64s
 from tests.lib.program import runner
 from tests.unit.emulator.recorded import GUEST, call
 

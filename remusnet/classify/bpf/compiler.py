@@ -7,6 +7,7 @@ program with 0, no match: short frames fail closed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from remusnet.classify.bpf.assembler import (
@@ -26,7 +27,6 @@ from remusnet.classify.bpf.conditions import (
     steps,
 )
 from remusnet.classify.bpf.dissect import NetworkCode
-from remusnet.classify.bpf.early import emit_early_udp
 from remusnet.classify.bpf.link import emit_link
 from remusnet.classify.ethertypes import held_ethertypes
 from remusnet.classify.filters import (
@@ -38,6 +38,7 @@ from remusnet.classify.filters import (
 )
 from remusnet.classify.headers import ETHERNET_HEADER
 from remusnet.errors import InvalidInput
+from remusnet.policy.match import IPV4_ETHERTYPE, IPV6_ETHERTYPE, UDP
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 
@@ -77,7 +78,7 @@ def _program(policy: Policy) -> tuple[Instruction, ...]:
     if all(step.verdict is Verdict.HOLD for step in every):
         return ()
     code = Assembler()
-    emit_early_udp(code, found)
+    _emit_early_udp(code, found)
     emit_link(code, asked(every))
     # First of all: the kernel's check of scratch memory looks through returns, so that what the
     # code for IP has not stored would count as not stored behind it.
@@ -174,3 +175,60 @@ def _emit_load(code: Assembler, where: Register | Field) -> None:
     else:
         code.emit(Op.LOAD_X_MEMORY, Register.NETWORK)
         code.emit(_LOADS[where.size], where.offset)
+
+
+def _emit_early_udp(code: Assembler, found: Mapping[int, Sequence[Step]]) -> None:
+    """Of the steps for each IP version: goes to ``bypass``, or on with what follows.
+
+    Most of what bypasses is UDP: voice and video. The loads are at fixed places, which the kernel
+    turns into plain loads; one at X costs a call.
+
+    What is in the frame's ethertype counts; whether the kernel has moved a tag aside does not.
+    """
+    versions = [version for version in (4, 6) if _all_udp_bypasses(found[version])]
+    if not versions:
+        return
+    code.emit(Op.LOAD_HALF, ETHERNET_HEADER - 2)
+    if 4 in versions:
+        other = "early.ipv6" if 6 in versions else "early.none"
+        code.branch(Op.IF_EQUAL, IPV4_ETHERTYPE, no=other)
+        code.emit(Op.LOAD_BYTE, ETHERNET_HEADER)
+        code.branch(Op.IF_EQUAL, 0x45, no="early.none")
+        _emit_last(code, protocol=ETHERNET_HEADER + 9, end=ETHERNET_HEADER + 20)
+    if 6 in versions:
+        code.label("early.ipv6")
+        code.branch(Op.IF_EQUAL, IPV6_ETHERTYPE, no="early.none")
+        code.emit(Op.LOAD_BYTE, ETHERNET_HEADER)
+        code.branch(Op.IF_AT_LEAST, 0x60, no="early.none")
+        code.branch(Op.IF_AT_LEAST, 0x70, yes="early.none")
+        _emit_last(code, protocol=ETHERNET_HEADER + 6, end=ETHERNET_HEADER + 40)
+    code.label("early.none")
+
+
+def _emit_last(code: Assembler, *, protocol: int, end: int) -> None:
+    code.emit(Op.LOAD_BYTE, protocol)
+    code.branch(Op.IF_EQUAL, UDP, no="early.none")
+    code.emit(Op.LOAD_BYTE, end - 1)  # the header is all there
+    code.jump("bypass")
+
+
+def _all_udp_bypasses(steps: Sequence[Step]) -> bool:
+    """Whether UDP bypasses whatever else is in the packet. The last step has no conditions."""
+    for step in steps:
+        if any(_never_udp(condition) for condition in step.conditions):
+            continue
+        if step.verdict is Verdict.HOLD:
+            return False
+        if not step.conditions:
+            return True
+    raise AssertionError("no step without conditions")
+
+
+def _never_udp(condition: Sequence[Sequence[Within]]) -> bool:
+    return all(any(map(_is_no_udp, alternative)) for alternative in condition)
+
+
+def _is_no_udp(within: Within) -> bool:
+    return within.where is Register.PROTOCOL and not any(
+        low <= UDP <= high for low, high in within.ranges
+    )

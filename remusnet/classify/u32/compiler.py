@@ -43,13 +43,13 @@ from remusnet.classify.u32.conditions import (
     hides_in_later_fragments,
     pinned_protocol,
 )
-from remusnet.classify.u32.order import ask_for_udp_early
 from remusnet.classify.u32.words import UNWALKED, describe_keys
 from remusnet.errors import InvalidInput
 from remusnet.policy.match import (
     ARP_ETHERTYPE,
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
+    UDP,
     Link,
     Match,
 )
@@ -59,6 +59,10 @@ from remusnet.policy.verdict import Verdict
 MOST_FILTERS = 2048
 """Node numbers of a u32 hash table: 0x800 to 0xfff."""
 
+_WORTH_IT = 3
+"""Filters before UDP is asked for: a filter of three words takes as long as two that do not match
+(measured).
+"""
 _UNNAMED = 0
 _BEHIND = {
     IPV4_ETHERTYPE: {Beyond.IPV4_OPTIONS, Beyond.AH},
@@ -180,7 +184,7 @@ class _Table:
         self._bypass_rule("default", default, narrow=False)
         while self.filters and self.filters[-1].verdict is Verdict.HOLD:
             self.filters.pop()  # the last filter of all holds them
-        ask_for_udp_early(self.context, self.filters)
+        _ask_for_udp_early(self.context, self.filters)
         self._name_short()
 
     def _bypasses(self, rule: Rule) -> list[Alternative]:
@@ -258,3 +262,52 @@ class _Table:
         keys = (key for match in matches if isinstance(match, U32Match) for key in match.keys)
         if self.context.version and any(key.offset >= self.context.header for key in keys):
             self.beyond.add(Beyond.SHORT)
+
+
+def _ask_for_udp_early(context: Context, filters: list[Filter]) -> None:
+    """Puts a filter that lets UDP bypass before `_WORTH_IT` or more that say nothing of UDP.
+
+    Most of what bypasses is UDP: voice and video. Each filter that is asked in vain before costs
+    all of its frames time.
+
+    No frame's verdict changes. One of the filters lets all UDP bypass that has a complete header
+    (or is no later fragment, too); what stands between it and the new one lets bypass as well, or
+    asks for what no such UDP is.
+    """
+    if not context.version:
+        return
+    complete = (*context.complete, context.protocol_key(UDP))
+    for more in ((), (context.not_later,)) if context.has_fragments else ((),):
+        udp = context.merge(context.keys, complete, more)
+        assert udp is not None
+        last = next((i for i, each in enumerate(filters) if _lets_pass(context, each, udp)), 0)
+        first = last
+        while first and not _may_hold(context, filters[first - 1], udp):
+            first -= 1
+        if last - first >= _WORTH_IT:
+            words = describe_keys(context, udp)
+            comment = f"{context.name}: bypass {words} (asked early)"
+            early = Filter(
+                filters[last].pref, context.protocol, U32Match(udp), Verdict.BYPASS, comment
+            )
+            filters.insert(first, early)
+            return
+
+
+def _lets_pass(context: Context, each: Filter, udp: Keys) -> bool:
+    """Whether it lets all of ``udp`` pass, among others: of its own, UDP needs no second filter."""
+    keys = _keys(each)
+    return (
+        each.verdict is Verdict.BYPASS
+        and context.merge(udp, keys) == udp
+        and pinned_protocol(context, keys) is None
+    )
+
+
+def _may_hold(context: Context, each: Filter, udp: Keys) -> bool:
+    return each.verdict is Verdict.HOLD and context.merge(udp, _keys(each)) is not None
+
+
+def _keys(each: Filter) -> Keys:
+    assert isinstance(each.match, U32Match)
+    return each.match.keys

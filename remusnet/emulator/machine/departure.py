@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remusnet.classify.columns import Bools
 from remusnet.emulator.machine.checkpoints import Checkpoints, Timeline
 from remusnet.emulator.machine.vif import Committed, Delivered, Sent, Suspended, Vif, VifEvent
 from remusnet.emulator.traffic.rtp import Source
-from remusnet.frames import Int64s
+from remusnet.frames import Bools, Int64s
 
 _LONG_AGO = np.iinfo(np.int64).min
 NO_EPOCH = -1

@@ -10,11 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from remusnet.classify.columns import Bools
 from remusnet.emulator.machine.checkpoints import Checkpoints
 from remusnet.emulator.machine.departure import depart
 from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, Stretch, together
-from remusnet.frames import Int64s
+from remusnet.frames import Bools, Int64s
 from remusnet.results.scene import FailureMarks
 from remusnet.results.stream import NEVER
 from remusnet.scenario.traffic import Clock, Role

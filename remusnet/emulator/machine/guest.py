@@ -8,8 +8,9 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import numpy as np
 
-from remusnet.classify.columns import Bools, Columns, group_rows
+from remusnet.classify.columns import Columns, group_rows
 from remusnet.errors import InvalidInput, quoted
+from remusnet.frames import Bools
 
 XEN_PREFIX = 0x00163E
 """The address block of Xen's guests (IEEE registry: 00-16-3E)."""

@@ -11,9 +11,8 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from remusnet.classify.columns import Bools
 from remusnet.emulator.traffic.rtp import noise
-from remusnet.frames import Int64s
+from remusnet.frames import Bools, Int64s
 from remusnet.scenario.quantity import NS_PER_S
 from remusnet.scenario.scenario import Network
 

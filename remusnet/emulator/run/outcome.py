@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from remusnet.classify.columns import Bools
 from remusnet.emulator.machine.checkpoints import Timeline
 from remusnet.emulator.run.loop import Flight, Loop
 from remusnet.emulator.run.recordings import Mixed
@@ -22,7 +21,7 @@ from remusnet.emulator.run.vectorised import Tally
 from remusnet.emulator.traffic.conversations import Conversation
 from remusnet.emulator.traffic.rtp import Lost, Source, spurt_starts
 from remusnet.emulator.traffic.rtp_frames import Templates
-from remusnet.frames import Bytes, Frames, Int64s
+from remusnet.frames import Bools, Bytes, Frames, Int64s
 from remusnet.metrics.output_commit import OutputCommit
 from remusnet.metrics.survey import SeenHazard
 from remusnet.metrics.tcp import HoldTimes, hold_percentiles

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from remusnet.classify.columns import Bools, Columns, columns
+from remusnet.classify.columns import Columns, columns
 from remusnet.classify.judging import Judgement, judge_frames
 from remusnet.emulator.machine.checkpoints import (
     Checkpoints,
@@ -24,7 +24,7 @@ from remusnet.emulator.machine.departure import Deliveries, replay
 from remusnet.emulator.machine.guest import Guest, find_guest
 from remusnet.emulator.run.vectorised import Tally
 from remusnet.errors import InvalidInput, quoted
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Bools, Frames, Int64s
 from remusnet.metrics.output_commit import output_commit
 from remusnet.metrics.rtp import RtpStream, rtp_streams
 from remusnet.metrics.sip_requests import SipRequest, sip_requests

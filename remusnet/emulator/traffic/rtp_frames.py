@@ -17,7 +17,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
-from remusnet.classify.columns import Bools, columns
+from remusnet.classify.columns import columns
 from remusnet.classify.judging import judge_frames
 from remusnet.emulator.traffic.rtp import (
     Source,
@@ -26,7 +26,7 @@ from remusnet.emulator.traffic.rtp import (
     spurt_starts,
     timestamp_of,
 )
-from remusnet.frames import Bytes, Frames, Int64s
+from remusnet.frames import Bools, Bytes, Frames, Int64s
 from remusnet.policy.match import Match
 from remusnet.policy.policy import Policy
 from remusnet.scenario.extent import SRTP_TAG

@@ -23,9 +23,9 @@ from remusnet.kernel.state.ownership import (
 from remusnet.kernel.state.receipt import Phase, Receipt, has_new_plug, has_new_queue
 from remusnet.kernel.state.wanted import Targets, Wanted, in_bank, targets_of
 from remusnet.kernel.wire.objects import SeenFilter
+from remusnet.plan.matches import match_words
 from remusnet.plan.names import buffer_alias, sink_alias
 from remusnet.plan.operations import SEAL
-from remusnet.plan.selectors import selector_words
 from remusnet.policy.verdict import Verdict
 from remusnet.results.protection import Difference
 
@@ -191,7 +191,7 @@ def _count(filters: tuple[SeenFilter, ...]) -> Counter[SeenFilter]:
 
 
 def _words(each: SeenFilter) -> str:
-    selector = " ".join(selector_words(each.match)) if each.match else each.kind
+    selector = " ".join(match_words(each.match)) if each.match else each.kind
     if len(selector) > _LONGEST_SELECTOR:
         selector = f"{selector[:_LONGEST_SELECTOR]}..."
     where = f"protocol {protocol_name(each.protocol)} pref {each.pref}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from remusnet.classify.filters import Selector
+from remusnet.classify.filters import FilterMatch
 from remusnet.errors import Conflict, InvalidInput, quoted, suggestion
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
@@ -62,7 +62,7 @@ def foreign_filters(vif: str, seen: Seen, receipt: Receipt | None) -> tuple[Seen
 
 
 @lru_cache
-def _bypasses(policy: str, classifier: str) -> frozenset[tuple[int, int, Selector | None]]:
+def _bypasses(policy: str, classifier: str) -> frozenset[tuple[int, int, FilterMatch | None]]:
     """Where what a receipt lets bypass may stand, and what it is."""
     return frozenset(
         (each.pref + bank, each.protocol, canonical(each))
@@ -72,7 +72,7 @@ def _bypasses(policy: str, classifier: str) -> frozenset[tuple[int, int, Selecto
     )
 
 
-def _place(each: SeenFilter) -> tuple[int, int, Selector | None] | None:
+def _place(each: SeenFilter) -> tuple[int, int, FilterMatch | None] | None:
     return (each.pref, each.protocol, each.match) if each.verdict is Verdict.BYPASS else None
 
 

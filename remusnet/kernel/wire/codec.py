@@ -9,7 +9,7 @@ linux/pkt_cls.h, linux/tc_act/tc_mirred.h. Numbers are in the machine's byte ord
 
 from __future__ import annotations
 
-from struct import Struct
+from _struct import Struct  # struct is a file more to read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from struct import Struct
 
 from remusnet.classify.bpf.assembler import Instruction, Op
-from remusnet.classify.filters import BpfMatch, Filter, FlowerMatch, Selector, U32Key, U32Match
+from remusnet.classify.filters import BpfMatch, Filter, FilterMatch, FlowerMatch, U32Key, U32Match
 from remusnet.kernel.wire.codec import attribute, attributes
 from remusnet.kernel.wire.flower import FLOWER_ACT, FLOWER_CLASSID, decode_flower, encode_flower
 
@@ -40,23 +40,23 @@ class Kind:
     name: str
     action: int
     classid: int
-    encode: Callable[[Selector, int], bytes]
-    decode: Callable[[Options, int], Selector | None]
+    encode: Callable[[FilterMatch, int], bytes]
+    decode: Callable[[Options, int], FilterMatch | None]
     is_table: Callable[[Options], bool]
 
 
-def kind_of(match: Selector) -> Kind:
+def kind_of(match: FilterMatch) -> Kind:
     """The classifier that ``match`` is for."""
     return KINDS[_NAMES[type(match)]]
 
 
-def canonical(each: Filter) -> Selector | None:
+def canonical(each: Filter) -> FilterMatch | None:
     """The match of a filter as the kernel shows it: without what compares nothing."""
     kind = kind_of(each.match)
     return kind.decode(attributes(kind.encode(each.match, each.protocol)), each.protocol)
 
 
-def _encode_u32(match: Selector, _protocol: int) -> bytes:
+def _encode_u32(match: FilterMatch, _protocol: int) -> bytes:
     assert isinstance(match, U32Match)
     zero2, zero4 = b"\0" * 2, b"\0" * 4
     selector = _U32_SEL.pack(_TC_U32_TERMINAL, 0, len(match.keys), zero2, zero2, 0, 0, zero4)
@@ -65,7 +65,7 @@ def _encode_u32(match: Selector, _protocol: int) -> bytes:
     return attribute(_SEL, selector)
 
 
-def _decode_u32(options: Options, _protocol: int) -> Selector | None:
+def _decode_u32(options: Options, _protocol: int) -> FilterMatch | None:
     known = {_CLASSID, _HASH, _SEL, _ACT, _PCNT, _FLAGS, _PAD}
     if not options.keys() <= known or _SEL not in options:
         return None
@@ -94,13 +94,13 @@ def _is_u32_table(options: Options) -> bool:
     return options.get(_DIVISOR) == _UINT.pack(1)
 
 
-def _encode_bpf(match: Selector, _protocol: int) -> bytes:
+def _encode_bpf(match: FilterMatch, _protocol: int) -> bytes:
     assert isinstance(match, BpfMatch)
     program = b"".join(_SOCK_FILTER.pack(i.op, i.yes, i.no, i.k) for i in match.program)
     return attribute(_OPS_LEN, _USHORT.pack(len(match.program))) + attribute(_OPS, program)
 
 
-def _decode_bpf(options: Options, _protocol: int) -> Selector | None:
+def _decode_bpf(options: Options, _protocol: int) -> FilterMatch | None:
     known = {_BPF_ACT, _BPF_CLASSID, _OPS_LEN, _OPS, _BPF_GEN}
     if not options.keys() <= known or _OPS not in options:
         return None
@@ -116,7 +116,7 @@ def _bpf_program(data: bytes) -> BpfMatch | None:
         return None  # an operation that no program of ours has
 
 
-def _encode_flower(match: Selector, protocol: int) -> bytes:
+def _encode_flower(match: FilterMatch, protocol: int) -> bytes:
     assert isinstance(match, FlowerMatch)
     return encode_flower(match, protocol)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import _socket  # socket imports enum and selectors, which takes longer than most messages
 import errno
 import os
-from struct import Struct
+from _struct import Struct  # struct is a file more to read
 
 from remusnet.kernel.wire.codec import HEADER, NLMSG_SEQUENCE_AT, UINT, attributes
 

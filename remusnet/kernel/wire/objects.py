@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from remusnet.classify.filters import Selector, protocol_name
+from remusnet.classify.filters import FilterMatch, protocol_name
 from remusnet.errors import quoted
 from remusnet.policy.verdict import Verdict
 
@@ -84,7 +84,7 @@ class SeenFilter:
     kind: str
     pref: int
     protocol: int
-    match: Selector | None = None
+    match: FilterMatch | None = None
     verdict: Verdict | None = None
     target: int = 0
     cookie: bytes = b""

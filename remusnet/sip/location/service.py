@@ -91,16 +91,19 @@ class Locations:
     """What the location actor works on.
 
     ``remembered``: how many addresses of record stay in memory. ``most``: bindings that one may
-    have. ``wall``: the wall clock, in seconds.
+    have. ``gather_s``: so long after a batch the next one begins at the earliest, s: more of them
+    share what a transaction costs besides its rows. ``wall``: the wall clock, in seconds.
     """
 
     store: Store
     remembered: int = 100_000
     most: int = 20
+    gather_s: float = 0.0
     wall: Callable[[], float] = time.time
     memory: OrderedDict[bytes, tuple[Binding, ...]] = field(default_factory=OrderedDict)
     pending: list[Register | Lookup] = field(default_factory=list)
     working: asyncio.Task[None] | None = None
+    latest: float = float("-inf")  # when the last batch ended
     opened: bool = False
     trouble: str = ""  # why the store is away
     # What a batch that failed has changed, or not. While the store is away calls go to where the
@@ -179,11 +182,19 @@ class Location(Actor):
     def _work(self) -> None:
         own = self._own
         if own.working is None and own.pending and own.opened:
-            batch, own.pending = own.pending, []
-            own.working = self._task(self._commit(batch, self.context))
+            own.working = self._task(self._gathered(self.context))
 
     def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self.context.system.loop.create_task(work)
+
+    async def _gathered(self, cell: Cell) -> None:
+        """A batch: of all that comes in a moment, where the one before was just now."""
+        own = self._own
+        pause = own.latest + own.gather_s - self.context.system.now()
+        if pause > 0:
+            await asyncio.sleep(pause)
+        batch, own.pending = own.pending, []
+        await self._commit(batch, cell)
 
     async def _commit(self, batch: list[Register | Lookup], cell: Cell) -> None:
         """Read what memory lacks, work out all changes, write them in one transaction."""
@@ -217,6 +228,7 @@ class Location(Actor):
     def _settle(self, done: Committed) -> None:
         own = self._own
         own.working = None
+        own.latest = self.context.system.now()
         if done.error is None:
             own.total += done.more
             for aor, bindings in done.changed.items():

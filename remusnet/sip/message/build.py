@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from hashlib import blake2b
 
-from remusnet.sip.message.headers import Header
+from remusnet.sip.message.headers import header
 from remusnet.sip.message.message import Request, Response
 
 # RFC 3261, 21, and the RFCs of the later ones.
@@ -54,6 +55,9 @@ REASONS = {
     606: "Not Acceptable",
 }
 _KEY = secrets.token_bytes(16)
+_EMPTY = header("Content-Length", b"0")
+# Longer values are read each time: strangers must not fill the memory with them.
+_REMEMBERED = 256
 _COPIED = (b"via", b"from", b"to", b"call-id", b"cseq")
 
 
@@ -69,14 +73,14 @@ def respond(
     for found in request.headers:
         if found.name in _COPIED:
             if found.name == b"to" and tag and status != 100 and not has_tag(found.value):
-                headers.append(Header(b"to", b"To: " + found.value + b";tag=" + tag.encode()))
+                headers.append(header("To", found.value + b";tag=" + tag.encode()))
             else:
                 headers.append(found)
         elif status == 100 and found.name == b"timestamp":
             headers.append(found)
     if contact is not None:
-        headers.append(Header(b"contact", b"Contact: " + contact))
-    headers.append(Header(b"content-length", b"Content-Length: 0"))
+        headers.append(header("Contact", contact))
+    headers.append(_EMPTY)
     text = reason or REASONS.get(status, "Unknown")
     return Response(status, text.encode(), headers)
 
@@ -102,12 +106,20 @@ def has_tag(address: bytes) -> bool:
 
 def tag_of(address: bytes) -> bytes:
     """The tag of a From or To value; empty where it has none."""
+    return _remembered_tag(address) if len(address) <= _REMEMBERED else _tag_of(address)
+
+
+def _tag_of(address: bytes) -> bytes:
     behind = address.rpartition(b">")[2] if b">" in address else address
     for part in behind.split(b";")[1:]:
         name, _, value = part.strip().partition(b"=")
         if name.strip().lower() == b"tag":
             return value.strip()
     return b""
+
+
+# Each is read some times, and those of a call stand in all of its messages.
+_remembered_tag = lru_cache(maxsize=4096)(_tag_of)
 
 
 def ack(request: Request, response: Response) -> Request:
@@ -134,9 +146,9 @@ def _within(request: Request, method: bytes) -> Request:
     via = request.values("via")[0]
     number = request.cseq[0]
     headers = [
-        Header(b"via", b"Via: " + via),
+        header("Via", via),
         *kept,
-        Header(b"cseq", b"CSeq: %d %b" % (number, method)),
-        Header(b"content-length", b"Content-Length: 0"),
+        header("CSeq", b"%d %b" % (number, method)),
+        _EMPTY,
     ]
     return Request(method, request.uri, headers)

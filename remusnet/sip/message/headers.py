@@ -40,18 +40,19 @@ _ELEMENT = re.compile(rb'(?:[^,"<]++|"(?:[^"\\]++|\\.)*+"?|<[^>]*+>?)++', re.DOT
 
 
 class Header(NamedTuple):
-    """One header line. ``name`` is lower case and long; ``line`` is as it came, without its end."""
+    """One header line. ``name`` is lower case and long; ``line`` is as it came, without its end.
+
+    ``value``: what stands behind the colon, unfolded (7.3.1), without blanks around it.
+    """
 
     name: bytes
     line: bytes
+    value: bytes
 
-    @property
-    def value(self) -> bytes:
-        """What stands behind the colon, unfolded (7.3.1), without blanks around it."""
-        value = self.line.partition(b":")[2]
-        if b"\n" in value:
-            value = _FOLD.sub(b" ", value)
-        return value.strip()
+
+def unfolded(value: bytes) -> bytes:
+    """What stands behind a colon, as `Header.value` has it."""
+    return (_FOLD.sub(b" ", value) if b"\n" in value else value).strip()
 
 
 def header(name: str, value: bytes) -> Header:
@@ -61,7 +62,7 @@ def header(name: str, value: bytes) -> Header:
     b'Max-Forwards: 70'
     """
     known, written = _written(name)
-    return Header(known, written + value)
+    return Header(known, written + value, unfolded(value))
 
 
 @lru_cache(maxsize=256)

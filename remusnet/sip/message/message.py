@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NoReturn, TypeVar
 
-from remusnet.sip.message.headers import Header, canonical, header, split_list
+from remusnet.sip.message.headers import Header, canonical, header, split_list, unfolded
 from remusnet.sip.message.malformed import Malformed
 from remusnet.sip.message.uri import is_address
 
@@ -82,7 +82,8 @@ class Message:
 
     def get(self, name: str) -> bytes | None:
         """The value of the first header of that name (lower case); None where there is none."""
-        found = self.first.get(name.encode())
+        first = self._first
+        found = (self.first if first is None else first).get(name.encode())
         return None if found is None else found.value
 
     def has(self, name: str) -> bool:
@@ -151,7 +152,9 @@ class Message:
             first, *rest = split_list(found.value) or [b""]
             if rest:
                 written = found.line.partition(b":")[0].rstrip()
-                self.headers[place] = Header(wanted, written + b": " + b", ".join(rest))
+                self.headers[place] = Header(
+                    wanted, written + b": " + b", ".join(rest), b", ".join(rest)
+                )
             else:
                 del self.headers[place]
             return first
@@ -263,12 +266,12 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     headers: list[Header] = []
     bad_line = False
     for line in lines:
-        name, colon, _value = line.partition(b":")
+        name, colon, value = line.partition(b":")
         known = canonical(name) if colon else None
         if known is None or (lone_cr and _LONE_CR.search(line)):
             bad_line = True
         else:
-            headers.append(Header(known, line))
+            headers.append(Header(known, line, unfolded(value)))
     message = _with_start_line(first, headers, body)
     if place < 0:
         _refuse("no empty line ends the headers", message)

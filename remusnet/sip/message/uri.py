@@ -29,6 +29,13 @@ _USUAL = re.compile(
     rb'(?:"[^"\\]*+"[ ]?|[A-Za-z0-9 ]*+)<[A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>"]*+>'
     rb"(?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[A-Za-z0-9\-.!%*_+`'~]++)?)*+"
 )
+# What nearly all look like: no escapes, no parameters, a host in lower case.
+_PLAIN = re.compile(
+    rb"(sips?):([A-Za-z0-9\-_.!~*'()+]++)@"
+    rb"((?:[0-9]{1,3}+\.){3}[0-9]{1,3}+"
+    rb"|(?:[a-z0-9]++(?:-++[a-z0-9]++)*+\.)*[a-z]++(?:-++[a-z0-9]++)*+)"
+    rb"(?::([0-9]{1,5}+))?"
+)
 _PARAMETER = re.compile(
     rb"\s*;\s*(?P<name>[A-Za-z0-9\-.!%*_+`'~]+)\s*"
     rb"(?:=\s*(?P<value>\"(?:[^\"\\]++|\\.)*+\"|[^\s;\"]*+))?\s*+"
@@ -123,6 +130,17 @@ def read_uri(text: bytes) -> Uri | None:
 
 
 def _read_uri(text: bytes) -> Uri | None:
+    plain = _PLAIN.fullmatch(text) if len(text) <= _REMEMBERED else None
+    if plain is None:
+        return _read_any_uri(text)
+    scheme, user, host, digits = plain.groups()
+    port = int(digits) if digits else 0
+    if digits and not 0 < port <= 65535:
+        return None
+    return Uri(text, scheme.decode(), host=host.decode(), port=port, user=user)
+
+
+def _read_any_uri(text: bytes) -> Uri | None:
     found = _SCHEME.match(text)
     if found is None or _NEVER.search(text):
         return None

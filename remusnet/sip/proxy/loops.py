@@ -12,7 +12,7 @@ from remusnet.sip.message import Malformed, Request
 from remusnet.sip.message.build import tag_of
 from remusnet.sip.message.via import MAGIC, read
 
-_DIGITS = 16
+_BYTES = 8
 DEFAULT_BREADTH = 60  # RFC 5393, 5.3.3
 
 
@@ -29,7 +29,7 @@ def fingerprint(request: Request) -> bytes:
         request.call_id,
         *number,
     ]
-    return hashlib.sha256(b"\n".join(fields)).hexdigest()[:_DIGITS].encode()
+    return hashlib.blake2b(b"\n".join(fields), digest_size=_BYTES).hexdigest().encode()
 
 
 def branch(print_: bytes, unique: str) -> bytes:

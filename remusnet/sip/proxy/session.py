@@ -12,7 +12,7 @@ from typing import Any
 
 from remusnet.actors import Actor
 from remusnet.sip.auth import Result, challenge, check, take_credentials
-from remusnet.sip.flows import Target
+from remusnet.sip.flows import Target, Transport
 from remusnet.sip.location import Found, Lookup
 from remusnet.sip.message import Request
 from remusnet.sip.message.build import reply, tag_of
@@ -246,7 +246,10 @@ class Session(Actor):
 
     def _copy(self, work: Work, way: Way, target: Target, share: int | None) -> Request:
         dialog_begins = work.request.method in (b"INVITE", b"SUBSCRIBE", b"REFER")
-        record = work.flow.transport if dialog_begins and self._settings.record_route else None
+        by_tls = Transport.TLS in (work.flow.transport, target.transport)
+        # Where TLS begins or ends, it is no matter of configuration (16.6, step 4).
+        wanted = self._settings.record_route or (by_tls and work.flow.transport != target.transport)
+        record = work.flow.transport if dialog_begins and wanted else None
         return prepared(
             work.judged,
             way.uri,
@@ -378,6 +381,7 @@ class Session(Actor):
     def _end_if_done(self) -> None:
         if not self._call.works and not self._call.established:
             self._own.calls.pop(self._call.call_id, None)
+            self._call.cell = None  # as a transaction's entry
             self.context.stop()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

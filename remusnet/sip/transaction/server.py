@@ -1,4 +1,8 @@
-"""Server transactions: RFC 3261, 17.2, figures 7 and 8, with RFC 6026's Accepted."""
+"""Server transactions: RFC 3261, 17.2, figures 7 and 8, with RFC 6026's Accepted.
+
+A response that can't be sent is told, and ends no transaction (RFC 6026, 7.1): a repetition of its
+request would be a new one else. Their timers end them.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,7 @@ class InviteServer(Machine):
         if (request := _request(event)) is not None:
             return [ToWire(self._last)] if request.method == b"INVITE" else []
         if isinstance(event, Unreachable):
-            return self.end(ToUser(Trouble.TRANSPORT))
+            return [ToUser(Trouble.TRANSPORT)]
         if not isinstance(event, FromUser):
             return []
         self._last = event.response
@@ -94,7 +98,7 @@ class InviteServer(Machine):
         if event == Fired("H"):
             return self.end(ToUser(Trouble.TIMEOUT))
         if isinstance(event, Unreachable):
-            return self.end(ToUser(Trouble.TRANSPORT))
+            return [ToUser(Trouble.TRANSPORT)]
         return []
 
     def confirmed(self, event: Event) -> list[Command]:
@@ -131,7 +135,7 @@ class NonInviteServer(Machine):
 
     def _either(self, event: Event) -> list[Command]:
         if isinstance(event, Unreachable):
-            return self.end(ToUser(Trouble.TRANSPORT))
+            return [ToUser(Trouble.TRANSPORT)]
         if event == Fired("F"):
             return self.end()
         if not isinstance(event, FromUser):
@@ -150,7 +154,7 @@ class NonInviteServer(Machine):
         if event == Fired("J"):
             return self.end()
         if isinstance(event, Unreachable):
-            return self.end(ToUser(Trouble.TRANSPORT))
+            return [ToUser(Trouble.TRANSPORT)]
         if _request(event) is not None and self._last is not None:
             return [ToWire(self._last)]
         return []

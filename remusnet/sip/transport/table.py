@@ -96,8 +96,8 @@ def response_target(via: Via, flow: Flow) -> Target:
 
     A maddr that is a name is not looked up: who sends from there, is answered there.
     """
-    maddr = unbracketed((via.maddr or b"").decode("ascii", "replace"))
-    if flow.transport is Transport.UDP and is_address(maddr):
+    maddr = unbracketed(via.maddr.decode("ascii", "replace")) if via.maddr else ""
+    if maddr and flow.transport is Transport.UDP and is_address(maddr):
         return Target(flow.transport, Endpoint(maddr, via.port or 5060), flow)
     if flow.transport is Transport.UDP:
         # With rport: exactly whence it came. Without: to the port that Via names.

@@ -6,8 +6,11 @@ be told from all others at the other end, whatever happened in between.
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -66,6 +69,11 @@ class Sender:
         _enlarge(self._socket, _SO_SNDBUFFORCE, socket.SO_SNDBUF, 1 << 29)
         # A test that blocks for good would take its kernel along. (settimeout() would not block.)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@qq", 10, 0))
+
+    def charged(self) -> int:
+        """Bytes of memory that the kernel has of frames that this sender has sent (SIOCOUTQ)."""
+        found = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(found, sys.byteorder)
 
     def send(self, frames: Iterable[bytes]) -> int:
         """Send each frame; returns how many.

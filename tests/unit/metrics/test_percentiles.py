@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.metrics.percentiles import Spread, milliseconds, spread
+from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, spread
 
 
 def test_percentiles_lie_between_the_closest_ranks() -> None:
@@ -31,4 +31,5 @@ def test_json_shows_whole_nanoseconds() -> None:
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=200))
 def test_a_spread_is_numpys_percentiles_to_the_last_bit(nanoseconds: list[int]) -> None:
     values = milliseconds(np.array(nanoseconds, np.int64))
+    assert spread(np.array(nanoseconds), NS_PER_MS) == spread(values)
     assert spread(values) == Spread(*np.percentile(values, (50, 95, 99, 100)).tolist())

@@ -10,15 +10,16 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remusnet.sip.auth import Nonces, Result, check, make_user, parse_credentials
 from remusnet.sip.message import Framer, Malformed, Request, Response, parse, split_list
 from remusnet.sip.message.build import respond
 from remusnet.sip.message.framing import Unframed
-from remusnet.sip.message.uri import is_address, read_address, read_uri
+from remusnet.sip.message.uri import _read_any_uri, is_address, read_address, read_uri
 from remusnet.sip.message.via import came_from, read
+from tests.lib.long import count
 
 INVITE = (
     b"INVITE sip:bob@example.org SIP/2.0\r\n"
@@ -409,6 +410,29 @@ def test_a_user_may_have_a_question_mark() -> None:
     assert read_uri(b"sip:alice@good.example?Route=x@evil.example") is None
 
 
+@given(
+    user=st.sampled_from(["", "bob@", "b%40b:pw@", "a?b;c@"]),
+    host=st.sampled_from(["h.example", "192.0.2.1", "[2001:db8::1]"]),
+    port=st.sampled_from(["", ":5060", ":1"]),
+    names=st.lists(
+        st.sampled_from(["maddr", "MADDR", "x", "lr", "transport"]), unique_by=str.lower
+    ),
+    headers=st.sampled_from(["", "?Subject=x", "?a=b&c=d"]),
+)
+def test_a_uri_without_some_parameters_has_all_the_others(
+    user: str, host: str, port: str, names: list[str], headers: str
+) -> None:
+    parameters = "".join(f";{name}=1" if name != "lr" else ";lr" for name in names)
+    whole = read_uri(f"sip:{user}{host}{port}{parameters}{headers}".encode())
+    assert whole is not None
+    less = whole.without(b"maddr", b"transport")
+    gone = (b"maddr", b"transport")
+    assert less.parameters == tuple(each for each in whole.parameters if each[0] not in gone)
+    assert (less.user, less.password) == (whole.user, whole.password)
+    assert (less.host, less.port, less.headers) == (whole.host, whole.port, b"")
+    assert whole.without(port=False).port == 0
+
+
 def test_escaped_bytes_are_bytes_also_zeros_and_latin_1() -> None:
     """RFC 3261, 19.1.2."""
     uri = read_uri(b"sip:null-%00-%E9@example.org;self=1;a%3d=%20")
@@ -617,3 +641,14 @@ def test_credentials_that_are_not_ascii_are_wrong_and_no_failure() -> None:
     assert given is not None
     assert check(given, user, "REGISTER", nonces) is Result.WRONG
     assert nonces.judge("\xe9" * 60, 1) is Result.STALE
+
+
+@settings(max_examples=count(sample=300, long=20_000), deadline=None)
+@given(
+    st.from_regex(
+        rb"\A(sip|sips|SIP|tel):([a-z0-9+._!%:-]{0,6}@)?([a-z0-9A-Z.-]{1,12}|[0-9]{1,3}(\.[0-9]{1,4}){2,4})"
+        rb"(:[0-9]{0,6})?(;lr)?\Z"
+    )
+)
+def test_the_short_way_to_read_a_uri_finds_what_the_long_way_finds(text: bytes) -> None:
+    assert read_uri(text) == _read_any_uri(text)

@@ -108,6 +108,16 @@ async def test_too_brief_an_interval_is_423_with_the_least() -> None:
 
 
 @virtual
+async def test_an_hour_is_never_too_brief() -> None:
+    """Step 7: if and only if it is smaller than one hour."""
+    settings = Settings(authenticate=False, min_expires=7200, default_expires=7200)
+    bench = await opened(WholeBench(settings))
+    granted = await registered(bench, contact="<sip:bob@192.0.2.2>", expires="3600")
+    assert granted.values("contact") == [b"<sip:bob@192.0.2.2>;expires=3600"]
+    assert (await registered(bench, expires="3599")).status == 423
+
+
+@virtual
 async def test_q_and_path_come_back() -> None:
     """RFC 3327, 5.3."""
     bench = await opened(WholeBench())

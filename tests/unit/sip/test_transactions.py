@@ -284,17 +284,20 @@ def test_after_a_2xx_repeated_invites_are_absorbed_and_acks_go_up_until_timer_l(
 
 @pytest.mark.parametrize("final", [True, False])
 @pytest.mark.parametrize("kind", [InviteServer, NonInviteServer])
-def test_a_response_that_can_not_be_sent_is_told_and_ends_the_transaction(
+def test_a_response_that_can_not_be_sent_is_told_and_the_transaction_stays(
     kind: type[Machine], final: bool
 ) -> None:
-    """RFC 3261, 17.2.4."""
+    """RFC 3261, 17.2.4, as RFC 6026, 7.1, has it: repetitions are still absorbed."""
     asked = INVITE if kind is InviteServer else OPTIONS
     machine, _ = made(kind, asked)
     if final:
         machine.handle(FromUser(of(asked, 486)))
     commands = machine.handle(Unreachable("no route"))
     assert told(commands) == [Trouble.TRANSPORT]
-    assert ends(commands)
+    assert not ends(commands)
+    assert told(machine.handle(FromWire(asked))) == []
+    if final:
+        assert ends(machine.handle(Fired("H" if kind is InviteServer else "J")))
 
 
 def test_an_invite_whose_user_is_lost_is_answered_some_time() -> None:

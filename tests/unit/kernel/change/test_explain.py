@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from remusnet.classify.filters import EVERY_FRAME, BpfMatch, Filter, FlowerMatch, Selector
+from remusnet.classify.filters import EVERY_FRAME, BpfMatch, Filter, FilterMatch, FlowerMatch
 from remusnet.errors import (
     Conflict,
     InvalidInput,
@@ -22,7 +22,7 @@ from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
 
-def hold(match: Selector) -> AddFilter:
+def hold(match: FilterMatch) -> AddFilter:
     return AddFilter("vif1.0", "ifb-1.0", Filter(10, 3, match, Verdict.HOLD, "hold all"))
 
 

@@ -16,8 +16,8 @@ from remusnet.classify.filters import (
     ETH_P_IPV6,
     BpfMatch,
     Filter,
+    FilterMatch,
     FlowerMatch,
-    Selector,
     U32Key,
     U32Match,
 )
@@ -200,7 +200,7 @@ def test_a_shared_filter_has_its_own_template() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_attribute_is_no_match_of_ours(kind: str) -> None:
-    examples: dict[str, Selector] = {
+    examples: dict[str, FilterMatch] = {
         "u32": U32Match((U32Key(0, 0xFF, 1),)),
         "flower": FlowerMatch(ip_proto=6),
         "bpf": BpfMatch(PLAN_PROGRAM),

@@ -8,11 +8,11 @@ from ipaddress import ip_network
 import pytest
 
 from remusnet.classify.bpf.assembler import Instruction, Op
-from remusnet.classify.filters import BpfMatch, FlowerMatch, Selector, U32Key, U32Match
-from remusnet.plan.selectors import selector_json, selector_words
+from remusnet.classify.filters import BpfMatch, FilterMatch, FlowerMatch, U32Key, U32Match
+from remusnet.plan.matches import match_json, match_words
 from remusnet.policy.match import Fragment
 
-CASES: list[tuple[Selector, str, dict[str, object]]] = [
+CASES: list[tuple[FilterMatch, str, dict[str, object]]] = [
     (
         U32Match((U32Key(-16, 0, 0), U32Key(8, 0x00FF0000, 0x00060000))),
         "u32 match u32 0x00000000 0x00000000 at -16 match u32 0x00060000 0x00ff0000 at 8",
@@ -71,12 +71,12 @@ CASES: list[tuple[Selector, str, dict[str, object]]] = [
 
 @pytest.mark.parametrize(("match", "words", "document"), CASES)
 def test_a_match_is_said_to_tc_and_in_json(
-    match: Selector, words: str, document: dict[str, object]
+    match: FilterMatch, words: str, document: dict[str, object]
 ) -> None:
-    assert " ".join(selector_words(match)) == words
-    assert json.loads(json.dumps(selector_json(match))) == document
+    assert " ".join(match_words(match)) == words
+    assert json.loads(json.dumps(match_json(match))) == document
 
 
 def test_a_program_is_one_argument() -> None:
-    words = selector_words(BpfMatch((Instruction(Op.RETURN, 0, 0, 0),)))
+    words = match_words(BpfMatch((Instruction(Op.RETURN, 0, 0, 0),)))
     assert words == ("bpf", "bytecode", "1,6 0 0 0")

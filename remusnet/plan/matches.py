@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remusnet.classify.filters import BpfMatch, FlowerMatch, Selector, U32Match
+from remusnet.classify.filters import BpfMatch, FilterMatch, FlowerMatch, U32Match
 from remusnet.plan.rows import Json
 from remusnet.policy.match import Fragment
 
 
-def selector_words(match: Selector) -> tuple[str, ...]:
+def match_words(match: FilterMatch) -> tuple[str, ...]:
     """The arguments of ``tc filter add`` from the classifier's name on: ``u32 match ...``."""
     match match:
         case U32Match(keys):
@@ -22,7 +22,7 @@ def selector_words(match: Selector) -> tuple[str, ...]:
             return ("bpf", "bytecode", ",".join((str(len(program)), *map(str, program))))
 
 
-def selector_json(match: Selector) -> Json:
+def match_json(match: FilterMatch) -> Json:
     """The same as values: ``{"classifier": "u32", "keys": [...]}``."""
     match match:
         case U32Match(keys):
