@@ -41,9 +41,7 @@ COMMANDS = {
     ),
     "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios", _TRY),
     "metrics": LazyCommand("remusnet.cli.metrics", "List what assertions can ask for", _TRY),
-    "figures": LazyCommand(
-        "remusnet.cli.figures", "Simulate and draw the thesis's figures", _TRY
-    ),
+    "figures": LazyCommand("remusnet.cli.figures", "Simulate and draw the thesis's figures", _TRY),
     "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies", _BY_HAND),
     "plan": LazyCommand(
         "remusnet.cli.plan", "Print the rules that would protect a vif (dry run)", _BY_HAND
