@@ -283,6 +283,12 @@ class Cell(Place):
             self._timers.popitem()[1].cancel()
         self._timers = None
 
+    def let_go(self) -> Actor | None:
+        """Have no instance any more (the result), and nothing that keeps it in memory."""
+        instance, self.instance = self.instance, None
+        self.take = _nobody
+        return instance
+
     def notify(self, change: Change) -> None:
         """Tell those who watch."""
         for watcher in tuple(self._watchers or ()):

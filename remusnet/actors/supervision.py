@@ -187,7 +187,7 @@ def _quiesce(cell: Cell, error: Exception | None) -> Steps:
     yield from _finish(cell)
     if cell.spec.strategy.children is OnChildren.STOP:
         yield from _stop_children(cell)
-    instance, cell.instance = cell.instance, None
+    instance = cell.let_go()
     if instance is not None:
         try:
             instance.restarting(error)
@@ -286,13 +286,14 @@ def _stop(cell: Cell) -> Steps:
     cell.cancel_timers()
     yield from _stop_children(cell)
     yield from _finish(cell)
-    instance, cell.instance = cell.instance, None
+    instance = cell.let_go()
     if instance is not None:
         try:
             instance.stopped()
         except Exception as late:  # noqa: BLE001 - it is going anyway; the log has it
             cell.system.complain(cell, late)
     cell.cancel_timers()
+    cell.current = None  # a timer's envelope has its cell
     cell.state = State.STOPPED
     cell.bury_all("the actor has stopped")
     if cell.parent is not None:

@@ -46,8 +46,17 @@ print(json.dumps({file.name: file.read_text() for file in folder.iterdir()}))
 
 
 def test_the_types_are_installed(installed: Installed) -> None:
-    code = "import importlib.resources as r; print((r.files('remusnet') / 'py.typed').is_file())"
+    """The front door's own are in a file beside it."""
+    code = (
+        "import importlib.resources as r; there = r.files('remusnet')\n"
+        "print(all((there / each).is_file() for each in ('py.typed', '__init__.pyi')))"
+    )
     assert installed.python("-c", code) == "True\n"
+
+
+def test_the_front_door_opens_where_it_is_installed(installed: Installed) -> None:
+    code = "import remusnet; print(remusnet.plan('vif1.0', rate='100mbit').limit)"
+    assert installed.python("-c", code) == "5000000\n"
 
 
 def test_every_module_can_be_imported(installed: Installed) -> None:

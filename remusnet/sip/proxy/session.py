@@ -381,6 +381,7 @@ class Session(Actor):
     def _end_if_done(self) -> None:
         if not self._call.works and not self._call.established:
             self._own.calls.pop(self._call.call_id, None)
+            self._call.cell = None  # as a transaction's entry
             self.context.stop()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

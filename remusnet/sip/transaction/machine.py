@@ -90,6 +90,12 @@ class End:
 Command = ToWire | ToUser | Arm | Disarm | End
 
 
+def terminated(event: Event) -> list[Command]:
+    """Nothing happens any more. It is no method, so that a machine that is over holds nothing."""
+    del event
+    return []
+
+
 class Machine:
     """A transaction. ``state`` is the method that takes the next event; its name is the RFC's.
 
@@ -100,7 +106,7 @@ class Machine:
         self.request = request
         self.reliable = reliable
         self.timers = timers
-        self.state: Callable[[Event], list[Command]] = self.terminated
+        self.state: Callable[[Event], list[Command]] = terminated
 
     @property
     def state_name(self) -> str:
@@ -115,14 +121,9 @@ class Machine:
         """What it does about ``event``."""
         return self.state(event)
 
-    def terminated(self, event: Event) -> list[Command]:
-        """Nothing happens any more."""
-        del event
-        return []
-
     def end(self, *before: Command) -> list[Command]:
         """These commands, and the end."""
-        self.state = self.terminated
+        self.state = terminated
         return [*before, End()]
 
     def wait(self, state: Callable[[Event], list[Command]], timer: str, seconds: float) -> Command:

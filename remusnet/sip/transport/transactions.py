@@ -230,6 +230,7 @@ class Transaction(Actor):
                 self._tell_user(command.what)
             elif isinstance(command, End):
                 self._wiring.table.remove(entry)
+                entry.cell = None  # else each keeps the other in memory until cycles are looked for
                 context.stop()
 
     def _tell_user(self, what: Request | Response | Trouble) -> None:

@@ -57,7 +57,7 @@ def test_each_section_has_a_row(section: str) -> None:
 def test_each_test_of_rules_and_transactions_is_in_the_table() -> None:
     """Who adds one, adds its rule."""
     listed = set(re.findall(r"`(\w+::\w+)`", TABLE.read_text(encoding="utf-8")))
-    files = ("test_rules", "test_transactions", "test_registrar")
+    files = ("test_rules", "test_responses", "test_transactions", "test_registrar")
     of_rules = {name for name in names() if name.split("::")[0] in files}
     inner = {"test_transactions::test_an_invite_whose_user_is_lost_is_answered_some_time"}
     inner.add("test_registrar::test_a_store_that_is_away_is_503_and_nothing_confirmed_is_lost")
