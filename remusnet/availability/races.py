@@ -45,6 +45,8 @@ def race(runners: Sequence[Distribution]) -> Race:
     running = np.array([each.survival(at.ravel()) for each in runners])
     all_running = running.prod(axis=0).reshape(at.shape)
     mean = float((all_running * _WEIGHTS * half[:, None]).sum())
+    if len(set(runners)) == 1:
+        return Race(mean, (1 / len(runners),) * len(runners))
     wins = np.array([_win(runners, i, knots) for i in range(len(runners))])
     return Race(mean, tuple(float(each) for each in wins / wins.sum()))
 

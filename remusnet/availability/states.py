@@ -18,6 +18,11 @@ Tangible = tuple[int, ...]
 MOST_STATES = 200_000
 _MOST_VANISHING = 2_000
 _MOST_TOKENS = 10_000
+_DEEPEST = 200
+
+
+class _LoopedBack(Exception):
+    """A vanishing marking leads back to one on the way to it."""
 
 
 class TooManyStates(Exception):
@@ -115,6 +120,7 @@ class _Exploration:
         self.numbers: dict[Tangible, int] = {}
         self.states: list[Tangible] = []
         self.passages: dict[Tangible, Passage] = {}
+        self.open: set[Tangible] = set()
 
     def run(self) -> StateSpace:
         start = self._passage(self.net.initial)
@@ -148,8 +154,31 @@ class _Exploration:
             options = chosen(self.net, self.immediate, marking)
             if not options:
                 return Passage({self._number(marking): 1.0}, {})
-            known = self.passages[marking] = self._through(marking)
+            known = self.passages[marking] = self._onwards(marking, options)
         return known
+
+    def _onwards(self, marking: Tangible, options: list[tuple[int, float]]) -> Passage:
+        """From a vanishing marking: the mixture of its successors' passages, if none loops."""
+        if marking in self.open or len(self.open) > _DEEPEST:
+            raise _LoopedBack
+        self.open.add(marking)
+        ends: dict[int, float] = {}
+        counts: dict[int, float] = {}
+        try:
+            for i, share in options:
+                inner = self._passage(fired(self.net.modes[i], marking))
+                counts[i] = counts.get(i, 0.0) + share
+                for end, chance in inner.ends.items():
+                    ends[end] = ends.get(end, 0.0) + share * chance
+                for mode, times in inner.fired.items():
+                    counts[mode] = counts.get(mode, 0.0) + share * times
+        except _LoopedBack:
+            if len(self.open) > 1:
+                raise  # the outermost marking sees the whole loop
+            return self._through(marking)
+        finally:
+            self.open.discard(marking)
+        return Passage(ends, counts)
 
     def _through(self, entry: Tangible) -> Passage:
         """Solve the Markov chain of the vanishing markings behind ``entry``."""

@@ -104,7 +104,12 @@ def _sparse(matrix: csr_matrix) -> Vector:
     out = np.asarray(matrix.sum(axis=1)).ravel()
     balance = (diags(out) - matrix).T.tocsc()
     right = -balance[1:, 0].toarray().ravel()
-    solver = splu(balance[1:, 1:].tocsc(), diag_pivot_thresh=0.0)
+    solver = splu(
+        balance[1:, 1:].tocsc(),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
     rest = np.maximum(solver.solve(right), 0.0)
     found = np.concatenate(([1.0], rest))
     scaled: Vector = found / found.sum()

@@ -29,6 +29,7 @@ _TRY = "See what Remus does to calls (neither root nor Xen)"
 _BY_HAND = "Protect a guest by hand"
 _XEN = "Protect a guest under xl remus"
 _SIP = "Serve SIP without replication"
+_MODEL = "Find out which design is worth it"
 
 # The order is that of --help; without a section a command stands with the last ones.
 COMMANDS = {
@@ -40,9 +41,7 @@ COMMANDS = {
     ),
     "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios", _TRY),
     "metrics": LazyCommand("remusnet.cli.metrics", "List what assertions can ask for", _TRY),
-    "figures": LazyCommand(
-        "remusnet.cli.figures", "Draw the thesis's figures from simulations", _TRY
-    ),
+    "figures": LazyCommand("remusnet.cli.figures", "Simulate and draw the thesis's figures", _TRY),
     "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies", _BY_HAND),
     "plan": LazyCommand(
         "remusnet.cli.plan", "Print the rules that would protect a vif (dry run)", _BY_HAND
@@ -66,6 +65,9 @@ COMMANDS = {
     "xen": LazyCommand("remusnet.cli.xen", "Let xl remus use remusnet, and see what it does", _XEN),
     "sip": LazyCommand(
         "remusnet.cli.sip", "Run a SIP server of supervised actors, and look at it", _SIP
+    ),
+    "availability": LazyCommand(
+        "remusnet.cli.availability", "Compare how available designs are, by models", _MODEL
     ),
     "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),

@@ -81,8 +81,9 @@ def test_the_version_is_that_of_the_package(program: Program) -> None:
 def test_help_lists_each_command_with_its_line(run: Run, option: str) -> None:
     code, out, _ = run(option)
     assert code == 0
+    width = max(map(len, COMMANDS))
     for name, entry in COMMANDS.items():
-        assert f"  {name:<10}  {entry.help}\n" in out
+        assert f"  {name:<{width}}  {entry.help}\n" in out
     assert "\nProtect a guest by hand:\n  policy " in out
     assert "docs/README.md" in out
 

@@ -1,0 +1,149 @@
+"""The designs that can be compared, and the services that each one gives.
+
+All times are exponential, so that every value is exact. Of what fails and is repaired one after
+the other only the means count, whatever the distribution; it matters where failures overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from remusnet.availability.measures import Estimate, Measure
+from remusnet.availability.models.hosts import active_standby, remus
+from remusnet.availability.models.parameters import Values
+from remusnet.availability.models.parts import calls, layer, tree
+from remusnet.availability.module import Module
+from remusnet.availability.net import Place
+from remusnet.availability.solve import solve
+
+SECTIONS: Final = 6
+SERVICES: Final = ("registration", "new-calls", "established-calls")
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A net, and for each service the expression of its places that holds while it is there."""
+
+    name: str
+    net: Module
+    services: Mapping[str, str]
+
+    def measures(self) -> tuple[Measure, ...]:
+        """A measure a service."""
+        return tuple(Measure(name, text) for name, text in self.services.items())
+
+
+def compared(values: Values, design: str) -> tuple[Estimate, ...]:
+    """A value for each service of the design of that name. Raises as `solve` does."""
+    made = DESIGNS[design](values)
+    return solve(made.net, made.measures())
+
+
+def _standard(values: Values) -> Design:
+    """One host, and a server that any of its six sections takes down with all its calls."""
+    net = Module("standard")
+    return _whole(net, values, _guest(net, values, _one_host(net, values)))
+
+
+def _actors(values: Values) -> Design:
+    """One host, and a server of supervised actors."""
+    net = Module("actors")
+    return _supervised(net, values, _guest(net, values, _one_host(net, values)))
+
+
+def _remus(values: Values) -> Design:
+    """The standard server under Remus: hosts' failures are masked, the software's are not."""
+    net = Module("remus")
+    return _whole(net, values, _guest(net, values, _two_hosts(net, values)), "Run > 0")
+
+
+def _actors_on_remus(values: Values) -> Design:
+    """A server of supervised actors under Remus."""
+    net = Module("actors-on-remus")
+    return _supervised(net, values, _guest(net, values, _two_hosts(net, values)), "Run > 0")
+
+
+def _active_standby(values: Values) -> Design:
+    """Two standard servers on a host each; whatever fails, the other takes the address over."""
+    net = Module("active-standby")
+    start = values["guest.boot"] + values["app.start"]
+    lives = {
+        "host": (values["host.mttf"], values["host.mttr"] + values["hypervisor.boot"] + start),
+        "hypervisor": (values["hypervisor.mttf"], values["hypervisor.mttr"] + start),
+        "guest": (values["guest.mttf"], values["guest.mttr"] + values["app.start"]),
+        "section": (values["section.mttf"] / SECTIONS, values["section.mttr"]),
+    }
+    active = net.place("Active", 1)
+    net.include("pair", active_standby(values, lives), Active=active)
+    return _with_calls(net, values, active, dict.fromkeys(SERVICES, "Active > 0"))
+
+
+DESIGNS: Final[Mapping[str, Callable[[Values], Design]]] = {
+    "standard": _standard,
+    "active-standby": _active_standby,
+    "actors": _actors,
+    "remus": _remus,
+    "actors-on-remus": _actors_on_remus,
+}
+
+
+def _one_host(net: Module, values: Values) -> Place:
+    """One host with its hypervisor; the place that has a token while the hypervisor is up."""
+    power, host, up = net.place("Power", 1), net.place("Host", 1), net.place("Hypervisor", 1)
+    repair, boot = values["hypervisor.mttr"], values["hypervisor.boot"]
+    host_layer = layer("host", values["host.mttr"], values["host.mttr"], [values["host.mttf"]])
+    net.include("host layer", host_layer, Below=power, Up=host)
+    layer_above = layer("hypervisor", repair, boot, [values["hypervisor.mttf"]])
+    net.include("hypervisor layer", layer_above, Below=host, Up=up)
+    return up
+
+
+def _two_hosts(net: Module, values: Values) -> Place:
+    """Two hosts under Remus; the place that has a token while the guest's memory is somewhere."""
+    run, image = net.place("Run", 1), net.place("Image", 1)
+    net.include("hosts", remus(values), Run=run, Image=image)
+    return image
+
+
+def _guest(net: Module, values: Values, below: Place) -> Place:
+    up = net.place("Guest", 1)
+    guest = layer("guest", values["guest.mttr"], values["guest.boot"], [values["guest.mttf"]])
+    net.include("guest layer", guest, Below=below, Up=up)
+    return up
+
+
+def _whole(net: Module, values: Values, guest: Place, also: str = "1") -> Design:
+    """The standard server on ``guest``: all of it is up, or nothing."""
+    up = net.place("Server", 1)
+    lives = [values["section.mttf"]] * SECTIONS
+    server = layer("server", values["section.mttr"], values["app.start"], lives)
+    net.include("server layer", server, Below=guest, Up=up)
+    return _with_calls(net, values, up, dict.fromkeys(SERVICES, f"Server > 0 and {also}"))
+
+
+def _supervised(net: Module, values: Values, guest: Place, also: str = "1") -> Design:
+    """The server of actors on ``guest``: a service is there while the actors that it needs are."""
+    alive = net.place("Alive", 1)
+    net.include("tree", tree(values), Below=guest, Alive=alive)
+    none_of = " + ".join(
+        ("tree.transport.transportRestarting", "tree.transport.Down", "tree.core.Down")
+    )
+    common = f"Alive > 0 and {also} and {none_of} == 0"
+    calls_need = f"{common} and tree.core.locationRestarting == 0"
+    proxied = "tree.core.proxyRestarting == 0"
+    services = {
+        "registration": f"{calls_need} and tree.core.registrarRestarting == 0",
+        "new-calls": f"{calls_need} and {proxied}",
+        "established-calls": f"{common} and {proxied}",
+    }
+    return _with_calls(net, values, alive, services)
+
+
+def _with_calls(net: Module, values: Values, serving: Place, services: Mapping[str, str]) -> Design:
+    """Established calls are there while they are served, and none that was lost is missed."""
+    lost = net.place("Lost")
+    net.include("calls", calls(values["call.mean"]), Serving=serving, Lost=lost)
+    last = "established-calls"
+    return Design(net.name, net, {**services, last: f"{services[last]} and Lost == 0"})
