@@ -270,9 +270,10 @@ def _ask_for_udp_early(context: Context, filters: list[Filter]) -> None:
     Most of what bypasses is UDP: voice and video. Each filter that is asked in vain before costs
     all of its frames time.
 
-    No frame's verdict changes. One of the filters lets all UDP bypass that has a complete header
-    (or is no later fragment, too); what stands between it and the new one lets bypass as well, or
-    asks for what no such UDP is.
+    No frame's verdict changes, but that some bypass, as they may, which are too short for what
+    stands in between (`Beyond.SHORT`). One of the filters lets all UDP bypass that has a complete
+    header (or is no later fragment, too); what stands between it and the new one lets bypass as
+    well, or asks for what no such UDP is.
     """
     if not context.version:
         return
