@@ -75,6 +75,7 @@ class Simulation:
         touched = self._settle(set(self._immediate), set(range(len(modes))))
         self._look(i for i in touched if modes[i].distribution is not None)
         self._renewal = list(self._marking)
+        self._anew = True
         for number, function in enumerate(self._functions):
             if function is not None:
                 self._see(number)
@@ -83,6 +84,7 @@ class Simulation:
     def batches(self, count: int, length: float) -> list[Chunk]:
         """Run ``count`` times ``length`` seconds."""
         chunks = []
+        self._anew = False
         for _ in range(count):
             end = self._now + length
             heap, clocks = self._heap, self._clocks
@@ -97,6 +99,7 @@ class Simulation:
 
     def firings(self, count: int) -> Chunk:
         """Run ``count`` firings of timed transitions."""
+        self._anew = False
         start, goal = self._now, self.events + count
         while self.events < goal:
             self._next()
@@ -109,10 +112,15 @@ class Simulation:
         """
         chunks: list[Chunk] = []
         goal = self.events + most_events
+        while not self._anew and self.events < goal:  # a cycle that was left half way
+            self._next()
+            self._anew = self.renewed()
+        self._chunk(0.0)
         start = self._now
         while len(chunks) < count and self.events < goal:
             self._next()
-            if self.renewed():
+            self._anew = self.renewed()
+            if self._anew:
                 chunks.append(self._chunk(self._now - start))
                 start = self._now
         return chunks

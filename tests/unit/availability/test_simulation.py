@@ -184,3 +184,11 @@ def test_a_firing_looks_at_its_neighbours_only() -> None:
     run.firings(2000)
     assert max(len(modes) for modes in run._timed_after) == 2
     assert len(run._heap) <= 2 * 1000 + 1000
+
+
+def test_a_cycle_that_the_budget_cut_off_counts_for_none() -> None:
+    run = Simulation(unfolded(nets.cycle()), [Measure("all", "p0 + p1 + p2 + p3 + p4 == 1")], 1)
+    assert len(run.cycles(100, most_events=13)) == 2
+    chunks = run.cycles(3, most_events=1000)
+    assert len(chunks) == 3
+    assert [each.integrals[0] for each in chunks] == pytest.approx([e.length for e in chunks])
