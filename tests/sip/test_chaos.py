@@ -31,7 +31,7 @@ def chaos(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_under_resilient_faults_under_load_lose_neither_calls_nor_registrations() -> None:
     """The same at 50 a second for 5 minutes with --long."""
-    seconds, rate = count(sample=10, long=300), count(sample=5, long=50)
+    seconds, rate = count(sample=60, long=300), count(sample=10, long=50)
     done = chaos("--seconds", f"{seconds}", "--rate", f"{rate}", "--json")
     assert done.returncode == 0, (done.stdout, done.stderr)
     report = json.loads(done.stdout)
