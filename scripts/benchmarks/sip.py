@@ -90,7 +90,7 @@ def ratios() -> Iterator[list[Ratio]]:
                 partial(cpu_a_registration, folder, ours),
                 partial(cpu_a_registration, folder, theirs),
             ),
-            Ratio(f"{HOPS:,} proxy hops", "sipmessage alone", 4, our_hops, sipmessage_hops),
+            *_hops(),
             _highest("calls", calls[ours].clean_rate, calls[theirs].clean_rate),
             _highest(
                 "registrations",
@@ -113,6 +113,18 @@ def ratios() -> Iterator[list[Ratio]]:
                 unit="CPU s",
             ),
         ]
+
+
+def _hops() -> Iterator[Ratio]:
+    for where, text, goal in (("a proxy", _FROM_PROXY, 4), ("a phone", _FROM_PHONE, 0)):
+        sent = invites(text)
+        yield Ratio(
+            f"{HOPS:,} hops, from {where}",
+            "sipmessage alone",
+            goal,
+            partial(our_hops, sent),
+            partial(sipmessage_hops, sent),
+        )
 
 
 @contextmanager
@@ -304,38 +316,68 @@ def fill(file: Path, port: int) -> None:
     store.close()
 
 
-_INVITE = "\r\n".join(
-    [
-        "INVITE sip:callee@example.org SIP/2.0",
-        "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK776asdhds;rport",
-        "From: Alice <sip:alice@example.org>;tag=1928301774",
-        "To: Bob <sip:callee@example.org>",
-        "Call-ID: a84b4c76e66710@192.0.2.1",
-        "CSeq: 314159 INVITE",
-        "Contact: <sip:alice@192.0.2.1:5060>",
-        "Max-Forwards: 70",
-        "User-Agent: bench",
-        "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS",
-        "Content-Type: application/sdp",
-        "Content-Length: 4",
-        "",
-        "v=0\r",
+# As a phone sends it that says little, and as it comes from another proxy.
+_FROM_PHONE = """\
+INVITE sip:callee@example.org SIP/2.0
+Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK776asdhds;rport
+From: Alice <sip:alice@example.org>;tag=1928301774
+To: Bob <sip:callee@example.org>
+Call-ID: a84b4c76e66710@192.0.2.1
+CSeq: 314159 INVITE
+Contact: <sip:alice@192.0.2.1:5060>
+Max-Forwards: 70
+User-Agent: bench
+Allow: INVITE, ACK, CANCEL, BYE, OPTIONS
+Content-Type: application/sdp
+Content-Length: 4
+
+v=0
+"""
+_FROM_PROXY = """\
+INVITE sip:callee@example.org SIP/2.0
+Via: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bKf1.776asdhds
+Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK776asdhds;rport=5060;received=192.0.2.1
+Record-Route: <sip:192.0.2.9;lr;ftag=1928301774>
+Max-Forwards: 69
+From: "Alice" <sip:alice@example.org>;tag=1928301774
+To: <sip:callee@example.org>
+Call-ID: a84b4c76e66710@192.0.2.1
+CSeq: 314159 INVITE
+Contact: <sip:alice@192.0.2.1:5060;transport=udp>
+Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER, MESSAGE, SUBSCRIBE, INFO, UPDATE, PRACK
+Supported: replaces, outbound, 100rel, timer, gruu
+Session-Expires: 1800
+Min-SE: 90
+User-Agent: bench
+Allow-Events: presence, message-summary, refer
+P-Asserted-Identity: <sip:alice@example.org>
+Privacy: none
+Date: Sat, 28 Nov 2026 23:29:00 GMT
+Content-Type: application/sdp
+Content-Length: 4
+
+v=0
+"""
+
+
+def invites(text: str) -> list[bytes]:
+    """`HOPS` of them, each another, so that nothing is known from the one before."""
+    wire = text.replace("\n", "\r\n").encode()
+    return [
+        wire.replace(b"1928301774", b"%d" % number).replace(b"asdhds", b"%d" % number)
+        for number in range(HOPS)
     ]
-).encode()
-# Each another, so that nothing is known from the one before.
-INVITES = [
-    _INVITE.replace(b"1928301774", b"%d" % number).replace(b"asdhds", b"%d" % number)
-    for number in range(HOPS)
-]
+
+
 _VIA = "SIP/2.0/UDP 192.0.2.100:5060;branch=z9hG4bKhop"
 _RECORD = "<sip:192.0.2.100:5060;lr>"
 
 
-def our_hops() -> None:
+def our_hops(sent: list[bytes]) -> None:
     """What a proxy does: parse, read by what it finds transaction, dialog and callee, put the own
     Via and Record-Route on top, count Max-Forwards down, serialise."""
     via, record = _VIA.encode(), _RECORD.encode()
-    for invite in INVITES:
+    for invite in sent:
         request = parse(invite)
         assert isinstance(request, Request)
         assert top(request).branch
@@ -354,12 +396,12 @@ def our_hops() -> None:
         copy.serialize()
 
 
-def sipmessage_hops() -> None:
+def sipmessage_hops(sent: list[bytes]) -> None:
     """The same, with sipmessage."""
     via = sipmessage.Via.parse(_VIA)
     record = sipmessage.Address.parse(_RECORD)
     uri = sipmessage.URI.parse("sip:callee@192.0.2.2:5060")
-    for invite in INVITES:
+    for invite in sent:
         request = sipmessage.Message.parse(invite)
         assert isinstance(request, sipmessage.Request)
         assert request.via[0].parameters["branch"]

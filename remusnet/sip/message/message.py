@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NoReturn, TypeVar
 
-from remusnet.sip.message.headers import Header, canonical, header, split_list, unfolded
+from remusnet.sip.message.headers import NAMES, Header, header, made, split_list, unfolded
 from remusnet.sip.message.malformed import Malformed
 from remusnet.sip.message.uri import is_address
 
@@ -33,7 +33,8 @@ _LONE_CR = re.compile(rb"\r(?!\n)")
 _NUMBER = re.compile(rb"[0-9]+")
 _CSEQ = re.compile(rb"([0-9]+)[ \t]+(\S+)")
 LARGEST_CSEQ = 2**31 - 1  # RFC 3261, 8.1.1.5: less than 2**31
-_REQUIRED = (b"via", b"from", b"to", b"call-id", b"cseq")  # 8.1.1
+_NEEDED = (b"via", b"from", b"to", b"call-id", b"cseq")  # 8.1.1
+_REQUIRED = frozenset(_NEEDED)
 # Those that may stand once (RFC 3261, 7.3.1 and 20).
 _ONCE = (b"from", b"to", b"call-id", b"cseq", b"max-forwards", b"content-length")
 
@@ -114,13 +115,14 @@ class Message:
     def set(self, name: str, value: bytes) -> None:
         """One header of that name, in the place of the first one, or else below all."""
         new = header(name, value)
-        headers, wanted = self.headers, new.name
+        headers, wanted, first = self.headers, new.name, self._first
+        each_once = first is not None and len(first) == len(headers)
         self._edited(wanted)
         for place, old in enumerate(headers):
             if old.name == wanted:
                 headers[place] = new
-                rest = headers[place + 1 :]
-                if any(each.name == wanted for each in rest):
+                if not each_once:
+                    rest = headers[place + 1 :]
                     headers[place + 1 :] = [each for each in rest if each.name != wanted]
                 return
         headers.append(new)
@@ -213,9 +215,9 @@ class Request(Message):
 
     def copy(self) -> Request:
         """One whose headers can be changed while this one stays."""
-        made = Request(self.method, self.uri, list(self.headers), self.body)
-        made._cseq = self._cseq
-        return made
+        copied = Request(self.method, self.uri, self.headers.copy(), self.body)
+        copied._cseq, copied._first = self._cseq, self._first
+        return copied
 
 
 class Response(Message):
@@ -237,9 +239,9 @@ class Response(Message):
 
     def copy(self) -> Response:
         """One whose headers can be changed while this one stays."""
-        made = Response(self.status, self.reason, list(self.headers), self.body)
-        made._cseq = self._cseq
-        return made
+        copied = Response(self.status, self.reason, self.headers.copy(), self.body)
+        copied._cseq, copied._first = self._cseq, self._first
+        return copied
 
 
 def parse(data: bytes, *, stream: bool = False) -> Request | Response:
@@ -251,27 +253,24 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     data = data.lstrip(b"\r\n")  # 7.5
     place = data.find(b"\r\n\r\n")
     head, body = data[:place], data[place + 4 :]
-    breaks = head.count(b"\r\n")
-    lone_cr = False
-    if place < 0 or not breaks == head.count(b"\n") == head.count(b"\r") or _FOLDED.search(head):
+    first, *lines = head.split(b"\r\n")
+    usual = place >= 0 and len(lines) == head.count(b"\n") == head.count(b"\r")
+    if usual and _FOLDED.search(head):
+        usual = False
+    if not usual:
         # Not as nearly all are: folded, with other ends of lines, or without an end.
         end = _END.search(data)
-        place = end.start() if end else -1
-        head = data[: end.start()] if end else data.rstrip(b"\r\n")
-        body = data[end.end() :] if end else b""
-        lone_cr = head.count(b"\r") != head.count(b"\r\n")
-        first, *lines = _LINE_END.split(head)
-    else:
-        first, *lines = head.split(b"\r\n")
-    headers: list[Header] = []
-    bad_line = False
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        known = canonical(name) if colon else None
-        if known is None or (lone_cr and _LONE_CR.search(line)):
-            bad_line = True
-        else:
-            headers.append(Header(known, line, unfolded(value)))
+        place, body = (end.start(), data[end.end() :]) if end else (-1, b"")
+        first, lines = _unusual_lines(data[:place] if end else data.rstrip(b"\r\n"))
+    headers = [
+        made(Header, (known, line, value.strip()))
+        for line in lines
+        for name, colon, value in (line.partition(b":"),)
+        if colon and (known := NAMES[name]) is not None
+    ]
+    if not usual:
+        headers = [made(Header, (name, line, unfolded(value))) for name, line, value in headers]
+    bad_line = len(headers) < len(lines)
     message = _with_start_line(first, headers, body)
     if place < 0:
         _refuse("no empty line ends the headers", message)
@@ -282,8 +281,15 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     return message
 
 
+def _unusual_lines(head: bytes) -> tuple[bytes, list[bytes]]:
+    """The first line and the others, folds in them; empty for one that no reading is sure of."""
+    lone_cr = head.count(b"\r") != head.count(b"\r\n")
+    first, *lines = _LINE_END.split(head)
+    return first, [b"" if lone_cr and _LONE_CR.search(line) else line for line in lines]
+
+
 def _with_start_line(first: bytes, headers: list[Header], body: bytes) -> Request | Response:
-    if found := _STATUS_LINE.fullmatch(first):
+    if first[:3].upper() == b"SIP" and (found := _STATUS_LINE.fullmatch(first)):
         version, status, reason = found.groups()
         response = Response(int(status[:4]), reason or b"", headers, body)
         if version != b"2.0":
@@ -309,9 +315,9 @@ def _with_start_line(first: bytes, headers: list[Header], body: bytes) -> Reques
 def _check(message: Request | Response) -> None:
     """What every message must have, and what none may have twice (8.1.1, 20)."""
     first = message.first
-    for name in _REQUIRED:
-        if name not in first:
-            _refuse(f"no {_written(name)} header", message)
+    if not first.keys() >= _REQUIRED:
+        missing = next(name for name in _NEEDED if name not in first)
+        _refuse(f"no {_written(missing)} header", message)
     if len(first) < len(message.headers):
         names = [found.name for found in message.headers]
         for name in _ONCE:

@@ -7,9 +7,8 @@ one expression (which also takes the blanks in ``SIP / 2.0 / UDP`` that RFC 4475
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from remusnet.sip.message.headers import split_list
 from remusnet.sip.message.malformed import Malformed
@@ -23,6 +22,11 @@ _VIA = re.compile(
     rb"(?P<parameters>;.*)?",
     re.IGNORECASE | re.DOTALL,
 )
+# As nearly all write it: a branch, and rport with it or not.
+_USUAL = re.compile(
+    rb"SIP/2\.0/(UDP|TCP|TLS) ([A-Za-z0-9\-._]++)(?::([0-9]{1,4}+))?"
+    rb"(?:(;rport)?;branch=([A-Za-z0-9\-.!%*_+`'~]++)|;branch=([A-Za-z0-9\-.!%*_+`'~]++)(;rport)?)"
+)
 _PARAMETER = re.compile(
     rb";\s*(?P<name>[A-Za-z0-9\-.!%*_+`'~]+)\s*"
     rb"(?:=\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|\[?[A-Za-z0-9\-.!%*_+`'~:]+\]?)\s*)?"
@@ -32,8 +36,7 @@ _REMEMBERED = 256
 MAGIC = b"z9hG4bK"  # RFC 3261, 8.1.1.7
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     """One Via value. ``host`` is as it stands, ``port`` 0 where none does."""
 
     transport: bytes
@@ -61,6 +64,20 @@ def read(value: bytes, message: Message | None = None) -> Via:
 
 
 def _read(value: bytes) -> Via:
+    return _read_usual(value) or _read_any(value)
+
+
+def _read_usual(value: bytes) -> Via | None:
+    found = _USUAL.fullmatch(value)
+    if found is None:
+        return None
+    transport, host, port, first, behind, branch, last = found.groups()
+    return Via(
+        transport, host, int(port or 0), behind or branch, None, None, bool(first or last), None
+    )
+
+
+def _read_any(value: bytes) -> Via:
     found = _VIA.fullmatch(value)
     if found is None:
         raise Malformed("invalid Via", 0)
