@@ -26,8 +26,7 @@ from remusnet.kernel.state.status import status
 from remusnet.kernel.wire.codec import RTM_GETTFILTER
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
-from remusnet.plan.build import CLASSIFIERS
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import CLASSIFIERS, Plan
 from remusnet.results.protection import Status
 from tests.kernel.lab.bed import GUEST_END, VIF
 from tests.kernel.lab.packets import Sender, stamped

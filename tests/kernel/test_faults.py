@@ -19,7 +19,7 @@ from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
-from remusnet.plan.build import CLASSIFIERS
+from remusnet.plan.plan import CLASSIFIERS
 from tests.kernel.lab.bed import VIF
 from tests.kernel.lab.namespace import ip_batch
 from tests.kernel.lab.packets import stamped

@@ -20,7 +20,7 @@ from remusnet.host.netbuf.ready import Ready, read_ready
 from remusnet.kernel import prepared
 from remusnet.kernel.change.encoder import Encoder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
-from remusnet.plan.build import CLASSIFIERS, build_plan
+from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.policy import PRESETS
 from tests.lib.long import count
 

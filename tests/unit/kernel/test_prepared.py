@@ -14,7 +14,6 @@ from remusnet.kernel.change.execute import harmless, together
 from remusnet.kernel.prepared import GaveUp, Template, read_template
 from remusnet.kernel.wire.messages import encode
 from remusnet.kernel.wire.netlink import Answer
-from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -26,6 +25,7 @@ from remusnet.plan.operations import (
     QuietDevice,
     ReleasePlug,
 )
+from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 

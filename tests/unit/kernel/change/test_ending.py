@@ -19,7 +19,6 @@ from remusnet.kernel.state.inventory import Found, inventory, together_with
 from remusnet.kernel.state.ownership import check, foreign_filters
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts, receipts_of
 from remusnet.kernel.wire.objects import Program, SeenFilter
-from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
     AddIngress,
     DeleteDevice,
@@ -30,6 +29,7 @@ from remusnet.plan.operations import (
     MarkDevice,
     ReleasePlug,
 )
+from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 from tests.lib.paper_kernel import INGRESS, PaperKernel

@@ -12,7 +12,6 @@ from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from remusnet.kernel.wire import codec, decode
 from remusnet.kernel.wire.messages import encode
-from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -31,6 +30,7 @@ from remusnet.plan.operations import (
     SealSink,
     SetLimit,
 )
+from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 from remusnet.policy.verdict import Verdict

@@ -43,9 +43,8 @@ from remusnet.kernel.wire.codec import (
 from remusnet.kernel.wire.decode import filter_
 from remusnet.kernel.wire.matches import KINDS, canonical, kind_of
 from remusnet.kernel.wire.messages import encode, filter_info
-from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import AddFilter, DrainPlug, undo_of
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.match import Fragment
 from remusnet.policy.verdict import Verdict
