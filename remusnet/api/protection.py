@@ -294,6 +294,6 @@ def _options(
 
 
 def _run_dir(given: str | Path | None) -> Path:
-    from remusnet.kernel.run_dir.problems import default_run_dir
+    from remusnet.kernel.run_dir import default_run_dir
 
     return default_run_dir() if given is None else Path(words.path("run_dir", given))

@@ -19,7 +19,7 @@ import pytest
 
 from remusnet.errors import Conflict, RemusnetError
 from remusnet.kernel.change.changes import changes
-from remusnet.kernel.change.interrupts import Interrupted
+from remusnet.kernel.change.execute import Interrupted
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.state.status import status

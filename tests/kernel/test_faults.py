@@ -14,7 +14,7 @@ import pytest
 
 from remusnet.errors import Conflict, KernelRefused, RemusnetError
 from remusnet.kernel.change.changes import changes
-from remusnet.kernel.change.interrupts import Interrupted
+from remusnet.kernel.change.execute import Interrupted
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.messages import PlugAction

@@ -18,7 +18,7 @@ import remusnet
 from remusnet.classify.filters import Classification
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.own_folder import NEW, OwnFolder
-from remusnet.kernel.run_dir.problems import Problems, folder_error
+from remusnet.kernel.run_dir import Problems, folder_error
 from remusnet.kernel.state.observe import Seen
 from remusnet.plan.names import check_device_name
 from remusnet.plan.plan import CLASSIFIERS, Plan, Protection

@@ -13,7 +13,7 @@ from remusnet.errors import Conflict
 from remusnet.kernel.change.changes import changes
 from remusnet.kernel.change.ending import endings_of, operations
 from remusnet.kernel.change.remove import _left, _settle
-from remusnet.kernel.run_dir.problems import Problems
+from remusnet.kernel.run_dir import Problems
 from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.inventory import Found, inventory, together_with
 from remusnet.kernel.state.ownership import check, foreign_filters
