@@ -11,8 +11,7 @@ from remusnet import defaults
 from remusnet.api import words
 from remusnet.api.words import PolicyWord
 from remusnet.errors import InvalidInput
-from remusnet.plan.build import build_plan
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import Plan, build_plan
 from remusnet.policy import DEFAULT_POLICY, Policy
 from remusnet.results.protection import Applied, Removed, Status, Verified
 
@@ -46,7 +45,7 @@ class PlanOptions:
         classifier = self.classifier
         if classifier == defaults.AUTO:
             from remusnet.kernel.probe import available_classifiers
-            from remusnet.plan.build import choose_classifier
+            from remusnet.plan.plan import choose_classifier
 
             classifier = choose_classifier(self.policy, available_classifiers())
         return build_plan(
@@ -295,6 +294,6 @@ def _options(
 
 
 def _run_dir(given: str | Path | None) -> Path:
-    from remusnet.kernel.run_dir.problems import default_run_dir
+    from remusnet.kernel.run_dir import default_run_dir
 
     return default_run_dir() if given is None else Path(words.path("run_dir", given))

@@ -10,7 +10,7 @@ from remusnet.api import words
 from remusnet.api.words import PolicyWord
 from remusnet.capture import Capture, read_frames
 from remusnet.classify.judging import Judgement
-from remusnet.metrics.survey import Survey, survey
+from remusnet.metrics.flows import Survey, survey
 from remusnet.policy import DEFAULT_POLICY, Policy
 
 Reader = Callable[[str], Capture]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from remusnet.capture import interfaces, linktypes
 from remusnet.capture.interfaces import Interface
 from remusnet.capture.linktypes import Placed, as_ethernet
-from remusnet.capture.records import MAX_RECORD, STRETCH, Parsed, check_frames, words
+from remusnet.capture.pcap import MAX_RECORD, STRETCH, Parsed, check_frames, words
 from remusnet.errors import InvalidInput
 from remusnet.frames import Bytes, Frames, Int64s
 

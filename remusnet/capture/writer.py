@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from remusnet.capture import linktypes
-from remusnet.capture.records import MAX_RECORD
+from remusnet.capture.pcap import MAX_RECORD
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Bytes, Frames, stretches
 

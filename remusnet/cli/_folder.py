@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
-_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+from remusnet.cli._interrupts import ended_by_exception
 
 
 @contextmanager
@@ -31,7 +27,7 @@ def whole_or_gone(folder: Path | None) -> Iterator[Callable[[], None]]:
         yield finished
         return
     new = [each for each in (folder, *folder.parents) if not _there(each)]
-    with _ended_by_exception():
+    with ended_by_exception():
         try:
             yield finished
         except BaseException:
@@ -48,24 +44,3 @@ def _there(path: Path) -> bool:
         return path.is_symlink() or path.exists()
     except (OSError, ValueError):
         return True  # what can't be looked at is nobody's to delete
-
-
-@contextmanager
-def _ended_by_exception() -> Iterator[None]:
-    """Let kill and a closed terminal end the program as an exception does, not at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {each: signal.getsignal(each) for each in _ENDINGS}
-    for each in _ENDINGS:
-        if before[each] is signal.SIG_DFL:  # not ignored, as by nohup
-            signal.signal(each, _end)
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)

@@ -9,6 +9,7 @@ import click
 from remusnet.api.scenarios import load_scenario, policies_of
 from remusnet.cli._completing import folders
 from remusnet.cli._folder import whole_or_gone
+from remusnet.cli._interrupts import load_chance
 from remusnet.cli._progress import Progress
 from remusnet.cli._terminal import echo
 from remusnet.errors import CheckFailed, quoted
@@ -35,6 +36,7 @@ def command(directory: str) -> None:
     with Progress() as progress, whole_or_gone(Path(directory)) as finished:
         with style():  # is matplotlib there?
             prepare(Path(directory), FIGURES)  # what stands in the way is said before the work
+        load_chance()
         for number, shown in enumerate(SHOWN, 1):
             progress.step(f"{shown.scenario} ({number} of {len(SHOWN)})")
             scenario = load_scenario(shown.scenario)

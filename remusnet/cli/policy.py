@@ -12,7 +12,7 @@ from remusnet.cli._options import PolicyType
 from remusnet.cli._terminal import console
 from remusnet.errors import InvalidInput
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.render import to_toml
+from remusnet.policy.toml import to_toml
 from remusnet.tables.mistakes import MistakenFile
 
 if TYPE_CHECKING:

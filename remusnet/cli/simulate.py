@@ -14,6 +14,7 @@ from remusnet.api.scenarios import names_capture, schedule_of
 from remusnet.cli._capture import read_frames
 from remusnet.cli._completing import files, scenarios_or_files
 from remusnet.cli._folder import whole_or_gone
+from remusnet.cli._interrupts import load_chance
 from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._quantities import DURATION, RATE, SIZE
@@ -192,6 +193,7 @@ def command(
     with Progress() as progress, whole_or_gone(wanted.report) as finished:
         if capture is None:
             make_ready(wanted)
+            load_chance()
             keep = wanted.report is not None
             case = ScenarioCase(str(source), policies, calls, duration, seed, out, keep)
         else:

@@ -11,7 +11,7 @@ a release tells whether something has purged the plug (`remusnet.kernel.wire.plu
 nothing is released, and the plug is cleared.
 
 The kernel does not say what a plug was told (net/sched/sch_plug.c has no dump), so the state is
-kept here, and between processes in the run directory (`remusnet.kernel.state.plug_record`).
+kept here, and between processes in the run directory (`remusnet.kernel.state.drivers`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,8 @@ from typing import NoReturn
 
 from remusnet.errors import Conflict, InvalidInput, RemusnetError, quoted
 from remusnet.kernel.plug_status import PlugStatus, came_to, find_plug, index_of, status_of
-from remusnet.kernel.run_dir.locks import change_lock, driver_lock
-from remusnet.kernel.run_dir.problems import Problems, default_run_dir
-from remusnet.kernel.state.observe import device_at
-from remusnet.kernel.state.plug_record import (
+from remusnet.kernel.run_dir import Problems, change_lock, default_run_dir, driver_lock
+from remusnet.kernel.state.drivers import (
     PlugRecord,
     PlugState,
     forget_record,
@@ -37,6 +35,7 @@ from remusnet.kernel.state.plug_record import (
     read_record,
     write_record,
 )
+from remusnet.kernel.state.observe import device_at
 from remusnet.kernel.wire.codec import IFF_UP, RTM_NEWLINK, link, message, plug_message
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink, refusal

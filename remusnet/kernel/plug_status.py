@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remusnet.errors import Conflict, InvalidInput, MissingDependency, quoted
-from remusnet.kernel.run_dir.locks import driver_of
-from remusnet.kernel.run_dir.problems import default_run_dir
+from remusnet.kernel.run_dir import default_run_dir, driver_of
+from remusnet.kernel.state.drivers import PlugRecord, plug_id, read_record
 from remusnet.kernel.state.observe import root_qdisc
-from remusnet.kernel.state.plug_record import PlugRecord, plug_id, read_record
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Qdisc
 from remusnet.plan.names import check_device_name

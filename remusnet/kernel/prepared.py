@@ -3,7 +3,7 @@
 A message with holes for the numbers and names of devices serves all the vifs that get the same
 filters, and, in a file, a script that has no time to encode anything: Xen's netbuf script, which
 has to answer before `remusnet.kernel.change.apply` is imported. The messages come from the plan
-(`remusnet.kernel.change.encoder`), in its order. Wherever the kernel is not as a fresh vif leaves
+(`remusnet.kernel.change.execute`), in its order. Wherever the kernel is not as a fresh vif leaves
 it, or no longer as it was made, this gives up, and apply and remove do it the long way.
 """
 

@@ -1,4 +1,4 @@
-"""Interarrival jitter as RFC 3550 defines it (section 6.4.1, code in A.8).
+"""Interarrival jitter (RFC 3550, section 6.4.1, code in A.8), and where a clock begins anew.
 
 For two packets that follow each other in order of arrival, D is how much later than its RTP
 timestamp promised the second one came:
@@ -8,6 +8,11 @@ timestamp promised the second one came:
 
 So this is neither the raw difference of arrival times, nor a deviation from a mean. Everything here
 is in milliseconds, whatever the clock rate; the RFC's own unit is the timestamp unit.
+
+RFC 3550 (A.1) takes a sequence number that is far off, once a second packet confirms it, for a
+sender that began anew, and treats the packet as the first of a stream. So is it with timestamps
+here (`clock_jumps`): one that jumps (a transfer, an announcement through a B2BUA, a phone that
+restarts) says nothing of the network, and one such jump would be all that a jitter of hours tells.
 """
 
 from __future__ import annotations
@@ -19,13 +24,20 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from remusnet.frames import Int64s
+from remusnet.frames import Bools, Int64s
+from remusnet.metrics.arrivals import MAX_DROPOUT, MAX_MISORDER, steps16
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 
 Float64s = npt.NDArray[np.float64]
 
 GAIN = 1 / 16
 """RFC 3550's noise reduction; the estimator forgets half of a disturbance in 10.7 packets."""
+
+_USUAL_PTIME_MS = 20.0
+JUMP_MS = MAX_MISORDER * _USUAL_PTIME_MS
+"""A.1's MAX_MISORDER in time, 2 s: so much a timestamp goes back, or runs ahead of all before."""
+BEHIND_MS = MAX_DROPOUT * _USUAL_PTIME_MS
+"""A.1's MAX_DROPOUT in time, 60 s: so much it stays behind, and it was held, not delayed."""
 
 # Packets that a row of a matrix product smooths: the matrix stays in the cache, and the Python loop
 # over the carries sees only every 64th packet.
@@ -79,7 +91,7 @@ def interarrival_jitter(
     RTP timestamps; they may wrap, and step back where packets are reordered. ``clock_rate``: Hz,
     for all packets or for each (int64[n]). Between packets of two clock rates there is no D
     (they count in different spaces: RFC 3550, section 5.2), so the estimate stays as it was; nor to
-    a packet with which the clock begins anew (``fresh``: bool[n], `remusnet.metrics.clock`).
+    a packet with which the clock begins anew (``fresh``: bool[n], `clock_jumps`).
 
     Raises ValueError for arrays of different lengths, and for a clock rate that isn't positive.
     """
@@ -116,6 +128,56 @@ def jitter_summary(series_ms: Float64s) -> Jitter:
     if len(series_ms) < 2:
         return Jitter(0.0, 0.0)
     return Jitter(float(series_ms[1:].mean()), float(series_ms[1:].max()))
+
+
+def clock_jumps(
+    arrival_ns: Int64s, timestamp: Int64s, sequence: Int64s, clock_rate: Int64s
+) -> tuple[Bools, int]:
+    """With which packets the clock begins anew: bool[n]; how many of them are jumps of timestamps.
+
+    All int64[n], packets in order of arrival. ``timestamp``: 32 bits; ``sequence``: 16 bits;
+    ``clock_rate``: of each packet, in Hz. A change of the rate and a new numbering begin it anew
+    too, and are no jump.
+
+    A delay never makes a timestamp go back while sequence numbers go on, nor lets a packet come
+    long before it is due. A delay does make packets come late, at once or in a burst: up to
+    `BEHIND_MS` that is jitter, however much it is.
+    """
+    count = len(arrival_ns)
+    fresh = np.zeros(count, np.bool_)
+    if count < 2:
+        return fresh, 0
+    media_ms = signed32(np.diff(timestamp)) * (1000 / clock_rate[1:])
+    late_ms = np.diff(arrival_ns) / NS_PER_MS - media_ms
+    step = steps16(sequence)
+    fresh[1:] = (step >= MAX_DROPOUT) | (step <= -MAX_MISORDER)
+    fresh[1:] |= clock_rate[1:] != clock_rate[:-1]
+    back = (media_ms < -JUMP_MS) & (step > 0)
+    odd = ~fresh[1:] & (back | (late_ms < -JUMP_MS) | (late_ms > BEHIND_MS))
+    candidates = np.flatnonzero(odd | fresh[1:]).tolist()
+    if not odd.any():
+        return fresh, 0
+
+    # Transit, from where the clock began last; a packet ahead of its time is below all of them.
+    jumps, least, transit, done = 0, 0.0, 0.0, 0
+    for index in candidates:
+        if index > done:
+            walk = transit + np.cumsum(late_ms[done:index])
+            least, transit = min(least, float(walk.min())), float(walk[-1])
+        ahead = transit + late_ms[index] < least - JUMP_MS
+        if fresh[index + 1]:
+            jumped = True
+        else:
+            jumped = bool(back[index] or ahead or late_ms[index] > BEHIND_MS)
+            jumps += jumped
+            fresh[index + 1] = jumped
+        if jumped:
+            least = transit = 0.0
+        else:
+            transit += float(late_ms[index])
+            least = min(least, transit)
+        done = index + 1
+    return fresh, jumps
 
 
 def smoothed(values: Float64s, gain: float = GAIN, before: float = 0.0) -> Float64s:

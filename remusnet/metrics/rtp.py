@@ -9,23 +9,27 @@ import numpy as np
 
 from remusnet.classify.columns import Columns
 from remusnet.frames import Bools, Frames, Int64s
-from remusnet.metrics.bursts import Bursts, burst_sizes, burst_summary
-from remusnet.metrics.clock import clock_jumps
+from remusnet.metrics.arrivals import (
+    Bursts,
+    SequenceCounts,
+    burst_sizes,
+    burst_summary,
+    sequence_counts,
+)
 from remusnet.metrics.flows import flow_of
 from remusnet.metrics.jitter import (
     UNKNOWN,
     Float64s,
     Jitter,
+    clock_jumps,
     interarrival_jitter,
     jitter_summary,
     signed32,
 )
-from remusnet.metrics.naming import named_types
-from remusnet.metrics.payload_types import STATIC, Medium, PayloadType, RateSource
+from remusnet.metrics.payload_types import STATIC, Medium, PayloadType, RateSource, named_types
 from remusnet.metrics.percentiles import NS_PER_MS, Spread, rounded, spread
 from remusnet.metrics.rtp_packets import RtpPackets, rtp_packets, split_streams
 from remusnet.metrics.sdp import MediaMap, sdp_media
-from remusnet.metrics.sequence import SequenceCounts, sequence_counts
 from remusnet.metrics.telephone_events import TelephoneEvents, events_of
 
 _MANY = 0.1
@@ -146,7 +150,7 @@ def rtp_streams(
 
 
 def _stream(packets: RtpPackets, frames: Frames, columns: Columns, media: MediaMap) -> RtpStream:
-    named = named_types(packets, frames, columns, media)
+    named = named_types(packets, frames, columns, media.encoding)
     rates = np.zeros(128, np.int64)
     pressed = np.zeros(128, np.bool_)
     for each in named.types:

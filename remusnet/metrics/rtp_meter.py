@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.frames import Int64s
-from remusnet.metrics.bursts import BurstCounter, Bursts, burst_sizes, burst_summary
-from remusnet.metrics.jitter import (
-    Float64s,
-    Jitter,
-    interarrival_jitter,
-    jitter_summary,
-    smoothed,
+from remusnet.metrics.arrivals import (
+    BurstCounter,
+    Bursts,
+    SequenceCounts,
+    burst_sizes,
+    burst_summary,
+    sequence_counts,
 )
+from remusnet.metrics.jitter import Float64s, Jitter, interarrival_jitter, jitter_summary, smoothed
 from remusnet.metrics.percentiles import NS_PER_MS, Spread, spread
-from remusnet.metrics.sequence import SequenceCounts, sequence_counts
 
 
 @dataclass(frozen=True, slots=True)

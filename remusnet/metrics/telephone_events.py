@@ -13,8 +13,13 @@ import numpy as np
 
 from remusnet.classify.columns import Columns
 from remusnet.frames import Frames, Int64s, numbers
-from remusnet.metrics.clock import clock_jumps
-from remusnet.metrics.jitter import UNKNOWN, Jitter, interarrival_jitter, jitter_summary
+from remusnet.metrics.jitter import (
+    UNKNOWN,
+    Jitter,
+    clock_jumps,
+    interarrival_jitter,
+    jitter_summary,
+)
 from remusnet.metrics.rtp_packets import RtpPackets
 
 _BODY = 4

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.frames import Bools, Int64s
-from remusnet.metrics.clock import clock_jumps
+from remusnet.metrics.arrivals import MAX_DROPOUT, MAX_MISORDER
 from remusnet.metrics.emodel import RatedCodec, mos, rating
-from remusnet.metrics.jitter import signed32
+from remusnet.metrics.jitter import clock_jumps, signed32
 from remusnet.metrics.jitter_buffer import JitterBuffer, play_out
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
-from remusnet.metrics.sequence import MAX_DROPOUT, MAX_MISORDER
 
 NS_PER_S = 1_000_000_000
 WINDOW_NS = 10 * NS_PER_S

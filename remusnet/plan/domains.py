@@ -12,9 +12,9 @@ from uuid import UUID
 
 from remusnet.defaults import CLASSIFIER, INTERVAL_NS, RATE_BITS
 from remusnet.errors import InvalidInput, RemusnetError
-from remusnet.plan.build import CLASSIFIERS, LARGEST_FRAME
 from remusnet.plan.limits import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
 from remusnet.plan.names import check_device_name
+from remusnet.plan.plan import CLASSIFIERS, LARGEST_FRAME
 from remusnet.policy.presets import DEFAULT_POLICY, HOLD_ALL, PRESETS, is_policy_path
 from remusnet.tables.documents import Unfit, key_path, parse, read_word, unknown_keys
 from remusnet.tables.mistakes import Mistake, MistakenFile, shown

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from remusnet.classify.judging import Judgement
 from remusnet.frames import Int64s
-from remusnet.metrics.survey import Survey
+from remusnet.metrics.flows import Survey
 from remusnet.policy.verdict import Verdict
 from remusnet.report.layout import Column, print_records, print_sentence
 from remusnet.units import format_size

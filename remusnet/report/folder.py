@@ -33,7 +33,8 @@ def prepare(directory: Path, kind: str = REPORT) -> None:
     """
     place = _place(directory)
     _check(place, kind)
-    os.rmdir(_new_folder(place))
+    with _new_folder(place):
+        pass
 
 
 @contextmanager
@@ -44,16 +45,13 @@ def replaced(directory: Path, kind: str = REPORT) -> Iterator[Path]:
     """
     place = _place(directory)
     _check(place, kind)
-    new = _new_folder(place)
-    try:
+    with _new_folder(place) as new:
         yield new
         names = sorted(each.name for each in new.iterdir())
         lines = names if kind == REPORT else [f"{_KIND}{kind}", *names]
         (new / MARKER).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         _check(place, kind)  # once more: the work may have taken long
         _put(new, place)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def _place(directory: Path) -> Path:
@@ -103,15 +101,22 @@ def _written(place: Path) -> list[str]:
         return file.read(_LARGEST_MARKER).decode("utf-8", "replace").splitlines()
 
 
-def _new_folder(place: Path) -> Path:
-    """A hidden one on the same file system, with the usual mode: `tempfile` makes private ones."""
+@contextmanager
+def _new_folder(place: Path) -> Iterator[Path]:
+    """A hidden one on the same file system, with the usual mode: `tempfile` makes private ones.
+
+    It is gone in the end, unless it was renamed: also where Ctrl-C comes at the moment it is made.
+    """
     beside = place if _stays(place) else place.parent
     new = beside / f"{MARKER}-{secrets.token_hex(6)}"
     try:
-        new.mkdir()
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(place)) from None
-    return new
+        try:
+            new.mkdir()
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, str(place)) from None
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _stays(place: Path) -> bool:

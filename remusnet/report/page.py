@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from remusnet.metrics.survey import SeenHazard
+from remusnet.metrics.flows import SeenHazard
 from remusnet.metrics.voice import Voice
 from remusnet.report.assertions import Checked
 from remusnet.report.drawing import inline, style, to_svg

@@ -10,8 +10,7 @@ from rich.console import Console
 
 from remusnet.plan.domains import DomainPolicies
 from remusnet.policy import Policy, Verdict
-from remusnet.policy.conditions import CONDITIONS
-from remusnet.policy.render import describe_verdict
+from remusnet.policy.conditions import CONDITIONS, describe_verdict
 from remusnet.policy.toml import unreachable
 from remusnet.report.layout import Column, print_records
 from remusnet.tables.mistakes import MistakenFile, shown_origin

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from remusnet.metrics.survey import SeenHazard
+from remusnet.metrics.flows import SeenHazard
 from remusnet.metrics.voice import Voice
 from remusnet.report.measures import Measurements, folded, readings
 from remusnet.report.metric_table import METRICS

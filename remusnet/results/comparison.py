@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from remusnet.frames import Bools, Frames, Int64s
-from remusnet.metrics.output_commit import OutputCommit
-from remusnet.metrics.survey import SeenHazard
-from remusnet.metrics.tcp import NONE_HELD, HoldTimes, TcpConnection
+from remusnet.metrics.flows import SeenHazard
+from remusnet.metrics.holding import NONE_HELD, HoldTimes, OutputCommit, TcpConnection
 from remusnet.results.exchanges import SipTransaction
 from remusnet.results.scene import ScenarioSetting, Scene
 from remusnet.results.stream import Stream

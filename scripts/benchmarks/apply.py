@@ -14,8 +14,7 @@ from tempfile import TemporaryDirectory
 
 from remusnet.kernel.change.apply import apply
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.build import build_plan
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import Plan, build_plan
 from remusnet.plan.rows import Command
 from remusnet.policy.presets import TCP_ONLY
 from scripts.benchmarks.ratio import Ratio

@@ -21,8 +21,8 @@ from functools import partial
 from itertools import cycle
 
 from remusnet.classify.filters import Classification
-from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.operations import AddFilter
+from remusnet.plan.plan import CLASSIFIERS
 from remusnet.policy.presets import STOCK_REMUS, TCP_ONLY
 from scripts.benchmarks.ratio import Ratio
 from tests.kernel.lab.bed import IPV4, VIF, Bed, open_bed

@@ -121,7 +121,7 @@ def trace_policy(bed: Bed, scratch: Path) -> list[tuple[str, str]]:
     from remusnet.api.protection import PlanOptions
     from remusnet.host.policy_files import named_policy
     from remusnet.policy import preset
-    from remusnet.policy.render import to_toml
+    from remusnet.policy.toml import to_toml
     from tests.kernel.lab.bed import VIF
 
     file = scratch / "policy.toml"

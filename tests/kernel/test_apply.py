@@ -13,7 +13,7 @@ from itertools import count
 import pytest
 
 from remusnet.errors import Conflict, InvalidInput, MissingDependency
-from remusnet.kernel.run_dir.locks import driver_lock
+from remusnet.kernel.run_dir import driver_lock
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.state.status import status
 from remusnet.kernel.wire.messages import PlugAction

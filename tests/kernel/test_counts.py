@@ -10,7 +10,7 @@ import pytest
 
 from remusnet.kernel.state.status import status
 from remusnet.kernel.wire.messages import PlugAction
-from remusnet.plan.build import LARGEST_FRAME
+from remusnet.plan.plan import LARGEST_FRAME
 from remusnet.results.protection import Status
 from tests.kernel.lab.damages import Hand
 from tests.kernel.lab.packets import Sender

@@ -19,15 +19,14 @@ import pytest
 
 from remusnet.errors import Conflict, RemusnetError
 from remusnet.kernel.change.changes import changes
-from remusnet.kernel.change.interrupts import Interrupted
+from remusnet.kernel.change.execute import Interrupted
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.state.status import status
 from remusnet.kernel.wire.codec import RTM_GETTFILTER
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
-from remusnet.plan.build import CLASSIFIERS
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import CLASSIFIERS, Plan
 from remusnet.results.protection import Status
 from tests.kernel.lab.bed import GUEST_END, VIF
 from tests.kernel.lab.packets import Sender, stamped

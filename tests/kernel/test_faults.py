@@ -14,12 +14,12 @@ import pytest
 
 from remusnet.errors import Conflict, KernelRefused, RemusnetError
 from remusnet.kernel.change.changes import changes
-from remusnet.kernel.change.interrupts import Interrupted
+from remusnet.kernel.change.execute import Interrupted
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
-from remusnet.plan.build import CLASSIFIERS
+from remusnet.plan.plan import CLASSIFIERS
 from tests.kernel.lab.bed import VIF
 from tests.kernel.lab.namespace import ip_batch
 from tests.kernel.lab.packets import stamped

@@ -11,7 +11,7 @@ from remusnet.errors import Conflict
 from remusnet.kernel.wire.codec import RTM_GETQDISC
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.build import build_plan
+from remusnet.plan.plan import build_plan
 from remusnet.policy.toml import load
 from remusnet.policy.verdict import Verdict
 from remusnet.report.kernel import removed_text

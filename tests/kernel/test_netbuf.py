@@ -11,7 +11,7 @@ import pytest
 
 from remusnet.kernel.change.apply import apply
 from remusnet.kernel.change.remove import remove
-from remusnet.plan.build import build_plan
+from remusnet.plan.plan import build_plan
 from remusnet.policy import PRESETS
 from tests.kernel.lab.bed import VIF, Bed
 from tests.kernel.lab.namespace import ip_batch

@@ -13,8 +13,7 @@ import pytest
 
 from remusnet.classify.filters import Beyond
 from remusnet.classify.reference import classify
-from remusnet.plan.build import build_plan
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import Plan, build_plan
 from remusnet.plan.render import render
 from remusnet.policy.policy import Policy
 from remusnet.policy.presets import PRESETS, TCP_ONLY

@@ -16,8 +16,8 @@ import pytest
 from remusnet.errors import Conflict, InvalidInput
 from remusnet.kernel.plug import Plug
 from remusnet.kernel.plug_status import plug_status
-from remusnet.kernel.run_dir.locks import driver_of
-from remusnet.kernel.state.plug_record import PlugState
+from remusnet.kernel.run_dir import driver_of
+from remusnet.kernel.state.drivers import PlugState
 from tests.kernel.lab.bed import VIF, Bed
 from tests.kernel.lab.packets import stamped
 from tests.kernel.lab.wait import wait_until

@@ -17,7 +17,7 @@ from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
 from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.build import build_plan
+from remusnet.plan.plan import build_plan
 from remusnet.policy import PRESETS
 from remusnet.results.checks import CheckState
 from tests.kernel.lab.namespace import Namespace, ip_batch, namespaces

@@ -22,7 +22,7 @@ import pytest
 from remusnet.kernel.checkpoint import blocked_signals
 from remusnet.kernel.plug import Plug
 from remusnet.kernel.plug_status import plug_status
-from remusnet.kernel.state.plug_record import PlugState
+from remusnet.kernel.state.drivers import PlugState
 from remusnet.kernel.state.status import status
 from remusnet.kernel.wire.codec import PLUG_QOPT
 from remusnet.kernel.wire.messages import PlugAction

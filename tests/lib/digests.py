@@ -18,13 +18,11 @@ from remusnet.errors import InvalidInput
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.places import Places
 from remusnet.kernel.wire.messages import encode
-from remusnet.plan.build import CLASSIFIERS, build_plan
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
 from remusnet.plan.render import render
 from remusnet.policy import PRESETS, Match, Policy, Rule, Verdict
 from remusnet.policy.match import TCP, UDP, Fragment, Link, PayloadClass, PortRange, Tunnel
-from remusnet.policy.render import to_toml
-from remusnet.policy.toml import load
+from remusnet.policy.toml import load, to_toml
 from remusnet.report.policies import policy_json
 from tests.lib.policies import NETWORKS
 

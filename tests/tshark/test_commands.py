@@ -17,13 +17,13 @@ from remusnet.emulator.run.recordings import simulate
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 from remusnet.metrics.rtp import rtp_streams
-from remusnet.metrics.unmeasured import unmeasured
+from remusnet.metrics.rtp_packets import unmeasured
 from remusnet.policy import PRESETS
 from remusnet.schedule import Schedule
 from tests.tshark.conftest import Tshark
 from tests.unit.capture.test_linktypes import LAYERS, PACKETS, UNTAGGED, pcap
 from tests.unit.capture.test_pcapng import block, enhanced, interface, section
-from tests.unit.metrics.test_unmeasured import TUNNELS, frames
+from tests.unit.metrics.test_rtp_packets import TUNNELS, frames
 
 pytestmark = pytest.mark.tshark
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from remusnet import defaults
-from remusnet.plan.build import CLASSIFIERS
+from remusnet.plan.plan import CLASSIFIERS
 from remusnet.units import parse_duration, parse_rate
 
 

@@ -28,13 +28,13 @@ from remusnet.classify.bpf.conditions import (
 )
 from remusnet.classify.bpf.dissect import NetworkCode
 from remusnet.classify.bpf.link import emit_link
-from remusnet.classify.ethertypes import held_ethertypes
 from remusnet.classify.filters import (
     ETH_P_ALL,
     LAST_PREF,
     BpfMatch,
     Classification,
     Filter,
+    held_ethertypes,
 )
 from remusnet.classify.headers import ETHERNET_HEADER
 from remusnet.errors import InvalidInput

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 
-from remusnet.classify.ethertypes import named_ethertypes
 from remusnet.classify.filters import (
     ETH_P_ALL,
     EVERY_FRAME,
@@ -23,6 +22,7 @@ from remusnet.classify.filters import (
     FlowerMatch,
     U32Key,
     U32Match,
+    named_ethertypes,
 )
 from remusnet.classify.flower.beyond import beyond
 from remusnet.classify.flower.conditions import GUARDED, alternatives
@@ -35,6 +35,7 @@ from remusnet.classify.reference import judge
 from remusnet.classify.u32.compiler import compile_u32
 from remusnet.classify.u32.conditions import prefixes
 from remusnet.errors import InvalidInput
+from remusnet.policy.conditions import describe
 from remusnet.policy.match import (
     ARP_ETHERTYPE,
     IPV4_ETHERTYPE,
@@ -43,7 +44,6 @@ from remusnet.policy.match import (
     Match,
 )
 from remusnet.policy.policy import Policy
-from remusnet.policy.render import describe
 from remusnet.policy.verdict import Verdict
 
 MOST_FILTERS = 2048

@@ -18,12 +18,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from remusnet.classify.ethertypes import (
-    held_ethertypes,
-    is_innermost,
-    named_ethertypes,
-    not_whole,
-)
 from remusnet.classify.filters import (
     ETH_P_8021Q,
     ETH_P_ALL,
@@ -34,6 +28,10 @@ from remusnet.classify.filters import (
     Filter,
     U32Key,
     U32Match,
+    held_ethertypes,
+    is_innermost,
+    named_ethertypes,
+    not_whole,
 )
 from remusnet.classify.u32.conditions import (
     Alternative,

@@ -22,9 +22,8 @@ from remusnet.emulator.traffic.conversations import Conversation
 from remusnet.emulator.traffic.rtp import Lost, Source, spurt_starts
 from remusnet.emulator.traffic.rtp_frames import Templates
 from remusnet.frames import Bools, Bytes, Frames, Int64s
-from remusnet.metrics.output_commit import OutputCommit
-from remusnet.metrics.survey import SeenHazard
-from remusnet.metrics.tcp import HoldTimes, hold_percentiles
+from remusnet.metrics.flows import SeenHazard
+from remusnet.metrics.holding import HoldTimes, OutputCommit, hold_percentiles
 from remusnet.policy.policy import Policy
 from remusnet.results.comparison import Outcome, Passages
 from remusnet.results.scene import Counts, FailureMarks, Scene

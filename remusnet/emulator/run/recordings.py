@@ -25,12 +25,11 @@ from remusnet.emulator.machine.guest import Guest, find_guest
 from remusnet.emulator.run.vectorised import Tally
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Bools, Frames, Int64s
-from remusnet.metrics.output_commit import output_commit
+from remusnet.metrics.flows import SeenHazard, hazards_seen
+from remusnet.metrics.holding import TcpConnection, hold_percentiles, output_commit, tcp_connections
 from remusnet.metrics.rtp import RtpStream, rtp_streams
+from remusnet.metrics.rtp_packets import unmeasured
 from remusnet.metrics.sip_requests import SipRequest, sip_requests
-from remusnet.metrics.survey import SeenHazard, hazards_seen
-from remusnet.metrics.tcp import TcpConnection, hold_percentiles, tcp_connections
-from remusnet.metrics.unmeasured import unmeasured
 from remusnet.plan.limits import LARGEST_LIMIT
 from remusnet.policy.match import TCP, UDP
 from remusnet.policy.policy import Policy

@@ -20,7 +20,7 @@ from remusnet.emulator.traffic.rtp_frames import stream_verdicts
 from remusnet.emulator.traffic.tcp import tcp_caveats
 from remusnet.errors import quoted
 from remusnet.frames import Frames, Int64s
-from remusnet.metrics.unmeasured import unmeasured
+from remusnet.metrics.rtp_packets import unmeasured
 from remusnet.policy.policy import Policy
 from remusnet.results.comparison import Comparison, Outcome, Setting, Simulation
 from remusnet.results.scene import ScenarioSetting

@@ -20,10 +20,8 @@ from remusnet.emulator.traffic.endpoints import Again, End, Payload, Said, Segme
 from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, joined
 from remusnet.emulator.traffic.wire import What
 from remusnet.frames import Frames, Int64s
-from remusnet.metrics.flows import flow_of
-from remusnet.metrics.output_commit import output_commit
-from remusnet.metrics.survey import SeenHazard
-from remusnet.metrics.tcp import HoldTimes, TcpConnection, hold_percentiles
+from remusnet.metrics.flows import SeenHazard, flow_of
+from remusnet.metrics.holding import HoldTimes, TcpConnection, hold_percentiles, output_commit
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict

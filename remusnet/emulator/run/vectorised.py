@@ -30,8 +30,8 @@ from remusnet.emulator.traffic.rtp import (
     together,
 )
 from remusnet.frames import Int64s
+from remusnet.metrics.holding import left_early
 from remusnet.metrics.jitter import Float64s
-from remusnet.metrics.output_commit import left_early
 from remusnet.metrics.payload_types import Medium, PayloadType
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.rtp import StreamSummary

@@ -11,13 +11,11 @@ from remusnet.errors import RemusnetError
 from remusnet.host.netbuf import ready
 from remusnet.host.netbuf.places import READY, Places
 from remusnet.host.netbuf.terms import domain_file
-from remusnet.kernel.change.encoder import prepared
-from remusnet.kernel.change.execute import harmless, together
+from remusnet.kernel.change.execute import harmless, prepared, together
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
-from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.domains import Domain
-from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.plan import CLASSIFIERS, Plan, Protection
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.presets import is_policy_path

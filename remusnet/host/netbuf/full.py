@@ -16,7 +16,7 @@ from remusnet.kernel.change.apply import apply
 from remusnet.kernel.change.remove import remove
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.prepared import exists
-from remusnet.kernel.run_dir.problems import Problems
+from remusnet.kernel.run_dir import Problems
 from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts

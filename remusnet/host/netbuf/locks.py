@@ -68,7 +68,7 @@ class XenLock:
 
 
 class ChangeLock:
-    """The lock that `remusnet.kernel.run_dir.locks.change_lock` takes too, in the run directory."""
+    """The lock that `remusnet.kernel.run_dir.change_lock` takes too, in the run directory."""
 
     def __init__(self, folder: OwnFolder, deadline: float) -> None:
         self._folder = folder
@@ -86,7 +86,7 @@ class ChangeLock:
 
 
 def _busy(path: str) -> Busy:
-    from remusnet.kernel.run_dir.lock_files import said  # here: only who gives up needs it
+    from remusnet.kernel.lock_files import said  # here: only who gives up needs it
 
     who = said(path).removeprefix(" by ") or "another process"
     return Busy(

@@ -8,17 +8,14 @@ from pathlib import Path
 
 from remusnet.errors import InvalidInput, KernelRefused, RemusnetError
 from remusnet.kernel.change.changes import changes
-from remusnet.kernel.change.execute import Executor
-from remusnet.kernel.change.interrupts import interrupts
-from remusnet.kernel.run_dir.locks import LONGEST_WAIT, change_lock, driver_of
-from remusnet.kernel.run_dir.problems import Problems
+from remusnet.kernel.change.execute import Executor, interrupts
+from remusnet.kernel.run_dir import LONGEST_WAIT, Problems, change_lock, driver_of
 from remusnet.kernel.state.counts import counts, dropped
 from remusnet.kernel.state.drift import drift
-from remusnet.kernel.state.drivers import stuck
+from remusnet.kernel.state.drivers import plug_id, record_of, stuck, write_record
 from remusnet.kernel.state.inventory import senders
 from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import check, is_shared
-from remusnet.kernel.state.plug_record import plug_id, record_of, write_record
 from remusnet.kernel.state.receipt import (
     Phase,
     Receipt,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from remusnet.kernel.change.transition import Transition
+from remusnet.kernel.state.drift import Wanted
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (
     BANKS,
@@ -18,7 +19,6 @@ from remusnet.kernel.state.ownership import (
     vifs_of,
 )
 from remusnet.kernel.state.receipt import Receipt, has_new_queue
-from remusnet.kernel.state.wanted import Wanted
 from remusnet.plan.names import buffer_alias, sink_alias
 from remusnet.plan.operations import (
     AddFilter,

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from remusnet.errors import RemusnetError
 from remusnet.kernel.change.ending import Ending, endings_of, operations
-from remusnet.kernel.change.execute import Executor
-from remusnet.kernel.change.interrupts import Interrupted, interrupts
-from remusnet.kernel.run_dir.locks import LONGEST_WAIT, change_lock
-from remusnet.kernel.run_dir.problems import Problems
+from remusnet.kernel.change.execute import Executor, Interrupted, interrupts
+from remusnet.kernel.run_dir import LONGEST_WAIT, Problems, change_lock
 from remusnet.kernel.state.drivers import forget_driver, refuse_driven
 from remusnet.kernel.state.inventory import Found, inventory, together_with
 from remusnet.kernel.state.observe import Seen, observe

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from remusnet.classify.filters import ETH_P_ALL, EVERY_FRAME, LAST_PREF, Filter
+from remusnet.kernel.state.drift import Wanted, in_bank, targets_of
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import BANKS, GUARD_PREF
-from remusnet.kernel.state.wanted import Wanted, in_bank, targets_of
 from remusnet.kernel.wire.objects import SeenFilter
 from remusnet.plan.operations import AddFilter, DeleteFilters
 from remusnet.plan.plan import Protection

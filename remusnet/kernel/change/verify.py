@@ -7,10 +7,10 @@ from pathlib import Path
 
 from remusnet.kernel.state.counts import dropped, is_limit_less
 from remusnet.kernel.state.drift import drift
+from remusnet.kernel.state.drivers import record_of
 from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import no_such_vif
-from remusnet.kernel.state.plug_record import record_of
 from remusnet.kernel.state.receipt import Receipt, Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
 from remusnet.kernel.wire.netlink import Netlink

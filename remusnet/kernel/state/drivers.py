@@ -1,24 +1,147 @@
-"""Whether something drives a plug: then its frames are not ours to release.
+"""Whether something drives a plug, and what its last driver has made of it.
 
-A driver of remusnet's own holds a lock (`remusnet.kernel.run_dir.locks.driver_lock`). Others, Xen's
-among them, show only in what they do: a plug that lets some frames go and keeps others is no plug
-that was opened or forgotten. One that holds nothing, or releases nothing while it is watched, can't
-be told from one that nobody drives; docs/reference/apply.md says so.
+What is driven is not ours to release. A driver of remusnet's own holds a lock
+(`remusnet.kernel.run_dir.driver_lock`). Others, Xen's among them, show only in what they do: a plug
+that lets some frames go and keeps others is no plug that was opened or forgotten. One that holds
+nothing, or releases nothing while it is watched, can't be told from one that nobody drives;
+docs/reference/apply.md says so.
+
+The kernel has no way to tell what state a plug is in (it has no dump), so a driver leaves a record,
+a small file in the run directory, for the next process. It is believed only for the same boot, the
+same device and the same qdisc. A driver takes it away while it drives, and writes it as it ends:
+who is killed leaves none, and the state is unknown. Whoever drives the plug without remusnet makes
+it wrong, and nobody can tell.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from remusnet.errors import Conflict
-from remusnet.kernel.own_folder import OwnFolder
-from remusnet.kernel.run_dir.locks import driver_lock_name, driver_of, last_driver
-from remusnet.kernel.run_dir.problems import Problems, folder_error
+from remusnet.kernel.own_folder import OwnFolder, record_file
+from remusnet.kernel.run_dir import Problems, driver_lock_name, driver_of, folder_error, last_driver
 from remusnet.kernel.state.observe import Seen, roots
-from remusnet.kernel.state.plug_record import PlugRecord, forget_record, record_of
 from remusnet.kernel.wire.netlink import Netlink
+from remusnet.plan.names import check_device_name
+
+_FORMAT = 1
+_LARGEST = 4096
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class PlugState(StrEnum):
+    """What a driver has made of the plug."""
+
+    UNKNOWN = "unknown"
+    """Nobody has said: an epoch may be open, and another may wait for its release."""
+    OPEN = "open"
+    """Everything passes."""
+    BUFFERING = "buffering"
+    """An epoch is open, and none waits for its release."""
+    WAITING = "waiting"
+    """An epoch is open, and the one before waits for its release."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlugId:
+    """Which plug it is: of this boot, on the device ``index``, the qdisc ``handle``."""
+
+    boot: str
+    index: int
+    handle: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlugRecord:
+    """``buffers`` and ``releases``: how many have been sent. ``limit``: bytes, None if never set.
+
+    ``stranded``: a BUFFER was forced while an epoch waited, so frames stay behind every release
+    until a release of all. ``came``: how many frames the plug had taken by then, None if nobody
+    knows; where it is fewer later, something has purged the plug.
+    """
+
+    state: PlugState = PlugState.UNKNOWN
+    limit: int | None = None
+    buffers: int = 0
+    releases: int = 0
+    stranded: bool = False
+    came: int | None = None
+
+
+def plug_id(index: int, handle: int) -> PlugId:
+    """The identity of a plug of this boot."""
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = ""
+    return PlugId(boot, index, handle)
+
+
+def read_record(folder: Path, device: str, of: PlugId) -> PlugRecord:
+    """The record of the plug ``of`` on ``device``; an empty one where none can be believed."""
+    try:
+        with OwnFolder(str(folder)) as opened:
+            data = json.loads(opened.read(_name(device), _LARGEST))
+        if data.pop("format") != _FORMAT or data.pop("plug") != asdict(of):
+            return PlugRecord()
+        return PlugRecord(**(data | {"state": PlugState(data["state"])}))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        # Missing or damaged, or others may have written it: then nobody has said anything.
+        return PlugRecord()
+
+
+def record_of(folder: Path, device: str, seen: Seen) -> PlugRecord:
+    """The record of the plug at the root of ``device`` as it was ``seen``."""
+    there, root = seen.devices.get(device), seen.root(device)
+    if there is None or root is None:
+        return PlugRecord()
+    return read_record(folder, device, plug_id(there.index, root.handle))
+
+
+def write_record(
+    folder: Path, device: str, of: PlugId, record: PlugRecord, problems: Problems | None = None
+) -> None:
+    """Writes ``record`` in one step: who reads finds the old file, or none, or the new one.
+
+    ``problems``: what can't be done is noted there, and what was done to the plug does not fail for
+    it: there is no record then, so nobody knows what state the plug is in. Else it raises
+    NotPermitted, Conflict for a folder that others can change, or InvalidInput.
+    """
+    content = {"format": _FORMAT, "plug": asdict(of), **asdict(record)}
+    try:
+        with OwnFolder(str(folder), make=True) as opened:
+            opened.write(_name(device), f"{json.dumps(content)}\n".encode())
+    except OSError as error:
+        if problems is None:
+            raise folder_error(folder, error) from error
+        problems.note(f"could not write the record of {device}'s plug", folder, error)
+        forget_record(folder, device, problems)
+
+
+def forget_record(folder: Path, device: str, problems: Problems | None = None) -> None:
+    """Deletes the record, if there is one: nobody has said anything any more.
+
+    Where it can't be deleted it stays, which is noted among ``problems``.
+    """
+    try:
+        with OwnFolder(str(folder)) as opened:
+            opened.delete(_name(device))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if problems is not None:
+            what = f"the record of {device}'s plug stays, and is out of date"
+            problems.note(what, folder, error)
+
+
+def _name(device: str) -> str:
+    return record_file(check_device_name(device))
+
 
 WATCH_SECONDS = 0.5
 _LOOKS = 25

@@ -18,14 +18,12 @@ import remusnet
 from remusnet.classify.filters import Classification
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.own_folder import NEW, OwnFolder
-from remusnet.kernel.run_dir.problems import Problems, folder_error
+from remusnet.kernel.run_dir import Problems, folder_error
 from remusnet.kernel.state.observe import Seen
-from remusnet.plan.build import CLASSIFIERS
 from remusnet.plan.names import check_device_name
-from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.plan import CLASSIFIERS, Plan, Protection
 from remusnet.policy.presets import PRESETS
-from remusnet.policy.render import to_toml
-from remusnet.policy.toml import load
+from remusnet.policy.toml import load, to_toml
 
 _FORMAT = 1
 _SUFFIX = ".json"

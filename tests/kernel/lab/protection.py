@@ -22,8 +22,7 @@ from remusnet.kernel.state.observe import observe
 from remusnet.kernel.wire.codec import plug_message
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
-from remusnet.plan.build import CLASSIFIERS, build_plan
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
 from remusnet.policy import PRESETS
 from remusnet.results.protection import Applied, Removed, Verified
 from tests.kernel.lab.bed import VIF, Bed, open_bed

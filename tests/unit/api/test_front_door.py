@@ -101,9 +101,9 @@ def test_an_unknown_name_is_no_attribute() -> None:
     "before",
     [
         "pass",
-        "import remusnet.plan.build",
-        "import remusnet.plan.build as build; build.build_plan",
-        "from remusnet.plan import build",
+        "import remusnet.plan.plan",
+        "import remusnet.plan.plan as planned; planned.build_plan",
+        "from remusnet.plan import domains",
         "import remusnet.kernel.change.apply",
         "remusnet.plan; import remusnet.plan.plan; remusnet.plan.plan.Plan",
     ],

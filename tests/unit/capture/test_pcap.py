@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scapy.utils import RawPcapReader, RawPcapWriter
 
 from remusnet.capture import pcap
-from remusnet.capture.records import MAX_RECORD, Parsed
+from remusnet.capture.pcap import MAX_RECORD, Parsed
 from remusnet.errors import InvalidInput
 
 NS = 1_000_000_000

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scapy.utils import RawPcapNgReader
 
 from remusnet.capture import pcapng
-from remusnet.capture.records import Parsed
+from remusnet.capture.pcap import Parsed
 from remusnet.errors import InvalidInput
 from remusnet.frames import Frames
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from remusnet.classify.headers import Headers
 from remusnet.classify.reference import classify
 from remusnet.errors import InvalidInput
-from remusnet.plan import build
+from remusnet.plan import plan
 from remusnet.policy.match import TCP, UDP, Match
 from remusnet.policy.policy import Policy
 from remusnet.policy.presets import PRESETS, REAL_TIME, TCP_ONLY
@@ -39,7 +39,7 @@ def sampled(name: str) -> list[tuple[bytes, Headers]]:
 
 
 def test_these_are_the_classifiers_that_plans_can_have() -> None:
-    assert {name: each.compile for name, each in CLASSIFIERS.items()} == build.CLASSIFIERS
+    assert {name: each.compile for name, each in CLASSIFIERS.items()} == plan.CLASSIFIERS
 
 
 @each_preset

@@ -95,12 +95,17 @@ def test_an_interrupted_report_leaves_nothing(
     """The folder is made before the work, so that what is in its way is known early."""
     folder = tmp_path / "reports" / "today"
     program = (sys.executable, "-m", "remusnet")
-    running = subprocess.Popen(
-        [*program, "simulate", "fig10", "--duration", "30min", "--report", str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # Else it would ignore Ctrl-C where these tests do, as what a shell has put into the background.
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        running = subprocess.Popen(
+            [*program, "simulate", "fig10", "--duration", "30min", "--report", str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(number, before)
     try:
         until = time.monotonic() + 60
         while not folder.parent.exists():
@@ -116,3 +121,33 @@ def test_an_interrupted_report_leaves_nothing(
     assert running.returncode in (code, -number)
     assert (out, err) == ("", "")
     assert list(tmp_path.iterdir()) == []
+
+
+_INTERRUPTED_IMPORT = """
+import abc, collections.abc, os, runpy, signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+register = abc.ABCMeta.register
+
+def interrupted(kind, subclass):
+    if kind is collections.abc.Sequence and "numpy.random" in sys.modules:
+        abc.ABCMeta.register = register
+        os.kill(os.getpid(), signal.SIGINT)
+    return register(kind, subclass)
+
+abc.ABCMeta.register = interrupted
+runpy.run_module("remusnet", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_ctrl_c_while_a_library_is_loaded_that_drops_it_ends_the_command_too() -> None:
+    """Cython's modules register their arrays as sequences, and ignore whatever that raises."""
+    arguments = ("simulate", "fig10", "--duration", "1s")
+    run = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_IMPORT, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")

@@ -11,7 +11,7 @@ import pytest
 
 from remusnet.cli.plug import _text
 from remusnet.kernel.plug_status import PlugStatus
-from remusnet.kernel.state.plug_record import PlugRecord, PlugState
+from remusnet.kernel.state.drivers import PlugRecord, PlugState
 from tests.lib.program import runner
 
 

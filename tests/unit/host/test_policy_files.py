@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.host.domain_files import load_domain_file, load_either
-from remusnet.plan.build import LARGEST_FRAME
 from remusnet.plan.domains import (
     Domain,
     DomainFileError,
@@ -18,6 +17,7 @@ from remusnet.plan.domains import (
     load_domains,
     names_domains,
 )
+from remusnet.plan.plan import LARGEST_FRAME
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.toml import PolicyFileError
 from remusnet.tables.mistakes import MistakenFile

@@ -18,9 +18,9 @@ from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, BY_XL
 from remusnet.host.netbuf.places import Places
 from remusnet.host.netbuf.ready import Ready, read_ready
 from remusnet.kernel import prepared
-from remusnet.kernel.change.encoder import Encoder
+from remusnet.kernel.change.execute import Encoder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
-from remusnet.plan.build import CLASSIFIERS, build_plan
+from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.policy import PRESETS
 from tests.lib.long import count
 

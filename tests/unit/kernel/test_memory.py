@@ -9,8 +9,7 @@ import pytest
 from remusnet.errors import Conflict
 from remusnet.kernel.memory import check_memory, memory_look, total_memory
 from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
-from remusnet.plan.build import build_plan
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import Plan, build_plan
 from remusnet.policy.presets import HOLD_ALL
 from remusnet.results.checks import CheckState
 

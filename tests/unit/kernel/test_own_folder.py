@@ -12,9 +12,8 @@ import pytest
 
 from remusnet.errors import Conflict
 from remusnet.kernel.own_folder import OwnFolder, Untrusted
-from remusnet.kernel.run_dir.locks import change_lock, driver_lock
-from remusnet.kernel.run_dir.problems import Problems
-from remusnet.kernel.state.plug_record import (
+from remusnet.kernel.run_dir import Problems, change_lock, driver_lock
+from remusnet.kernel.state.drivers import (
     PlugId,
     PlugRecord,
     PlugState,

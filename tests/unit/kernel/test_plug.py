@@ -18,12 +18,12 @@ from remusnet.kernel import plug as plug_module
 from remusnet.kernel import plug_status as plug_status_module
 from remusnet.kernel.plug import Plug
 from remusnet.kernel.plug_status import plug_status
-from remusnet.kernel.run_dir.locks import change_lock, driver_of
-from remusnet.kernel.state.drivers import forget_driver
-from remusnet.kernel.state.plug_record import (
+from remusnet.kernel.run_dir import change_lock, driver_of
+from remusnet.kernel.state.drivers import (
     PlugId,
     PlugRecord,
     PlugState,
+    forget_driver,
     plug_id,
     read_record,
     write_record,

@@ -9,12 +9,11 @@ from struct import pack, unpack_from
 import pytest
 
 from remusnet.kernel import prepared
-from remusnet.kernel.change import encoder
+from remusnet.kernel.change import execute
 from remusnet.kernel.change.execute import harmless, together
 from remusnet.kernel.prepared import GaveUp, Template, read_template
 from remusnet.kernel.wire.messages import encode
 from remusnet.kernel.wire.netlink import Answer
-from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -26,6 +25,7 @@ from remusnet.plan.operations import (
     QuietDevice,
     ReleasePlug,
 )
+from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 
@@ -150,7 +150,7 @@ def test_a_plug_that_does_not_empty_is_left_to_remove(
 
 PLAN = [
     (operation, template)
-    for operation, template in encoder.prepared(
+    for operation, template in execute.prepared(
         CLASSIFIERS["u32"](PRESETS["real-time"]), decouple=True
     )
 ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from remusnet.emulator.run.recordings import simulate
 from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.frames import Frames
-from remusnet.metrics.bursts import Bursts
+from remusnet.metrics.arrivals import Bursts
 from remusnet.metrics.emodel import DEFAULT_R, mos
 from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.payload_types import Medium, RateSource

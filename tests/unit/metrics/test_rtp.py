@@ -12,7 +12,7 @@ import pytest
 
 from remusnet.classify.columns import columns
 from remusnet.frames import Frames
-from remusnet.metrics.bursts import Bursts
+from remusnet.metrics.arrivals import Bursts
 from remusnet.metrics.closed_forms import held_mean
 from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.payload_types import Medium, PayloadType, RateSource

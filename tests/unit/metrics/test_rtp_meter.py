@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.frames import Int64s
-from remusnet.metrics.bursts import Bursts, burst_sizes, burst_summary
+from remusnet.metrics.arrivals import Bursts, burst_sizes, burst_summary, sequence_counts
 from remusnet.metrics.jitter import interarrival_jitter, jitter_summary
 from remusnet.metrics.percentiles import milliseconds, spread
 from remusnet.metrics.rtp_meter import StreamMeter, measured_whole
-from remusnet.metrics.sequence import sequence_counts
 from tests.unit.metrics.packets import MS
 
 PTIME = 20 * MS

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from remusnet.errors import InvalidInput, MissingDependency
-from remusnet.plan.build import CLASSIFIERS, NEEDS, choose_classifier
+from remusnet.plan.plan import CLASSIFIERS, NEEDS, choose_classifier
 from remusnet.policy.match import Match
 from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import HOLD_ALL, PRESETS, REAL_TIME, STOCK_REMUS, TCP_ONLY

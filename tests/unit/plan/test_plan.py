@@ -8,7 +8,6 @@ import pytest
 
 from remusnet.classify.filters import EVERY_FRAME
 from remusnet.errors import InvalidInput
-from remusnet.plan.build import LARGEST_FRAME, build_plan
 from remusnet.plan.limits import LARGEST_LIMIT, SMALLEST_LIMIT
 from remusnet.plan.operations import (
     AddFilter,
@@ -21,7 +20,7 @@ from remusnet.plan.operations import (
     DrainPlug,
     ReleasePlug,
 )
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import LARGEST_FRAME, Plan, build_plan
 from remusnet.plan.rows import Operation
 from remusnet.policy.presets import PRESETS, TCP_ONLY
 from remusnet.policy.verdict import Verdict

@@ -11,8 +11,7 @@ import pytest
 
 import remusnet
 from remusnet.errors import InvalidInput
-from remusnet.plan.build import build_plan
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import Plan, build_plan
 from remusnet.plan.render import FORMATS, TEMPLATES, render, shell_line
 from remusnet.plan.rows import Command
 from remusnet.policy.presets import HOLD_ALL, PRESETS

@@ -22,8 +22,7 @@ from remusnet.policy import (
     Verdict,
 )
 from remusnet.policy.conditions import CONDITIONS
-from remusnet.policy.render import to_toml
-from remusnet.policy.toml import load, unreachable
+from remusnet.policy.toml import load, to_toml, unreachable
 from tests.lib.policy_files import any_policies
 
 HEAD = 'name = "p"\ndefault = "hold"\n'

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from remusnet.policy import PRESETS
 from remusnet.policy.conditions import CONDITIONS
-from remusnet.policy.render import to_toml
-from remusnet.policy.toml import PolicyFileError, load
+from remusnet.policy.toml import PolicyFileError, load, to_toml
 from remusnet.tables.mistakes import Mistake
 from tests.lib.long import count, seed
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.metrics.closed_forms import held_mean
-from remusnet.metrics.output_commit import OutputCommit
+from remusnet.metrics.holding import OutputCommit
 from remusnet.metrics.voice import Voice
 from remusnet.report.assertion_syntax import parse
 from remusnet.report.assertions import Checked, evaluate

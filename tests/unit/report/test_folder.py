@@ -41,6 +41,26 @@ def test_a_new_folder_has_the_mode_that_any_has(tmp_path: Path) -> None:
     assert (tmp_path / "report").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
+def test_an_interrupt_at_the_moment_the_hidden_folder_is_made_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler of signals runs between any two steps, as here between making and knowing of it."""
+    make = Path.mkdir
+
+    def made_and_interrupted(path: Path, *, parents: bool = False, exist_ok: bool = False) -> None:
+        make(path, parents=parents, exist_ok=exist_ok)
+        if path.name.startswith(MARKER):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", made_and_interrupted)
+    for attempt in (prepare, write):
+        with pytest.raises(KeyboardInterrupt):
+            attempt(tmp_path / "report")
+    with pytest.raises(KeyboardInterrupt), replaced(tmp_path / "report"):
+        pass
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("name", ["index.html", "thesis.tex", ".git"])
 def test_a_folder_that_is_no_report_is_left_alone(name: str, tmp_path: Path) -> None:
     """A web site has an index.html too."""

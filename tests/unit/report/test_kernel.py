@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from remusnet.plan.build import build_plan
+from remusnet.plan.plan import build_plan
 from remusnet.policy import PRESETS
 from remusnet.report import kernel
 from remusnet.results.protection import (

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from remusnet.emulator.run.recordings import simulate
-from remusnet.metrics.output_commit import OutputCommit
-from remusnet.metrics.survey import SeenHazard
+from remusnet.metrics.flows import SeenHazard
+from remusnet.metrics.holding import OutputCommit
 from remusnet.policy import PRESETS
 from remusnet.report.measures import Measurements
 from remusnet.report.stream_groups import ALIKE, groups

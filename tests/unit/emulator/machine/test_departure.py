@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from remusnet.emulator.machine.checkpoints import Checkpoints, checkpoints_between
 from remusnet.emulator.machine.departure import depart, step_by_step
 from remusnet.frames import Int64s
-from remusnet.metrics.output_commit import left_early, output_commit
+from remusnet.metrics.holding import left_early, output_commit
 from remusnet.schedule import Schedule, ScheduleKind
 from tests.unit.emulator.recorded import checkpoints
 

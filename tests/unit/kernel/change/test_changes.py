@@ -16,7 +16,6 @@ from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.ownership import GUARD_PREF, check
 from remusnet.kernel.state.receipt import Phase, Receipt, noted, receipts_of
 from remusnet.kernel.wire.objects import SeenFilter
-from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
     AddFilter,
     AddPlug,
@@ -34,7 +33,7 @@ from remusnet.plan.operations import (
     sink_operations,
     undo_of,
 )
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 from remusnet.policy.verdict import Verdict

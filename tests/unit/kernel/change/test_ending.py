@@ -13,13 +13,12 @@ from remusnet.errors import Conflict
 from remusnet.kernel.change.changes import changes
 from remusnet.kernel.change.ending import endings_of, operations
 from remusnet.kernel.change.remove import _left, _settle
-from remusnet.kernel.run_dir.problems import Problems
+from remusnet.kernel.run_dir import Problems
 from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.inventory import Found, inventory, together_with
 from remusnet.kernel.state.ownership import check, foreign_filters
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts, receipts_of
 from remusnet.kernel.wire.objects import Program, SeenFilter
-from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
     AddIngress,
     DeleteDevice,
@@ -30,6 +29,7 @@ from remusnet.plan.operations import (
     MarkDevice,
     ReleasePlug,
 )
+from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 from tests.lib.paper_kernel import INGRESS, PaperKernel

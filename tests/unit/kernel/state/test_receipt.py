@@ -12,10 +12,10 @@ from hypothesis import given
 
 from remusnet.errors import InvalidInput
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts, receipts_of
-from remusnet.plan.build import CLASSIFIERS, build_plan
+from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.policy import PRESETS
 from remusnet.policy.policy import Policy
-from remusnet.policy.render import to_toml
+from remusnet.policy.toml import to_toml
 from tests.lib.policies import policies
 
 

@@ -7,7 +7,8 @@ from struct import pack
 
 import pytest
 
-from remusnet.kernel.wire import bpf_programs, decode
+from remusnet.kernel.state.observe import decode_device, decode_qdisc
+from remusnet.kernel.wire import bpf_programs
 from remusnet.kernel.wire.bpf_programs import may_have_tcx, program_name, tcx_programs, tells_of_tcx
 from remusnet.kernel.wire.codec import attribute, link, nested, text_attribute, traffic_control
 from remusnet.kernel.wire.objects import Program
@@ -59,14 +60,14 @@ def test_no_tcx_is_none_and_no_right_to_ask_is_unknown(
 def test_xdp_programs_are_in_the_dump_of_devices(
     shown: list[bytes], numbers: tuple[int, ...]
 ) -> None:
-    device = decode.device(link(7) + text_attribute(3, "vif1.0") + nested(43, *shown))
+    device = decode_device(link(7) + text_attribute(3, "vif1.0") + nested(43, *shown))
     assert device.xdp == numbers
 
 
 def test_a_shared_block_is_in_the_dump_of_qdiscs() -> None:
     body = traffic_control(7) + text_attribute(1, "ingress")
-    assert decode.qdisc(body)[2].block == 0
-    assert decode.qdisc(body + attribute(13, pack("=I", 22)))[2].block == 22
+    assert decode_qdisc(body)[2].block == 0
+    assert decode_qdisc(body + attribute(13, pack("=I", 22)))[2].block == 22
 
 
 def test_a_program_is_named_by_number_and_by_name_where_that_is_known() -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
-from remusnet.kernel.wire import codec, decode
+from remusnet.kernel.state.observe import decode_device, decode_qdisc
+from remusnet.kernel.wire import codec
 from remusnet.kernel.wire.messages import encode
-from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -31,6 +31,7 @@ from remusnet.plan.operations import (
     SealSink,
     SetLimit,
 )
+from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 from remusnet.policy.verdict import Verdict
@@ -215,7 +216,7 @@ def test_we_read_a_device_that_pyroute2_writes(
         xdp = [("IFLA_XDP_ATTACHED", 1), ("IFLA_XDP_PROG_ID", program)]
         attributes.append(("IFLA_XDP", {"attrs": xdp}))
     message = written(ifinfmsg(), 16, index=index, flags=0x1043 if up else 0x1002, attrs=attributes)
-    found = decode.device(message[HEADER:])
+    found = decode_device(message[HEADER:])
     assert (found.index, found.name, found.kind) == (index, name, "ifb")
     assert (found.alias, found.up, found.queue) == (alias, up, queue)
     assert found.xdp == (() if program is None else (program,))
@@ -237,7 +238,7 @@ def test_we_read_a_plug_and_its_counters_that_pyroute2_writes(
     ]
     attributes = [*PLUG, ("TCA_STATS2", {"attrs": stats})]
     message = written(tcmsg(), 36, index=index, handle=handle, parent=ROOT, attrs=attributes)
-    where, parent, found = decode.qdisc(message[HEADER:])
+    where, parent, found = decode_qdisc(message[HEADER:])
     assert (where, parent, found.kind, found.handle) == (index, ROOT, "plug", handle)
     counters = found.counters
     assert (counters.bytes, counters.packets) == basic

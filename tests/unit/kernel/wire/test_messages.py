@@ -22,7 +22,8 @@ from remusnet.classify.filters import (
     U32Match,
 )
 from remusnet.errors import InvalidInput
-from remusnet.kernel.change.encoder import Encoder
+from remusnet.kernel.change.execute import Encoder
+from remusnet.kernel.state.observe import decode_filter
 from remusnet.kernel.wire.codec import (
     TC_ACT_PIPE,
     TC_ACT_STOLEN,
@@ -40,12 +41,10 @@ from remusnet.kernel.wire.codec import (
     text_attribute,
     traffic_control,
 )
-from remusnet.kernel.wire.decode import filter_
 from remusnet.kernel.wire.matches import KINDS, canonical, kind_of
 from remusnet.kernel.wire.messages import encode, filter_info
-from remusnet.plan.build import CLASSIFIERS, build_plan
 from remusnet.plan.operations import AddFilter, DrainPlug, undo_of
-from remusnet.plan.plan import Plan
+from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.match import Fragment
 from remusnet.policy.verdict import Verdict
@@ -135,7 +134,7 @@ def plans() -> list[Plan]:
 def test_a_filter_message_is_read_back_as_the_filter(plan: Plan) -> None:
     for operation in plan.operations:
         if isinstance(operation, AddFilter):
-            seen = filter_(encode(operation, INDEXES.__getitem__)[HEADER:])
+            seen = decode_filter(encode(operation, INDEXES.__getitem__)[HEADER:])
             what = operation.filter
             hold = what.verdict is Verdict.HOLD
             assert seen is not None
@@ -177,7 +176,7 @@ def test_other_actions_than_ours_are_not_interpreted(actions: list[bytes], is_ou
     then = nested(kind.action, *(nested(at, each) for at, each in enumerate(actions, start=1)))
     body = traffic_control(1, handle=0x80000800, info=filter_info(10, ETH_P_IP))
     body += text_attribute(TCA_KIND, "u32")
-    seen = filter_(body + nested(TCA_OPTIONS, then, kind.encode(match, ETH_P_IP)))
+    seen = decode_filter(body + nested(TCA_OPTIONS, then, kind.encode(match, ETH_P_IP)))
     assert seen is not None
     assert (seen.verdict, seen.match) == ((Verdict.HOLD, match) if is_ours else (None, None))
 

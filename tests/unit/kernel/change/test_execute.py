@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from remusnet.kernel.change.interrupts import Interrupted, interrupts
+from remusnet.kernel.change.execute import Interrupted, interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from remusnet.errors import Conflict, InvalidInput
-from remusnet.kernel.run_dir.locks import change_lock, driver_lock, driver_of
-from remusnet.kernel.run_dir.problems import Problems
+from remusnet.kernel.run_dir import Problems, change_lock, driver_lock, driver_of
 from remusnet.kernel.state.drivers import forget_driver
 
 

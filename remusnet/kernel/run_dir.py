@@ -1,8 +1,8 @@
-"""Locks in the run directory: who may change the kernel, and who drives a plug.
+"""The run directory, where receipts, locks and records are: what goes wrong there, and its locks.
 
-They are flocks: the kernel drops them with their process, however it ends. The files say the
-process's number, for messages only; a lock is what counts. Only root may open them, for who can
-open a file can lock it.
+A lock says who may change the kernel, or who drives a plug. They are flocks: the kernel drops them
+with their process, however it ends. The files say the process's number, for messages only; a lock
+is what counts. Only root may open them, for who can open a file can lock it.
 
 An ending takes them where it can: a full disk or a folder that can't be used must not keep what is
 held. It notes then why it went on without.
@@ -17,11 +17,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from remusnet.errors import Conflict
-from remusnet.kernel.own_folder import CHANGE_LOCK, NEW, OwnFolder, driver_lock_file
-from remusnet.kernel.run_dir.lock_files import is_locked, said
-from remusnet.kernel.run_dir.problems import Problems, folder_error
+from remusnet.defaults import RUN_DIR, RUN_DIR_VARIABLE
+from remusnet.errors import Conflict, InvalidInput, NotPermitted, RemusnetError, quoted
+from remusnet.kernel.lock_files import is_locked, said
+from remusnet.kernel.own_folder import CHANGE_LOCK, NEW, OwnFolder, Untrusted, driver_lock_file
 from remusnet.plan.names import check_device_name
+
+
+def default_run_dir() -> Path:
+    """$REMUSNET_RUN_DIR, or /run/remusnet. It appears with the first file that is put there."""
+    return Path(os.environ.get(RUN_DIR_VARIABLE) or RUN_DIR)
+
+
+def folder_error(folder: Path, error: OSError) -> RemusnetError:
+    """What the user can do about ``error``, met in the run directory ``folder``, in one line."""
+    what = f"{quoted(str(folder))}: {error.strerror or error}"
+    if isinstance(error, Untrusted):
+        return Conflict(what)
+    if isinstance(error, PermissionError):
+        return NotPermitted(f"may not use {quoted(str(folder))}: run it as root, or give --run-dir")
+    return InvalidInput(what)
+
+
+class Problems:
+    """What an ending could not write, delete or lock on its way: it goes on by the kernel's marks.
+
+    ``lines``: one for each problem, the same one once.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """For the user."""
+        return tuple(self._lines)
+
+    def note(self, what: str, folder: Path, error: OSError) -> None:
+        """Adds ``error``, met in ``folder``; ``what``: what was not done for it."""
+        self._lines[f"{what}: {folder_error(folder, error)}"] = None
+
 
 LONGEST_WAIT = 60.0
 # Longer than `driver_of` takes to ask.

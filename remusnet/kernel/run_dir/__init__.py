@@ -1,1 +1,0 @@
-"""The run directory: what goes wrong there, and locks that end with their holder."""
