@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from remusnet.sip.auth import Nonces, Result, check, make_user, parse_credentials
@@ -647,8 +647,15 @@ def test_credentials_that_are_not_ascii_are_wrong_and_no_failure() -> None:
 @given(
     st.from_regex(
         rb"\A(sip|sips|SIP|tel):([a-z0-9+._!%:-]{0,6}@)?([a-z0-9A-Z.-]{1,12}|[0-9]{1,3}(\.[0-9]{1,4}){2,4})"
-        rb"(:[0-9]{0,6})?(;lr)?\Z"
+        rb"(:[0-9]{0,6})?(;lr|;transport=[A-Za-z;-]{0,4})?\Z"
     )
 )
+@example(b"sip:a@b-:1")
 def test_the_short_way_to_read_a_uri_finds_what_the_long_way_finds(text: bytes) -> None:
     assert read_uri(text) == _read_any_uri(text)
+
+
+@pytest.mark.parametrize("rest", [b";", b";=", b";a=", b";a;", b";tag=1;"])
+def test_a_parameter_that_breaks_off_is_no_address(rest: bytes) -> None:
+    value = b"<sip:a@b.example>" + rest
+    assert is_address(value) == (read_address(value) is not None)
