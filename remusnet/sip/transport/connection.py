@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from remusnet.sip.flows import Endpoint, Flow, Transport
 from remusnet.sip.message import Framer
-from remusnet.sip.transport.floods import source_of
+from remusnet.sip.transport.floods import INSISTS_S, source_of
 
 if TYPE_CHECKING:
     from remusnet.sip.transport.sockets import Sockets
@@ -33,8 +33,9 @@ class Connection(asyncio.Protocol):
         self._counted = 0
         self._rest = bytearray()  # what the receiver has not been told yet
         self._paused = self._ended = False
-        self._since = 0.0  # since when there is always more
-        self._drained = float("-inf")
+        # For how long, since `_judged`, there was more than was taken; counted until `_more_at`.
+        self._more_s = self._more_at = 0.0
+        self._judged = float("-inf")
         self.framer = Framer()
         self.number = 0
         self.source = ""
@@ -60,9 +61,6 @@ class Connection(asyncio.Protocol):
         if self._flow is None:
             return
         self._look_after()
-        now = asyncio.get_running_loop().time()
-        if not self._rest and now - self._drained > _PAUSE_S * 10:
-            self._since = now
         self._rest += data
         if len(self._rest) == len(data):
             self._pass_on()
@@ -85,18 +83,29 @@ class Connection(asyncio.Protocol):
             self._sockets.on_bytes(piece, self._flow)
         if self._rest:
             # What follows waits with its sender, whom the kernel stops.
+            self._note_more(loop.time(), went_on=self._paused)
             if not self._paused:
                 self._paused = True
                 transport.pause_reading()
-            self._sockets.floods.insists(self.source, loop.time() - self._since)
             loop.call_later(_PAUSE_S, self._pass_on)
             return
-        self._drained = loop.time()
         if self._ended:
             transport.close()
         elif self._paused and not transport.is_closing():
             transport.resume_reading()
         self._paused = False
+
+    def _note_more(self, now: float, *, went_on: bool) -> None:
+        """There is more than was taken, now; ``went_on``: so there was since the last time."""
+        span = now - self._judged
+        if span > 2 * INSISTS_S:
+            self._judged, self._more_s, span = now, 0.0, 0.0
+        elif went_on:
+            self._more_s += now - self._more_at
+        self._more_at = now
+        if span >= INSISTS_S:
+            self._sockets.floods.insists(self.source, self._more_s / span)
+            self._judged, self._more_s = now, 0.0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""

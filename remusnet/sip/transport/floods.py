@@ -20,8 +20,10 @@ _FOR_S = 0.03
 # Arrivals of datagrams are known to the microsecond. Those of a stream wait in the kernel, unseen.
 _DATAGRAMS_S = 0.1
 _STREAMS_S = 1.0
-# A stream that still has more after so long sends more than the server takes.
-_INSISTS_S = 1.0
+# A stream that has more than is taken for such a share of a second sends more than it may. Not all
+# of it: its sender is not always awake where the machine is busy.
+_INSISTS = 0.5
+INSISTS_S = 1.0
 _V6_PREFIX = 64
 
 
@@ -115,24 +117,35 @@ class Floods:
             window.behind_since = now
         if now - window.behind_since < _FOR_S:
             return
-        for rate, source in window.busiest(arrived):
+        for rate, source in self._busiest(window, arrived):
             if rate <= self.limits.requests:
                 return
             if self._block(source, rate, f"others have waited for {seconds * 1000:.0f} ms"):
                 window.behind_since = None
                 return
 
-    def insists(self, source: str, seconds: float) -> None:
-        """A stream of ``source`` has had more for so long than the server took.
+    def _busiest(self, window: Window, arrived: float) -> list[tuple[float, str]]:
+        """Sources with their rates over both ways, the highest first.
+
+        A flood over TCP makes others wait who use UDP.
+        """
+        rates: dict[str, float] = {}
+        for each in (self.datagrams, self.streams):
+            for rate, source in each.busiest(arrived if each is window else self._now()):
+                rates[source] = rates.get(source, 0.0) + rate
+        return sorted(((rate, source) for source, rate in rates.items()), reverse=True)
+
+    def insists(self, source: str, share: float) -> None:
+        """For such a share of the last `INSISTS_S` a stream of ``source`` had more than was taken.
 
         It sends no faster than it is read: what is handled of it says less than it would send.
         """
-        if seconds < _INSISTS_S or source in self.blocked:
+        if share < _INSISTS or source in self.blocked:
             return
         rates = {name: rate for rate, name in self.streams.busiest(self._now())}
         rate = rates.get(source, 0.0)
         if rate > self.limits.requests / 4:
-            self._block(source, rate, f"has had more than was taken for {seconds:.1f} s")
+            self._block(source, rate, f"had more than was taken for {share:.0%} of a second")
 
     def _block(self, source: str, rate: float, why: str) -> bool:
         if source in self.blocked or self.limits.trusts(source):

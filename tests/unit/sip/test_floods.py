@@ -169,3 +169,27 @@ def test_a_thousand_blocked_sources_are_a_program_that_the_kernel_takes() -> Non
             agent.sendto(b"hello", bound.getsockname())
         assert heard(bound) == set()
     assert len(program(sources, v6=False)) == 2002
+
+
+def test_a_flood_over_tcp_that_makes_datagrams_wait_is_found() -> None:
+    """Those who wait need not come the way that the flood takes."""
+    server = Server(FloodLimits(requests=200), capacity=1_000)
+    floods = server.floods
+    for _ in range(40):
+        server.now += 0.01
+        counts = floods.streams.at(server.now)
+        counts["192.0.2.9"] = counts.get("192.0.2.9", 0) + 30
+        counts = floods.datagrams.at(server.now)
+        counts["192.0.2.1"] = counts.get("192.0.2.1", 0) + 1
+        floods.waited(0.05, floods.datagrams, server.now)
+    assert server.told == ["192.0.2.9"]
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.3, []), (0.6, ["192.0.2.9"])])
+def test_a_stream_that_has_more_than_is_taken_most_of_the_time_is_kept_out(
+    share: float, told: list[str]
+) -> None:
+    server = Server(FloodLimits(requests=100), capacity=1_000)
+    server.floods.streams.at(server.now)["192.0.2.9"] = 200
+    server.floods.insists("192.0.2.9", share)
+    assert server.told == told
