@@ -21,7 +21,6 @@ from remusnet.api.scenarios import (
 )
 from remusnet.api.words import PolicyWord
 from remusnet.emulator.run.recordings import simulate as replay_frames
-from remusnet.emulator.run.scenario_run import frames_sent, run_scenario
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.frames import Frames
 from remusnet.plan.limits import plug_limit
@@ -81,6 +80,9 @@ class ScenarioCase:
 
         Raises InvalidInput.
         """
+        # It builds packets with scapy, which a recording can do without: 0.4 s of import.
+        from remusnet.emulator.run.scenario_run import frames_sent, run_scenario
+
         over = {"calls": self.calls, "duration_ns": self.duration_ns, "seed": self.seed}
         scenario = overridden(load_scenario(self.word), **over)
         policies = self.policies or policies_of(scenario, self.word)

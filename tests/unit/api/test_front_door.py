@@ -223,3 +223,9 @@ def test_what_left_is_written_where_it_is_asked(tmp_path: Path) -> None:
         "left-hold-all.pcap",
         "left-tcp-only.pcap",
     ]
+
+
+def test_a_recording_is_replayed_without_scapy() -> None:
+    """Its import takes longer than the replay of an hour's call."""
+    code = "import sys, remusnet.api.simulation; sys.exit('scapy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
