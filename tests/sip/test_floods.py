@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.sip.sipp import HOST, Sipp, free_port
+from tests.lib.long import count
 from tests.lib.sip_flood import SOURCE, request
 from tests.lib.sip_process import ServerProcess, exchange_udp, serving
 
@@ -19,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 6.0
 # Twice and more of what one core takes: some 1,500 registrations, some 700 calls that lead nowhere.
 RATES = {"REGISTER": 6_000.0, "INVITE": 3_000.0}
-MOST_MS = 100.0
+# Beside other tests a call waits for the processor, too: there no phone may send again (T1).
+MOST_MS = float(count(sample=500, long=100))
 # Until a flood is seen to be one: a tenth of a second over UDP, one second over TCP.
 ONSET_MS = {"udp": 500.0, "tcp": 1_500.0}
 
