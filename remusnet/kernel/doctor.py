@@ -22,7 +22,7 @@ from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
 from remusnet.kernel.wire.netlink import Netlink, require_rights
-from remusnet.plan.domains import Terms
+from remusnet.plan.terms import Terms
 from remusnet.results.checks import Check, CheckKind, CheckState, Look
 
 _WHY = {

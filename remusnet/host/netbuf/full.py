@@ -21,9 +21,9 @@ from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.domains import Terms
 from remusnet.plan.names import buffer_name
 from remusnet.plan.plan import Plan, protections
+from remusnet.plan.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,7 @@ def decode_device(body: bytes) -> Device:
         up=bool(flags & IFF_UP),
         xdp=tuple(sorted({xdp[each] for each in XDP_PROGRAMS if each in xdp})),
         queue=found.get("queue", 0),
+        master=found.get("master", 0),
     )
 
 

@@ -153,6 +153,7 @@ XDP_PROGRAMS = ("program", "driver", "generic", "offloaded")
 """The fields of "xdp" below that are numbers of programs."""
 LINK = Fields(
     name=(IFLA_IFNAME, *_TEXT),
+    master=(10, *_UINT),
     queue=(IFLA_TXQLEN, *_UINT),
     info=_fields(IFLA_LINKINFO, Fields(kind=(1, *_TEXT))),
     alias=(IFLA_IFALIAS, *_BARE_TEXT),
