@@ -34,8 +34,6 @@ from remusnet.sip.wiring import Wiring
 
 DRAIN_S = 5.0
 _GATHER_S = 0.025
-# So many messages between actors are some four of a phone's: a millisecond or two of work.
-_ENOUGH = 32
 
 
 @dataclass(slots=True)
@@ -87,7 +85,7 @@ class Server:
             client_tls=client_context(tls),
             limits=config.limits,
             flood_limits=flood_limits(config),
-            busy=self._busy,
+            work=self._work,
             tell=tell,
         )
         self.wiring = Wiring(
@@ -194,9 +192,9 @@ class Server:
         )
         return any(waiting)
 
-    def _busy(self) -> bool:
-        """Whether what was read is to be handled before more is read."""
-        return len(self.system.queue) > _ENOUGH
+    def _work(self) -> int:
+        """How many messages between actors are to be handled."""
+        return len(self.system.queue)
 
     def _heard(self, data: bytes, flow: Flow) -> None:
         receiver = self.wiring.receiver
