@@ -94,6 +94,7 @@ class Server:
             sockets=self.sockets,
             table=Table(),
             max_transactions=config.max_transactions,
+            via_maddr=config.settings.via_maddr,
         )
         self.store = Store(config.store)
         self.held = holdings(config.settings, self.store, asyncio.get_running_loop().time)
@@ -160,6 +161,7 @@ class Server:
         except OSError as error:
             raise _unbound(config, error) from None
         self.wiring.domains = config.domains
+        self.wiring.via_maddr = config.settings.via_maddr
         self.held.calls.settings = config.settings
         self.sockets.floods.limits = flood_limits(config)
         self.system.find("registrar").restart()
