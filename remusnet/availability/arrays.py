@@ -156,6 +156,9 @@ class _Builder:
         for slots, count in mode.inhibitors:
             inhibitors += [count, len(slots), *slots]
         self._list(row, "inhibitors", inhibitors)
+        row["slot"] = -1
+        if len(mode.takes) == 1 and not mode.inhibitors and mode.guard is None:
+            row["slot"], row["count"] = mode.takes[0]  # all that its enabling asks for
         if mode.guard is not None:
             row["guard"], row["guard_end"] = self._code(mode.guard)
 

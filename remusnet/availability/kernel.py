@@ -302,61 +302,57 @@ def _first(s: Any) -> int:
 
 
 @jit
-def _let_run(s: Any, clock: int, wait: float) -> None:
+def _let_run(s: Any, at: int, wait: float) -> None:
     s.serial += 1
-    view(s.clocks, CLOCK)[clock].serial = s.serial
-    view(s.clocks, CLOCK)[clock].state = _LIVE
-    view(s.times, REAL)[clock] = s.now + wait
+    clock = view(s.clocks, CLOCK)[at]
+    clock.serial = s.serial
+    clock.state = _LIVE
+    view(s.times, REAL)[at] = s.now + wait
     s.live += 1
     if s.heaped:
-        view(s.heap, WHOLE)[s.live - 1] = clock
+        view(s.heap, WHOLE)[s.live - 1] = at
         _rise(s, s.live - 1)
 
 
 @jit
-def _halt(s: Any, clock: int) -> None:
-    view(s.times, REAL)[clock] = np.inf
-    view(s.clocks, CLOCK)[clock].state = _FREE
+def _halt(s: Any, at: int, keeps: bool) -> None:
+    """Stop a live clock: it has rung, or its mode is disabled; ``keeps`` its age."""
+    times, clock = view(s.times, REAL), view(s.clocks, CLOCK)[at]
+    clock.rest = times[at] - s.now
+    clock.state = _AGED if keeps else _FREE
+    times[at] = np.inf
     s.live -= 1
     if s.heaped:
-        at = view(s.clocks, CLOCK)[clock].at
-        last = view(s.heap, WHOLE)[s.live]
-        if last != clock:
-            view(s.heap, WHOLE)[at] = last
-            view(s.clocks, CLOCK)[last].at = at
-            _rise(s, at)
+        hole, heap = clock.at, view(s.heap, WHOLE)
+        last = heap[s.live]
+        if last != at:
+            heap[hole] = last
+            view(s.clocks, CLOCK)[last].at = hole
+            _rise(s, hole)
             _sink(s, view(s.clocks, CLOCK)[last].at)
 
 
 @jit
 def _start(s: Any, rng: Any, i: int) -> bool:
-    """Start a clock of mode ``i``; False if there is none left, and the arrays have to grow."""
+    """One more clock of a mode of infinitely many servers; False: the arrays have to grow."""
     mode, clocks = view(s.modes, MODE)[i], view(s.clocks, CLOCK)
     timer = view(s.timers, TIMER)[mode.timer]
-    if mode.infinite:
-        at = timer.aged
-        if at >= 0:
-            timer.aged = clocks[at].next
-        else:
-            at = s.free
-            if at < 0:
-                s.status = GROW
-                return False
-            s.free = clocks[at].next
-            clocks[at].state = _FREE
-        clocks[at].next, clocks[at].before = timer.head, _NONE
-        if timer.head >= 0:
-            clocks[timer.head].before = at
-        timer.head = at
+    at = timer.aged
+    if at >= 0:
+        timer.aged = clocks[at].next
+        wait = clocks[at].rest
     else:
-        at = mode.timer
-    clock = clocks[at]
-    clock.mode = i
-    if clock.state == _AGED:
-        wait = clock.rest
-    else:
+        at = s.free
+        if at < 0:
+            s.status = GROW
+            return False
+        s.free = clocks[at].next
         wait = _draw(s, rng, i)
-        clock.total, clock.drawn = wait, s.now
+        clocks[at].mode, clocks[at].total, clocks[at].drawn = i, wait, s.now
+    clocks[at].next, clocks[at].before = timer.head, _NONE
+    if timer.head >= 0:
+        clocks[timer.head].before = at
+    timer.head = at
     timer.live += 1
     _let_run(s, at, wait)
     return True
@@ -364,44 +360,70 @@ def _start(s: Any, rng: Any, i: int) -> bool:
 
 @jit
 def _end(s: Any, at: int, keeps: bool) -> None:
-    """End a live clock: it has rung, or its mode is disabled; ``keeps`` its age."""
-    clock = view(s.clocks, CLOCK)[at]
-    mode = view(s.modes, MODE)[clock.mode]
-    timer = view(s.timers, TIMER)[mode.timer]
-    clock.rest = view(s.times, REAL)[at] - s.now
-    _halt(s, at)
+    """Stop a clock of a mode of infinitely many servers."""
+    clocks = view(s.clocks, CLOCK)
+    clock = clocks[at]
+    timer = view(s.timers, TIMER)[view(s.modes, MODE)[clock.mode].timer]
+    _halt(s, at, keeps)
     timer.live -= 1
+    if clock.before >= 0:
+        clocks[clock.before].next = clock.next
+    else:
+        timer.head = clock.next
+    if clock.next >= 0:
+        clocks[clock.next].before = clock.before
     if keeps:
-        clock.state = _AGED
-    if mode.infinite:
-        if clock.before >= 0:
-            view(s.clocks, CLOCK)[clock.before].next = clock.next
-        else:
-            timer.head = clock.next
-        if clock.next >= 0:
-            view(s.clocks, CLOCK)[clock.next].before = clock.before
-        if keeps:
-            clock.next = timer.aged
-            timer.aged = at
-        else:
-            clock.next = s.free
-            s.free = at
+        clock.next, timer.aged = timer.aged, at
+    else:
+        clock.next, s.free = s.free, at
 
 
 @jit
-def _look(s: Any, rng: Any, i: int) -> bool:
-    """Start and stop the clocks of mode ``i``, as many as its enabling asks for."""
+def _look_at_servers(s: Any, rng: Any, i: int) -> bool:
+    """Start and stop the clocks of a mode of infinitely many servers."""
     mode = view(s.modes, MODE)[i]
     timer = view(s.timers, TIMER)[mode.timer]
     wanted = _degree(s, i)
-    if s.status:
-        s.at = i
-        return False
-    while timer.live < wanted:
+    while timer.live < wanted and s.status == GOOD:
         if not _start(s, rng, i):
             return False
-    while timer.live > wanted:
-        _end(s, timer.head if mode.infinite else mode.timer, mode.memory == AGE)
+    while timer.live > wanted and s.status == GOOD:
+        _end(s, timer.head, mode.memory == AGE)
+    return s.status == GOOD
+
+
+@jit
+def _look(s: Any, rng: Any, listed: int, end: int) -> bool:
+    """Start and stop the clocks of the modes in the list at ``listed``, from ``cursor`` on."""
+    among, modes, clocks = view(listed, WHOLE), view(s.modes, MODE), view(s.clocks, CLOCK)
+    marking = view(s.marking, WHOLE)
+    while s.cursor < end:
+        i = among[s.cursor]
+        mode = modes[i]
+        if mode.infinite:
+            if not _look_at_servers(s, rng, i):
+                s.at = i
+                return False
+            s.cursor += 1
+            continue
+        clock = clocks[mode.timer]
+        if mode.slot >= 0:
+            wanted = marking[mode.slot] >= mode.count
+        else:
+            wanted = _degree(s, i) > 0
+            if s.status:
+                s.at = i
+                return False
+        if wanted:
+            if clock.state == _AGED:
+                _let_run(s, mode.timer, clock.rest)
+            elif clock.state == _FREE:
+                wait = _draw(s, rng, i)
+                clock.mode, clock.total, clock.drawn = i, wait, s.now
+                _let_run(s, mode.timer, wait)
+        elif clock.state == _LIVE:
+            _halt(s, mode.timer, mode.memory == AGE)
+        s.cursor += 1
     return True
 
 
@@ -411,12 +433,13 @@ def _resample(s: Any, rng: Any) -> None:
         i = view(s.resampled, WHOLE)[k]
         mode = view(s.modes, MODE)[i]
         timer = view(s.timers, TIMER)[mode.timer]
-        if timer.live == 0:
-            continue
         if not mode.infinite:
-            if view(s.clocks, CLOCK)[mode.timer].drawn != s.now:
-                _end(s, mode.timer, False)
-                _start(s, rng, i)
+            alone = view(s.clocks, CLOCK)[mode.timer]
+            if alone.state == _LIVE and alone.drawn != s.now:
+                _halt(s, mode.timer, False)
+                wait = _draw(s, rng, i)
+                alone.total, alone.drawn = wait, s.now
+                _let_run(s, mode.timer, wait)
             continue
         many = 0
         clock = timer.head
@@ -592,15 +615,10 @@ def _finish(s: Any, rng: Any) -> bool:
     s.unfinished = 1
     single = view(s.modes, MODE)[view(s.touched, WHOLE)[0]]
     if s.touched_count == 1:
-        while s.cursor < single.timed_end:
-            if not _look(s, rng, view(s.links, WHOLE)[s.cursor]):
-                return False
-            s.cursor += 1
-    else:
-        while s.cursor < s.looked_count:
-            if not _look(s, rng, view(s.looked, WHOLE)[s.cursor]):
-                return False
-            s.cursor += 1
+        if not _look(s, rng, s.links, single.timed_end):
+            return False
+    elif not _look(s, rng, s.looked, s.looked_count):
+        return False
     for k in range(s.touched_count):
         mode = view(s.modes, MODE)[view(s.touched, WHOLE)[k]]
         for j in range(mode.seeing, mode.seeing_end):
@@ -621,7 +639,10 @@ def _fire(s: Any, rng: Any, at: int) -> bool:
     s.now = view(s.times, REAL)[at]
     s.events += 1
     i = view(s.clocks, CLOCK)[at].mode
-    _end(s, at, False)
+    if view(s.modes, MODE)[i].infinite:
+        _end(s, at, False)
+    else:
+        _halt(s, at, False)
     _apply(s, i)
     mode = view(s.modes, MODE)[i]
     s.stamp += 1
@@ -671,11 +692,11 @@ def _renewed(s: Any) -> bool:
     for k in range(s.timer_count):
         timer = view(s.timers, TIMER)[k]
         mode = view(s.modes, MODE)[timer.mode]
-        if timer.aged >= 0 or (not mode.infinite and view(s.clocks, CLOCK)[k].state == _AGED):
+        first = view(s.clocks, CLOCK)[timer.head if timer.head >= 0 else k]
+        if timer.aged >= 0 or first.state == _AGED:
             return False
-        if timer.live and mode.kind != EXPONENTIAL:
-            at = timer.head if mode.infinite else k
-            if timer.live > 1 or view(s.clocks, CLOCK)[at].drawn != s.now:
+        if first.state == _LIVE and mode.kind != EXPONENTIAL:
+            if timer.live > 1 or first.drawn != s.now:
                 return False
     return True
 

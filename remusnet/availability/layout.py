@@ -131,6 +131,8 @@ MODE: Final = np.dtype(
         ("memory", np.int32),
         ("timer", np.int32),
         ("infinite", np.int32),
+        ("slot", np.int32),
+        ("count", np.int32),
         *((f"{name}{end}", np.int32) for name in _LISTS for end in ("", "_end")),
     ],
     align=True,
