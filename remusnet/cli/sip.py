@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from remusnet.cli._completing import files, words
+from remusnet.cli._groups import Group
 from remusnet.cli._protecting import json_option
 from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput, MissingDependency, quoted
@@ -30,7 +31,7 @@ control_option = click.option(
 )
 
 
-@click.group("sip")
+@click.group("sip", cls=Group)
 def command() -> None:
     """Run a SIP registrar, location service and stateful proxy made of supervised actors.
 
