@@ -8,12 +8,13 @@ import math
 import click
 
 from remusnet.cli._completing import words
+from remusnet.cli._groups import Group
 from remusnet.cli._progress import Progress
 from remusnet.cli._protecting import json_option
 from remusnet.cli._terminal import echo
 
 
-@click.group("availability")
+@click.group("availability", cls=Group)
 def command() -> None:
     """Compute from models how many minutes a year a service is not there.
 
