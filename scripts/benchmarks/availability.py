@@ -13,7 +13,7 @@ import simpy
 
 from remusnet.availability.arrays import tables
 from remusnet.availability.compiled import Compiled
-from remusnet.availability.distributions import Exponential, Lognormal, Uniform
+from remusnet.availability.distributions import Uniform
 from remusnet.availability.measures import Measure, MeasureKind
 from remusnet.availability.models.thesis import (
     ABOVE,
