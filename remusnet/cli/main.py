@@ -19,6 +19,7 @@ import click
 from click.shell_completion import shell_complete
 
 from remusnet import __version__
+from remusnet.cli._groups import NoCommand
 from remusnet.cli._lazy import LazyCommand, LazyGroup
 from remusnet.cli._narrow import help_width
 from remusnet.cli._output import UNPRINTED, lasting, output_failure, watch_output
@@ -112,7 +113,7 @@ def _run(args: list[str]) -> int:
                 sys.stdout.flush()
     except RemusnetError as error:
         return _fail(str(error), error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
+    except NoCommand as error:
         error.show()
         return error.exit_code
     except click.UsageError as error:

@@ -48,14 +48,16 @@ def changes(
     receipts: Mapping[str, Receipt],
     limits: Mapping[str, int],
     driven: Iterable[str] = (),
+    wanted: Wanted | None = None,
 ) -> Iterator[Operation]:
     """What turns ``seen`` into ``plan``; nothing where it is that already.
 
     ``limits``: the plugs' limits in bytes by their buffer devices, as far as they are known.
-    ``driven``: buffer devices whose plug somebody drives: it is not opened. The state has been
-    checked (`remusnet.kernel.state.ownership.check`).
+    ``driven``: buffer devices whose plug somebody drives: it is not opened. ``wanted``: the filters
+    of the plan, where they are worked out already. The state has been checked
+    (`remusnet.kernel.state.ownership.check`).
     """
-    wanted = Wanted(plan)
+    wanted = wanted or Wanted(plan)
     for protection in plan.protections:
         receipt = receipts.get(protection.buffer)
         limit = limits.get(protection.buffer)
