@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 from remusnet.defaults import LIBVIRT
 from remusnet.errors import InvalidInput, MissingDependency, NotPermitted, quoted, suggestion
+from remusnet.extras import how_to_install
 from remusnet.plan.names import EMULATED, check_device_name
 
 _SYS = Path("/sys/class/net")
@@ -88,8 +89,7 @@ def _libvirt(sys: Path) -> Any:
         vifs = listed_vifs(sys)
         here = f"; vifs here: {', '.join(vifs)}" if vifs else ""
         raise MissingDependency(
-            "--domain needs libvirt-python: pip install 'remusnet[libvirt]' (it is compiled; "
-            "Debian: apt install libvirt-dev pkg-config gcc python3-dev first), or name the vifs "
+            f"--domain needs libvirt-python: {how_to_install('libvirt')}, or name the vifs "
             f"themselves{here}"
         ) from None
     # It prints its errors besides raising them.
