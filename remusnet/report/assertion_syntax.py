@@ -145,6 +145,14 @@ def parsed(text: str, metrics: Mapping[str, AnyMetric]) -> Assertion[AnyMetric]:
     return _Parser(text, metrics).assertion()
 
 
+def metric_and_selectors(text: str) -> tuple[Metric, tuple[Selector, ...]]:
+    """The metric of simulations that ``text`` names, and which of its readings it selects.
+
+    Raises InvalidInput as `parsed` does.
+    """
+    return _Parser(text, METRICS).path()
+
+
 class _Parser(Generic[AnyMetric]):
     """Reads from left to right; ``_at`` is where it stands."""
 
@@ -155,6 +163,18 @@ class _Parser(Generic[AnyMetric]):
         self._skip()
 
     def assertion(self) -> Assertion[AnyMetric]:
+        metric, selectors = self._selected()
+        chosen = self._operator()
+        limit = self._limit(metric)
+        self._end()
+        return Assertion(self._text.strip(), metric, selectors, chosen, limit)
+
+    def path(self) -> tuple[AnyMetric, tuple[Selector, ...]]:
+        found = self._selected()
+        self._end()
+        return found
+
+    def _selected(self) -> tuple[AnyMetric, tuple[Selector, ...]]:
         start = self._at
         words = [self._word(f"a metric, for example {self._example}")]
         selectors: list[tuple[int, Selector]] = []
@@ -176,13 +196,11 @@ class _Parser(Generic[AnyMetric]):
                     f"{suggestion(selector.key, metric.keys)}; it has {', '.join(metric.keys)}",
                     at,
                 )
-        chosen = self._operator()
-        limit = self._limit(metric)
+        return metric, tuple(each for _, each in selectors)
+
+    def _end(self) -> None:
         if self._at < len(self._text):
             raise self._mistake(f"{quoted(self._text[self._at :])} is too much", self._at)
-        return Assertion(
-            self._text.strip(), metric, tuple(each for _, each in selectors), chosen, limit
-        )
 
     @property
     def _example(self) -> str:

@@ -124,6 +124,17 @@ def _setup(each: SipTransaction) -> float | None:
     return _duration(each) if each.name == "INVITE" else None
 
 
+def _overhead(outcome: Outcome) -> float | None:
+    """Pauses in percent of periods, of all checkpoints whose period is over."""
+    if outcome.scene is None:
+        return None
+    suspend_ns, resume_ns = outcome.suspend_ns, outcome.scene.resume_ns
+    if len(suspend_ns) < 2:
+        return None if len(suspend_ns) else 0.0
+    stood_ns = int((resume_ns - suspend_ns)[:-1].sum())
+    return 100 * stood_ns / int(suspend_ns[-1] - suspend_ns[0])
+
+
 def _outage(outcome: Outcome) -> float | None:
     if outcome.scene is None or outcome.scene.failure is None:
         return None
@@ -292,6 +303,12 @@ _RUN_METRICS: tuple[tuple[str, Unit, str, Callable[[Outcome], float | None]], ..
         Unit.MS,
         "how much later held SIP over UDP left: longest",
         lambda run: run.sip_udp.max,
+    ),
+    (
+        "overhead",
+        Unit.PERCENT,
+        "throughput that checkpoints cost: the share of its time that the guest stands",
+        _overhead,
     ),
     ("failover.outage", Unit.MS, "from the failure until frames flow again", _outage),
     ("failover.lost", Unit.NUMBER, "frames that the failure cost", _counted("lost_failure")),

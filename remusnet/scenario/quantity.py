@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from remusnet.frames import Int64s
 from remusnet.tables.fields import Fields
@@ -106,7 +107,37 @@ class Growing:
         return self.base_ns + np.rint(dirty / self.through * NS_PER_S).astype(np.int64)
 
 
-Quantity = Constant | Uniform | Normal | Exponential | Growing
+@dataclass(frozen=True, slots=True)
+class Saturating:
+    """As `Growing`, for a guest that writes its ``most_bytes`` in no order.
+
+    The longer it runs, the more of what it writes it has written before: of W bytes it dirties
+    W (1 - exp(-r t / W)) in a time t, where r is ``dirty_rate`` at first.
+    """
+
+    base_ns: int
+    dirty_rate: int
+    through: int
+    most_bytes: int
+
+    @property
+    def mean_ns(self) -> int:
+        """Without a run before it, the base."""
+        return self.base_ns
+
+    def dirty_bytes(self, ran_ns: Int64s) -> npt.NDArray[np.float64]:
+        """What is dirty after each of n runs of ``ran_ns``: float64[n]."""
+        share = self.dirty_rate / 8 / self.most_bytes / NS_PER_S
+        found: npt.NDArray[np.float64] = self.most_bytes * -np.expm1(-share * ran_ns)
+        return found
+
+    def draw(self, rng: np.random.Generator, ran_ns: Int64s) -> Int64s:
+        """See `Growing.draw`."""
+        moved_ns = self.dirty_bytes(ran_ns) * (8 * NS_PER_S / self.through)
+        return self.base_ns + np.rint(moved_ns).astype(np.int64)
+
+
+Quantity = Constant | Uniform | Normal | Exponential | Growing | Saturating
 """Anything that `draw` gives a time for each epoch."""
 
 

@@ -7,6 +7,7 @@ The format is described in ``docs/reference/scenario-file.md``; traffic is read 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from remusnet.defaults import COMMIT_DELAY_NS, INTERVAL_NS, PAUSE_NS, RATE_BITS
 from remusnet.errors import suggestion
@@ -58,11 +59,21 @@ def load(text: str, origin: str) -> Scenario:
 
     Raises ScenarioFileError with every mistake that it has.
     """
+    return of_tables(tables(text, origin), origin)
+
+
+def tables(text: str, origin: str) -> dict[str, Any]:
+    """The tables of ``text``, unread. Raises ScenarioFileError where it is no TOML."""
     found = parse(text)
     if isinstance(found, Mistake):
         raise ScenarioFileError(origin, (found,))
+    return found
+
+
+def of_tables(tables: dict[str, Any], origin: str) -> Scenario:
+    """As `load`, of `tables`."""
     mistakes: list[Mistake] = []
-    scenario = _scenario(Fields(found, "", mistakes))
+    scenario = _scenario(Fields(tables, "", mistakes))
     if not mistakes:
         mistakes += impossible(scenario)
     if mistakes:

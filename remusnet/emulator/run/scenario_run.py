@@ -24,7 +24,7 @@ from remusnet.metrics.rtp_packets import unmeasured
 from remusnet.policy.policy import Policy
 from remusnet.results.comparison import Comparison, Outcome, Setting, Simulation
 from remusnet.results.scene import FailureMarks, ScenarioSetting
-from remusnet.scenario.quantity import Growing, Quantity, generator
+from remusnet.scenario.quantity import Growing, Quantity, Saturating, generator
 from remusnet.scenario.scenario import Checkpointing, FailureKind, Scenario, constant
 
 KEPT_PACKETS = 500_000
@@ -291,7 +291,7 @@ class _Drawn:
     def next(self, ran_ns: int) -> int:
         """The next value, for a guest that ran for ``ran_ns``."""
         quantity = self.quantity
-        if isinstance(quantity, Growing):
+        if isinstance(quantity, Growing | Saturating):
             return int(quantity.draw(self.rng, np.array([ran_ns], np.int64))[0])
         if not self.left:
             unused: Int64s = np.zeros(self._MANY, np.int64)

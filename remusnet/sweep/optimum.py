@@ -1,0 +1,205 @@
+"""The best interval: the one that keeps all requirements, and has the least (or most) of a metric.
+
+A grid first, then ever finer ones around the best point that keeps all requirements, until its
+neighbours are closer than the tolerance. That needs no derivative, and finds the optimum where the
+metric has one valley in the range, as costs of checkpoints do; where several requirements leave
+islands, the grid finds those that are wider than its steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from remusnet.sweep.grid import logarithmic
+from remusnet.sweep.running import Kept
+
+FLAT: Final = 0.05
+"""An interval whose metric is within this share of the optimum's is as good."""
+_TOLERANCE: Final = 0.005
+_INNER: Final = 5
+_MOST_ROUNDS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one interval came to. ``value``: of the metric; None where nothing was seen of it."""
+
+    interval_ns: int
+    value: float | None
+    requirements: tuple[Kept, ...] = ()
+
+    @property
+    def feasible(self) -> bool:
+        """Whether all requirements hold, and there is a number to compare."""
+        return (
+            self.value is not None
+            and not math.isnan(self.value)
+            and all(each.holds for each in self.requirements)
+        )
+
+    @property
+    def violated(self) -> tuple[str, ...]:
+        """The requirements that don't hold."""
+        return tuple(each.text for each in self.requirements if not each.holds)
+
+
+Judge = Callable[[Sequence[int]], list[Judged]]
+"""From intervals to what each came to, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """The answer. ``flat_ns``: the shortest and longest interval around it that are as good.
+
+    ``binding``: the requirements that would not hold where the metric is better still;
+    ``at_end``: whether the optimum is an end of the range that was asked for. ``tried``: all.
+    """
+
+    best: Judged
+    flat_ns: tuple[int, int]
+    binding: tuple[str, ...]
+    at_end: bool
+    tried: tuple[Judged, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No interval keeps all requirements.
+
+    ``never``: those that no interval of the range keeps. ``apart``: if there are none such, how
+    many intervals each one keeps, of ``tried``: they exclude each other.
+    """
+
+    never: tuple[Kept, ...]
+    apart: tuple[tuple[str, int], ...]
+    tried: tuple[Judged, ...]
+
+
+def optimum(judge: Judge, grid: Sequence[int], *, maximise: bool = False) -> Optimum | Nothing:
+    """The best interval between the first and last of ``grid``, whose points are tried first.
+
+    ``judge`` may get intervals in any order, each once. Raises what it raises.
+    """
+    search = _Search(judge, maximise)
+    search.look(grid)
+    if search.best() is None:
+        return _nothing(search.tried)
+    for _ in range(_MOST_ROUNDS):
+        best = search.best()
+        assert best is not None
+        inner = search.around(best.interval_ns)
+        if not inner:
+            break
+        search.look(inner)
+    best = search.best()
+    assert best is not None
+    flat = search.flat(best)
+    ends = (grid[0], grid[-1])
+    at_end = best.interval_ns in ends and len(grid) > 1
+    return Optimum(best, flat, search.binding(best), at_end, search.tried)
+
+
+class _Search:
+    def __init__(self, judge: Judge, maximise: bool) -> None:
+        self._judge = judge
+        self._sign = -1.0 if maximise else 1.0
+        self._seen: dict[int, Judged] = {}
+
+    @property
+    def tried(self) -> tuple[Judged, ...]:
+        return tuple(self._seen[each] for each in sorted(self._seen))
+
+    def look(self, intervals: Sequence[int]) -> None:
+        new = [each for each in dict.fromkeys(intervals) if each not in self._seen]
+        if new:
+            self._seen |= {each.interval_ns: each for each in self._judge(new)}
+
+    def cost(self, judged: Judged) -> float:
+        return math.inf if judged.value is None else self._sign * judged.value
+
+    def best(self) -> Judged | None:
+        """Of equally good ones the longest interval: it asks least of the host."""
+        able = [each for each in self._seen.values() if each.feasible]
+        return min(able, key=lambda each: (self.cost(each), -each.interval_ns), default=None)
+
+    def neighbours(self, interval_ns: int) -> tuple[int | None, int | None]:
+        below = [each for each in self._seen if each < interval_ns]
+        above = [each for each in self._seen if each > interval_ns]
+        return max(below, default=None), min(above, default=None)
+
+    def around(self, interval_ns: int) -> list[int]:
+        """Points between the best one and its neighbours, where those are not close enough."""
+        found: list[int] = []
+        for other in self.neighbours(interval_ns):
+            if other is None:
+                continue
+            low, high = sorted((other, interval_ns))
+            if high / low > 1 + _TOLERANCE:
+                found += logarithmic(low, high, _INNER // 2 + 2)[1:-1]
+        return found
+
+    def flat(self, best: Judged) -> tuple[int, int]:
+        """How far from the best interval others are as good."""
+        return self._flat_end(best, up=False), self._flat_end(best, up=True)
+
+    def _flat_end(self, best: Judged, *, up: bool) -> int:
+        good = best.interval_ns
+        for each in self.tried if up else self.tried[::-1]:
+            beyond = each.interval_ns > good if up else each.interval_ns < good
+            if not beyond:
+                continue
+            if self._as_good(each, best):
+                good = each.interval_ns
+                continue
+            bad = each.interval_ns
+            while max(good, bad) / min(good, bad) > 1 + 4 * _TOLERANCE:
+                middle = round(math.sqrt(good * bad) / 10_000) * 10_000
+                if middle in (good, bad):
+                    break
+                self.look([middle])
+                if self._as_good(self._seen[middle], best):
+                    good = middle
+                else:
+                    bad = middle
+            break
+        return good
+
+    def _as_good(self, each: Judged, best: Judged) -> bool:
+        worst = self.cost(best) + FLAT * abs(self.cost(best)) + 1e-12
+        return each.feasible and self.cost(each) <= worst
+
+    def binding(self, best: Judged) -> tuple[str, ...]:
+        """What is violated at a neighbour, if the metric is better there."""
+        found: list[str] = []
+        for other in self.neighbours(best.interval_ns):
+            if other is not None:
+                judged = self._seen[other]
+                if not judged.feasible and self.cost(judged) <= self.cost(best):
+                    found += judged.violated
+        return tuple(dict.fromkeys(found))
+
+
+def _nothing(tried: Sequence[Judged]) -> Nothing:
+    texts = dict.fromkeys(each.text for judged in tried for each in judged.requirements)
+    never, apart = [], []
+    for text in texts:
+        own = [each for judged in tried for each in judged.requirements if each.text == text]
+        kept = sum(each.holds for each in own)
+        apart.append((text, kept))
+        if kept == 0:
+            never.append(own[_nearest(own)])
+    return Nothing(tuple(never), () if never else tuple(apart), tuple(tried))
+
+
+def _nearest(own: Sequence[Kept]) -> int:
+    """The one that is nearest to holding: the requirement says which way that is."""
+    values = [each.worst for each in own]
+    floor = any(sign in own[0].text for sign in (">",))
+    keyed = [
+        (value if value is not None else (-math.inf if floor else math.inf), number)
+        for number, value in enumerate(values)
+    ]
+    return (max(keyed) if floor else min(keyed))[1]
