@@ -192,6 +192,30 @@ def tune(wanted: Tuning, *, workers: int | None = None, tell: Tell = _silent) ->
     return optimum(judge, base.interval_ns, maximise=wanted.maximise)
 
 
+def curves_of(
+    wanted: Tuning,
+    result: Optimum | Nothing,
+    *,
+    workers: int | None = None,
+    tell: Tell = _silent,
+) -> Swept:
+    """The sweep that shows what was chosen: the grid, the chosen interval, and all that matters."""
+    texts = [wanted.objective.text, *USUAL]
+    for text in wanted.requirements:
+        parsed = parse(text)
+        if not parsed.selectors:
+            texts.append(parsed.metric.path)
+    grid = set(wanted.sweep.interval_ns)
+    if isinstance(result, Optimum):
+        grid.add(result.best.interval_ns)
+    asked = metrics(texts)
+    return sweep(
+        replace(wanted.sweep, interval_ns=tuple(sorted(grid)), asked=asked),
+        workers=workers,
+        tell=tell,
+    )
+
+
 def _judged(interval_ns: int, done: Sequence[Done]) -> Judged:
     values = [each.values[0].value for each in done]
     there = [value for value in values if value is not None]

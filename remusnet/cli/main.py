@@ -27,6 +27,7 @@ from remusnet.cli.names import COMPLETE_VARIABLE, PROGRAM
 from remusnet.errors import InvalidInput, NotPermitted, RemusnetError
 
 _TRY = "See what Remus does to calls (neither root nor Xen)"
+_INTERVAL = "Choose a checkpoint interval"
 _BY_HAND = "Protect a guest by hand"
 _XEN = "Protect a guest under xl remus"
 _SIP = "Serve SIP without replication"
@@ -43,6 +44,10 @@ COMMANDS = {
     "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios", _TRY),
     "metrics": LazyCommand("remusnet.cli.metrics", "List what assertions can ask for", _TRY),
     "figures": LazyCommand("remusnet.cli.figures", "Simulate and draw the thesis's figures", _TRY),
+    "sweep": LazyCommand(
+        "remusnet.cli.sweep", "Simulate a scenario at many checkpoint intervals", _INTERVAL
+    ),
+    "tune": LazyCommand("remusnet.cli.tune", "Find the best checkpoint interval", _INTERVAL),
     "policy": LazyCommand("remusnet.cli.policy", "List, show and check policies", _BY_HAND),
     "plan": LazyCommand(
         "remusnet.cli.plan", "Print the rules that would protect a vif (dry run)", _BY_HAND

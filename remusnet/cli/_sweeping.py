@@ -1,0 +1,138 @@
+"""What `sweep` and `tune` have in common: options, words for intervals, guests and policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from remusnet.cli._completing import scenarios_or_files
+from remusnet.cli._progress import Progress
+from remusnet.host.policy_files import named_policy
+from remusnet.policy import Policy
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from remusnet.scenario.guest import GuestModel
+    from remusnet.sweep.running import Asked
+    from remusnet.sweep.table import Mean
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+RANGE = "20ms..1s"
+
+
+def _guests(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from remusnet.api.sweeps import guest_names
+
+    names = [CompletionItem(name) for name in guest_names() if name.startswith(incomplete)]
+    return [*names, CompletionItem(incomplete, type="file")]
+
+
+def grid_options(command: _Function) -> _Function:
+    """The scenario, and what both do with it."""
+    for option in (
+        click.option(
+            "--jobs",
+            "workers",
+            type=click.IntRange(1, 1024),
+            metavar="N",
+            help="So many processes.  [default: one a core; the numbers are the same]",
+        ),
+        click.option(
+            "--repeat",
+            "repeats",
+            type=click.IntRange(1, 1000),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Run each point with so many seeds.",
+        ),
+        click.option(
+            "--guest",
+            metavar="NAME|FILE",
+            shell_complete=_guests,
+            help="What a checkpoint costs: idle-pbx, busy-pbx, database, or a file that "
+            "'remusnet xen fit' has made.  [default: the scenario's pause and transfer]",
+        ),
+        click.option(
+            "--points",
+            type=click.IntRange(2, 1000),
+            default=12,
+            show_default=True,
+            metavar="N",
+            help="How many intervals of a range.",
+        ),
+        click.option(
+            "--interval",
+            default=RANGE,
+            show_default=True,
+            metavar="RANGE|LIST",
+            help="A range, as far apart on a logarithmic scale, or a list: 40ms,100ms.",
+        ),
+        click.argument("scenario", metavar="SCENARIO", shell_complete=scenarios_or_files),
+    ):
+        command = option(command)
+    return command
+
+
+def policies_named(text: str | None) -> tuple[Policy, ...]:
+    """The policies of ``tcp-only,hold-all``. Raises InvalidInput."""
+    words = [] if text is None else [each.strip() for each in text.split(",")]
+    return tuple(named_policy(word) for word in dict.fromkeys(words))
+
+
+def guest_named(word: str | None) -> GuestModel | None:
+    """The guest of ``--guest``. Raises InvalidInput."""
+    from remusnet.api.sweeps import load_guest
+
+    return None if word is None else load_guest(word)
+
+
+def told(progress: Progress, what: str) -> Callable[[int, int], None]:
+    """Shows how many points are done."""
+
+    def tell(done: int, of: int) -> None:
+        progress.step(f"{what}: {done} of {of} points" if of else f"{what}: {done} intervals")
+
+    return tell
+
+
+def setting(
+    scenario: str, intervals: Sequence[str], guest: GuestModel | None, repeats: int
+) -> list[tuple[str, str]]:
+    """What a page says of how it was asked."""
+    return [
+        ("Scenario", scenario),
+        ("Intervals", f"{len(intervals)}, {intervals[0]} to {intervals[-1]}"),
+        ("Guest", "the scenario's pause and transfer" if guest is None else guest.name),
+        ("Runs of each point", str(repeats)),
+    ]
+
+
+def print_means(console: Console, means: Sequence[Mean], asked: Sequence[Asked]) -> None:
+    """A table for each policy and setting: a row for each interval."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from remusnet.sweep.page import head, tables
+
+    # Without a terminal a record is a line, so heads are not stacked.
+    narrow = console.width < 200
+    for name, rows in tables(means, asked):
+        table = Table(
+            title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+        )
+        table.add_column("interval", no_wrap=True)
+        for each in asked:
+            words = head(each)
+            if narrow:
+                words = words.replace(".", "\n").replace(" (", "\n(")
+            table.add_column(words, justify="right")
+        for interval, cells in rows:
+            table.add_row(interval, *cells)
+        console.print(name)
+        console.print(table)
