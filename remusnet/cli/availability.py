@@ -11,6 +11,7 @@ from remusnet.cli._completing import words
 from remusnet.cli._progress import Progress
 from remusnet.cli._protecting import json_option
 from remusnet.cli._terminal import echo
+from remusnet.cli.availability_fit import command as fit_command
 
 
 @click.group("availability")
@@ -21,7 +22,11 @@ def command() -> None:
     remusnet availability compare
     remusnet availability compare --set host.mttr=4h --service established-calls
     remusnet availability thesis
+    remusnet availability fit events.jsonl
     """
+
+
+command.add_command(fit_command)
 
 
 @command.command("compare")
