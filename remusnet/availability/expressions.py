@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from remusnet.errors import InvalidInput, quoted, suggestion
 
@@ -45,12 +45,16 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled text: its value in a marking, and the slots that it depends on."""
+    """A compiled text: its value in a marking, and the slots that it depends on.
+
+    ``tree``: its syntax, where ``m[3]`` is the count of tokens in slot 3.
+    """
 
     text: str
     where: str
     function: Callable[[Marking], float]
     slots: frozenset[int]
+    tree: ast.expr = field(compare=False, repr=False)
 
     def value(self, marking: Marking) -> float:
         """Its value. Raises InvalidInput where there is none, as of a division by zero."""
@@ -77,13 +81,14 @@ def compiled(text: str, scope: Scope, where: str) -> Expression:
         posonlyargs=[], args=[ast.arg("m")], kwonlyargs=[], kw_defaults=[], defaults=[]
     )
     try:
-        source = ast.Expression(ast.Lambda(args=arguments, body=names.visit(tree).body))
+        body = names.visit(tree).body
+        source = ast.Expression(ast.Lambda(args=arguments, body=body))
         code = compile(ast.fix_missing_locations(source), "<expression>", "eval")
     except RecursionError:
         raise InvalidInput(f"{where}: nested too deeply: {quoted(text[:60])}") from None
     # Only nodes of the lists above have got here; no name but m, min and max is left in them.
     function: Callable[[Marking], float] = eval(code, {"__builtins__": {}, **_FUNCTIONS})
-    return Expression(text, where, function, frozenset(names.found))
+    return Expression(text, where, function, frozenset(names.found), body)
 
 
 class _Names(ast.NodeTransformer):

@@ -59,6 +59,7 @@ class Module:
         self.places: dict[str, Place] = {}
         self.transitions: dict[str, Definition] = {}
         self.inclusions: dict[str, Inclusion] = {}
+        self._taken: set[str] = set()
 
     def place(
         self,
@@ -120,23 +121,25 @@ class Module:
             if port not in bindings:
                 raise InvalidInput(f"{where}: port {quoted(inner.name)} is left open")
         bound = {ports[port].name: place for port, place in bindings.items()}
+        self._taken.add(_word(name))
         self.inclusions[name] = Inclusion(name, module, bound)
 
     def _add(self, place: Place) -> Place:
         self._free(_named(place.name, "place", f"module {self.name}, "))
         if not place.colours or len(set(place.colours)) != len(place.colours):
             raise InvalidInput(f"module {self.name}, place {place.name}: colours must be distinct")
+        self._taken.add(_word(place.name))
         self.places[place.name] = place
         return place
 
     def _transition(self, definition: Definition) -> TransitionBuilder:
         self._free(_named(definition.name, "transition", f"module {self.name}, "))
+        self._taken.add(_word(definition.name))
         self.transitions[definition.name] = definition
         return TransitionBuilder(self, definition)
 
     def _free(self, name: str) -> None:
-        taken = [_word(each) for each in (*self.places, *self.transitions, *self.inclusions)]
-        if _word(name) in taken:
+        if _word(name) in self._taken:
             raise InvalidInput(f"module {self.name}: the name {quoted(name)} is taken twice")
 
     def _own(self, place: Place, where: str) -> None:

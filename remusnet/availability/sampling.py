@@ -15,7 +15,8 @@ from typing import Final
 
 from remusnet.availability.intervals import Ratio, ratios
 from remusnet.availability.measures import Estimate, Measure, MeasureKind, Method
-from remusnet.availability.simulation import Chunk, Simulation
+from remusnet.availability.playing import player
+from remusnet.availability.simulation import Chunk, Player
 from remusnet.availability.unfolding import Net
 
 MOST_EVENTS: Final = 20_000_000
@@ -47,7 +48,7 @@ class Sampling:
 
 def simulated(net: Net, measures: Sequence[Measure], sampling: Sampling) -> tuple[Estimate, ...]:
     """The measures of ``net`` with their intervals. Raises InvalidInput as `Simulation` does."""
-    runner = _Runner(Simulation(net, measures, sampling.seed), measures, sampling)
+    runner = _Runner(player(net, measures, sampling.seed), measures, sampling)
     size, spent, tried = runner.pilot()
     safety = _SAFETY
     for _ in range(_MOST_RUNS):
@@ -66,9 +67,7 @@ def simulated(net: Net, measures: Sequence[Measure], sampling: Sampling) -> tupl
 class _Runner:
     """Runs of a given size: so many cycles, or batches so long, as the net allows."""
 
-    def __init__(
-        self, simulation: Simulation, measures: Sequence[Measure], sampling: Sampling
-    ) -> None:
+    def __init__(self, simulation: Player, measures: Sequence[Measure], sampling: Sampling) -> None:
         self._simulation, self._measures, self._sampling = simulation, measures, sampling
         self.detail = ""
         tries = min(_PILOT, sampling.most_events // 8)

@@ -2,26 +2,30 @@
 
 The cost of a firing grows with the logarithm of the number of clocks, not with the net. Immediate
 transitions fire first; clocks look at the marking when none is enabled any more.
+
+This is the slow way, which plays every net. `remusnet.availability.compiled` plays most of them
+many times as fast, and the same seed gives the same run.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from bisect import insort
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from remusnet.availability.distributions import Distribution, Exponential, Uniform
+from remusnet.availability.distributions import Exponential
+from remusnet.availability.drawing import Seed, drawing
 from remusnet.availability.measures import Measure, MeasureKind
 from remusnet.availability.net import Memory
 from remusnet.availability.states import endless, unbounded
 from remusnet.availability.unfolding import Mode, Net
 from remusnet.errors import InvalidInput
 
-_MOST_IMMEDIATE = 10_000
 _MOST_TOKENS = 1_000_000
-_DRAWN_AT_ONCE = 512
 _CHECKED_EVERY = 8192
 
 
@@ -37,6 +41,30 @@ class Chunk:
     changes: tuple[int, ...]
 
 
+class Player(Protocol):
+    """What plays a net: `Simulation`, or `remusnet.availability.compiled.Compiled`."""
+
+    @property
+    def events(self) -> int:
+        """The firings of timed transitions so far."""
+
+    def batches(self, count: int, length: float) -> list[Chunk]:
+        """Run ``count`` times ``length`` seconds."""
+
+    def firings(self, count: int) -> Chunk:
+        """Run ``count`` firings of timed transitions."""
+
+    def cycles(self, count: int, most_events: int) -> list[Chunk]:
+        """Run ``count`` cycles between renewals, or fewer where that takes ``most_events``."""
+
+
+class _Clock(NamedTuple):
+    """A clock that runs: when it ``rings``, and when its time was ``drawn``."""
+
+    rings: float
+    drawn: float
+
+
 class Simulation:
     """A run of ``net`` from its initial marking; the same ``seed`` gives the same run.
 
@@ -44,7 +72,7 @@ class Simulation:
     an unbounded place, a guard that fails, a net in which nothing happens any more.
     """
 
-    def __init__(self, net: Net, measures: Sequence[Measure], seed: int) -> None:
+    def __init__(self, net: Net, measures: Sequence[Measure], seed: Seed) -> None:
         self.net = net
         self.events = 0
         self._now = 0.0
@@ -53,14 +81,13 @@ class Simulation:
         modes = net.modes
         rng = np.random.default_rng(seed)
         self._marking = list(net.initial)
-        self._chance = _drawing(Uniform(0.0, 1.0), rng)
+        self._chance = rng.random
         self._draw = [
-            None if each.distribution is None else _drawing(each.distribution, rng)
-            for each in modes
+            None if each.distribution is None else drawing(each.distribution, rng) for each in modes
         ]
-        self._clocks: list[dict[int, float]] = [{} for _ in modes]
-        self._ages: list[list[float]] = [[] for _ in modes]
-        self._drawn_at = [0.0] * len(modes)
+        self._clocks: list[dict[int, _Clock]] = [{} for _ in modes]
+        self._live = 0
+        self._ages: list[list[_Clock]] = [[] for _ in modes]
         self._exponential = [isinstance(each.distribution, Exponential) for each in modes]
         self._keeps_age = [each.memory == Memory.AGE for each in modes]
         self._degree = [_degree(each) for each in modes]
@@ -69,11 +96,12 @@ class Simulation:
             for i, each in enumerate(modes)
             if each.memory == Memory.RESAMPLE and each.distribution and not self._exponential[i]
         ]
-        self._timed_after, self._immediate_after = _neighbours(net)
-        self._immediate = [i for i, each in enumerate(modes) if each.distribution is None]
+        self._timed_after, self._immediate_after = neighbours(net)
+        self._enabled: list[int] = []
+        self._most_immediate = most_immediate(net)
         self._measured(measures)
-        touched = self._settle(set(self._immediate), set(range(len(modes))))
-        self._look(i for i in touched if modes[i].distribution is not None)
+        self._settle((i for i, each in enumerate(modes) if each.distribution is None), set())
+        self._look(i for i, each in enumerate(modes) if each.distribution is not None)
         self._renewal = list(self._marking)
         self._anew = True
         for number, function in enumerate(self._functions):
@@ -132,9 +160,9 @@ class Simulation:
         for mode, clocks in enumerate(self._clocks):
             if self._ages[mode]:
                 return False
-            if clocks and not self._exponential[mode] and self._drawn_at[mode] != self._now:
-                return False
-            if len(clocks) > 1 and not self._exponential[mode]:
+            if not clocks or self._exponential[mode]:
+                continue
+            if len(clocks) > 1 or next(iter(clocks.values())).drawn != self._now:
                 return False
         return True
 
@@ -148,16 +176,14 @@ class Simulation:
         self._alive()
 
     def _alive(self) -> None:
-        if not self._heap:
-            raise InvalidInput(
-                f"net {self.net.name}: a dead net: no transition is enabled "
-                f"with {self.net.shown(self._marking)}"
-            )
+        if not self._live:
+            raise dead(self.net, self._marking)
 
     def _fire(self, time: float, serial: int, mode: int) -> None:
         self._now = time
         self.events += 1
         del self._clocks[mode][serial]
+        self._live -= 1
         marking = self._marking
         for slot, by in self.net.modes[mode].change:
             marking[slot] += by
@@ -165,7 +191,7 @@ class Simulation:
             self._integral[measure] += 1
             self._changes[measure] += 1
         after = self._immediate_after[mode]
-        touched = self._settle(set(after), {mode}) if after else (mode,)
+        touched = self._settle(after, {mode}) if after else (mode,)
         if len(touched) == 1:
             looked: Sequence[int] = self._timed_after[mode]
             seen: Collection[int] = self._seeing[mode]
@@ -180,16 +206,14 @@ class Simulation:
         if not self.events % _CHECKED_EVERY:
             self._check()
 
-    def _settle(self, pending: set[int], fired: set[int]) -> set[int]:
-        """Fire immediate transitions until none is enabled; all modes that have fired."""
-        modes, marking, degree = self.net.modes, self._marking, self._degree
+    def _settle(self, pending: Iterable[int], fired: set[int]) -> set[int]:
+        """Fire immediate transitions until none is enabled; ``fired``, with all that have fired."""
+        modes, marking, enabled = self.net.modes, self._marking, self._enabled
+        self._refresh(pending)
         recent: list[int] = []
-        while True:
-            enabled = [i for i in pending if degree[i](marking)]
-            if not enabled:
-                return fired
+        while enabled:
             top = max(modes[i].priority for i in enabled)
-            first = sorted(i for i in enabled if modes[i].priority == top)
+            first = [i for i in enabled if modes[i].priority == top]
             mode = first[0] if len(first) == 1 else self._weighed(first)
             for slot, by in modes[mode].change:
                 marking[slot] += by
@@ -197,14 +221,29 @@ class Simulation:
                 self._integral[measure] += 1
                 self._changes[measure] += 1
             fired.add(mode)
-            pending.update(self._immediate_after[mode])
+            self._refresh(self._immediate_after[mode])
             recent.append(mode)
-            if len(recent) > _MOST_IMMEDIATE:
+            if len(recent) > self._most_immediate:
                 raise endless(self.net, recent[-20:], tuple(marking))
+        return fired
+
+    def _refresh(self, modes: Iterable[int]) -> None:
+        """Keep the immediate modes that are enabled, in order."""
+        for mode in modes:
+            holds = bool(self._degree[mode](self._marking))
+            if holds == (mode in self._enabled):
+                continue
+            if holds:
+                insort(self._enabled, mode)
+            else:
+                self._enabled.remove(mode)
 
     def _weighed(self, modes: list[int]) -> int:
         weights = [self.net.modes[i].weight for i in modes]
-        at = self._chance() * sum(weights)
+        total = 0.0  # not sum(), which rounds in another way since Python 3.12
+        for weight in weights:
+            total += weight
+        at = self._chance() * total
         for mode, weight in zip(modes, weights, strict=True):
             at -= weight
             if at < 0:
@@ -220,37 +259,40 @@ class Simulation:
             while len(clocks) < wanted:
                 self._start(mode)
             while len(clocks) > wanted:
-                _, ends = clocks.popitem()
+                _, clock = clocks.popitem()
+                self._live -= 1
                 if self._keeps_age[mode]:
-                    self._ages[mode].append(ends - self._now)
+                    self._ages[mode].append(_Clock(clock.rings - self._now, clock.drawn))
 
     def _start(self, mode: int) -> None:
         ages = self._ages[mode]
         if ages:
-            wait = ages.pop()
+            wait, drawn = ages.pop()
         else:
             draw = self._draw[mode]
             assert draw is not None
-            wait = draw()
-            self._drawn_at[mode] = self._now
+            wait, drawn = draw(), self._now
         self._serial += 1
-        self._clocks[mode][self._serial] = self._now + wait
-        heapq.heappush(self._heap, (self._now + wait, self._serial, mode))
+        self._live += 1
+        clock = _Clock(self._now + wait, drawn)
+        self._clocks[mode][self._serial] = clock
+        heapq.heappush(self._heap, (clock.rings, self._serial, mode))
 
     def _resample(self) -> None:
         for mode in self._resampled:
-            many = len(self._clocks[mode])
-            if many and self._drawn_at[mode] != self._now:
-                self._clocks[mode].clear()
-                for _ in range(many):
-                    self._start(mode)
+            clocks = self._clocks[mode]
+            old = [serial for serial, clock in clocks.items() if clock.drawn != self._now]
+            for serial in old:
+                del clocks[serial]
+            self._live -= len(old)
+            for _ in old:
+                self._start(mode)
 
     def _check(self) -> None:
         """What need not be looked at each time: tokens without bound, clocks long stopped."""
         if max(self._marking, default=0) > _MOST_TOKENS:
             raise unbounded(self.net, tuple(self._marking))
-        live = sum(map(len, self._clocks))
-        if len(self._heap) > 2 * live + 1000:
+        if len(self._heap) > 2 * self._live + 1000:
             self._heap = [each for each in self._heap if each[1] in self._clocks[each[2]]]
             heapq.heapify(self._heap)
 
@@ -302,16 +344,6 @@ def _as_truth(function: Callable[[Sequence[int]], float]) -> Callable[[Sequence[
     return lambda marking: 1.0 if function(marking) else 0.0
 
 
-def _drawing(distribution: Distribution, rng: np.random.Generator) -> Callable[[], float]:
-    """Times one by one, drawn many at once: numpy's cost is that of the call."""
-
-    def forever() -> Iterator[float]:
-        while True:
-            yield from distribution.draw(rng, _DRAWN_AT_ONCE).tolist()
-
-    return forever().__next__
-
-
 def _degree(mode: Mode) -> Callable[[Sequence[int]], int]:
     """`Mode.degree` as one expression of its slots: it is what a run spends its time in."""
     if mode.guard is not None or mode.infinite:
@@ -326,7 +358,19 @@ def _degree(mode: Mode) -> Callable[[Sequence[int]], int]:
     return function
 
 
-def _neighbours(net: Net) -> tuple[list[list[int]], list[list[int]]]:
+def dead(net: Net, marking: Sequence[int]) -> InvalidInput:
+    """The error for a marking in which nothing is enabled."""
+    return InvalidInput(
+        f"net {net.name}: a dead net: no transition is enabled with {net.shown(marking)}"
+    )
+
+
+def most_immediate(net: Net) -> int:
+    """So many immediate firings at one moment are no accident any more."""
+    return 10_000 + 20 * len(net.modes)
+
+
+def neighbours(net: Net) -> tuple[list[list[int]], list[list[int]]]:
     """For each mode: the timed and the immediate ones whose enabling its firing may change."""
     looking: dict[int, list[int]] = {}
     for i, mode in enumerate(net.modes):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from remusnet.availability.states import StateSpace
-from remusnet.errors import InvalidInput, MissingDependency
+from remusnet.errors import InvalidInput
+from remusnet.extras import lacking
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -38,9 +39,7 @@ def _matrix(entries: Entries, size: int) -> csr_matrix:
     try:
         from scipy.sparse import coo_matrix
     except ImportError:
-        raise MissingDependency(
-            "this needs scipy: pip install 'remusnet[availability]' (or python3-scipy)"
-        ) from None
+        raise lacking("this needs scipy", "availability") from None
     rows, columns, values = (np.array(each) for each in entries)
     apart = rows != columns
     return coo_matrix(

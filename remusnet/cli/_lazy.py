@@ -14,6 +14,7 @@ from typing import ClassVar
 import click
 from click.shell_completion import CompletionItem
 
+from remusnet.cli._groups import Group
 from remusnet.errors import quoted, suggestion
 
 
@@ -40,7 +41,7 @@ class LazyCommand:
         return found
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """Shows and completes the names of ``table`` without importing what they stand for.
 
     A subclass sets ``table``; ``click.group(cls=...)`` makes a group of it.

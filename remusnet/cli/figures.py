@@ -21,7 +21,7 @@ def command(directory: str) -> None:
     """Draw figures 8 to 12 of the thesis from simulations, into the folder OUT.
 
     Each is drawn as SVG and PNG. OUT/index.html sets them beside the thesis's words, the
-    closed forms and the assumptions. Needs matplotlib: pip install 'remusnet[report]'.
+    closed forms and the assumptions. Needs matplotlib (the extra report).
     Exit code 1: a figure misses what it is held to.
 
     \b

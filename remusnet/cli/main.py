@@ -19,6 +19,7 @@ import click
 from click.shell_completion import shell_complete
 
 from remusnet import __version__
+from remusnet.cli._groups import NoCommand
 from remusnet.cli._lazy import LazyCommand, LazyGroup
 from remusnet.cli._narrow import help_width
 from remusnet.cli._output import UNPRINTED, lasting, output_failure, watch_output
@@ -49,6 +50,7 @@ COMMANDS = {
     "apply": LazyCommand(
         "remusnet.cli.apply", "Protect a vif: hold what its guest sends", _BY_HAND
     ),
+    "diff": LazyCommand("remusnet.cli.diff", "Compare this host with its desired state", _BY_HAND),
     "status": LazyCommand(
         "remusnet.cli.status", "Show what is protected, held and dropped", _BY_HAND
     ),
@@ -86,12 +88,17 @@ class _Program(LazyGroup):
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
-def cli() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what the journal is told.")
+def cli(verbose: bool) -> None:
     """Decide what a Remus-protected guest may send before a checkpoint commits.
 
     `remusnet COMMAND --help` explains a command, with examples. The manual is docs/README.md of
     the source; its tutorial/your-call-in-ci.md is the way in.
     """
+    if verbose:
+        from remusnet.kernel import journal
+
+        journal.verbose = True
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -112,7 +119,7 @@ def _run(args: list[str]) -> int:
                 sys.stdout.flush()
     except RemusnetError as error:
         return _fail(str(error), error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
+    except NoCommand as error:
         error.show()
         return error.exit_code
     except click.UsageError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from remusnet.cli._completing import files
+from remusnet.cli._groups import Group
 from remusnet.cli._options import PolicyType
 from remusnet.cli._terminal import console
 from remusnet.errors import InvalidInput
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group("policy")
+@click.group("policy", cls=Group)
 def command() -> None:
     """List, show and check policies.
 

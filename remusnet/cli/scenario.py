@@ -8,6 +8,7 @@ import click
 
 from remusnet.api.scenarios import load_scenario
 from remusnet.cli._completing import scenarios, scenarios_or_files
+from remusnet.cli._groups import Group
 from remusnet.cli._terminal import echo
 from remusnet.errors import InvalidInput
 from remusnet.tables.mistakes import MistakenFile, shown_origin
@@ -15,7 +16,7 @@ from remusnet.tables.mistakes import MistakenFile, shown_origin
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group("scenario")
+@click.group("scenario", cls=Group)
 def command() -> None:
     """List, show and check scenarios for simulate.
 

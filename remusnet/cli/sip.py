@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from remusnet.cli._completing import files, words
+from remusnet.cli._groups import Group
 from remusnet.cli._protecting import json_option
 from remusnet.cli._terminal import echo
-from remusnet.errors import InvalidInput, MissingDependency, quoted
+from remusnet.errors import InvalidInput, quoted
+from remusnet.extras import lacking
 
 if TYPE_CHECKING:
     from remusnet.sip.config import Config
@@ -30,7 +32,7 @@ control_option = click.option(
 )
 
 
-@click.group("sip")
+@click.group("sip", cls=Group)
 def command() -> None:
     """Run a SIP registrar, location service and stateful proxy made of supervised actors.
 
@@ -272,10 +274,7 @@ def _needed() -> None:
         if find_spec(name) is None
     ]
     if missing:
-        raise MissingDependency(
-            f"the SIP server needs {', '.join(missing)}: install remusnet with its extra, "
-            "pip install 'remusnet[sip]'"
-        )
+        raise lacking(f"the SIP server needs {', '.join(missing)}", "sip")
 
 
 def _asked(control: Path | None, order: dict[str, Any]) -> Any:

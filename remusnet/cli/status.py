@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from remusnet.cli._completing import vifs
+from remusnet.cli._completing import files, vifs
 from remusnet.cli._domains import domain_options
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._terminal import echo, warn
@@ -17,8 +17,20 @@ from remusnet.cli._terminal import echo, warn
 @domain_options
 @run_dir_option
 @json_option
+@click.option(
+    "--prometheus",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    shell_complete=files,
+    help="Write metrics, as one step, for the node exporter's textfile collector; -: print them.",
+)
 def command(
-    vifs: tuple[str, ...], domain: str | None, uri: str, run_dir: Path, as_json: bool
+    vifs: tuple[str, ...],
+    domain: str | None,
+    uri: str,
+    run_dir: Path,
+    as_json: bool,
+    prometheus: Path | None,
 ) -> None:
     """Show what protects VIF (without VIF: every vif), and how much it holds.
 
@@ -29,10 +41,27 @@ def command(
     remusnet status
     remusnet status vif1.0 --json
     remusnet status --domain guest
+    remusnet status --prometheus /var/lib/prometheus/node-exporter/remusnet.prom
     """
+    if prometheus is not None:
+        _metrics(prometheus, vifs, domain, run_dir, as_json)
+        return
     from remusnet.api.protection import status
     from remusnet.report.kernel import status_json, status_text
 
     found = status(*vifs, domain=domain, connect=uri, run_dir=run_dir)
     warn(found.notes)
     echo(status_json(found) if as_json else status_text(found), nl=False, wrap=not as_json)
+
+
+def _metrics(
+    file: Path, vifs: tuple[str, ...], domain: str | None, run_dir: Path, as_json: bool
+) -> None:
+    from remusnet.api.monitoring import metrics_text, write_metrics
+
+    if domain is not None or as_json:
+        raise click.UsageError("--prometheus goes with neither --domain nor --json")
+    if str(file) == "-":
+        click.echo(metrics_text(*vifs, run_dir=run_dir), nl=False)
+    else:
+        write_metrics(file, *vifs, run_dir=run_dir)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remusnet.cli._groups import Group
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._terminal import echo
 
@@ -25,7 +26,7 @@ _root_option = click.option(
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 
 
-@click.group("xen")
+@click.group("xen", cls=Group)
 def command() -> None:
     """Let xl remus use remusnet, and see what it does.
 

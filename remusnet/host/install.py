@@ -63,14 +63,17 @@ class Layout:
         return f"/{SCRIPT_DIR / SCRIPT}"
 
 
-def script_text(interpreter: str = sys.executable) -> str:
-    """The script. Raises InvalidInput where its first line can't name the interpreter."""
+def script_text(interpreter: str = sys.executable, folder: str = "") -> str:
+    """The script, for the remusnet in ``folder`` (none: this one).
+
+    Raises InvalidInput where its first line can't name the interpreter.
+    """
     if any(c.isspace() for c in interpreter) or len(interpreter) > _LONGEST_INTERPRETER:
         raise InvalidInput(
             f"a script can not be run by {quoted(interpreter)}: install remusnet in a virtual "
             "environment whose path is shorter and has no spaces"
         )
-    folder = str(Path(remusnet.__file__).parents[1])
+    folder = folder or str(Path(remusnet.__file__).parents[1])
     return f"""#!{interpreter} -IS
 {MARK}
 # xl remus starts it for each vif. -I and -S: neither the environment nor site-packages is looked

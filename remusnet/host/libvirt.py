@@ -7,7 +7,7 @@ when it is needed: nothing else of remusnet asks for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 from remusnet.defaults import LIBVIRT
 from remusnet.errors import InvalidInput, MissingDependency, NotPermitted, quoted, suggestion
+from remusnet.extras import how_to_install
 from remusnet.plan.names import EMULATED, check_device_name
 
 _SYS = Path("/sys/class/net")
@@ -50,6 +51,31 @@ def domain_vifs(
     return tuple(dict.fromkeys(_group(name, sys) for name in names))
 
 
+def running_vifs(words: Iterable[str], uri: str = LIBVIRT) -> dict[str, tuple[str, ...]]:
+    """The vifs of those domains that run, by the word that names each: number, UUID or name.
+
+    Those that don't run, and those that libvirt does not know yet, are not in it. Raises
+    MissingDependency, NotPermitted, or InvalidInput.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    libvirt = _libvirt(_SYS)
+    try:
+        connection = libvirt.openReadOnly(uri)
+    except libvirt.libvirtError as error:
+        raise _no_connection(libvirt, uri, error) from None
+    try:
+        for word in words:
+            domain = _look_up(libvirt, connection, word)
+            if domain is not None and domain.isActive():
+                names = dict.fromkeys(_targets(domain.XMLDesc()))
+                found[word] = tuple(each for name in names for each in _group(name, _SYS))
+    except libvirt.libvirtError as error:
+        raise InvalidInput(f"libvirt ({uri}): {_text(error)}") from None
+    finally:
+        connection.close()
+    return found
+
+
 def listed_vifs(sys: Path = _SYS) -> tuple[str, ...]:
     """The vifs that this system has, by Xen's own names, in their order."""
     found = (each.name for each in sys.glob("vif*") if _XEN_VIF.fullmatch(each.name))
@@ -63,8 +89,7 @@ def _libvirt(sys: Path) -> Any:
         vifs = listed_vifs(sys)
         here = f"; vifs here: {', '.join(vifs)}" if vifs else ""
         raise MissingDependency(
-            "--domain needs libvirt-python: pip install 'remusnet[libvirt]' (it is compiled; "
-            "Debian: apt install libvirt-dev pkg-config gcc python3-dev first), or name the vifs "
+            f"--domain needs libvirt-python: {how_to_install('libvirt')}, or name the vifs "
             f"themselves{here}"
         ) from None
     # It prints its errors besides raising them.
@@ -72,8 +97,8 @@ def _libvirt(sys: Path) -> Any:
     return libvirt
 
 
-def _find(libvirt: Any, connection: Any, word: str) -> Any:
-    """As virsh does it: by number, then UUID, then name."""
+def _look_up(libvirt: Any, connection: Any, word: str) -> Any:
+    """As virsh does it: by number, then UUID, then name; None where there is no such domain."""
     by = [connection.lookupByName]
     if _is_uuid(word):
         by.insert(0, connection.lookupByUUIDString)
@@ -85,6 +110,13 @@ def _find(libvirt: Any, connection: Any, word: str) -> Any:
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                 raise
+    return None
+
+
+def _find(libvirt: Any, connection: Any, word: str) -> Any:
+    found = _look_up(libvirt, connection, word)
+    if found is not None:
+        return found
     names = [each.name() for each in connection.listAllDomains()]
     raise InvalidInput(
         f"no such domain: {quoted(word)}{suggestion(word, names)}; "

@@ -11,6 +11,7 @@ from remusnet.host.netbuf.places import OWNER_SUFFIX, Places, forget_owner, read
 from remusnet.host.xenstore import Xenstore, domain_path
 from remusnet.host.xl_processes import receivers, remus_domains
 from remusnet.kernel.change.remove import remove
+from remusnet.kernel.journal import because
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.state.status import status
 from remusnet.results.protection import Status
@@ -136,13 +137,14 @@ def _recover(
         problems: tuple[str, ...] = ()
         try:
             if vifs:
-                done = remove(
-                    vifs,
-                    run_dir=Path(places.run_dir),
-                    drop=drop,
-                    force=force,
-                    together=True,
-                )
+                with because("recover"):
+                    done = remove(
+                        vifs,
+                        run_dir=Path(places.run_dir),
+                        drop=drop,
+                        force=force,
+                        together=True,
+                    )
                 problems = done.problems
             store.remove(path, tidy=True)
             forget_owner(places, vif.buffer)

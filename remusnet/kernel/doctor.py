@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from remusnet.errors import NotPermitted, RemusnetError
+from remusnet.extras import how_to_install, how_to_install_library
 from remusnet.kernel.memory import memory_look
 from remusnet.kernel.modules import module_file
 from remusnet.kernel.own_folder import OwnFolder, Untrusted
@@ -22,7 +23,7 @@ from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
 from remusnet.kernel.wire.netlink import Netlink, require_rights
-from remusnet.plan.domains import Terms
+from remusnet.plan.terms import Terms
 from remusnet.results.checks import Check, CheckKind, CheckState, Look
 
 _WHY = {
@@ -185,13 +186,15 @@ def _python(_run_dir: Path) -> Iterator[Check]:
             state=CheckState.OK if there else CheckState.MISSING,
             found="yes" if there else f"not for {sys.executable}",
             why=why,
-            mend="" if there else f"{sys.executable} -m pip install {_distribution(name)}",
+            mend="" if there else _install(name),
             needed=needed,
         )
 
 
-def _distribution(module: str) -> str:
-    return "'remusnet[libvirt]'" if module == "libvirt" else module
+def _install(module: str) -> str:
+    if module == "libvirt":
+        return how_to_install("libvirt")
+    return how_to_install_library(module)
 
 
 def _files(run_dir: Path) -> Iterator[Check]:

@@ -1,69 +1,34 @@
-"""Which policy a domain gets: the file of a Xen host, in TOML, or every mistake in it at once.
+"""Which policy a domain and a vif get: a host's file, in TOML, or every mistake in it at once.
 
 The format is described in docs/reference/domain-policies.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
 from uuid import UUID
 
-from remusnet.defaults import CLASSIFIER, INTERVAL_NS, RATE_BITS
-from remusnet.errors import InvalidInput, RemusnetError
-from remusnet.plan.limits import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
-from remusnet.plan.names import check_device_name
-from remusnet.plan.plan import CLASSIFIERS, LARGEST_FRAME
-from remusnet.policy.presets import DEFAULT_POLICY, HOLD_ALL, PRESETS, is_policy_path
-from remusnet.tables.documents import Unfit, key_path, parse, read_word, unknown_keys
+from remusnet.errors import InvalidInput
+from remusnet.plan.names import LONGEST_NAME, check_device_name, is_device_name
+from remusnet.plan.terms import TERMS_KEYS, TableReader, Terms
+from remusnet.tables.documents import Unfit, key_path, parse, unknown_keys
 from remusnet.tables.mistakes import Mistake, MistakenFile, shown
-from remusnet.units import parse_duration, parse_rate, parse_size
 
 MOST_DOMAINS = 1000
 
-_TERMS_KEYS = ("policy", "classifier", "interval", "rate", "limit", "memory", "decouple")
+PORTS = "vif*"
+"""Which ports of a bridge are meant where no pattern says it."""
 _DOMAIN_KEYS = ("name", "uuid", "vif")
+_VIF_KEYS = ("name", "pattern", "bridge", "domain")
 _HIGHEST_VIF = 2**16 - 1
-_T = TypeVar("_T")
+_LONGEST_PATTERN = 60
 
 
 class DomainFileError(MistakenFile):
     """A file of domains with mistakes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How a vif is protected.
-
-    ``policy``: the name of a shipped one, or a file's path. ``interval_ns``: between checkpoints;
-    ``rate``: bits a second of the link; ``limit``: bytes, None for what follows from these two,
-    or from ``memory``: the bytes of memory that each plug may cost. At most one of both is given.
-    ``decouple``: whether held frames are copied, so that they keep nothing of the guest's.
-    ``interval_given``: whether somebody has asked for that interval.
-    """
-
-    policy: str = DEFAULT_POLICY.name
-    classifier: str = CLASSIFIER
-    interval_ns: int = INTERVAL_NS
-    rate: int = RATE_BITS
-    limit: int | None = None
-    decouple: bool = True
-    memory: int | None = None
-    interval_given: bool = False
-
-    @property
-    def plug_limit(self) -> int:
-        """Bytes that the plug takes."""
-        if self.limit is not None:
-            return self.limit
-        if self.memory is not None:
-            return memory_limit(self.memory)
-        return max(plug_limit(self.rate, self.interval_ns), LARGEST_FRAME)
-
-
-HOLD_EVERYTHING = Terms(policy=HOLD_ALL.name)
-"""For those whose own terms can't be known: never no protection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +45,64 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
-class DomainPolicies:
-    """The first of ``domains`` that matches decides, else ``default``."""
+class VifEntry:
+    """The terms of some of a host's vifs: all that is not None has to match.
 
-    default: Terms = Terms()
+    ``path``: where it stands in its file, as ``vif[2]``. ``pattern``: of names, as a shell has
+    them; ``bridge``: that they are ports of; ``domain``: as libvirt knows it, by name, UUID or
+    number. ``protect``: False where such vifs are to be left as they are.
+    """
+
+    path: str
+    name: str | None
+    pattern: str | None
+    bridge: str | None
+    domain: str | None
+    terms: Terms
+    protect: bool = True
+
+    def matches(self, vif: str, bridge: str, domains: Collection[str]) -> bool:
+        """Whether it is about ``vif``, a port of ``bridge`` (empty: of none), which belongs to a
+        domain that ``domains`` are words for.
+        """
+        pattern = self.pattern
+        if pattern is None and self.name is None and self.domain is None:
+            pattern = PORTS  # a bridge has an uplink, too
+        return (
+            self.name in (None, vif)
+            and (pattern is None or fnmatchcase(vif, pattern))
+            and self.bridge in (None, bridge)
+            and (self.domain is None or self.domain in domains)
+        )
+
+    @property
+    def wants(self) -> str:
+        """What it is about, for a person: ``name "vif1.0"``."""
+        words = zip(_VIF_KEYS, (self.name, self.pattern, self.bridge, self.domain), strict=True)
+        return ", ".join(f"{key} {shown(word)}" for key, word in words if word is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainPolicies:
+    """The first of ``domains`` that matches decides, else ``default``: under ``xl remus``.
+
+    ``vifs``: what this host protects without it; the first that matches a vif decides, and where
+    none does the vif is nobody's concern.
+    """
+
+    default: Terms = field(default_factory=Terms)
     domains: tuple[Domain, ...] = ()
+    vifs: tuple[VifEntry, ...] = ()
 
     @property
     def policies(self) -> tuple[str, ...]:
         """Every policy that somebody gets, once."""
-        return tuple(dict.fromkeys(each.policy for each in self.all_terms))
+        vifs = (each.terms for each in self.vifs if each.protect)
+        return tuple(dict.fromkeys(each.policy for each in (*self.all_terms, *vifs)))
 
     @property
     def all_terms(self) -> tuple[Terms, ...]:
-        """Those of each domain, and the default."""
+        """Those of each domain, and the default: all that ``xl remus`` can come to."""
         return (*(each.terms for each in self.domains), self.default)
 
     @property
@@ -133,114 +142,92 @@ def load_domains(text: str, origin: str, resolve: Callable[[str], str]) -> Domai
     if isinstance(table, Mistake):
         raise DomainFileError(origin, (table,))
     mistakes: list[Mistake] = []
-    unknown_keys(table, ("default", "domain"), "", mistakes)
+    unknown_keys(table, ("default", "domain", "vif"), "", mistakes)
     reader = _Reader(resolve, mistakes)
     default = reader.default(table.get("default", {}))
-    domains = reader.domains(table.get("domain", []), default)
+    domains = tuple(reader.domains(table.get("domain", []), default))
+    vifs = tuple(reader.vifs(table.get("vif", []), default))
     if mistakes:
         raise DomainFileError(origin, tuple(mistakes))
-    return DomainPolicies(default, tuple(domains))
+    return DomainPolicies(default, domains, vifs)
 
 
 def names_domains(text: str) -> bool:
-    """Whether ``text`` means to be a file of domains: a policy has neither of its two keys so."""
+    """Whether ``text`` means to be a file of domains: a policy has none of its keys so."""
     table = parse(text)
     if isinstance(table, Mistake):
         return False
-    return "domain" in table or isinstance(table.get("default"), dict)
+    return "domain" in table or "vif" in table or isinstance(table.get("default"), dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    resolve: Callable[[str], str]
-    mistakes: list[Mistake]
-
+class _Reader(TableReader):
     def default(self, table: object) -> Terms:
         if not isinstance(table, dict):
-            self._mistake("default", f"{shown(table)} where settings belong", "[default]")
+            self.mistake("default", f"{shown(table)} where settings belong", "[default]")
             return Terms()
-        unknown_keys(table, _TERMS_KEYS, "default", self.mistakes)
-        return self._terms(table, "default", Terms())
+        unknown_keys(table, TERMS_KEYS, "default", self.mistakes)
+        return self.terms(table, "default", Terms())
 
-    def domains(self, tables: object, default: Terms) -> list[Domain]:
-        if not isinstance(tables, list):
-            problem = f"{shown(tables)} where domains belong"
-            self._mistake("domain", problem, "[[domain]], in double brackets")
-            return []
-        if len(tables) > MOST_DOMAINS:
-            self._mistake("domain", f"too many domains: {len(tables)}", f"at most {MOST_DOMAINS}")
-            return []
-        found: list[Domain] = []
-        for number, table in enumerate(tables, start=1):
-            path = f"domain[{number}]"
-            if not isinstance(table, dict):
-                self._mistake(path, f"{shown(table)} where a domain belongs", "[[domain]]")
-                continue
-            unknown_keys(table, (*_DOMAIN_KEYS, *_TERMS_KEYS), path, self.mistakes)
-            if not any(key in table for key in _DOMAIN_KEYS):
-                self._mistake(path, "names no domain", 'name = "guest", or uuid, or vif')
-            domain = Domain(
-                self._read(table, "name", path, _name, None),
-                self._read(table, "uuid", path, _uuid, None),
-                self._read(table, "vif", path, _vif, None),
-                self._terms(table, path, default),
+    def domains(self, tables: object, default: Terms) -> Iterator[Domain]:
+        seen: dict[object, str] = {}
+        for path, table in self._tables(tables, "domain", _DOMAIN_KEYS):
+            names = (
+                self.read(table, "name", path, _name, None),
+                self.read(table, "uuid", path, _uuid, None),
+                self.read(table, "vif", path, _vif, None),
             )
-            names = (domain.name, domain.uuid, domain.vif)
-            same = [
-                at
-                for at, each in enumerate(found, start=1)
-                if names == (each.name, each.uuid, each.vif) != (None, None, None)
-            ]
-            if same:
-                self._mistake(path, f"names the same as domain[{same[0]}]", "each once")
-            found.append(domain)
-        return found
+            if not any(key in table for key in _DOMAIN_KEYS):
+                self.mistake(path, "names no domain", 'name = "guest", or uuid, or vif')
+            self._once(names, path, seen)
+            yield Domain(*names, self.terms(table, path, default))
 
-    def _terms(self, table: Mapping[str, Any], path: str, default: Terms) -> Terms:
-        if "limit" in table and "memory" in table:
-            problem = "a limit and a memory budget"
-            self._mistake(key_path(path, "memory"), problem, "one of them")
-        # One of both takes the place of whatever the default has.
-        own = "limit" in table or "memory" in table
-        return Terms(
-            policy=self._read(table, "policy", path, self._policy, default.policy),
-            classifier=self._read(table, "classifier", path, _classifier, default.classifier),
-            interval_ns=self._read(table, "interval", path, _interval, default.interval_ns),
-            rate=self._read(table, "rate", path, _rate, default.rate),
-            limit=self._read(table, "limit", path, _limit, None if own else default.limit),
-            decouple=self._read(table, "decouple", path, _decouple, default.decouple),
-            memory=self._read(table, "memory", path, _memory, None if own else default.memory),
-            interval_given=default.interval_given or "interval" in table,
-        )
+    def vifs(self, tables: object, default: Terms) -> Iterator[VifEntry]:
+        seen: dict[object, str] = {}
+        for path, table in self._tables(tables, "vif", (*_VIF_KEYS, "protect")):
+            names = (
+                self.read(table, "name", path, _device, None),
+                self.read(table, "pattern", path, _pattern, None),
+                self.read(table, "bridge", path, _device, None),
+                self.read(table, "domain", path, _name, None),
+            )
+            protect = self.read(table, "protect", path, _flag, True)
+            if not any(key in table for key in _VIF_KEYS):
+                self.mistake(path, "names no vif", 'name = "vif1.0", or pattern, bridge or domain')
+            if "name" in table and "pattern" in table:
+                self.mistake(key_path(path, "pattern"), "a name and a pattern", "one of them")
+            for key in table if not protect else ():
+                if key in TERMS_KEYS:
+                    problem = "terms of vifs that are not to be protected"
+                    self.mistake(key_path(path, key), problem, "protect = false alone")
+            self._once(names, path, seen)
+            yield VifEntry(path, *names, self.terms(table, path, default), protect)
 
-    def _policy(self, value: object) -> str:
-        if isinstance(value, str) and is_policy_path(value):
-            if not value.isprintable():
-                raise Unfit(f"invalid path: {shown(value)}", "a path of printable characters")
-            return self.resolve(value)
-        try:
-            return read_word(value, PRESETS, "policy")
-        except Unfit as error:
-            raise Unfit(error.problem, f"{error.expected}, or the path of a .toml file") from None
+    def _tables(
+        self, tables: object, key: str, keys: Sequence[str]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The tables ``[[key]]``, each with its path; mistakes in what they are."""
+        if not isinstance(tables, list):
+            problem = f"{shown(tables)} where {key}s belong"
+            self.mistake(key, problem, f"[[{key}]], in double brackets")
+            return
+        if len(tables) > MOST_DOMAINS:
+            self.mistake(key, f"too many {key}s: {len(tables)}", f"at most {MOST_DOMAINS}")
+            return
+        for number, table in enumerate(tables, start=1):
+            path = f"{key}[{number}]"
+            if not isinstance(table, dict):
+                self.mistake(path, f"{shown(table)} where a {key} belongs", f"[[{key}]]")
+                continue
+            unknown_keys(table, (*keys, *TERMS_KEYS), path, self.mistakes)
+            yield path, table
 
-    def _read(
-        self,
-        table: Mapping[str, Any],
-        key: str,
-        path: str,
-        read: Callable[[object], _T],
-        default: _T,
-    ) -> _T:
-        if key not in table:
-            return default
-        try:
-            return read(table[key])
-        except Unfit as error:
-            self._mistake(key_path(path, key), error.problem, error.expected)
-            return default
-
-    def _mistake(self, path: str, problem: str, expected: str) -> None:
-        self.mistakes.append(Mistake(path, problem, expected))
+    def _once(self, names: tuple[object, ...], path: str, seen: dict[object, str]) -> None:
+        """Notes a mistake where another table is about the same."""
+        if any(each is not None for each in names):
+            first = seen.setdefault(names, path)
+            if first != path:
+                self.mistake(path, f"names the same as {first}", "each once")
 
 
 def _name(value: object) -> str | None:
@@ -271,41 +258,25 @@ def _vif(value: object) -> str | int | None:
     raise Unfit(f"invalid vif: {shown(value)}", "its number in the domain, from 0, or its name")
 
 
-def _classifier(value: object) -> str:
-    return read_word(value, CLASSIFIERS, "classifier")
-
-
-def _quantity(
-    value: object, what: str, expected: str, read: Callable[[str], int], least: int, most: int
-) -> int:
+def _device(value: object) -> str | None:
     try:
-        if isinstance(value, str) and least <= (number := read(value)) <= most:
-            return number
-    except RemusnetError:
+        if isinstance(value, str):
+            return check_device_name(value)
+    except InvalidInput:
         pass
-    raise Unfit(f"invalid {what}: {shown(value)}", expected)
+    expected = f"a device's name: letters, digits, '.', '_' and '-', at most {LONGEST_NAME}"
+    raise Unfit(f"invalid name: {shown(value)}", expected)
 
 
-def _interval(value: object) -> int:
-    return _quantity(value, "time", 'a time such as "200ms"', parse_duration, 1, 2**63 - 1)
+def _pattern(value: object) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_PATTERN:
+        # What no device can be called matches nothing, and is a typing error.
+        if all(letter in "*?[]!" or is_device_name(f"x{letter}") for letter in value):
+            return value
+    raise Unfit(f"invalid pattern: {shown(value)}", 'a pattern of names, such as "vif*.0"')
 
 
-def _rate(value: object) -> int:
-    return _quantity(value, "rate", 'a rate such as "1gbit"', parse_rate, 1, 2**63 - 1)
-
-
-def _limit(value: object) -> int | None:
-    expected = f'a size such as "50MB", at least {LARGEST_FRAME} bytes (one GSO frame)'
-    return _quantity(value, "size", expected, parse_size, LARGEST_FRAME, LARGEST_LIMIT)
-
-
-def _memory(value: object) -> int | None:
-    least = memory_needed(LARGEST_FRAME)
-    expected = f'a size such as "64MB", at least {least} bytes (12.5 times one GSO frame)'
-    return _quantity(value, "size", expected, parse_size, least, memory_needed(LARGEST_LIMIT))
-
-
-def _decouple(value: object) -> bool:
+def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise Unfit(f"invalid decouple: {shown(value)}", "true or false")
+    raise Unfit(f"invalid flag: {shown(value)}", "true or false")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
-from remusnet.errors import MissingDependency
+from remusnet.extras import lacking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,9 +88,7 @@ def style() -> Iterator[None]:
     try:
         import matplotlib
     except ImportError:
-        raise MissingDependency(
-            "figures need matplotlib: pip install 'remusnet[report]' (or matplotlib)"
-        ) from None
+        raise lacking("figures need matplotlib", "report") from None
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)

@@ -68,13 +68,11 @@ def check_lines(file: str, outcome: Policy | DomainPolicies | MistakenFile) -> l
     if isinstance(outcome, MistakenFile):
         return [f"{file}: {mistake}" for mistake in outcome.mistakes]
     if isinstance(outcome, DomainPolicies):
-        count = len(outcome.domains)
-        return [
-            f"{file}: ok ({count} domain{'' if count == 1 else 's'}, else {outcome.default.policy})"
-        ]
-    count = len(outcome.rules)
+        domains = f"{_counted(len(outcome.domains), 'domain')}, else {outcome.default.policy}"
+        vifs = f"; {_counted(len(outcome.vifs), '[[vif]]')}" if outcome.vifs else ""
+        return [f"{file}: ok ({domains}{vifs})"]
     return [
-        f"{file}: ok ({outcome.name}, {count} rule{'' if count == 1 else 's'})",
+        f"{file}: ok ({outcome.name}, {_counted(len(outcome.rules), 'rule')})",
         *(f"{file}: warning: {warning}" for warning in _warnings(outcome)),
     ]
 
@@ -88,6 +86,10 @@ def check_json(file: str, outcome: Policy | DomainPolicies | MistakenFile) -> di
     elif isinstance(outcome, Policy):
         warnings = _warnings(outcome)
     return {"file": file, "ok": not mistakes, "mistakes": mistakes, "warnings": warnings}
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 or what.endswith(']') else 's'}"
 
 
 def _warnings(policy: Policy) -> list[str]:

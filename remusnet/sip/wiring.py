@@ -15,7 +15,7 @@ from remusnet.sip.flows import Endpoint, Transport
 from remusnet.sip.message.uri import Uri
 from remusnet.sip.timers import Timers
 from remusnet.sip.transport.sockets import Sockets
-from remusnet.sip.transport.table import Table
+from remusnet.sip.transport.table import Networks, Table
 
 
 @dataclass(slots=True)
@@ -47,6 +47,7 @@ class Wiring:
     counts: Counts = field(default_factory=Counts)
     wall: Callable[[], float] = time.time  # the wall clock, s
     max_transactions: int = 100_000
+    via_maddr: Networks = ()  # whither a Via's maddr may aim responses
     receiver: Cell | None = None
     coder: Cell | None = None
     sender: Cell | None = None

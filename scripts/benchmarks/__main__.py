@@ -40,6 +40,7 @@ SUBJECTS = {
     "forwarding": Subject("frames through a vif, with filters and without", lab="namespaces"),
     "netbuf": Subject("the script of xl remus -N, against Xen's own", lab="UML"),
     "actors": Subject("supervised actors, against pykka's; 100,000 of them, against 100 MB"),
+    "availability": Subject("playing Petri nets, against SimPy and against one core"),
     "sip": Subject("calls and registrations through the SIP server, against Kamailio"),
 }
 

@@ -16,7 +16,7 @@ SERVICES = ("registration", "new-calls", "established-calls")
 PATIENCE_S = 2.0
 # RFC 3261's T1: whoever waits longer repeats the request.
 DELAYED_S = 0.5
-CALLS = 10
+CALLS = 4
 _USERS = 50
 
 

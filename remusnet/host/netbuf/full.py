@@ -14,6 +14,7 @@ from remusnet.host.netbuf.places import Places, forget_owner, owner_of, write_ow
 from remusnet.host.netbuf.terms import asks_for_domain, terms_of
 from remusnet.kernel.change.apply import apply
 from remusnet.kernel.change.remove import remove
+from remusnet.kernel.journal import because
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.prepared import exists
 from remusnet.kernel.run_dir import Problems
@@ -21,9 +22,9 @@ from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.domains import Terms
 from remusnet.plan.names import buffer_name
 from remusnet.plan.plan import Plan, protections
+from remusnet.plan.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def set_up(
     terms, interval_from = _under_xl(chosen.terms)
     protected = protections(vifs, buffer, decouple=terms.decouple)
     plan = Plan(chosen.classification, protected, terms.plug_limit)
-    with Netlink() as netlink:
+    with because("set-up"), Netlink() as netlink:
         # Something may still drive it: then this is a second xl remus for the domain, and refused.
         _remove(call, places, netlink, buffer, deadline, force=False)
         try:
@@ -94,7 +95,7 @@ def tear_down(
     buffer = buffer_name(call.vif)
     if owner_of(places, buffer) not in ("", call.path):
         return ()
-    with Netlink() as netlink:
+    with because("tear-down"), Netlink() as netlink:
         # libxl has stopped driving it, or is gone.
         problems = _remove(call, places, netlink, buffer, deadline, force=True, drop=drop)
     forget_owner(places, buffer)

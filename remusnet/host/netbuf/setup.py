@@ -10,6 +10,7 @@ from remusnet.host.netbuf.interval import xl_interval
 from remusnet.host.netbuf.locks import ChangeLock
 from remusnet.host.netbuf.places import owner_name, write_owner
 from remusnet.host.netbuf.ready import DECIDED_LATER, read_ready
+from remusnet.kernel.journal import record
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.prepared import GaveUp, exists, made_text, protect
 from remusnet.plan.names import buffer_name, sink_name
@@ -67,6 +68,8 @@ def set_up_quickly(
             folder.write(receipt, noted)
     except (GaveUp, OSError, ValueError):
         return None
+    policy = terms.filters.policy
+    record("set-up", vifs, buffers=[buffer], policy=policy, operations=len(terms.filters.messages))
     return buffer
 
 

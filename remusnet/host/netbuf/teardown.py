@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from remusnet.host.netbuf.locks import ChangeLock
 from remusnet.host.netbuf.places import owner_name, read_owner
+from remusnet.kernel.journal import record
 from remusnet.kernel.own_folder import OwnFolder, driver_lock_file, record_file
 from remusnet.kernel.prepared import GaveUp, end, read_made
 from remusnet.plan.names import buffer_name
@@ -38,4 +39,5 @@ def tear_down_quickly(call: Call, places: Places, deadline: float) -> bool:
                 folder.delete(owner_name(buffer))
     except (GaveUp, OSError, ValueError):
         return False
+    record("tear-down", call.devices, buffers=[buffer])
     return True

@@ -11,8 +11,9 @@ from remusnet.host.domain_files import DomainFile, load_domain_file
 from remusnet.host.netbuf.places import Places
 from remusnet.host.netbuf.ready import NO, YES
 from remusnet.host.policy_files import named_policy
-from remusnet.plan.domains import HOLD_EVERYTHING, DomainPolicies, Terms
+from remusnet.plan.domains import DomainPolicies
 from remusnet.plan.plan import CLASSIFIERS
+from remusnet.plan.terms import HOLD_EVERYTHING, Terms
 from remusnet.policy.presets import HOLD_ALL
 
 

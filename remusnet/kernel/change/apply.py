@@ -1,33 +1,23 @@
-"""apply: makes the kernel what a plan says, all of it or nothing."""
+"""apply: makes the kernel what plans say, each of them whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remusnet.errors import InvalidInput, KernelRefused, RemusnetError
-from remusnet.kernel.change.changes import changes
-from remusnet.kernel.change.execute import Executor, interrupts
-from remusnet.kernel.run_dir import LONGEST_WAIT, Problems, change_lock, driver_of
-from remusnet.kernel.state.counts import counts, dropped
+from remusnet.kernel.change.execute import Encoder, Executor, Interrupted, Interrupts, interrupts
+from remusnet.kernel.change.foresee import Refuse
+from remusnet.kernel.change.steps import Look, Order, Step, completed, intents, look_at, step_of
+from remusnet.kernel.journal import DONE, FAILED, record
+from remusnet.kernel.run_dir import LONGEST_WAIT, Problems, change_lock
 from remusnet.kernel.state.drift import drift
-from remusnet.kernel.state.drivers import plug_id, record_of, stuck, write_record
-from remusnet.kernel.state.inventory import senders
+from remusnet.kernel.state.drivers import plug_id, record_of, write_record
 from remusnet.kernel.state.observe import Seen, observe
-from remusnet.kernel.state.ownership import check, is_shared
-from remusnet.kernel.state.receipt import (
-    Phase,
-    Receipt,
-    Receipts,
-    has_new_plug,
-    noted,
-    receipts_of,
-)
+from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
 from remusnet.kernel.wire.netlink import Netlink, require_rights
-from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, ClosePlug, OpenPlug, SetLimit
 from remusnet.plan.plan import Plan
-from remusnet.plan.rows import Operation
 from remusnet.results.protection import Applied
 
 
@@ -50,140 +40,164 @@ def apply(
     Whatever goes wrong, a signal too, leaves the kernel and the receipts as they were. Raises
     Conflict, InvalidInput, MissingDependency, NotPermitted, KernelRefused or Interrupted.
     """
+    order = Order(plan, rate, interval_ns, interval_from)
+    (found,), damaged = apply_each(
+        [order], run_dir=run_dir, netlink=netlink, longest_wait=longest_wait
+    )
+    if isinstance(found, RemusnetError):
+        raise found
+    return replace(found, notes=(*damaged, *found.notes))
+
+
+def apply_each(
+    orders: Sequence[Order],
+    *,
+    run_dir: Path,
+    netlink: Netlink | None = None,
+    longest_wait: float = LONGEST_WAIT,
+    refuse: Refuse = lambda _order, _look: None,
+    ended: Callable[[], None] = lambda: None,
+) -> tuple[tuple[Applied | RemusnetError, ...], tuple[str, ...]]:
+    """Makes the kernel what each of ``orders`` says, each for itself; and notes for the user.
+
+    What one comes to is an `Applied`, or the error that it failed with: that leaves its vifs as
+    they were, and stops none of the others. All share one look before and one behind. A signal
+    stops them: what is done stays, the rest fails with Interrupted. ``refuse``: what must not be
+    done. ``ended`` is called after each that had to change something. Raises as `apply` does where
+    nothing can be done at all.
+    """
     require_rights("change network devices")
     if netlink is None:
         with Netlink() as own:
-            return apply(
-                plan,
-                rate=rate,
-                interval_ns=interval_ns,
+            return apply_each(
+                orders,
                 run_dir=run_dir,
-                interval_from=interval_from,
                 netlink=own,
                 longest_wait=longest_wait,
+                refuse=refuse,
+                ended=ended,
             )
     with change_lock(run_dir, longest_wait), interrupts() as noted:
-        seen = observe(netlink, plan.vifs)
+        look = look_at(netlink, run_dir, [each.plan for each in orders])
         store = Receipts(run_dir)
-        before, damaged = store.read()
-        check(plan, seen, before)
-        driven = [p.buffer for p in plan.protections if driver_of(run_dir, p.buffer)]
-        limits = _limits(run_dir, seen, before)
-        missing = tuple(changes(plan, seen, before, limits, driven))
-        after = receipts_of(
-            plan,
-            rate=rate,
-            interval_ns=interval_ns,
-            shared=_shared(plan, seen, before),
-            indexes={vif: seen.devices[vif].index for vif in plan.vifs},
-            interval_from=interval_from,
-        )
-        notes = [*damaged, *_lodgers(netlink, plan, seen)]
-        notes += [*_replaced(after, seen, before, driven), *_closed(missing)]
-        for each in plan.protections:
-            notes += stuck(each.buffer, seen, run_dir)
-        if not missing:
-            after = _noted(after, seen, before, missing, seen)
-            store.write((each for each in after if before.get(each.buffer) != each), Phase.APPLIED)
-            return Applied(plan, (), tuple(notes))
-        executor = Executor(netlink, seen, noted.check)
-        try:
-            store.write(after, Phase.APPLYING)
-            executor.run(missing)
-            noted.check()
-            after = _noted(after, seen, before, missing, _verify(netlink, plan, after))
-            store.write(after, Phase.APPLIED)
-            problems = _note_limit(run_dir, seen, plan)
-        except BaseException as error:
-            _take_back(executor, store, after, before, error)
-            raise
-        return Applied(plan, missing, (*notes, *problems))
+        found: list[Applied | RemusnetError | None] = []
+        moves: dict[int, _Move] = {}
+        encoder = Encoder({each.name: each.index for each in look.seen.devices.values()})
+        for number, order in enumerate(orders):
+            try:
+                if refusal := refuse(order, look):
+                    raise refusal
+                step = step_of(order, look)
+            except RemusnetError as error:
+                found.append(error)
+                continue
+            found.append(Applied(order.plan, (), step.notes))
+            if step.operations:
+                executor = Executor(netlink, look.seen, noted.check, encoder)
+                moves[number] = _Move(step, executor, store, look.receipts)
+            else:
+                now = completed(step, look, look.seen)
+                stale = (each for each in now if look.receipts.get(each.buffer) != each)
+                store.write(stale, Phase.APPLIED)
+        _run(tuple(moves.values()), netlink, look, noted, ended)
+        for number, move in moves.items():
+            found[number] = move.outcome
+        return tuple(each for each in found if each is not None), look.damaged
 
 
-def _lodgers(netlink: Netlink, plan: Plan, seen: Seen) -> Iterator[str]:
-    """A sentence for each vif that sends to a buffer device of the plan and is none of its own."""
-    there = {each.buffer for each in plan.protections if each.buffer in seen.devices}
-    others = {name for name, each in seen.devices.items() if each.index in seen.ingress}
-    others.difference_update(plan.vifs)
-    if not there or not others:
-        return
-    for buffer, vifs in senders(observe(netlink, sorted(others))).items():
-        if buffer in there:
-            yield (
-                f"{', '.join(vifs)} {'sends' if len(vifs) == 1 else 'send'} what is held to "
-                f'{buffer} too (a vif that was renamed?): "remusnet remove {" ".join(vifs)}" '
-                "ends that"
-            )
+@dataclass(slots=True)
+class _Move:
+    """A step that is being done by ``executor``; ``before``: the receipts that were there.
 
-
-def _replaced(
-    receipts: Sequence[Receipt], seen: Seen, before: Mapping[str, Receipt], driven: Sequence[str]
-) -> Iterator[str]:
-    """A sentence for each plug that somebody has made in the place of ours."""
-    for each in receipts:
-        old = before.get(each.buffer)
-        if old is not None and has_new_plug(old, seen) and each.buffer not in driven:
-            yield (
-                f"somebody has replaced the plug of {each.buffer}: what drove it can't drive this "
-                f'one; where it stays closed, "remusnet plug {each.buffer} release-all" opens it'
-            )
-
-
-def _closed(operations: Sequence[Operation]) -> Iterator[str]:
-    """A sentence for each plug that was made or cleared, and that nothing has opened since."""
-    opened = {each.device for each in operations if type(each) is OpenPlug}
-    for each in operations:
-        if not isinstance(each, AddPlug | ClosePlug) or each.device in opened:
-            continue
-        if isinstance(each, AddPlug):
-            what = "has a new plug, which is closed; what drove the old one can't drive it"
-        else:
-            what = "has lost what it held; its plug is closed until the next release"
-        yield (
-            f"{each.device} {what}: where nothing drives it, "
-            f'"remusnet plug {each.device} release-all" opens it'
-        )
-
-
-def _noted(
-    receipts: Sequence[Receipt],
-    then: Seen,
-    before: Mapping[str, Receipt],
-    operations: Sequence[Operation],
-    now: Seen,
-) -> tuple[Receipt, ...]:
-    """``receipts`` with what is there ``now``, and what was counted ``then``."""
-    refiltered = {each.buffer for each in operations if isinstance(each, AddFilter)}
-    told = {each.device for each in operations if isinstance(each, AddPlug | SetLimit)}
-    anew = {each.device for each in operations if isinstance(each, AddIngress)}
-    found = []
-    for each in receipts:
-        old = before.get(each.buffer)
-        counted = None
-        if each.buffer in refiltered:
-            vifs = [vif for vif in each.vifs if vif not in anew]
-            so_far = counts(each.buffer, vifs, old, then)
-            counted = (so_far.taken, so_far.refused) if vifs else (0, 0)
-        told_now = each.buffer in told
-        found.append(noted(each, now, before=old, refiltered=counted, told=told_now))
-    return tuple(found)
-
-
-def _limits(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, int]:
-    """What the plugs were told last: by a driver, or else by the apply of the receipt.
-
-    Those that have dropped frames since may have been told something else: nobody knows.
+    ``error``: why it was taken back, None as long as it was not.
     """
-    limits = {}
-    for buffer, receipt in receipts.items():
-        known = record_of(run_dir, buffer, seen).limit
-        if known is None and not has_new_plug(receipt, seen):
-            known = receipt.limit
-        if dropped(receipt, seen):
-            known = None
-        if receipt.phase is Phase.APPLIED and known is not None:
-            limits[buffer] = known
-    return limits
+
+    step: Step
+    executor: Executor
+    store: Receipts
+    before: Mapping[str, Receipt]
+    error: RemusnetError | None = None
+    problems: tuple[str, ...] = ()
+
+    def fail(self, error: BaseException) -> None:
+        """Takes back what is done of it."""
+        try:
+            _take_back(self.executor, self.store, self.step.receipts, self.before, error)
+        except RemusnetError as second:
+            self.error = second
+        else:
+            self.error = error if isinstance(error, RemusnetError) else None
+        self._tell(FAILED, str(self.error or type(error).__name__))
+
+    def succeed(self, run_dir: Path, seen: Seen) -> None:
+        """It is done, and noted; ``seen``: what was there before."""
+        self.problems = _note_limit(run_dir, seen, self.step.order.plan)
+        self._tell(DONE)
+
+    @property
+    def outcome(self) -> Applied | RemusnetError:
+        """What it came to."""
+        notes = (*self.step.notes, *self.problems)
+        return self.error or Applied(self.step.order.plan, self.step.operations, notes)
+
+    def _tell(self, result: str, text: str = "") -> None:
+        plan = self.step.order.plan
+        record(
+            "apply",
+            plan.vifs,
+            result=result,
+            buffers=[each.buffer for each in plan.protections],
+            policy=plan.classification.policy.name,
+            operations=len(self.step.operations) if result == DONE else 0,
+            text=text,
+        )
+
+
+def _run(
+    moves: Sequence[_Move],
+    netlink: Netlink,
+    look: Look,
+    noted: Interrupts,
+    ended: Callable[[], None],
+) -> None:
+    """Does all of ``moves``, each for itself. What is no error of ours takes back all of them."""
+    if not moves:
+        return
+    store = moves[0].store
+    try:
+        intended = (each for move in moves for each in intents(move.step, look))
+        store.write(intended, Phase.APPLYING)
+        stopped: Interrupted | None = None
+        for move in moves:
+            try:
+                if stopped is not None:
+                    raise stopped
+                move.executor.run(move.step.operations)
+                noted.check()
+            except RemusnetError as error:
+                stopped = error if isinstance(error, Interrupted) else None
+                move.fail(error)
+            ended()
+        done = [each for each in moves if each.error is None]
+        now = observe(netlink, [vif for each in done for vif in each.step.order.plan.vifs])
+        for move in done:
+            if found := [each for receipt in move.step.receipts for each in drift(receipt, now)]:
+                more = f" (and {len(found) - 1} more)" if found[1:] else ""
+                what = f"the kernel has not become what was planned: {found[0]}{more}"
+                move.fail(KernelRefused(what))
+        done = [each for each in done if each.error is None]
+        store.write(
+            (each for move in done for each in completed(move.step, look, now)), Phase.APPLIED
+        )
+    except BaseException as error:
+        for move in reversed(moves):
+            if move.error is None:
+                move.fail(error)
+        if isinstance(error, RemusnetError) and (first := moves[0].error) is not None:
+            raise first from error
+        raise
+    for move in done:
+        move.succeed(look.run_dir, look.seen)
 
 
 def _note_limit(run_dir: Path, seen: Seen, plan: Plan) -> tuple[str, ...]:
@@ -198,23 +212,6 @@ def _note_limit(run_dir: Path, seen: Seen, plan: Plan) -> tuple[str, ...]:
                 run_dir, each.buffer, identity, replace(record, limit=plan.limit), problems
             )
     return problems.lines
-
-
-def _shared(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, bool]:
-    return {
-        vif: is_shared(vif, seen, receipts.get(protection.buffer))
-        for protection in plan.protections
-        for vif in protection.vifs
-    }
-
-
-def _verify(netlink: Netlink, plan: Plan, receipts: Sequence[Receipt]) -> Seen:
-    seen = observe(netlink, plan.vifs)
-    found = [each for receipt in receipts for each in drift(receipt, seen)]
-    if found:
-        more = f" (and {len(found) - 1} more)" if found[1:] else ""
-        raise KernelRefused(f"the kernel has not become what was planned: {found[0]}{more}")
-    return seen
 
 
 def _take_back(

@@ -56,13 +56,20 @@ class Executor:
     """Does operations over ``netlink`` on what was ``seen``.
 
     ``check`` is called between them, and may raise. ``done`` is what can be undone, in order.
+    ``encoder``: one that others on the same devices use too.
     """
 
     def __init__(
-        self, netlink: Netlink, seen: Seen, check: Callable[[], None] = lambda: None
+        self,
+        netlink: Netlink,
+        seen: Seen,
+        check: Callable[[], None] = lambda: None,
+        encoder: Encoder | None = None,
     ) -> None:
         self._netlink = netlink
-        self._encoder = Encoder({each.name: each.index for each in seen.devices.values()})
+        if encoder is None:
+            encoder = Encoder({each.name: each.index for each in seen.devices.values()})
+        self._encoder = encoder
         self._check = check
         self.done: list[Operation] = []
 

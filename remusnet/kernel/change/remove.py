@@ -9,6 +9,7 @@ from pathlib import Path
 from remusnet.errors import RemusnetError
 from remusnet.kernel.change.ending import Ending, endings_of, operations
 from remusnet.kernel.change.execute import Executor, Interrupted, interrupts
+from remusnet.kernel.journal import DONE, FAILED, record
 from remusnet.kernel.run_dir import LONGEST_WAIT, Problems, change_lock
 from remusnet.kernel.state.drivers import forget_driver, refuse_driven
 from remusnet.kernel.state.inventory import Found, inventory, together_with
@@ -81,6 +82,8 @@ def remove(
         ended = [each for each in endings if each not in failed]
         left = _left(ended, observe(netlink, gone))
         _settle(ended, left, receipts, store, run_dir, problems)
+        for each in endings:
+            _told(each, failed.get(each), drop=drop)
         if failed:
             lines = dict.fromkeys((*map(str, failed.values()), *problems.lines))
             raise type(next(iter(failed.values())))("; ".join(lines))
@@ -93,6 +96,18 @@ def remove(
             left=tuple(each.text for each in left.values()),
             problems=problems.lines,
         )
+
+
+def _told(ending: Ending, error: RemusnetError | None, *, drop: bool) -> None:
+    receipt = ending.found.receipt
+    record(
+        "remove",
+        ending.vifs,
+        result=DONE if error is None else FAILED,
+        buffers=filter(None, [ending.found.buffer]),
+        policy=receipt.policy_name if receipt is not None else "",
+        text=str(error or ("what was held was dropped" if drop else "")),
+    )
 
 
 def _one_by_one(

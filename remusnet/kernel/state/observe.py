@@ -46,6 +46,7 @@ from remusnet.kernel.wire.codec import (
 from remusnet.kernel.wire.matches import KINDS
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
+from remusnet.plan.names import SINK_MARK
 from remusnet.policy.verdict import Verdict
 
 _TCA_CHAIN = 11
@@ -58,6 +59,7 @@ class Seen:
 
     ``filters`` has those vifs only that were asked for and have an ingress or clsact qdisc,
     ``programs`` those that were asked for and have any. ``names``: of devices, by number.
+    ``sinks``: those of ours, by each vif that they are for.
     """
 
     devices: Mapping[str, Device]
@@ -66,10 +68,16 @@ class Seen:
     filters: Mapping[str, tuple[SeenFilter, ...]]
     programs: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
     names: Mapping[int, str] = field(init=False, repr=False, compare=False)
+    sinks: Mapping[str, tuple[Device, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = {each.index: each.name for each in self.devices.values()}
+        sinks: dict[str, tuple[Device, ...]] = {}
+        for each in self.devices.values():
+            for vif in marked_for(each, SINK_MARK) or ():
+                sinks[vif] = (*sinks.get(vif, ()), each)
         object.__setattr__(self, "names", names)
+        object.__setattr__(self, "sinks", sinks)
 
     def root(self, name: str) -> Qdisc | None:
         """The root qdisc of a device that somebody has asked for, if any."""
@@ -85,6 +93,13 @@ class Seen:
     def filters_of(self, name: str) -> tuple[SeenFilter, ...]:
         """The filters at the ingress of a device, in the order in which the kernel asks them."""
         return self.filters.get(name, ())
+
+
+def marked_for(device: Device, mark: str) -> tuple[str, ...] | None:
+    """The vifs that an IFB of ours is for, whose alias begins with ``mark``; None for any other."""
+    if device.kind != "ifb" or not device.alias.startswith(mark):
+        return None
+    return tuple(device.alias.removeprefix(mark).split(","))
 
 
 def observe(netlink: Netlink, vifs: Iterable[str] | None = None) -> Seen:
@@ -177,6 +192,7 @@ def decode_device(body: bytes) -> Device:
         up=bool(flags & IFF_UP),
         xdp=tuple(sorted({xdp[each] for each in XDP_PROGRAMS if each in xdp})),
         queue=found.get("queue", 0),
+        master=found.get("master", 0),
     )
 
 

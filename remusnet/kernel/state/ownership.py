@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from remusnet.classify.filters import FilterMatch
 from remusnet.errors import Conflict, InvalidInput, quoted, suggestion
-from remusnet.kernel.state.observe import Seen
+from remusnet.kernel.state.observe import Seen, marked_for
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
 from remusnet.kernel.wire.matches import canonical
 from remusnet.kernel.wire.objects import Device, SeenFilter
@@ -95,26 +95,17 @@ def buffers_of(vif: str, seen: Seen) -> tuple[str, ...]:
 
 def vifs_of(device: Device) -> tuple[str, ...] | None:
     """The vifs that a buffer device of ours is for; None where it is not ours."""
-    return _marked_for(device, BUFFER_MARK)
+    return marked_for(device, BUFFER_MARK)
 
 
 def vifs_of_sink(device: Device) -> tuple[str, ...] | None:
     """The vifs that a sink of ours is for; None where it is none."""
-    return _marked_for(device, SINK_MARK)
+    return marked_for(device, SINK_MARK)
 
 
 def sinks_for(vifs: Iterable[str], seen: Seen) -> tuple[Device, ...]:
     """The sinks of ours that are for one of ``vifs``."""
-    wanted = set(vifs)
-    return tuple(
-        each for each in seen.devices.values() if wanted.intersection(vifs_of_sink(each) or ())
-    )
-
-
-def _marked_for(device: Device, mark: str) -> tuple[str, ...] | None:
-    if device.kind != "ifb" or not device.alias.startswith(mark):
-        return None
-    return tuple(device.alias.removeprefix(mark).split(","))
+    return tuple(dict.fromkeys(each for vif in vifs for each in seen.sinks.get(vif, ())))
 
 
 def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:

@@ -14,7 +14,8 @@ class Device:
     """A network device. ``kind``: what ``ip -d link`` calls it (``ifb``), empty for hardware.
 
     ``xdp``: the numbers of the XDP programs that see its frames. ``queue``: its txqueuelen, in
-    packets; a change of it purges the root qdisc.
+    packets; a change of it purges the root qdisc. ``master``: the number of the bridge that it is a
+    port of, 0 for none.
     """
 
     index: int
@@ -24,6 +25,7 @@ class Device:
     up: bool
     xdp: tuple[int, ...] = ()
     queue: int = 0
+    master: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from remusnet.availability.fitting.history import Times, history_of
 from remusnet.availability.fitting.likelihood import fitted
 from remusnet.availability.fitting.report import report_of
 from remusnet.availability.fitting.written import as_json, model_file, time_of
-from remusnet.cli.availability import command
+from remusnet.cli.availability.fit import command
 from remusnet.errors import InvalidInput
 from tests.lib.long import count
 
@@ -326,7 +326,7 @@ def test_times_are_written_as_model_files_read_them(seconds: float, shown: str) 
 def run(*words: str, data: str | None = None) -> tuple[int, str]:
     try:
         result = CliRunner().invoke(
-            command, ["fit", *words], input=data, standalone_mode=False, catch_exceptions=False
+            command, [*words], input=data, standalone_mode=False, catch_exceptions=False
         )
     except InvalidInput as error:
         return error.exit_code, str(error)

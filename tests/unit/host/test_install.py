@@ -370,6 +370,7 @@ def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
         "remusnet.host.xenstore",
         "remusnet.kernel",
         "remusnet.kernel.wire.bpf_programs",
+        "remusnet.kernel.journal",
         "remusnet.kernel.own_folder",
         "remusnet.kernel.wire",
         "remusnet.kernel.prepared",

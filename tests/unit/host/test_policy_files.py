@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,11 @@ from remusnet.plan.domains import (
     Domain,
     DomainFileError,
     DomainPolicies,
-    Terms,
     load_domains,
     names_domains,
 )
 from remusnet.plan.plan import LARGEST_FRAME
+from remusnet.plan.terms import Terms
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.toml import PolicyFileError
 from remusnet.tables.mistakes import MistakenFile
@@ -71,6 +72,42 @@ def test_the_first_domain_that_matches_decides_and_takes_the_rest_from_the_defau
     assert found.terms_of("other", UUID, "vif1.0", 0).policy == "/etc/sub/phones.toml"
     assert found.terms_of("other", "", "web0", 0).policy == "tcp-only"
     assert found.terms_of("other", "", "vif1.0", 0) == base
+
+
+def test_vifs_take_what_they_do_not_say_from_the_default() -> None:
+    found = load(
+        """
+        [default]
+        policy = "real-time"
+        rate = "100mbit"
+        [[vif]]
+        name = "vif1.0"
+        policy = "hold-all"
+        classifier = "bpf"
+        memory = "64MB"
+        [[vif]]
+        bridge = "xenbr0"
+        pattern = "vif*.0"
+        interval = "100ms"
+        policy = "sub/phones.toml"
+        [[vif]]
+        domain = "pbx"
+        protect = false
+        """
+    )
+    base = Terms("real-time", rate=100_000_000)
+    first, second, third = found.vifs
+    assert (first.path, first.name, first.terms) == (
+        "vif[1]",
+        "vif1.0",
+        replace(base, policy="hold-all", classifier="bpf", memory=64_000_000),
+    )
+    assert (second.bridge, second.pattern) == ("xenbr0", "vif*.0")
+    assert second.terms.interval_ns == 100_000_000
+    assert (third.domain, third.protect, third.wants) == ("pbx", False, "domain 'pbx'")
+    # What the netbuf script prepares is not theirs.
+    assert found.all_terms == (base,)
+    assert found.policies == ("real-time", "hold-all", "/etc/sub/phones.toml")
 
 
 def test_the_policy_follows_the_name_to_another_domain_id_and_vif() -> None:
@@ -134,9 +171,55 @@ def test_every_mistake_is_named_at_once() -> None:
     assert all(expected for _, _, expected in found)
 
 
+def test_every_mistake_about_vifs_is_named_at_once_beside_those_about_domains() -> None:
+    text = """
+    [[domain]]
+    vif = -1
+    [[vif]]
+    policy = "hold-all"
+    [[vif]]
+    name = "vif 1.0"
+    pattern = "vif/*"
+    bridge = 7
+    domain = ""
+    protect = "no"
+    rate = "1"
+    [[vif]]
+    nmae = "vif1.0"
+    name = "vif1.0"
+    pattern = "vif*"
+    [[vif]]
+    bridge = "xenbr0"
+    protect = false
+    policy = "hold-all"
+    [[vif]]
+    bridge = "xenbr0"
+    """
+    found = [each.partition("; expected ") for each in mistakes(text)]
+    assert [problem for problem, _, _ in found] == [
+        "domain[1].vif: invalid vif: -1",
+        "vif[1]: names no vif",
+        "vif[2].name: invalid name: 'vif 1.0'",
+        "vif[2].pattern: invalid pattern: 'vif/*'",
+        "vif[2].bridge: invalid name: 7",
+        "vif[2].domain: invalid name: ''",
+        "vif[2].protect: invalid flag: 'no'",
+        "vif[2].pattern: a name and a pattern",
+        "vif[2].rate: invalid rate: '1'",
+        "vif[3].nmae: unknown key (did you mean 'name'?)",
+        "vif[3].pattern: a name and a pattern",
+        "vif[4].policy: terms of vifs that are not to be protected",
+        "vif[5]: names the same as vif[4]",
+    ]
+    assert all(expected for _, _, expected in found)
+
+
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
+        ("vif = 1", "vif: 1 where vifs belong"),
+        ("[vif]\nname = 'x'", "vif: a table where vifs belong"),
+        ("vif = [1]", "vif[1]: 1 where a vif belongs"),
         ("default = 1", "default: 1 where settings belong"),
         ("domain = 1", "domain: 1 where domains belong"),
         ("domain = [1]", "domain[1]: 1 where a domain belongs"),
@@ -164,6 +247,7 @@ def test_the_keys_tell_a_file_of_domains_from_a_policy(tmp_path: Path) -> None:
     assert not names_domains(PHONES)
     assert names_domains(WHOLE)
     assert names_domains("[default]\n")
+    assert names_domains("[[vif]]\n")
     policy, domains = tmp_path / "phones.toml", tmp_path / "remusnet.toml"
     policy.write_text(PHONES)
     domains.write_text("[[domain]]\nname = 'a'\npolicy = './phones.toml'\n")

@@ -1,0 +1,944 @@
+"""The compiled way to play a net: what `remusnet.availability.simulation` does, over arrays.
+
+Both take the same steps in the same order and draw from the same stream: a seed gives the same run
+either way, and `remusnet.availability.simulation` is this module's oracle. All compiled functions
+are in this file: numba's cache looks at one file only.
+
+``s`` is the record of a run (`RUN`), with the addresses of its arrays (`ARRAYS`). A run is
+resumable: ``status`` says what stopped it, and where it stopped is in the arrays.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from remusnet.availability.layout import (
+    ADD,
+    AGE,
+    AND,
+    AT_LEAST,
+    AT_MOST,
+    CHECKED_EVERY,
+    CLOCK,
+    CONSTANT,
+    DEAD,
+    DIVIDE,
+    EMPIRICAL,
+    ENDLESS,
+    EQUAL,
+    ERLANG,
+    EXPONENTIAL,
+    FAILED,
+    FLAG,
+    FLOOR,
+    FRAME,
+    GOOD,
+    GROW,
+    IMMEDIATE,
+    JUMP,
+    LESS,
+    LOGNORMAL,
+    MAXIMUM,
+    MEASURE,
+    MINIMUM,
+    MODE,
+    MORE,
+    MOST_TOKENS,
+    MULTIPLY,
+    NEGATE,
+    NOT,
+    OR,
+    REAL,
+    RECENT,
+    SUBTRACT,
+    TIMER,
+    TOKENS,
+    UNBOUNDED,
+    UNEQUAL,
+    UNIFORM,
+    UNLESS,
+    WEIBULL,
+    WHOLE,
+    jit,
+    view,
+)
+
+_FREE, _LIVE, _AGED = 0, 1, 2
+_NONE = -1
+
+
+@jit
+def evaluate(s: Any, at: int, end: int) -> float:  # noqa: C901 - a branch an operation
+    """The value of the code in ``links`` from ``at``; a division by zero sets the status."""
+    links, stack, marking = view(s.links, WHOLE), view(s.stack, REAL), view(s.marking, WHOLE)
+    top = -1
+    while at < end:
+        operation, argument = links[at], links[at + 1]
+        at += 2
+        if operation == TOKENS:
+            top += 1
+            stack[top] = marking[argument]
+        elif operation == CONSTANT:
+            top += 1
+            stack[top] = view(s.numbers, REAL)[argument]
+        elif operation == NEGATE:
+            stack[top] = -stack[top]
+        elif operation == NOT:
+            stack[top] = 1.0 if stack[top] == 0.0 else 0.0
+        elif operation == JUMP:
+            at += argument
+        elif operation in (AND, OR):
+            if (stack[top] == 0.0) == (operation == AND):
+                at += argument
+            else:
+                top -= 1
+        elif operation == UNLESS:
+            top -= 1
+            if stack[top + 1] == 0.0:
+                at += argument
+        else:
+            top -= 1
+            left, right = stack[top], stack[top + 1]
+            if operation == ADD:
+                stack[top] = left + right
+            elif operation == SUBTRACT:
+                stack[top] = left - right
+            elif operation == MULTIPLY:
+                stack[top] = left * right
+            elif operation == EQUAL:
+                stack[top] = 1.0 if left == right else 0.0
+            elif operation == UNEQUAL:
+                stack[top] = 1.0 if left != right else 0.0
+            elif operation == LESS:
+                stack[top] = 1.0 if left < right else 0.0
+            elif operation == AT_MOST:
+                stack[top] = 1.0 if left <= right else 0.0
+            elif operation == MORE:
+                stack[top] = 1.0 if left > right else 0.0
+            elif operation == AT_LEAST:
+                stack[top] = 1.0 if left >= right else 0.0
+            elif operation == MINIMUM:
+                stack[top] = right if right < left else left
+            elif operation == MAXIMUM:
+                stack[top] = right if right > left else left
+            elif right == 0.0:
+                s.status = FAILED
+                return 0.0
+            elif operation == DIVIDE:
+                stack[top] = left / right
+            elif operation == FLOOR:
+                stack[top] = left // right
+            else:
+                stack[top] = left % right
+    return stack[0]
+
+
+@jit
+def _degree(s: Any, i: int) -> int:
+    """How many times mode ``i`` is enabled; at most 1 with a single server."""
+    mode, links, marking = view(s.modes, MODE)[i], view(s.links, WHOLE), view(s.marking, WHOLE)
+    infinite = mode.infinite
+    most = 1 << 60 if infinite else 1
+    for k in range(mode.takes, mode.takes_end, 2):
+        have, count = marking[links[k]], links[k + 1]
+        if have < count:
+            return 0
+        if infinite:
+            most = min(most, have // count)
+    k = mode.inhibitors
+    while k < mode.inhibitors_end:
+        total = 0
+        for j in range(k + 2, k + 2 + links[k + 1]):
+            total += marking[links[j]]
+        if total >= links[k]:
+            return 0
+        k += 2 + links[k + 1]
+    if mode.guard_end > mode.guard and evaluate(s, mode.guard, mode.guard_end) == 0.0:
+        return 0
+    return most
+
+
+@jit
+def _draw(s: Any, rng: Any, i: int) -> float:
+    mode = view(s.modes, MODE)[i]
+    kind = mode.kind
+    if kind == EXPONENTIAL:
+        return mode.a * rng.standard_exponential()
+    if kind == LOGNORMAL:
+        return math.exp(mode.a + mode.b * rng.standard_normal())
+    if kind == UNIFORM:
+        return mode.a + (mode.b - mode.a) * rng.random()
+    if kind == WEIBULL:
+        return mode.a * rng.standard_exponential() ** (1 / mode.b)
+    if kind == ERLANG:
+        total = 0.0
+        for _ in range(int(mode.b)):
+            total += rng.standard_exponential()
+        return mode.a * total
+    if kind == EMPIRICAL:
+        return view(s.numbers, REAL)[int(mode.a) + int(rng.random() * mode.b)]
+    return mode.a
+
+
+@jit
+def _tail(rng: Any, least: float) -> float:
+    """A standard normal above ``least`` (Robert 1995, by an exponential in the tail)."""
+    if least < 0.45:
+        while True:
+            found = rng.standard_normal()
+            if found > least:
+                return found
+    alpha = (least + math.sqrt(least * least + 4)) / 2
+    while True:
+        found = least + rng.standard_exponential() / alpha
+        if rng.random() <= math.exp(-((found - alpha) ** 2) / 2):
+            return found
+
+
+@jit
+def residual(s: Any, rng: Any, i: int, age: float) -> float:  # noqa: C901 - by distribution
+    """What a clock of mode ``i`` that has run for ``age`` s still has to run: drawn anew."""
+    mode = view(s.modes, MODE)[i]
+    kind = mode.kind
+    if age <= 0.0 or kind == EXPONENTIAL:
+        return _draw(s, rng, i)
+    left = 0.0
+    if kind == LOGNORMAL:
+        left = math.exp(mode.a + mode.b * _tail(rng, (math.log(age) - mode.a) / mode.b)) - age
+    elif kind == UNIFORM:
+        low = max(mode.a, age)
+        left = low + (mode.b - low) * rng.random() - age
+    elif kind == WEIBULL:
+        hazard = (age / mode.a) ** mode.b
+        left = mode.a * (hazard + rng.standard_exponential()) ** (1 / mode.b) - age
+    elif kind == ERLANG:  # the stages that are done: Poisson's number, if fewer than all
+        stages, rate = int(mode.b), math.log(age / mode.a)
+        most = -np.inf
+        for k in range(stages):
+            most = max(most, k * rate - math.lgamma(k + 1.0))
+        total = 0.0
+        for k in range(stages):
+            total += math.exp(k * rate - math.lgamma(k + 1.0) - most)
+        share, done = rng.random() * total, 0
+        while done < stages - 1:
+            share -= math.exp(done * rate - math.lgamma(done + 1.0) - most)
+            if share < 0:
+                break
+            done += 1
+        for _ in range(stages - done):
+            left += rng.standard_exponential()
+        left *= mode.a
+    elif kind == EMPIRICAL:
+        first, many = int(mode.a), int(mode.b)
+        passed = 0
+        while passed < many and view(s.numbers, REAL)[first + passed] <= age:
+            passed += 1
+        if passed < many:
+            left = view(s.numbers, REAL)[first + passed + int(rng.random() * (many - passed))] - age
+    else:
+        left = mode.a - age
+    return max(left, 0.0)
+
+
+@jit
+def _sooner(s: Any, one: int, other: int) -> bool:
+    if view(s.times, REAL)[one] != view(s.times, REAL)[other]:
+        return view(s.times, REAL)[one] < view(s.times, REAL)[other]
+    return view(s.clocks, CLOCK)[one].serial < view(s.clocks, CLOCK)[other].serial
+
+
+@jit
+def _rise(s: Any, at: int) -> None:
+    heap = view(s.heap, WHOLE)
+    clock = heap[at]
+    while at > 0:
+        parent = (at - 1) >> 1
+        if not _sooner(s, clock, heap[parent]):
+            break
+        heap[at] = heap[parent]
+        view(s.clocks, CLOCK)[heap[at]].at = at
+        at = parent
+    heap[at] = clock
+    view(s.clocks, CLOCK)[clock].at = at
+
+
+@jit
+def _sink(s: Any, at: int) -> None:
+    heap = view(s.heap, WHOLE)
+    clock = heap[at]
+    while True:
+        child = 2 * at + 1
+        if child >= s.live:
+            break
+        if child + 1 < s.live and _sooner(s, heap[child + 1], heap[child]):
+            child += 1
+        if not _sooner(s, heap[child], clock):
+            break
+        heap[at] = heap[child]
+        view(s.clocks, CLOCK)[heap[at]].at = at
+        at = child
+    heap[at] = clock
+    view(s.clocks, CLOCK)[clock].at = at
+
+
+@jit
+def _first(s: Any) -> int:
+    """The clock that rings next, of equals the one that was started first; -1: none runs."""
+    if s.live == 0:
+        return _NONE
+    if s.heaped:
+        return view(s.heap, WHOLE)[0]
+    times = view(s.times, REAL)
+    best, at = np.inf, _NONE
+    for clock in range(s.clock_count):
+        if times[clock] < best:
+            best, at = times[clock], clock
+        elif times[clock] == best and at >= 0 and _sooner(s, clock, at):
+            at = clock
+    return at
+
+
+@jit
+def _let_run(s: Any, at: int, wait: float) -> None:
+    s.serial += 1
+    clock = view(s.clocks, CLOCK)[at]
+    clock.serial = s.serial
+    clock.state = _LIVE
+    view(s.times, REAL)[at] = s.now + wait
+    s.live += 1
+    if s.heaped:
+        view(s.heap, WHOLE)[s.live - 1] = at
+        _rise(s, s.live - 1)
+
+
+@jit
+def _halt(s: Any, at: int, keeps: bool) -> None:
+    """Stop a live clock: it has rung, or its mode is disabled; ``keeps`` its age."""
+    times, clock = view(s.times, REAL), view(s.clocks, CLOCK)[at]
+    clock.rest = times[at] - s.now
+    clock.state = _AGED if keeps else _FREE
+    times[at] = np.inf
+    s.live -= 1
+    if s.heaped:
+        hole, heap = clock.at, view(s.heap, WHOLE)
+        last = heap[s.live]
+        if last != at:
+            heap[hole] = last
+            view(s.clocks, CLOCK)[last].at = hole
+            _rise(s, hole)
+            _sink(s, view(s.clocks, CLOCK)[last].at)
+
+
+@jit
+def _start(s: Any, rng: Any, i: int) -> bool:
+    """One more clock of a mode of infinitely many servers; False: the arrays have to grow."""
+    mode, clocks = view(s.modes, MODE)[i], view(s.clocks, CLOCK)
+    timer = view(s.timers, TIMER)[mode.timer]
+    at = timer.aged
+    if at >= 0:
+        timer.aged = clocks[at].next
+        wait = clocks[at].rest
+    else:
+        at = s.free
+        if at < 0:
+            s.status = GROW
+            return False
+        s.free = clocks[at].next
+        wait = _draw(s, rng, i)
+        clocks[at].mode, clocks[at].total, clocks[at].drawn = i, wait, s.now
+    clocks[at].next, clocks[at].before = timer.head, _NONE
+    if timer.head >= 0:
+        clocks[timer.head].before = at
+    timer.head = at
+    timer.live += 1
+    _let_run(s, at, wait)
+    return True
+
+
+@jit
+def _end(s: Any, at: int, keeps: bool) -> None:
+    """Stop a clock of a mode of infinitely many servers."""
+    clocks = view(s.clocks, CLOCK)
+    clock = clocks[at]
+    timer = view(s.timers, TIMER)[view(s.modes, MODE)[clock.mode].timer]
+    _halt(s, at, keeps)
+    timer.live -= 1
+    if clock.before >= 0:
+        clocks[clock.before].next = clock.next
+    else:
+        timer.head = clock.next
+    if clock.next >= 0:
+        clocks[clock.next].before = clock.before
+    if keeps:
+        clock.next, timer.aged = timer.aged, at
+    else:
+        clock.next, s.free = s.free, at
+
+
+@jit
+def _look_at_servers(s: Any, rng: Any, i: int) -> bool:
+    """Start and stop the clocks of a mode of infinitely many servers."""
+    mode = view(s.modes, MODE)[i]
+    timer = view(s.timers, TIMER)[mode.timer]
+    wanted = _degree(s, i)
+    while timer.live < wanted and s.status == GOOD:
+        if not _start(s, rng, i):
+            return False
+    while timer.live > wanted and s.status == GOOD:
+        _end(s, timer.head, mode.memory == AGE)
+    return s.status == GOOD
+
+
+@jit
+def _look(s: Any, rng: Any, listed: int, end: int) -> bool:
+    """Start and stop the clocks of the modes in the list at ``listed``, from ``cursor`` on."""
+    among, modes, clocks = view(listed, WHOLE), view(s.modes, MODE), view(s.clocks, CLOCK)
+    marking = view(s.marking, WHOLE)
+    while s.cursor < end:
+        i = among[s.cursor]
+        mode = modes[i]
+        if mode.infinite:
+            if not _look_at_servers(s, rng, i):
+                s.at = i
+                return False
+            s.cursor += 1
+            continue
+        clock = clocks[mode.timer]
+        if mode.slot >= 0:
+            wanted = marking[mode.slot] >= mode.count
+        else:
+            wanted = _degree(s, i) > 0
+            if s.status:
+                s.at = i
+                return False
+        if wanted:
+            if clock.state == _AGED:
+                _let_run(s, mode.timer, clock.rest)
+            elif clock.state == _FREE:
+                wait = _draw(s, rng, i)
+                clock.mode, clock.total, clock.drawn = i, wait, s.now
+                _let_run(s, mode.timer, wait)
+        elif clock.state == _LIVE:
+            _halt(s, mode.timer, mode.memory == AGE)
+        s.cursor += 1
+    return True
+
+
+@jit
+def _resample(s: Any, rng: Any) -> None:
+    for k in range(s.resampled_count):
+        i = view(s.resampled, WHOLE)[k]
+        mode = view(s.modes, MODE)[i]
+        timer = view(s.timers, TIMER)[mode.timer]
+        if not mode.infinite:
+            alone = view(s.clocks, CLOCK)[mode.timer]
+            if alone.state == _LIVE and alone.drawn != s.now:
+                _halt(s, mode.timer, False)
+                wait = _draw(s, rng, i)
+                alone.total, alone.drawn = wait, s.now
+                _let_run(s, mode.timer, wait)
+            continue
+        many = 0
+        clock = timer.head
+        while clock >= 0:
+            after = view(s.clocks, CLOCK)[clock].next
+            if view(s.clocks, CLOCK)[clock].drawn != s.now:
+                _end(s, clock, False)
+                many += 1
+            clock = after
+        for _ in range(many):
+            _start(s, rng, i)
+
+
+@jit
+def _apply(s: Any, i: int) -> None:
+    """What mode ``i`` does to the marking when it fires."""
+    mode, links, marking = view(s.modes, MODE)[i], view(s.links, WHOLE), view(s.marking, WHOLE)
+    for k in range(mode.change, mode.change_end, 2):
+        slot = links[k]
+        old = marking[slot]
+        new = old + links[k + 1]
+        marking[slot] = new
+        usual = view(s.renewal, WHOLE)[slot]
+        if old == usual:
+            s.differing += 1
+        elif new == usual:
+            s.differing -= 1
+    for k in range(mode.counting, mode.counting_end):
+        view(s.measures, MEASURE)[links[k]].integral += s.weight
+        view(s.measures, MEASURE)[links[k]].changes += 1
+
+
+@jit
+def _touch(s: Any, i: int) -> None:
+    if view(s.stamps, WHOLE)[i] != s.stamp:
+        view(s.stamps, WHOLE)[i] = s.stamp
+        view(s.touched, WHOLE)[s.touched_count] = i
+        s.touched_count += 1
+
+
+@jit
+def _refresh(s: Any, i: int) -> None:
+    """Whether immediate mode ``i`` is among the enabled ones, which are kept in order."""
+    enabled = view(s.enabled, WHOLE)
+    holds = _degree(s, i) > 0
+    if s.status:
+        s.at = i
+        return
+    if holds == (view(s.flags, FLAG)[i] != 0):
+        return
+    view(s.flags, FLAG)[i] = holds
+    if holds:
+        k = s.enabled_count
+        while k > 0 and enabled[k - 1] > i:
+            enabled[k] = enabled[k - 1]
+            k -= 1
+        enabled[k] = i
+        s.enabled_count += 1
+        return
+    k = 0
+    while enabled[k] != i:
+        k += 1
+    s.enabled_count -= 1
+    for j in range(k, s.enabled_count):
+        enabled[j] = enabled[j + 1]
+
+
+@jit
+def _chosen(s: Any, rng: Any) -> int:
+    """The enabled immediate mode that fires: of the highest priority, by weight."""
+    enabled, modes = view(s.enabled, WHOLE), view(s.modes, MODE)
+    first = enabled[0]
+    if s.enabled_count == 1:
+        return first
+    top, total, many = modes[first].priority, 0.0, 0
+    for k in range(s.enabled_count):
+        priority = modes[enabled[k]].priority
+        if priority > top:
+            top, total, many = priority, 0.0, 0
+        if priority == top:
+            if many == 0:
+                first = enabled[k]
+            total += modes[enabled[k]].weight
+            many += 1
+    if many == 1:
+        return first
+    at = rng.random() * total
+    chosen = first
+    for k in range(s.enabled_count):
+        if modes[enabled[k]].priority == top:
+            chosen = enabled[k]
+            at -= modes[chosen].weight
+            if at < 0:
+                break
+    return chosen
+
+
+@jit
+def _settle(s: Any, rng: Any) -> None:
+    """Fire immediate modes until none is enabled; `touched` has all that have fired."""
+    count = 0
+    while s.enabled_count > 0 and s.status == GOOD:
+        i = _chosen(s, rng)
+        _apply(s, i)
+        _touch(s, i)
+        view(s.recent, WHOLE)[s.recent_count % RECENT] = i
+        s.recent_count += 1
+        mode = view(s.modes, MODE)[i]
+        for k in range(mode.immediate, mode.immediate_end):
+            _refresh(s, view(s.links, WHOLE)[k])
+        count += 1
+        if count > s.most_immediate:
+            s.status = ENDLESS
+
+
+@jit
+def see(s: Any, number: int) -> None:
+    """Bring measure ``number`` up to date with the marking."""
+    measure = view(s.measures, MEASURE)[number]
+    value = evaluate(s, measure.code, measure.code_end)
+    if s.status:
+        s.at = -1 - number
+        return
+    if measure.truth:
+        value = 1.0 if value != 0.0 else 0.0
+    if value != measure.value:
+        measure.integral += s.weight * measure.value * (s.now - measure.since)
+        measure.since = s.now
+        measure.value = value
+        measure.changes += 1
+
+
+@jit
+def flush(s: Any) -> None:
+    """Add to each integral what has gathered since it was last touched."""
+    for number in range(s.measure_count):
+        measure = view(s.measures, MEASURE)[number]
+        if measure.code_end > measure.code:
+            measure.integral += s.weight * measure.value * (s.now - measure.since)
+            measure.since = s.now
+
+
+@jit
+def _gather(s: Any) -> None:
+    """Put the timed modes behind all that was touched into `looked`, in order."""
+    s.stamp += 1
+    s.looked_count = 0
+    for k in range(s.touched_count):
+        mode = view(s.modes, MODE)[view(s.touched, WHOLE)[k]]
+        for j in range(mode.timed, mode.timed_end):
+            i = view(s.links, WHOLE)[j]
+            if view(s.stamps, WHOLE)[i] != s.stamp:
+                view(s.stamps, WHOLE)[i] = s.stamp
+                view(s.looked, WHOLE)[s.looked_count] = i
+                s.looked_count += 1
+    looked, gap = view(s.looked, WHOLE), 1
+    while gap < s.looked_count // 3:
+        gap = 3 * gap + 1
+    while gap > 0:  # Shell's sort: mostly these are few
+        for k in range(gap, s.looked_count):
+            i = looked[k]
+            j = k
+            while j >= gap and looked[j - gap] > i:
+                looked[j] = looked[j - gap]
+                j -= gap
+            looked[j] = i
+        gap //= 3
+
+
+@jit
+def _finish(s: Any, rng: Any) -> bool:
+    """The second half of a firing: clocks and measures look at the marking."""
+    s.unfinished = 1
+    single = view(s.modes, MODE)[view(s.touched, WHOLE)[0]]
+    if s.touched_count == 1:
+        if not _look(s, rng, s.links, single.timed_end):
+            return False
+    elif not _look(s, rng, s.looked, s.looked_count):
+        return False
+    for k in range(s.touched_count):
+        mode = view(s.modes, MODE)[view(s.touched, WHOLE)[k]]
+        for j in range(mode.seeing, mode.seeing_end):
+            see(s, view(s.links, WHOLE)[j])
+    if s.resampled_count:
+        _resample(s, rng)
+    s.unfinished = 0
+    if s.events % CHECKED_EVERY == 0:
+        for slot in range(s.slot_count):
+            if view(s.marking, WHOLE)[slot] > MOST_TOKENS:
+                s.status = UNBOUNDED
+    return s.status == GOOD
+
+
+@jit
+def _fire(s: Any, rng: Any, at: int) -> bool:
+    """Let the clock ``at`` ring. False if something stopped it half way."""
+    s.now = view(s.times, REAL)[at]
+    s.events += 1
+    i = view(s.clocks, CLOCK)[at].mode
+    if view(s.modes, MODE)[i].infinite:
+        _end(s, at, False)
+    else:
+        _halt(s, at, False)
+    _apply(s, i)
+    mode = view(s.modes, MODE)[i]
+    s.stamp += 1
+    s.touched_count = 1
+    view(s.touched, WHOLE)[0] = i
+    view(s.stamps, WHOLE)[i] = s.stamp
+    if mode.immediate_end > mode.immediate:
+        for k in range(mode.immediate, mode.immediate_end):
+            _refresh(s, view(s.links, WHOLE)[k])
+        _settle(s, rng)
+        if s.status:
+            return False
+    if s.touched_count == 1:
+        s.cursor = mode.timed
+    else:
+        _gather(s)
+        s.cursor = 0
+    return _finish(s, rng)
+
+
+@jit
+def begin(s: Any, rng: Any) -> None:
+    """From the initial marking: immediate modes first, then every timed mode looks at it."""
+    s.stamp += 1
+    s.touched_count = 0
+    for i in range(s.mode_count):
+        if view(s.modes, MODE)[i].kind == IMMEDIATE:
+            _refresh(s, i)
+        if s.status:
+            return
+    _settle(s, rng)
+    if s.status:
+        return
+    s.touched_count, s.looked_count, s.cursor = 0, 0, 0
+    for i in range(s.mode_count):
+        if view(s.modes, MODE)[i].kind != IMMEDIATE:
+            view(s.looked, WHOLE)[s.looked_count] = i
+            s.looked_count += 1
+    _finish(s, rng)
+
+
+@jit
+def _renewed(s: Any) -> bool:
+    """Whether the last firing has begun the net anew."""
+    if s.differing:
+        return False
+    for k in range(s.timer_count):
+        timer = view(s.timers, TIMER)[k]
+        mode = view(s.modes, MODE)[timer.mode]
+        first = view(s.clocks, CLOCK)[timer.head if timer.head >= 0 else k]
+        if timer.aged >= 0 or first.state == _AGED:
+            return False
+        if first.state == _LIVE and mode.kind != EXPONENTIAL:
+            if timer.live > 1 or first.drawn != s.now:
+                return False
+    return True
+
+
+@jit
+def advance(s: Any, rng: Any, horizon: float, most: int, renewing: bool) -> None:
+    """Run to ``horizon`` (s), to ``most`` events, or with ``renewing`` to the next renewal."""
+    s.status = GOOD
+    resumed = s.unfinished
+    if resumed and not _finish(s, rng):
+        return
+    while resumed or s.events < most:
+        if not resumed:
+            at = _first(s)
+            if at < 0:
+                s.status = DEAD
+                return
+            if view(s.times, REAL)[at] > horizon:
+                s.now = horizon
+                return
+            if not _fire(s, rng, at):
+                return
+        resumed = 0
+        if renewing:
+            s.anew = _renewed(s)
+            if s.anew:
+                return
+
+
+@jit
+def taken(s: Any, integrals: Any, changes: Any) -> None:
+    """Move what the measures have gathered into a row of a table, and begin anew."""
+    flush(s)
+    for number in range(s.measure_count):
+        measure = view(s.measures, MEASURE)[number]
+        integrals[number], changes[number] = measure.integral, measure.changes
+        measure.integral, measure.changes = 0.0, 0
+
+
+@jit
+def cycles(
+    s: Any, rng: Any, done: int, most: int, lengths: Any, integrals: Any, changes: Any
+) -> int:
+    """Fill rows from ``done`` on with cycles, until ``most`` events; how many are filled."""
+    s.status = GOOD
+    while done < len(lengths) and (s.events < most or s.unfinished):
+        advance(s, rng, np.inf, most, True)
+        if s.status or not s.anew:
+            break
+        lengths[done] = s.now - s.begun
+        s.begun = s.now
+        taken(s, integrals[done], changes[done])
+        done += 1
+    return done
+
+
+@jit
+def _restart(s: Any, initial: Any) -> None:
+    """Back to the initial marking, at 0 s; a heap or a free list as of a new s."""
+    marking, renewal, differing = view(s.marking, WHOLE), view(s.renewal, WHOLE), 0
+    for slot in range(s.slot_count):
+        marking[slot] = initial[slot]
+        differing += marking[slot] != renewal[slot]
+    s.differing = differing
+    singles = s.timer_count
+    for k in range(s.clock_count):
+        view(s.times, REAL)[k] = np.inf
+        view(s.clocks, CLOCK)[k].state = _FREE
+        view(s.clocks, CLOCK)[k].next = k + 1 if k + 1 < s.clock_count else _NONE
+    for k in range(singles):
+        (
+            view(s.timers, TIMER)[k].live,
+            view(s.timers, TIMER)[k].head,
+            view(s.timers, TIMER)[k].aged,
+        ) = 0, _NONE, _NONE
+    s.free = singles if singles < s.clock_count else _NONE
+    s.now, s.live, s.unfinished, s.enabled_count = 0.0, 0, 0, 0
+
+
+@jit
+def curves(
+    s: Any, rng: Any, initial: Any, times: Any, place: Any, runs: int, sums: Any, squares: Any
+) -> None:
+    """Sum each measure's value at ``times``, and its square, over ``runs`` runs from the start.
+
+    ``place``: the run and the time to go on with. A dead net stays as it is.
+    """
+    s.status = GOOD
+    while place[0] < runs:
+        if place[1] < 0:
+            if not s.unfinished:
+                _restart(s, initial)
+                begin(s, rng)
+            else:
+                _finish(s, rng)
+            if s.status:
+                return
+            for number in range(s.measure_count):
+                see(s, number)
+            place[1] = 0
+        while place[1] < len(times):
+            if s.live == 0 and not s.unfinished:
+                s.now = times[place[1]]
+            else:
+                advance(s, rng, times[place[1]], np.iinfo(np.int64).max, False)
+            if s.status == DEAD:
+                s.status = GOOD
+            if s.status:
+                return
+            for number in range(s.measure_count):
+                value = view(s.measures, MEASURE)[number].value
+                sums[place[1], number] += value
+                squares[place[1], number] += value * value
+            place[1] += 1
+        place[0], place[1] = place[0] + 1, -1
+
+
+@jit
+def _level(s: Any) -> int:
+    value = evaluate(s, s.importance, s.importance_end)
+    return max(0, min(s.top, math.floor(value)))
+
+
+@jit
+def _save(s: Any) -> None:
+    """Keep the state in the next frame."""
+    frame = view(s.frames, FRAME)[s.depth]
+    frame.now, frame.live, frame.free = s.now, s.live, s.free
+    frame.differing, frame.level = s.differing, s.level
+    marking, times, clocks = view(s.marking, WHOLE), view(s.times, REAL), view(s.clocks, CLOCK)
+    timers, heap = view(s.timers, TIMER), view(s.heap, WHOLE)
+    for k in range(s.slot_count):
+        view(s.kept_marking, WHOLE)[s.depth * s.slot_count + k] = marking[k]
+    for k in range(s.timer_count):
+        view(s.kept_timers, TIMER)[s.depth * s.timer_count + k] = timers[k]
+    first = s.depth * s.clock_count
+    for k in range(s.clock_count):
+        view(s.kept_times, REAL)[first + k] = times[k]
+        view(s.kept_clocks, CLOCK)[first + k] = clocks[k]
+        view(s.kept_heap, WHOLE)[first + k] = heap[k]
+
+
+@jit
+def _restore(s: Any, rng: Any, depth: int) -> None:
+    """Start a trial: the state of a frame, but what its clocks still have to run is drawn anew.
+
+    That is independent of the other trials, given how long each clock has run already.
+    """
+    frame = view(s.frames, FRAME)[depth]
+    s.now, s.live, s.free = frame.now, frame.live, frame.free
+    s.differing, s.level = frame.differing, frame.level
+    s.weight = view(s.weights, REAL)[s.level]
+    marking, times, clocks = view(s.marking, WHOLE), view(s.times, REAL), view(s.clocks, CLOCK)
+    timers, heap = view(s.timers, TIMER), view(s.heap, WHOLE)
+    for k in range(s.slot_count):
+        marking[k] = view(s.kept_marking, WHOLE)[depth * s.slot_count + k]
+    for k in range(s.timer_count):
+        timers[k] = view(s.kept_timers, TIMER)[depth * s.timer_count + k]
+    first = depth * s.clock_count
+    for k in range(s.clock_count):
+        times[k] = view(s.kept_times, REAL)[first + k]
+        clocks[k] = view(s.kept_clocks, CLOCK)[first + k]
+        heap[k] = view(s.kept_heap, WHOLE)[first + k]
+    for k in range(s.clock_count):
+        clock = clocks[k]
+        if clock.state == _LIVE:
+            age = clock.total - (times[k] - s.now)
+            left = residual(s, rng, clock.mode, age)
+            clock.total = age + left
+            times[k] = s.now + left
+        elif clock.state == _AGED:
+            age = clock.total - clock.rest
+            clock.rest = residual(s, rng, clock.mode, age)
+            clock.total = age + clock.rest
+    if s.heaped:
+        for k in range(s.live // 2 - 1, -1, -1):
+            _sink(s, k)
+    for number in range(s.measure_count):
+        measure = view(s.measures, MEASURE)[number]
+        measure.since = s.now
+        if measure.code_end > measure.code:
+            see(s, number)
+
+
+@jit
+def _multiply(s: Any, below: int) -> None:
+    """The levels above ``below`` were entered: each starts its trials."""
+    for level in range(below + 1, s.level + 1):
+        view(s.crossings, WHOLE)[level] += 1
+        trials = view(s.trials, WHOLE)[level]
+        if trials > 1:
+            _save(s)
+            frame = view(s.frames, FRAME)[s.depth]
+            frame.left, frame.born, frame.of = trials - 1, s.born, level
+            s.depth += 1
+            s.born = level
+
+
+@jit
+def _levelled(s: Any, rng: Any) -> bool:
+    """After a firing: a level that was entered multiplies the trial, one that it left ends it."""
+    level = _level(s)
+    if s.status:
+        s.at = s.mode_count
+        return False
+    if level == s.level:
+        return True
+    flush(s)
+    below = s.level
+    s.level = level
+    s.weight = view(s.weights, REAL)[level]
+    if level < s.born:
+        depth = s.depth - 1
+        frame = view(s.frames, FRAME)[depth]
+        frame.left -= 1
+        below = frame.of
+        if frame.left > 0:
+            s.born = below
+        else:  # the trial that was there before goes on
+            s.born, s.depth = frame.born, depth
+        _restore(s, rng, depth)
+    _multiply(s, below)
+    return s.status == GOOD
+
+
+@jit
+def split(s: Any, rng: Any, horizon: float, most: int) -> None:
+    """Run the first trial to ``horizon`` (s) with all that it multiplies to, or to ``most`` events.
+
+    RESTART (Villén-Altamirano 1991): a trial that enters a level from below is run ``trials``
+    times, each with the weight of that level; all but one of them end where they leave it again.
+    """
+    s.status = GOOD
+    if s.unfinished and not (_finish(s, rng) and _levelled(s, rng)):
+        return
+    while s.events < most:
+        at = _first(s)
+        if at < 0:
+            s.status = DEAD
+            return
+        if s.depth == 0 and view(s.times, REAL)[at] > horizon:
+            s.now = horizon
+            return
+        if not (_fire(s, rng, at) and _levelled(s, rng)):
+            return

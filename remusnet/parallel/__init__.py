@@ -1,0 +1,79 @@
+"""Many independent runs on all cores: a map in order, with progress, and seeds that don't clash.
+
+    done = list(mapped(simulate, seeds(1, 8), workers=2))
+
+What comes does not depend on ``workers``: each task has a seed of its own, and results come in
+the order of the tasks, one by one, so that whoever takes them may keep them and go on later with
+the tasks that are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from typing import TypeVar
+
+import numpy as np
+
+from remusnet.errors import MissingDependency
+
+_Task = TypeVar("_Task")
+_Done = TypeVar("_Done")
+
+Progress = Callable[[int, int], None]
+"""Gets how many tasks are done, and how many there are."""
+
+
+class Workers(StrEnum):
+    """What the work runs in: threads, where it lets go of the interpreter's lock, or processes."""
+
+    THREADS = "threads"
+    PROCESSES = "processes"
+
+
+def seeds(seed: int, count: int) -> list[np.random.SeedSequence]:
+    """``count`` seeds of independent streams, always the same ones for a ``seed``."""
+    return np.random.SeedSequence(seed).spawn(count)
+
+
+def mapped(
+    work: Callable[[_Task], _Done],
+    tasks: Sequence[_Task],
+    *,
+    workers: int | None = None,
+    kind: Workers = Workers.PROCESSES,
+    progress: Progress | None = None,
+) -> Iterator[_Done]:
+    """What ``work`` makes of each of ``tasks``, in their order, on ``workers`` cores (None: all).
+
+    What ``work`` raises is raised here, and the tasks that have not begun are dropped. With one
+    worker all runs in this thread. Raises MissingDependency where several are asked for without
+    joblib; with None, one does it then.
+    """
+    count = _workers(workers, len(tasks))
+    results: Iterator[_Done]
+    if count == 1:
+        results = map(work, tasks)
+    else:
+        from joblib import Parallel, delayed
+
+        pool = Parallel(n_jobs=count, prefer=str(kind), return_as="generator", batch_size=1)
+        results = pool(delayed(work)(task) for task in tasks)
+    for number, result in enumerate(results, 1):
+        if progress is not None:
+            progress(number, len(tasks))
+        yield result
+
+
+def _workers(asked: int | None, tasks: int) -> int:
+    if asked == 1 or tasks <= 1:
+        return 1
+    try:
+        from joblib import cpu_count
+    except ImportError:
+        if asked is None:
+            return 1
+        raise MissingDependency(
+            "several workers need joblib: pip install 'remusnet[availability]' (or python3-joblib)"
+        ) from None
+    return max(1, min(tasks, cpu_count() if asked is None else asked))

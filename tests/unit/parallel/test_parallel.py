@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from remusnet.errors import InvalidInput, MissingDependency
+from remusnet.parallel import Workers, mapped, seeds
+
+
+def drawn(seed: np.random.SeedSequence) -> list[float]:
+    return [float(each) for each in np.random.default_rng(seed).random(3)]
+
+
+@pytest.mark.parametrize("kind", Workers)
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_the_same_numbers_come_whatever_the_number_of_workers(workers: int, kind: Workers) -> None:
+    tasks = seeds(7, 5)
+    assert list(mapped(drawn, tasks, workers=workers, kind=kind)) == [
+        drawn(seed) for seed in seeds(7, 5)
+    ]
+
+
+def test_no_two_seeds_are_of_one_stream() -> None:
+    streams = {tuple(drawn(seed)) for seed in [*seeds(1, 50), *seeds(2, 50)]}
+    assert len(streams) == 100
+
+
+def test_progress_is_told_after_every_task() -> None:
+    told: list[tuple[int, int]] = []
+    assert list(
+        mapped(
+            str,
+            [1, 2, 3],
+            workers=2,
+            kind=Workers.THREADS,
+            progress=lambda done, of: told.append((done, of)),
+        )
+    ) == ["1", "2", "3"]
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_results_come_one_by_one_so_that_a_caller_can_keep_them_and_go_on_later(
+    tmp_path: Path,
+) -> None:
+    def fails_at_the_third(number: int) -> int:
+        if number == 3 and not (tmp_path / "mended").exists():
+            raise InvalidInput("the third")
+        return number * number
+
+    kept: dict[int, int] = {}
+    tasks = [1, 2, 3, 4]
+    with pytest.raises(InvalidInput, match="the third"):
+        kept.update(zip(tasks, mapped(fails_at_the_third, tasks, workers=1), strict=True))
+    assert kept == {1: 1, 2: 4}
+    (tmp_path / "mended").touch()
+    left = [each for each in tasks if each not in kept]
+    kept |= zip(left, mapped(fails_at_the_third, left, workers=1), strict=True)
+    assert kept == {1: 1, 2: 4, 3: 9, 4: 16}
+
+
+@pytest.mark.parametrize("kind", Workers)
+def test_what_the_work_raises_comes_here_as_it_is(kind: Workers) -> None:
+    def refuse(number: int) -> int:
+        raise InvalidInput(f"no {number}")
+
+    with pytest.raises(InvalidInput, match="no "):
+        list(mapped(refuse, [1, 2, 3], workers=2, kind=kind))
+
+
+def test_work_may_be_a_closure_in_another_process() -> None:
+    factor = 3
+    assert list(mapped(lambda each: each * factor, [1, 2], workers=2)) == [3, 6]
+
+
+def test_one_worker_works_in_this_thread() -> None:
+    here = list(mapped(lambda _: threading.get_ident(), [1, 2], workers=1))
+    assert here == [threading.get_ident()] * 2
+
+
+def test_without_joblib_one_worker_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    assert list(mapped(str, [1, 2])) == ["1", "2"]
+    with pytest.raises(MissingDependency, match="several workers need joblib"):
+        list(mapped(str, [1, 2], workers=2))
