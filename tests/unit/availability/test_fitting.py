@@ -22,11 +22,14 @@ from remusnet.availability.distributions import (
     Uniform,
     Weibull,
 )
+from remusnet.availability.file.model_file import load
 from remusnet.availability.fitting.events import read_events
 from remusnet.availability.fitting.history import Times, history_of
 from remusnet.availability.fitting.likelihood import fitted
 from remusnet.availability.fitting.report import report_of
 from remusnet.availability.fitting.written import as_json, model_file, time_of
+from remusnet.availability.sampling import Sampling
+from remusnet.availability.solve import Question, solve
 from remusnet.cli.availability.fit import command
 from remusnet.errors import InvalidInput
 from tests.lib.long import count
@@ -313,6 +316,16 @@ def test_the_settings_are_those_of_the_designs() -> None:
     (sender,) = [each for each in shown["kinds"] if each["kind"] == "sender"]
     assert sender["life"]["ended"] == 40
     assert sender["restart"]["best"] in {"empirical", "lognormal"}
+
+
+@pytest.mark.parametrize("lives", [Exponential(50.0), Lognormal(50.0, 0.3), Erlang(50.0, 9)])
+def test_what_is_written_is_a_model_that_can_be_run(lives: Distribution) -> None:
+    report = report_of(failing(sampled(lives, 60, 4).ended, restart_s=0.5), "e.jsonl")
+    model = load(model_file(report, "e.jsonl"), "measured.toml").made()
+    assert [each.name for each in model.services] == ["all", "sender"]
+    question = Question(Sampling(relative_error=0.1, most_events=100_000))
+    for each in solve(model.net, model.services, question):
+        assert each.value == pytest.approx(50 / 50.5, rel=0.01)
 
 
 @pytest.mark.parametrize(
