@@ -54,8 +54,8 @@ class Player(Protocol):
     def firings(self, count: int) -> Chunk:
         """Run ``count`` firings of timed transitions."""
 
-    def cycles(self, count: int, most_events: int) -> list[Chunk]:
-        """Run ``count`` cycles between renewals, or fewer where that takes ``most_events``."""
+    def cycles(self, count: int, most_events: int, group: int = 1) -> list[Chunk]:
+        """Run ``count`` times ``group`` cycles, or fewer where that takes ``most_events``."""
 
 
 class _Clock(NamedTuple):
@@ -133,8 +133,8 @@ class Simulation:
             self._next()
         return self._chunk(self._now - start)
 
-    def cycles(self, count: int, most_events: int) -> list[Chunk]:
-        """Run ``count`` cycles between renewals, or fewer where that takes ``most_events``.
+    def cycles(self, count: int, most_events: int, group: int = 1) -> list[Chunk]:
+        """Run ``count`` times ``group`` cycles, or fewer where that takes ``most_events``.
 
         A renewal is the return to the first tangible marking with every clock new.
         """
@@ -144,13 +144,14 @@ class Simulation:
             self._next()
             self._anew = self.renewed()
         self._chunk(0.0)
-        start = self._now
+        start, renewals = self._now, 0
         while len(chunks) < count and self.events < goal:
             self._next()
             self._anew = self.renewed()
-            if self._anew:
+            renewals += self._anew
+            if renewals == group:
                 chunks.append(self._chunk(self._now - start))
-                start = self._now
+                start, renewals = self._now, 0
         return chunks
 
     def renewed(self) -> bool:
