@@ -20,8 +20,10 @@ LIBVIRT = "xen:///system"
 """Where libvirt is asked."""
 RUN_DIR, RUN_DIR_VARIABLE = "/run/remusnet", "REMUSNET_RUN_DIR"
 """Receipts, locks, and the record of each plug; and the variable that names another folder."""
+HOST_FILE = "/etc/remusnet/remusnet.toml"
+"""Domains, and the vifs that are to be protected."""
 PLACES = {
-    "REMUSNET_CONFIG": "/etc/remusnet/remusnet.toml",
+    "REMUSNET_CONFIG": HOST_FILE,
     RUN_DIR_VARIABLE: RUN_DIR,
     "REMUSNET_STATE_DIR": "/var/lib/remusnet",
     # Where Xen's own scripts have their locks (tools/hotplug/Linux/locking.sh).

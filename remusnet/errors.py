@@ -53,6 +53,14 @@ class KernelRefused(RemusnetError):
     exit_code = 6
 
 
+class Failed(RemusnetError):
+    """Several things were to be done, and some of them failed: with the exit code of the worst."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
 def quoted(text: str) -> str:
     """``text`` in quotes, with everything that could disturb a terminal or a log escaped.
 

@@ -36,22 +36,26 @@ class PlanOptions:
     memory: int | None = None
     decouple: bool = True
 
+    @property
+    def chosen_classifier(self) -> str:
+        """The classifier; in the place of ``auto`` one that the kernel has. Raises as `plan`."""
+        if self.classifier != defaults.AUTO:
+            return self.classifier
+        from remusnet.kernel.probe import available_classifiers
+        from remusnet.plan.plan import choose_classifier
+
+        return choose_classifier(self.policy, available_classifiers())
+
     def plan(self, groups: Sequence[str | tuple[str, ...]]) -> Plan:
         """The plan for ``groups``: those in a tuple are one network card.
 
         The classifier ``auto`` asks the kernel. Raises InvalidInput, and MissingDependency where
         the kernel has no classifier.
         """
-        classifier = self.classifier
-        if classifier == defaults.AUTO:
-            from remusnet.kernel.probe import available_classifiers
-            from remusnet.plan.plan import choose_classifier
-
-            classifier = choose_classifier(self.policy, available_classifiers())
         return build_plan(
             groups,
             self.policy,
-            classifier=classifier,
+            classifier=self.chosen_classifier,
             buffer=self.buffer,
             rate=self.rate,
             interval_ns=self.interval_ns,
@@ -70,7 +74,7 @@ class PlanOptions:
         from remusnet.kernel.wire.netlink import require_rights
 
         require_rights("change network devices")
-        crowded = check_memory(plan, run_dir, force=force)
+        crowded = check_memory([plan], run_dir, force=force)
         done = apply_plan(plan, rate=self.rate, interval_ns=self.interval_ns, run_dir=run_dir)
         return replace(done, notes=(*done.notes, *plan.warnings, *crowded))
 

@@ -44,13 +44,23 @@ def solve(
     net = unfolded(model) if isinstance(model, Module) else model
     if not measures:
         raise InvalidInput(f"net {net.name}: nothing is asked: name a measure")
-    solved = None if question.method == Method.SIMULATION else _solved(net)
-    if question.method not in (None, Method.SIMULATION):
-        if solved is None or solved.method != question.method:
-            raise InvalidInput(f"net {net.name}: there is no {question.method} solution of it")
+    solved = solution(net, question.method)
     if solved is None:
         return simulated(net, measures, question.sampling)
     return tuple(solved.estimate(each) for each in measures)
+
+
+def solution(net: Net, method: Method | None = None) -> Solved | None:
+    """The solution of ``net``, of which any measure can be asked; None: it is to be simulated.
+
+    ``method``: only that one will do. Raises as `solve`.
+    """
+    if method == Method.SIMULATION:
+        return None
+    solved = _solved(net)
+    if method is not None and (solved is None or solved.method != method):
+        raise InvalidInput(f"net {net.name}: there is no {method} solution of it")
+    return solved
 
 
 def _solved(net: Net) -> Solved | None:

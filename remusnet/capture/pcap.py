@@ -140,6 +140,7 @@ def _walk(data: bytearray, dialect: _Dialect, name: str) -> tuple[array[int], st
     header = dialect.record_header
     end = len(data)
     positions = array("q")
+    append = positions.append
     at = _FILE_HEADER
     # A record that begins before this ends before the file does: that needs no test for each.
     safe = end - header - MAX_RECORD
@@ -149,7 +150,7 @@ def _walk(data: bytearray, dialect: _Dialect, name: str) -> tuple[array[int], st
             (caplen,) = caplen_at(data, at)
             if caplen > MAX_RECORD:
                 return positions, _damaged(positions, caplen)
-            positions.append(at)
+            append(at)
             at += header + caplen
         if at >= safe:
             break

@@ -50,6 +50,7 @@ COMMANDS = {
     "apply": LazyCommand(
         "remusnet.cli.apply", "Protect a vif: hold what its guest sends", _BY_HAND
     ),
+    "diff": LazyCommand("remusnet.cli.diff", "Compare this host with its desired state", _BY_HAND),
     "status": LazyCommand(
         "remusnet.cli.status", "Show what is protected, held and dropped", _BY_HAND
     ),
@@ -87,12 +88,17 @@ class _Program(LazyGroup):
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
-def cli() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what the journal is told.")
+def cli(verbose: bool) -> None:
     """Decide what a Remus-protected guest may send before a checkpoint commits.
 
     `remusnet COMMAND --help` explains a command, with examples. The manual is docs/README.md of
     the source; its tutorial/your-call-in-ci.md is the way in.
     """
+    if verbose:
+        from remusnet.kernel import journal
+
+        journal.verbose = True
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

@@ -10,8 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from remusnet.errors import Conflict
 from remusnet.host.domain_files import load_domain_file
+from remusnet.host.netbuf.places import owned_buffers
+from remusnet.kernel.change.foresee import Refuse
+from remusnet.kernel.change.steps import Look, Order
 from remusnet.kernel.state.observe import Seen
 from remusnet.plan.domains import VifEntry
 from remusnet.plan.names import EMULATED
@@ -182,6 +187,32 @@ def plans(wishes: Sequence[Wish]) -> Iterator[Plan]:
         for number, protection in zip(numbers, together.protections, strict=True):
             made[number] = replace(together, protections=(protection,))
     yield from (made[number] for number in range(len(wishes)))
+
+
+def orders(wishes: Sequence[Wish]) -> Iterator[Order]:
+    """The same, to be done. Raises InvalidInput."""
+    for wish, plan in zip(wishes, plans(wishes), strict=True):
+        yield Order(plan, wish.terms.rate, wish.terms.interval_ns)
+
+
+def but_xls(run_dir: Path) -> Refuse:
+    """Refuses what must not be done: what the netbuf script has set up belongs to ``xl``."""
+    owned = owned_buffers(str(run_dir))
+
+    def refuse(order: Order, look: Look) -> Conflict | None:
+        vifs = order.plan.vifs
+        buffers = {each.buffer for each in order.plan.protections}
+        for buffer in sorted(owned & look.seen.devices.keys()):
+            receipt = look.receipts.get(buffer)
+            theirs = receipt.vifs if receipt is not None else ()
+            if buffer in buffers or not set(vifs).isdisjoint(theirs):
+                return Conflict(
+                    f"{', '.join(vifs)}: the netbuf script of xl remus has set up {buffer}, which "
+                    "belongs to xl: its policy is that of a [[domain]] of the host's file"
+                )
+        return None
+
+    return refuse
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:

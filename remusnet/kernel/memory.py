@@ -31,9 +31,9 @@ def total_memory(path: Path = _MEMORY) -> int | None:
 
 
 def check_memory(
-    plan: Plan, run_dir: Path, *, force: bool = False, total: int | None = None
+    plans: Iterable[Plan], run_dir: Path, *, force: bool = False, total: int | None = None
 ) -> tuple[str, ...]:
-    """What to warn of before ``plan`` is applied beside what is in ``run_dir`` already.
+    """What to warn of before ``plans`` are applied beside what is in ``run_dir`` already.
 
     Compares what small frames can cost in all of these plugs with ``total`` bytes of memory, this
     machine's where it is None. Raises Conflict above half of it, unless ``force``.
@@ -41,11 +41,11 @@ def check_memory(
     total = total_memory() if total is None else total
     if total is None:
         return ()
-    buffers = {each.buffer for each in plan.protections}
+    wanted = {each.buffer: plan.limit for plan in plans for each in plan.protections}
     others = [
-        each.limit for each in Receipts(run_dir).read()[0].values() if each.buffer not in buffers
+        each.limit for each in Receipts(run_dir).read()[0].values() if each.buffer not in wanted
     ]
-    limits = [plan.limit] * len(buffers) + others
+    limits = [*wanted.values(), *others]
     needed = sum(map(memory_needed, limits))
     beside = ", with what is protected already," if others else ""
     said = f"small frames{beside} can cost {_share(needed, total)}"

@@ -156,10 +156,12 @@ def _listen(
     delay_ms = max(0.0, delay_ns / NS_PER_MS)
     missing, ratio = _losses(len(heard), gaps)
     r = rating(codec, delay_ms, missing, ratio)
-    worst = min(
-        rating(codec, delay_ms, *_losses(count, within))
-        for count, within in _windows(play_ns, gaps, gap_start_ns, ptime_ns)
-    )
+    worst = r
+    if missing:  # else no stretch is worse than the whole
+        worst = min(
+            rating(codec, delay_ms, *_losses(count, within))
+            for count, within in _windows(play_ns, gaps, gap_start_ns, ptime_ns)
+        )
     late = int(playout.late.sum())
     return Voice(
         buffer=buffer.name,

@@ -108,6 +108,8 @@ def test_it_is_installed_upgraded_removed_and_purged(root: Path) -> None:
 @pytest.fixture(scope="module")
 def said(root: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What booted.sh has printed, in that root with the older package and a systemd as PID 1."""
+    # Whatever the test before has left.
+    inside(root, "dpkg", "--purge", "remusnet")
     install = "apt-get update -q && apt-get install -q -y --no-install-recommends"
     inside(root, "sh", "-c", f"{install} /debs/older.deb python3-prometheus-client")
     # As prometheus-node-exporter makes them; that needs no more than a file to be read.

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from remusnet.emulator.machine.checkpoints import Checkpoints, Timeline
 from remusnet.emulator.machine.vif import Committed, Delivered, Sent, Suspended, Vif, VifEvent
-from remusnet.emulator.traffic.rtp import Source
 from remusnet.frames import Bools, Int64s
+
+if TYPE_CHECKING:
+    from remusnet.emulator.traffic.rtp import Source
 
 _LONG_AGO = np.iinfo(np.int64).min
 NO_EPOCH = -1
@@ -95,6 +98,27 @@ class Deliveries:
     dropped: Bools
     epoch: Int64s
     order: Int64s
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is counted in a run: packets."""
+
+    packets: int = 0
+    held: int = 0
+    bypassed: int = 0
+    dropped: int = 0
+    violations: int = 0
+    unprotected: int = 0
+
+    def add(self, other: Tally) -> None:
+        """``other`` on top."""
+        self.packets += other.packets
+        self.held += other.held
+        self.bypassed += other.bypassed
+        self.dropped += other.dropped
+        self.violations += other.violations
+        self.unprotected += other.unprotected
 
 
 def replay(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +21,8 @@ from remusnet.emulator.machine.checkpoints import (
     checkpoints_between,
     gap_hint,
 )
-from remusnet.emulator.machine.departure import Deliveries, replay
+from remusnet.emulator.machine.departure import Deliveries, Tally, replay
 from remusnet.emulator.machine.guest import Guest, find_guest
-from remusnet.emulator.run.vectorised import Tally
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Bools, Frames, Int64s
 from remusnet.metrics.flows import SeenHazard, hazards_seen
@@ -36,9 +36,11 @@ from remusnet.policy.policy import Policy
 from remusnet.results.comparison import Comparison, Outcome, Passages, Setting, Simulation
 from remusnet.results.exchanges import Ended, SipTransaction
 from remusnet.results.stream import NEVER, PacketSeries, Stream
-from remusnet.scenario.scenario import Scenario
-from remusnet.scenario.traffic import Recording
 from remusnet.schedule import Schedule
+
+if TYPE_CHECKING:
+    from remusnet.scenario.scenario import Scenario
+    from remusnet.scenario.traffic import Recording
 
 SIP_PORTS = (5060, 5061)
 

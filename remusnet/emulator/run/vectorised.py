@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from remusnet.emulator.machine.checkpoints import Timeline
-from remusnet.emulator.machine.departure import depart
+from remusnet.emulator.machine.departure import Tally, depart
 from remusnet.emulator.machine.failover import through_failure
 from remusnet.emulator.network.link import Link
 from remusnet.emulator.traffic.rtp import (
@@ -40,27 +40,6 @@ from remusnet.results.stream import NEVER, Origin, PacketSeries, Stream
 from remusnet.scenario.quantity import generator
 from remusnet.scenario.scenario import Scenario
 from remusnet.scenario.traffic import Role
-
-
-@dataclass(slots=True)
-class Tally:
-    """What is counted over all streams of a run: packets."""
-
-    packets: int = 0
-    held: int = 0
-    bypassed: int = 0
-    dropped: int = 0
-    violations: int = 0
-    unprotected: int = 0
-
-    def add(self, other: Tally) -> None:
-        """``other`` on top."""
-        self.packets += other.packets
-        self.held += other.held
-        self.bypassed += other.bypassed
-        self.dropped += other.dropped
-        self.violations += other.violations
-        self.unprotected += other.unprotected
 
 
 @dataclass(slots=True)

@@ -69,6 +69,18 @@ def read_owner(folder: OwnFolder, buffer: str) -> tuple[str, str]:
     return path.strip(), how.strip()
 
 
+def owned_buffers(run_dir: str) -> frozenset[str]:
+    """The buffer devices that were made for a call of libxl, there still or not."""
+    try:
+        with OwnFolder(run_dir) as folder:
+            names = folder.names()
+    except OSError:
+        return frozenset()
+    return frozenset(
+        each.removesuffix(OWNER_SUFFIX) for each in names if each.endswith(OWNER_SUFFIX)
+    )
+
+
 def write_owner(folder: OwnFolder, buffer: str, call: Call, how: str = "") -> None:
     """Says that ``buffer`` is for this call, and ``how`` it was made. Raises OSError."""
     folder.write(owner_name(buffer), f"{call.path}\n{how}\n".encode())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remusnet.errors import InvalidInput, KernelRefused, RemusnetError
 from remusnet.kernel.change.execute import Encoder, Executor, Interrupted, Interrupts, interrupts
-from remusnet.kernel.change.steps import Look, Order, Step, completed, look_at, step_of
+from remusnet.kernel.change.foresee import Refuse
+from remusnet.kernel.change.steps import Look, Order, Step, completed, intents, look_at, step_of
 from remusnet.kernel.journal import DONE, FAILED, record
 from remusnet.kernel.run_dir import LONGEST_WAIT, Problems, change_lock
 from remusnet.kernel.state.drift import drift
@@ -54,20 +55,27 @@ def apply_each(
     run_dir: Path,
     netlink: Netlink | None = None,
     longest_wait: float = LONGEST_WAIT,
+    refuse: Refuse = lambda _order, _look: None,
     ended: Callable[[], None] = lambda: None,
 ) -> tuple[tuple[Applied | RemusnetError, ...], tuple[str, ...]]:
     """Makes the kernel what each of ``orders`` says, each for itself; and notes for the user.
 
     What one comes to is an `Applied`, or the error that it failed with: that leaves its vifs as
     they were, and stops none of the others. All share one look before and one behind. A signal
-    stops them: what is done stays, the rest fails with Interrupted. ``ended`` is called after each
-    that had to change something. Raises as `apply` does where nothing can be done at all.
+    stops them: what is done stays, the rest fails with Interrupted. ``refuse``: what must not be
+    done. ``ended`` is called after each that had to change something. Raises as `apply` does where
+    nothing can be done at all.
     """
     require_rights("change network devices")
     if netlink is None:
         with Netlink() as own:
             return apply_each(
-                orders, run_dir=run_dir, netlink=own, longest_wait=longest_wait, ended=ended
+                orders,
+                run_dir=run_dir,
+                netlink=own,
+                longest_wait=longest_wait,
+                refuse=refuse,
+                ended=ended,
             )
     with change_lock(run_dir, longest_wait), interrupts() as noted:
         look = look_at(netlink, run_dir, [each.plan for each in orders])
@@ -77,6 +85,8 @@ def apply_each(
         encoder = Encoder({each.name: each.index for each in look.seen.devices.values()})
         for number, order in enumerate(orders):
             try:
+                if refusal := refuse(order, look):
+                    raise refusal
                 step = step_of(order, look)
             except RemusnetError as error:
                 found.append(error)
@@ -155,7 +165,8 @@ def _run(
         return
     store = moves[0].store
     try:
-        store.write(_receipts(moves), Phase.APPLYING)
+        intended = (each for move in moves for each in intents(move.step, look))
+        store.write(intended, Phase.APPLYING)
         stopped: Interrupted | None = None
         for move in moves:
             try:
@@ -187,10 +198,6 @@ def _run(
         raise
     for move in done:
         move.succeed(look.run_dir, look.seen)
-
-
-def _receipts(moves: Iterable[_Move]) -> Iterable[Receipt]:
-    return (each for move in moves for each in move.step.receipts)
 
 
 def _note_limit(run_dir: Path, seen: Seen, plan: Plan) -> tuple[str, ...]:

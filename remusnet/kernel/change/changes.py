@@ -12,13 +12,14 @@ from remusnet.kernel.state.drift import Wanted
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (
     BANKS,
+    is_about,
     is_marked,
     is_shared,
     own_filters,
     sinks_for,
     vifs_of,
 )
-from remusnet.kernel.state.receipt import Receipt, has_new_queue
+from remusnet.kernel.state.receipt import Phase, Receipt, has_new_queue
 from remusnet.plan.names import buffer_alias, sink_alias
 from remusnet.plan.operations import (
     AddFilter,
@@ -61,7 +62,7 @@ def changes(
     for protection in plan.protections:
         receipt = receipts.get(protection.buffer)
         limit = limits.get(protection.buffer)
-        open_it = protection.buffer not in driven
+        open_it = protection.buffer not in driven and not _was_applied(protection, receipt, seen)
         purged = receipt is not None and has_new_queue(receipt, seen)
         yield from _buffer(plan, protection, seen, limit, open_it=open_it, purged=purged)
         yield from _sink(protection, seen)
@@ -121,6 +122,18 @@ def _sink(protection: Protection, seen: Seen) -> Iterator[Operation]:
     if not device.up:
         yield QuietDevice(name)
         yield RaiseDevice(name)
+
+
+def _was_applied(protection: Protection, receipt: Receipt | None, seen: Seen) -> bool:
+    """Whether this very plug has held frames of one of these very vifs.
+
+    Then it is not ours to open, though by now no filter sends there: what it holds is held still.
+    """
+    root = seen.root(protection.buffer)
+    if receipt is None or root is None:
+        return False
+    same_plug = receipt.handle == root.handle if receipt.handle else receipt.phase is Phase.APPLIED
+    return same_plug and any(is_about(receipt, vif, seen) for vif in protection.vifs)
 
 
 def _is_held_already(protection: Protection, seen: Seen) -> bool:

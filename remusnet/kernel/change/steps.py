@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remusnet.kernel.change.changes import changes
@@ -15,6 +15,7 @@ from remusnet.kernel.state.inventory import senders
 from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import check, is_shared
 from remusnet.kernel.state.receipt import (
+    MARKS,
     Phase,
     Receipt,
     Receipts,
@@ -116,6 +117,15 @@ def step_of(order: Order, look: Look) -> Step:
     for each in plan.protections:
         notes += stuck(each.buffer, seen, look.run_dir)
     return Step(order, missing, after, tuple(notes))
+
+
+def intents(step: Step, look: Look) -> Iterator[Receipt]:
+    """The receipts of ``step`` before it is done, with what the ones before have noted of the
+    kernel: whoever finds them after a kill knows which plug holds.
+    """
+    for each in step.receipts:
+        old = look.receipts.get(each.buffer)
+        yield each if old is None else replace(each, **{m: getattr(old, m) for m in MARKS})
 
 
 def completed(step: Step, look: Look, now: Seen) -> tuple[Receipt, ...]:

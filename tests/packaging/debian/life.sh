@@ -40,7 +40,7 @@ said=$(remusnet sip serve --domain example.org 2>&1) || code=$?
 
 apt-get remove -q -y remusnet
 [ -e /etc/remusnet/remusnet.toml ]
-[ -z "$(command -v remusnet)" ]
+[ ! -e /usr/bin/remusnet ]
 mkdir -p /var/lib/remusnet && touch /var/lib/remusnet/prepared
 apt-get purge -q -y remusnet
 left=$(find / -xdev -name '*remusnet*' ! -path '/debs/*' ! -path '/proc/*' ! -path '/sys/*' ! -path '/var/log/*')

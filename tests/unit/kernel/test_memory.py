@@ -22,11 +22,11 @@ def plan(*vifs: str, limit: int = 8 * MB) -> Plan:
 
 
 def test_up_to_a_quarter_of_the_memory_nothing_is_said(tmp_path: Path) -> None:
-    assert check_memory(plan("vif1.0"), tmp_path, total=400 * MB) == ()
+    assert check_memory([plan("vif1.0")], tmp_path, total=400 * MB) == ()
 
 
 def test_above_a_quarter_it_is_said_with_what_still_shorter_frames_cost(tmp_path: Path) -> None:
-    (said,) = check_memory(plan("vif1.0"), tmp_path, total=399 * MB)
+    (said,) = check_memory([plan("vif1.0")], tmp_path, total=399 * MB)
     assert said == (
         "small frames can cost 100.0 MB, 26 % of this host's 399.0 MB of memory "
         "(frames too short for Ethernet: 440.0 MB)"
@@ -34,10 +34,10 @@ def test_above_a_quarter_it_is_said_with_what_still_shorter_frames_cost(tmp_path
 
 
 def test_above_half_it_is_refused_unless_forced(tmp_path: Path) -> None:
-    assert check_memory(plan("vif1.0"), tmp_path, total=200 * MB)
+    assert check_memory([plan("vif1.0")], tmp_path, total=200 * MB)
     with pytest.raises(Conflict, match=r"51 % .*, more than half: --memory .* --force goes on"):
-        check_memory(plan("vif1.0"), tmp_path, total=199 * MB)
-    assert check_memory(plan("vif1.0"), tmp_path, total=199 * MB, force=True)
+        check_memory([plan("vif1.0")], tmp_path, total=199 * MB)
+    assert check_memory([plan("vif1.0")], tmp_path, total=199 * MB, force=True)
 
 
 def test_every_plug_of_the_host_counts_and_the_one_that_is_replaced_does_not(
@@ -47,8 +47,8 @@ def test_every_plug_of_the_host_counts_and_the_one_that_is_replaced_does_not(
     receipts = receipts_of(there, rate=10**9, interval_ns=10**8, shared={})
     Receipts(tmp_path).write(receipts, Phase.APPLIED)
     with pytest.raises(Conflict, match=r"with what is protected already, can cost 300\.0 MB"):
-        check_memory(plan("vif3.0"), tmp_path, total=500 * MB)
-    assert check_memory(plan("vif2.0"), tmp_path, total=500 * MB)
+        check_memory([plan("vif3.0")], tmp_path, total=500 * MB)
+    assert check_memory([plan("vif2.0")], tmp_path, total=500 * MB)
 
 
 def test_a_kernel_that_does_not_tell_its_memory_refuses_nothing(tmp_path: Path) -> None:

@@ -376,8 +376,28 @@ def test_a_plug_that_somebody_drives_is_not_opened() -> None:
     kernel = PaperKernel()
     plan = PLANS["tcp-only", "u32"]
     settle(plan, kernel)
-    kernel.filters.clear()  # by hand: nothing is redirected any more
-    receipts = {BUFFER: receipt(plan)}
+    kernel.filters.clear()  # as before the first filter of an apply that was killed
+    receipts = {BUFFER: receipt(plan, Phase.APPLYING)}
     for driven, opens in (((), True), ((BUFFER,), False)):
         found = changes(plan, kernel.seen(), receipts, kernel.limits, driven)
         assert any(isinstance(each, OpenPlug) for each in found) is opens
+
+
+@pytest.mark.parametrize("decouple", [True, False])
+def test_where_a_hand_has_deleted_the_ingress_qdisc_the_plug_stays_as_it_is(decouple: bool) -> None:
+    """It may hold an epoch: no filter sends there any more, and yet nobody has released it."""
+    plan = (PLANS if decouple else COUPLED)["tcp-only", "u32"]
+    kernel = PaperKernel()
+    settle(plan, kernel)
+    applied = noted(receipt(plan), kernel.seen(), before=None)
+    applied = replace(applied, indexes=(kernel.devices["vif1.0"].index,))
+    del kernel.ingress[kernel.devices["vif1.0"].index], kernel.filters["vif1.0"]
+    for known in (applied, replace(applied, phase=Phase.APPLYING), replace(applied, handle=0)):
+        found = tuple(changes(plan, kernel.seen(), {BUFFER: known}, dict(kernel.limits)))
+        assert [each.kind for each in found][:2] == ["add-ingress", "add-filter"]
+    # What never was applied whole has held nothing; of a vif that is gone nothing can leave.
+    begun = replace(applied, phase=Phase.APPLYING, handle=0)
+    another = replace(applied, indexes=(999,))
+    for unknown in (begun, another):
+        found = tuple(changes(plan, kernel.seen(), {BUFFER: unknown}, dict(kernel.limits)))
+        assert found[0] == OpenPlug(BUFFER)

@@ -1,4 +1,4 @@
-"""``remusnet availability``: how available a service is, design by design, from a model."""
+"""``remusnet availability compare``: five designs side by side."""
 
 from __future__ import annotations
 
@@ -8,24 +8,12 @@ import math
 import click
 
 from remusnet.cli._completing import words
-from remusnet.cli._groups import Group
 from remusnet.cli._progress import Progress
 from remusnet.cli._protecting import json_option
 from remusnet.cli._terminal import echo
 
 
-@click.group("availability", cls=Group)
-def command() -> None:
-    """Compute from models how many minutes a year a service is not there.
-
-    \b
-    remusnet availability compare
-    remusnet availability compare --set host.mttr=4h --service established-calls
-    remusnet availability thesis
-    """
-
-
-@command.command("compare")
+@click.command("compare")
 @click.option(
     "--set", "settings", multiple=True, metavar="PARAMETER=VALUE", help="Repeat it: host.mttr=4h."
 )
@@ -39,7 +27,7 @@ def command() -> None:
 )
 @click.option("--parameters", is_flag=True, help="List the parameters with their sources, and end.")
 @json_option
-def compare_command(
+def command(
     settings: tuple[str, ...], services: tuple[str, ...], parameters: bool, as_json: bool
 ) -> None:
     """Compare five designs of a SIP server: availability, nines, downtime a year, by service.
@@ -117,56 +105,3 @@ def _list_parameters(as_json: bool, numbers: dict[str, float]) -> None:
         number = numbers[each.name]
         shown = shown_time(number) if each.unit == Unit.TIME else f"{number:.4g}"
         echo(f"{each.name:<18} {shown:>9}  {each.meaning} ({each.source})")
-
-
-@command.command("thesis")
-@click.option(
-    "--restart-time",
-    metavar="TIME",
-    default="1s",
-    show_default=True,
-    help="An actor's restart, which the thesis does not give.",
-)
-@json_option
-def thesis_command(restart_time: str, as_json: bool) -> None:
-    """Show tables 1 and 2 of the thesis: printed, computed, and under each hypothesis.
-
-    \b
-    remusnet availability thesis
-    remusnet availability thesis --restart-time 100ms --json
-    """
-    from remusnet.availability.models.parameters import parse_time
-    from remusnet.availability.models.printed import HYPOTHESES, tables
-
-    restart = parse_time(restart_time, "--restart-time")
-    rows = tables(restart)
-    if as_json:
-        entries = [
-            {
-                "mean_h": each.mean_h,
-                "mu": each.mu,
-                "standard": {
-                    "printed": each.standard_printed,
-                    "age": each.standard_age,
-                    "resample": each.standard_resample,
-                },
-                "actors": {"printed": each.actors_printed, "computed": each.actors_computed},
-                "hypotheses": dict(each.hypotheses),
-            }
-            for each in rows
-        ]
-        click.echo(json.dumps({"rows": entries, "restart_time_s": restart}, indent=2))
-        return
-    echo("The standard system: availability")
-    echo("E(X)     mu     printed    age        resample   A          B          C          D")
-    for each in rows:
-        shown = (each.standard_printed, each.standard_age, each.standard_resample)
-        cells = "  ".join(f"{value:.7f}" for value in (*shown, *each.hypotheses.values()))
-        echo(f"{each.mean_h:4} h  {each.mu:.2f}  {cells}")
-    for name, meaning in HYPOTHESES.items():
-        echo(f"  {name}: {meaning}")
-    echo("")
-    echo(f"Actors: mean availability of one, with a restart of {restart:g} s (not in the thesis)")
-    echo("E(X)    printed    computed")
-    for each in rows:
-        echo(f"{each.mean_h:4} h  {each.actors_printed:.7f}  {each.actors_computed:.9f}")

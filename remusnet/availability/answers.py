@@ -1,0 +1,69 @@
+"""What a model's measures came to, and what its services are down for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from remusnet.availability.measures import Estimate, Method
+from remusnet.availability.model import Model, Plan, causes_of
+from remusnet.availability.sampling import Sampling
+from remusnet.availability.solve import Question, solution, solve
+from remusnet.availability.unfolding import unfolded
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``estimates``: a value for each measure of ``model``, in order.
+
+    ``causes``: for each service, the share of time that each cause takes it down for; empty where
+    nobody asked.
+    """
+
+    model: Model
+    plan: Plan
+    estimates: tuple[Estimate, ...]
+    causes: Mapping[str, tuple[Estimate, ...]]
+
+    @property
+    def services(self) -> tuple[Estimate, ...]:
+        """The estimates of services."""
+        names = {each.name for each in self.model.services}
+        return tuple(each for each in self.estimates if each.name in names)
+
+    @property
+    def reached(self) -> bool:
+        """Whether every value has the relative error that was asked for."""
+        return all(each.reached for each in self.estimates)
+
+    @property
+    def events(self) -> int:
+        """The firings that were simulated; 0 without a simulation."""
+        return max(each.events for each in self.estimates)
+
+
+def answered(
+    model: Model, plan: Plan, progress: Progress | None = None, *, split: bool = False
+) -> Answer:
+    """The answer to all that ``model`` is asked.
+
+    ``split``: with what services are down for, where the model says what may be.
+    Raises as `solve` does.
+    """
+    net = unfolded(model.net)
+    services = model.services if split and model.causes else ()
+    asked = {each.name: causes_of(each, model.causes) for each in services}
+    solved = solution(net, plan.method)
+    if solved is not None:
+        estimates = tuple(map(solved.estimate, model.measures))
+        causes = {name: tuple(map(solved.estimate, each)) for name, each in asked.items()}
+        return Answer(model, plan, estimates, causes)
+    sampling = Sampling(plan.relative_error, plan.seed, plan.most_events, progress)
+    estimates = solve(net, model.measures, Question(sampling, Method.SIMULATION))
+    # Causes are rarer than what they add up to: they get as many events, and no more.
+    spent = max(each.events for each in estimates)
+    same = Question(replace(sampling, most_events=spent), Method.SIMULATION)
+    causes = {name: solve(net, each, same) for name, each in asked.items()}
+    return Answer(model, plan, estimates, causes)

@@ -1,0 +1,166 @@
+"""``remusnet availability run``: a model's measures, with their intervals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from remusnet.cli._completing import words
+from remusnet.cli._folder import whole_or_gone
+from remusnet.cli._progress import Progress
+from remusnet.cli._protecting import json_option
+from remusnet.cli._terminal import console
+from remusnet.cli._typed import TypedCommand
+from remusnet.cli.availability._options import (
+    asked,
+    blueprint_of,
+    fail,
+    file_options,
+    model_argument,
+    set_option,
+    tell,
+    write_files,
+)
+from remusnet.errors import InvalidInput, quoted
+from remusnet.tables.mistakes import shown_origin
+
+if TYPE_CHECKING:
+    from remusnet.availability.answers import Answer
+    from remusnet.availability.model import Plan
+
+METHODS = ("exact", "closed form", "simulation")
+
+
+@click.command("run", cls=TypedCommand)
+@model_argument
+@set_option
+@click.option(
+    "--relative-error",
+    metavar="SHARE",
+    help="Simulate until half the 95 % interval is at most so much of each value (of a "
+    "probability, of its rarer side).  [default: the model's, else 1%]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    metavar="N",
+    help="The same seed gives the same run.  [default: the model's, else 1]",
+)
+@click.option(
+    "--budget",
+    metavar="EVENTS",
+    help="Simulate at most so many events: 5000000, 5M.  [default: the model's, else 20M]",
+)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    metavar="METHOD",
+    shell_complete=words(*METHODS),
+    help="exact, 'closed form' or simulation, and no other.  [default: the best that fits]",
+)
+@file_options
+@json_option
+def command(
+    model: str,
+    settings: tuple[str, ...],
+    relative_error: str | None,
+    seed: int | None,
+    budget: str | None,
+    method: str | None,
+    assertions: tuple[str, ...],
+    junit: str | None,
+    csv: str | None,
+    report: str | None,
+    as_json: bool,
+) -> None:
+    """Work out what MODEL is asked: a file (.toml), or a design that ships.
+
+    Each value has its 95 % interval and its method: exact, closed form, or simulation where
+    neither fits. An assertion holds or fails by the whole interval; otherwise it is undecided,
+    which is exit code 1 as well, and so is a precision that the budget was too small for.
+
+    \b
+    remusnet availability run model.toml
+    remusnet availability run model.toml --relative-error 0.5% --seed 7 --json
+    remusnet availability run actors --set actor.restart=300ms
+    remusnet availability run model.toml --assert 'downtime[service=calls] < 1h' --junit out.xml
+    remusnet availability run model.toml --report report/
+    """
+    from remusnet.availability.answers import answered
+    from remusnet.report.availability.assertions import asked as seen
+    from remusnet.report.availability.assertions import judge
+    from remusnet.report.availability.document import as_text, csv_text, run_document
+
+    blueprint = blueprint_of(model, settings)
+    plan = _plan(blueprint.plan, relative_error, seed, budget, method)
+    with Progress() as progress, whole_or_gone(Path(report) if report else None) as whole:
+        wanted = asked(assertions, junit, csv, report)
+
+        def simulated(events: int) -> None:
+            progress.step(f"simulating: {events} events")
+
+        progress.step(f"solving {blueprint.name}")
+        made = blueprint.made()
+        try:
+            answer = answered(made, plan, simulated, split=True)
+        except InvalidInput as error:
+            raise InvalidInput(f"{shown_origin(model)}: {error}") from None
+        judged = judge(wanted.assertions, seen(answer.estimates, made.services))
+        document = run_document(answer, blueprint.given, judged)
+        rows = csv_text((made.name, each) for each in answer.estimates)
+        written = write_files(wanted, made.name, "run", judged, rows)
+        whole()
+    if as_json:
+        click.echo(as_text(document), nl=False)
+    else:
+        from remusnet.report.availability.text import print_answer
+
+        print_answer(console(), blueprint, answer)
+        tell(judged)
+        for file in written:
+            click.echo(f"wrote {quoted(str(file))}")
+    fail(judged, _unreached(answer), told=not as_json)
+
+
+def _plan(
+    plan: Plan,
+    relative_error: str | None,
+    seed: int | None,
+    budget: str | None,
+    method: str | None,
+) -> Plan:
+    """The model's plan, with what was typed in its place."""
+    from remusnet.availability.file.run_keys import parse_budget, parse_relative_error
+    from remusnet.availability.measures import Method
+
+    if relative_error is not None:
+        plan = replace(plan, relative_error=parse_relative_error(relative_error))
+    if seed is not None:
+        plan = replace(plan, seed=seed)
+    if budget is not None:
+        plan = replace(plan, most_events=parse_budget(budget))
+    if method is not None:
+        plan = replace(plan, method=Method(method))
+    return plan
+
+
+def _unreached(answer: Answer) -> str:
+    """What was reached of the precision that was asked for; empty where all of it was."""
+    worst = [each for each in answer.estimates if not each.reached]
+    if not worst:
+        return ""
+    reached = []
+    for each in worst:
+        scale = each.value if each.rest is None else min(each.value, each.rest)
+        if each.low is None or each.high is None or not scale:
+            reached.append(f"{quoted(each.name)} was not seen to change")
+            continue
+        error = (each.high - each.low) / 2 / abs(scale)
+        reached.append(f"{quoted(each.name)} to {error:.2%}")
+    return (
+        f"{answer.events} events are too few for a relative error of "
+        f"{answer.plan.relative_error:.3g}: {', '.join(reached)}"
+    )
