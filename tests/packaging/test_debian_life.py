@@ -31,6 +31,7 @@ pytestmark = [
     pytest.mark.packaging,
     pytest.mark.long,
     pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a root directory"),
     pytest.mark.needs("mmdebstrap", "bwrap", "dpkg-buildpackage", "mkfs.ext4", "debugfs"),
     pytest.mark.xdist_group("debian package"),
 ]

@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.packaging,
     pytest.mark.long,
     pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a root directory"),
     pytest.mark.needs("ansible-playbook", "mmdebstrap", "bwrap", "dpkg-buildpackage"),
     pytest.mark.xdist_group("debian package"),
 ]

@@ -38,7 +38,16 @@ said=$(remusnet sip serve --domain example.org 2>&1) || code=$?
 [ $code = 3 ]
 [[ $said == *"pipx install '.[sip]'"* ]]
 
+# Where there is a Xen, the script of "xen install" is the package's own, and goes with it.
+mkdir -p /etc/xen/scripts
+echo '# of xen' >/etc/xen/xl.conf
+remusnet xen install --default
+cmp /etc/xen/scripts/remusnet-netbuf /usr/sbin/remusnet-netbuf
+grep -q remusnet-netbuf /etc/xen/xl.conf
+
 apt-get remove -q -y remusnet
+[ ! -e /etc/xen/scripts/remusnet-netbuf ]
+[ "$(cat /etc/xen/xl.conf)" = '# of xen' ]
 [ -e /etc/remusnet/remusnet.toml ]
 [ ! -e /usr/bin/remusnet ]
 mkdir -p /var/lib/remusnet && touch /var/lib/remusnet/prepared
