@@ -72,16 +72,17 @@ def answered(
         estimates = tuple(map(solved.estimate, model.measures))
         causes = {name: tuple(map(solved.estimate, each)) for name, each in asked.items()}
         return Answer(model, plan, estimates, causes)
-    sampling = _sampling(plan, Means() if means is None else means)
-    estimates = simulated(net, model.measures, sampling)
+    used = sampling(plan, Means() if means is None else means)
+    estimates = simulated(net, model.measures, used)
     # Causes are rarer than what they add up to: they get as many events, and no more.
     spent = max(each.events for each in estimates)
-    same = replace(sampling, most_events=spent, most_seconds=None)
+    same = replace(used, most_events=spent, most_seconds=None)
     causes = {name: simulated(net, each, same) for name, each in asked.items()}
     return Answer(model, plan, estimates, causes)
 
 
-def _sampling(plan: Plan, means: Means) -> Sampling:
+def sampling(plan: Plan, means: Means) -> Sampling:
+    """How ``plan`` has a net simulated, by these ``means``."""
     return Sampling(
         relative_error=plan.relative_error,
         seed=plan.seed,

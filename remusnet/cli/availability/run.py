@@ -21,12 +21,12 @@ from remusnet.cli.availability._options import (
     fail,
     file_options,
     model_argument,
+    of_model,
     set_option,
     tell,
     write_files,
 )
-from remusnet.errors import InvalidInput, quoted
-from remusnet.tables.mistakes import shown_origin
+from remusnet.errors import quoted
 
 if TYPE_CHECKING:
     from remusnet.availability.answers import Answer
@@ -118,10 +118,8 @@ def command(
         means = Means(simulated, time.monotonic, workers)
         progress.step(f"solving {blueprint.name}")
         made = blueprint.made()
-        try:
+        with of_model(model):
             answer = answered(made, plan, means, split=True)
-        except InvalidInput as error:
-            raise InvalidInput(f"{shown_origin(model)}: {error}") from None
         judged = judge(wanted.assertions, seen(answer.estimates, made.services))
         document = run_document(answer, blueprint.given, judged)
         rows = csv_text((made.name, each) for each in answer.estimates)
