@@ -24,6 +24,7 @@ class _Group(LazyGroup):
         "run": LazyCommand(f"{_ROOM}.run", "Work out what a model is asked, and check it", _OWN),
         "show": LazyCommand(f"{_ROOM}.show", "Show a net, module by module: text or drawing", _OWN),
         "check": LazyCommand(f"{_ROOM}.check", "Name every mistake in model files", _OWN),
+        "fit": LazyCommand(f"{_ROOM}.fit", "Turn measured failures into a model", _OWN),
     }
 
 
