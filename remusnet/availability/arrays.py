@@ -32,7 +32,7 @@ _MEMORIES: Final = {
     Memory.AGE: layout.AGE,
     Memory.RESAMPLE: layout.RESAMPLE,
 }
-_POOL = 64
+_POOL = 8
 
 
 @dataclass(frozen=True, slots=True)

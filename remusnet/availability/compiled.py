@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from remusnet.availability import kernel, layout
 from remusnet.availability.arrays import Tables, linked
 from remusnet.availability.drawing import Seed
+from remusnet.availability.expressions import Expression
 from remusnet.availability.simulation import Chunk, dead
 from remusnet.availability.states import endless, unbounded
 from remusnet.errors import InvalidInput
@@ -60,8 +61,8 @@ class Compiled:
         self._advance(np.inf, self.events + count)
         return self._chunk(float(self._run["now"]) - start)
 
-    def cycles(self, count: int, most_events: int) -> list[Chunk]:
-        """Run ``count`` cycles between renewals, or fewer where that takes ``most_events``.
+    def cycles(self, count: int, most_events: int, group: int = 1) -> list[Chunk]:
+        """Run ``count`` times ``group`` cycles, or fewer where that takes ``most_events``.
 
         A renewal is the return to the first tangible marking with every clock new.
         """
@@ -69,7 +70,7 @@ class Compiled:
         if not self._run["anew"]:  # a cycle that was left half way
             self._advance(np.inf, goal, renewing=True)
         self._chunk(0.0)
-        self._run["begun"] = self._run["now"]
+        self._run["begun"], self._run["renewals"] = self._run["now"], 0
         measures = len(self._tables.measures)
         lengths = np.zeros(count)
         integrals = np.zeros((count, measures))
@@ -77,7 +78,7 @@ class Compiled:
         done = 0
         while True:
             run = self._run
-            done = kernel.cycles(run, self._rng, done, goal, lengths, integrals, changes)
+            done = kernel.cycles(run, self._rng, done, group, goal, lengths, integrals, changes)
             if not self._grown():
                 break
         columns = (lengths.tolist(), integrals.tolist(), changes.tolist())
@@ -143,14 +144,17 @@ class Compiled:
 
     def _failed(self, marking: tuple[int, ...]) -> InvalidInput:
         """What the expression says that the kernel could not compute."""
-        at = int(self._run["at"])
-        expression = self._tables.expressions[-1 - at] if at < 0 else self.net.modes[at].guard
+        expression = self._expression(int(self._run["at"]))
         assert expression is not None
         try:
             expression.value(marking)
         except InvalidInput as error:
             return error
         raise AssertionError("the kernel stopped at an expression that has a value")
+
+    def _expression(self, at: int) -> Expression | None:
+        """The measure's, below 0, or the mode's guard."""
+        return self._tables.expressions[-1 - at] if at < 0 else self.net.modes[at].guard
 
     def _grow(self) -> None:
         """Twice as many clocks."""

@@ -738,14 +738,18 @@ def taken(s: Any, integrals: Any, changes: Any) -> None:
 
 @jit
 def cycles(
-    s: Any, rng: Any, done: int, most: int, lengths: Any, integrals: Any, changes: Any
+    s: Any, rng: Any, done: int, group: int, most: int, lengths: Any, integrals: Any, changes: Any
 ) -> int:
-    """Fill rows from ``done`` on with cycles, until ``most`` events; how many are filled."""
+    """Fill rows from ``done`` on, with ``group`` cycles each; how many are filled by ``most``."""
     s.status = GOOD
     while done < len(lengths) and (s.events < most or s.unfinished):
         advance(s, rng, np.inf, most, True)
         if s.status or not s.anew:
             break
+        s.renewals += 1
+        if s.renewals < group:
+            continue
+        s.renewals = 0
         lengths[done] = s.now - s.begun
         s.begun = s.now
         taken(s, integrals[done], changes[done])
@@ -926,13 +930,15 @@ def _levelled(s: Any, rng: Any) -> bool:
 def split(s: Any, rng: Any, horizon: float, most: int) -> None:
     """Run the first trial to ``horizon`` (s) with all that it multiplies to, or to ``most`` events.
 
+    More events than ``most`` are those of trials that were still on their way.
+
     RESTART (Villén-Altamirano 1991): a trial that enters a level from below is run ``trials``
     times, each with the weight of that level; all but one of them end where they leave it again.
     """
     s.status = GOOD
     if s.unfinished and not (_finish(s, rng) and _levelled(s, rng)):
         return
-    while s.events < most:
+    while s.events < most or s.depth > 0:
         at = _first(s)
         if at < 0:
             s.status = DEAD

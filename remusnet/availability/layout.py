@@ -216,7 +216,7 @@ _COUNTS = (
     *("resampled_count", "enabled_count", "touched_count", "looked_count", "recent_count"),
 )
 _WHOLE_FIELDS = (
-    *("events", "serial", "stamp", "status", "at", "live", "free", "differing", "anew"),
+    *("events", "serial", "stamp", "status", "at", "live", "free", "differing", "anew", "renewals"),
     *("cursor", "unfinished", "most_immediate", "heaped"),
     *("importance", "importance_end", "top", "level", "born", "depth"),
 )

@@ -22,7 +22,9 @@ class _Group(LazyGroup):
             f"{_ROOM}.thesis", "Show the thesis's tables: printed and computed", _SHIPPED
         ),
         "run": LazyCommand(f"{_ROOM}.run", "Work out what a model is asked, and check it", _OWN),
+        "show": LazyCommand(f"{_ROOM}.show", "Show a net, module by module: text or drawing", _OWN),
         "check": LazyCommand(f"{_ROOM}.check", "Name every mistake in model files", _OWN),
+        "fit": LazyCommand(f"{_ROOM}.fit", "Turn measured failures into a model", _OWN),
     }
 
 
