@@ -27,6 +27,7 @@ class _Group(LazyGroup):
         ),
         "show": LazyCommand(f"{_ROOM}.show", "Show a net, module by module: text or drawing", _OWN),
         "check": LazyCommand(f"{_ROOM}.check", "Name every mistake in model files", _OWN),
+        "fit": LazyCommand(f"{_ROOM}.fit", "Turn measured failures into a model", _OWN),
     }
 
 
