@@ -148,6 +148,25 @@ def test_status_restart_and_crash_as_a_user_types_them(tmp_path: Path) -> None:
     assert told.count(("transport", "restarted")) == 1
 
 
+def test_a_server_whose_tree_has_failed_waits_for_no_call_under_way(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, *OPEN, "--supervision", "none", "--allow-faults") as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
+    ):
+        silent.bind(("127.0.0.1", 0))
+        contact = f"<sip:bob@127.0.0.1:{silent.getsockname()[1]}>"
+        bob = "sip:bob@example.org"
+        exchange_udp(server.ports["udp"], "REGISTER", "sip:example.org", to=bob, contact=contact)
+        exchange_udp(server.ports["udp"], "INVITE", bob)
+        silent.settimeout(30)
+        assert silent.recv(65536).startswith(b"INVITE")
+        assert server.ask("crash", "registrar").returncode == 0
+        crashed = time.monotonic()
+        assert server.process.wait(30) == 1
+        # What ends with SIGTERM drains for 5 s; here nobody is left who could end the INVITE.
+        assert time.monotonic() - crashed < 4
+
+
 def test_faults_need_permission(tmp_path: Path) -> None:
     with serving(tmp_path, *OPEN) as server:
         refused = server.ask("crash", "proxy")
