@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from remusnet.availability.measures import Estimate, Method
+from remusnet.availability.measures import Estimate
 from remusnet.availability.model import Model, Plan, causes_of
-from remusnet.availability.sampling import Sampling
-from remusnet.availability.solve import Question, solution, solve
+from remusnet.availability.sampling import Sampling, simulated
+from remusnet.availability.solve import solution
 from remusnet.availability.unfolding import unfolded
 
 Progress = Callable[[int], None]
@@ -44,8 +44,20 @@ class Answer:
         return max(each.events for each in self.estimates)
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the work may use: ``workers`` cores (None: all), a ``clock`` as `time.monotonic`.
+
+    ``progress`` gets the firings that were simulated so far.
+    """
+
+    progress: Progress | None = None
+    clock: Callable[[], float] | None = None
+    workers: int | None = None
+
+
 def answered(
-    model: Model, plan: Plan, progress: Progress | None = None, *, split: bool = False
+    model: Model, plan: Plan, means: Means | None = None, *, split: bool = False
 ) -> Answer:
     """The answer to all that ``model`` is asked.
 
@@ -60,10 +72,24 @@ def answered(
         estimates = tuple(map(solved.estimate, model.measures))
         causes = {name: tuple(map(solved.estimate, each)) for name, each in asked.items()}
         return Answer(model, plan, estimates, causes)
-    sampling = Sampling(plan.relative_error, plan.seed, plan.most_events, progress)
-    estimates = solve(net, model.measures, Question(sampling, Method.SIMULATION))
+    used = sampling(plan, Means() if means is None else means)
+    estimates = simulated(net, model.measures, used)
     # Causes are rarer than what they add up to: they get as many events, and no more.
     spent = max(each.events for each in estimates)
-    same = Question(replace(sampling, most_events=spent), Method.SIMULATION)
-    causes = {name: solve(net, each, same) for name, each in asked.items()}
+    same = replace(used, most_events=spent, most_seconds=None)
+    causes = {name: simulated(net, each, same) for name, each in asked.items()}
     return Answer(model, plan, estimates, causes)
+
+
+def sampling(plan: Plan, means: Means) -> Sampling:
+    """How ``plan`` has a net simulated, by these ``means``."""
+    return Sampling(
+        relative_error=plan.relative_error,
+        seed=plan.seed,
+        most_events=plan.budget.events,
+        most_seconds=plan.budget.seconds,
+        clock=means.clock,
+        progress=means.progress,
+        rare=plan.rare,
+        workers=means.workers,
+    )

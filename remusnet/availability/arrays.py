@@ -40,6 +40,7 @@ class Tables:
     """What does not change while a net is played: `layout.ARRAYS` has their meaning."""
 
     net: Net
+    asked: tuple[Measure, ...]
     expressions: tuple[Expression | None, ...]
     modes: NDArray[Any]
     links: NDArray[np.int64]
@@ -75,7 +76,7 @@ class Tables:
         timers["head"] = timers["aged"] = -1
         timers["mode"] = timed
         run = arrays["run"] = np.zeros(1, layout.RUN)
-        run["weight"] = 1.0
+        run["weight"], run["state"], run["usual"] = 1.0, -1, -1
         run["free"] = len(timed) if size > len(timed) else -1
         run["most_immediate"] = most_immediate(self.net)
         run["heaped"] = size > layout.SCANNED
@@ -137,6 +138,7 @@ class _Builder:
         ]
         return Tables(
             net=self._net,
+            asked=tuple(measures),
             expressions=tuple(expressions),
             modes=self._modes,
             links=np.array(self._links, np.int64),

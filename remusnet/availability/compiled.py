@@ -15,6 +15,7 @@ from remusnet.availability import kernel, layout
 from remusnet.availability.arrays import Tables, linked
 from remusnet.availability.drawing import Seed
 from remusnet.availability.expressions import Expression
+from remusnet.availability.memo import MOST_CLOCKS, Memo
 from remusnet.availability.simulation import Chunk, dead
 from remusnet.availability.states import endless, unbounded
 from remusnet.errors import InvalidInput
@@ -39,6 +40,10 @@ class Compiled:
         self._run["differing"], self._run["anew"] = 0, True
         self._seen()
         self._chunk(0.0)
+        self._memo: Memo | None = None
+        modes = tables.modes
+        if not modes["infinite"].any() and len(self._arrays["timers"]) <= MOST_CLOCKS:
+            self._memo = Memo(tables.net, tables.asked, tables.expressions)
 
     @property
     def events(self) -> int:
@@ -76,6 +81,7 @@ class Compiled:
         integrals = np.zeros((count, measures))
         changes = np.zeros((count, measures), np.int64)
         done = 0
+        self._choose_memory()
         while True:
             run = self._run
             done = kernel.cycles(run, self._rng, done, group, goal, lengths, integrals, changes)
@@ -94,6 +100,8 @@ class Compiled:
 
         Both by time and measure. A net that dies stays as it is.
         """
+        self._memo = None
+        self._run["memory"], self._run["state"] = layout.NEVER, -1
         at, place = np.array(times, np.float64), np.array([0, -1])
         sums, squares = np.zeros((2, len(times), len(self._tables.measures)))
         initial = np.array(self.net.initial, np.int64)
@@ -103,6 +111,7 @@ class Compiled:
                 return sums, squares
 
     def _advance(self, horizon: float, most: int, *, renewing: bool = False) -> None:
+        self._choose_memory()
         while True:
             kernel.advance(self._run, self._rng, horizon, most, renewing)
             if not self._grown():
@@ -128,6 +137,11 @@ class Compiled:
         status, net = int(self._run["status"]), self.net
         if status == layout.GOOD:
             return False
+        if status == layout.UNKNOWN:
+            self._learn()
+            return True
+        if self._run["state"] >= 0:
+            kernel.recall(self._run)
         marking = tuple(self._arrays["marking"].tolist())
         if status == layout.GROW and len(self._arrays["times"]) < _MOST_CLOCKS:
             self._grow()
@@ -141,6 +155,25 @@ class Compiled:
         if status == layout.FAILED:
             raise self._failed(marking)
         raise unbounded(net, marking)
+
+    def _learn(self) -> None:
+        """Tell the kernel what it asked for: which marking this is, or what a firing leads to."""
+        memo, run = self._memo, self._run
+        assert memo is not None
+        if run["state"] < 0:
+            run["usual"] = memo.number(tuple(self._arrays["renewal"].tolist()))
+            run["state"] = memo.number(tuple(self._arrays["marking"].tolist()))
+        else:
+            memo.learn(int(run["state"]), int(run["at"]))
+        self._arrays |= memo.arrays
+        self._run = linked(self._arrays)
+        self._choose_memory()
+
+    def _choose_memory(self) -> None:
+        """Learn as long as that pays; then what is known is known."""
+        if self._memo is not None:
+            pays = self._memo.pays(self.events)
+            self._run["memory"] = layout.LEARNING if pays else layout.LEARNT
 
     def _failed(self, marking: tuple[int, ...]) -> InvalidInput:
         """What the expression says that the kernel could not compute."""

@@ -37,8 +37,10 @@ from remusnet.availability.layout import (
     FRAME,
     GOOD,
     GROW,
+    HALTS,
     IMMEDIATE,
     JUMP,
+    LEARNING,
     LESS,
     LOGNORMAL,
     MAXIMUM,
@@ -49,16 +51,20 @@ from remusnet.availability.layout import (
     MOST_TOKENS,
     MULTIPLY,
     NEGATE,
+    NEVER,
     NOT,
     OR,
     REAL,
     RECENT,
+    STARTS,
     SUBTRACT,
     TIMER,
     TOKENS,
     UNBOUNDED,
     UNEQUAL,
     UNIFORM,
+    UNKNOWN,
+    UNLEARNT,
     UNLESS,
     WEIBULL,
     WHOLE,
@@ -702,6 +708,88 @@ def _renewed(s: Any) -> bool:
 
 
 @jit
+def _jump(s: Any, rng: Any, at: int, node: int) -> None:
+    """Let the clock ``at`` ring; what follows is remembered."""
+    nodes, shares = view(s.nodes, WHOLE), view(s.shares, REAL)
+    clocks, measures = view(s.clocks, CLOCK), view(s.measures, MEASURE)
+    s.now = view(s.times, REAL)[at]
+    s.events += 1
+    _halt(s, at, False)
+    while nodes[node] > 0:
+        first, k = nodes[node + 1], 0
+        left = rng.random() * shares[first]
+        while k < nodes[node] - 1:
+            left -= shares[first + 1 + k]
+            if left < 0:
+                break
+            k += 1
+        node = nodes[node + 2 + k]
+    s.state = nodes[node + 1]
+    s.differing = s.state != s.usual
+    end = node + 4 + nodes[node + 2]
+    for k in range(node + 4, end):
+        other, action = nodes[k] >> 2, nodes[k] & 3
+        if action != STARTS:
+            _halt(s, other, action == HALTS)
+        elif clocks[other].state == _AGED:
+            _let_run(s, other, clocks[other].rest)
+        else:
+            i = view(s.timers, TIMER)[other].mode
+            wait = _draw(s, rng, i)
+            clocks[other].mode, clocks[other].total, clocks[other].drawn = i, wait, s.now
+            _let_run(s, other, wait)
+    for k in range(end, end + nodes[node + 3]):
+        measures[nodes[k]].integral += s.weight
+        measures[nodes[k]].changes += 1
+    first = s.state * s.measure_count
+    for number in range(s.measure_count):
+        measure = measures[number]
+        value = view(s.seen, REAL)[first + number]
+        if value != measure.value and measure.code_end > measure.code:
+            measure.integral += s.weight * measure.value * (s.now - measure.since)
+            measure.since = s.now
+            measure.value = value
+            measure.changes += 1
+    if s.resampled_count:
+        _resample(s, rng)
+
+
+@jit
+def recall(s: Any) -> None:
+    """Bring the marking up to date, which remembered firings don't touch."""
+    marking, renewal = view(s.marking, WHOLE), view(s.renewal, WHOLE)
+    differing, first = 0, s.state * s.slot_count
+    for slot in range(s.slot_count):
+        marking[slot] = view(s.known, WHOLE)[first + slot]
+        differing += marking[slot] != renewal[slot]
+    s.differing = differing
+    s.state = _NONE
+
+
+@jit
+def _next(s: Any, rng: Any, at: int) -> bool:
+    """Let the clock ``at`` ring, from memory if it can be. False if something stopped it."""
+    if s.memory == NEVER:
+        return _fire(s, rng, at)
+    if s.state < 0:
+        if s.memory == LEARNING:
+            s.status = UNKNOWN
+            return False
+        if s.differing:
+            return _fire(s, rng, at)
+        s.state = s.usual
+    node = view(s.edges, WHOLE)[s.state * s.timer_count + at]
+    if node >= 0:
+        _jump(s, rng, at, node)
+        return True
+    if node == UNLEARNT and s.memory == LEARNING:
+        s.status, s.at = UNKNOWN, at
+        return False
+    recall(s)
+    return _fire(s, rng, at)
+
+
+@jit
 def advance(s: Any, rng: Any, horizon: float, most: int, renewing: bool) -> None:
     """Run to ``horizon`` (s), to ``most`` events, or with ``renewing`` to the next renewal."""
     s.status = GOOD
@@ -717,7 +805,7 @@ def advance(s: Any, rng: Any, horizon: float, most: int, renewing: bool) -> None
             if view(s.times, REAL)[at] > horizon:
                 s.now = horizon
                 return
-            if not _fire(s, rng, at):
+            if not _next(s, rng, at):
                 return
         resumed = 0
         if renewing:

@@ -86,7 +86,7 @@ def command(
 
 
 def _list_parameters(as_json: bool, numbers: dict[str, float]) -> None:
-    from remusnet.availability.models.parameters import PARAMETERS, Unit, shown_time
+    from remusnet.availability.models.parameters import PARAMETERS, Unit
 
     if as_json:
         entries = [
@@ -102,6 +102,5 @@ def _list_parameters(as_json: bool, numbers: dict[str, float]) -> None:
         click.echo(json.dumps({"parameters": entries}, indent=2))
         return
     for each in PARAMETERS.values():
-        number = numbers[each.name]
-        shown = shown_time(number) if each.unit == Unit.TIME else f"{number:.4g}"
+        shown = each.shown(numbers[each.name])
         echo(f"{each.name:<18} {shown:>9}  {each.meaning} ({each.source})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +21,12 @@ from remusnet.cli.availability._options import (
     fail,
     file_options,
     model_argument,
+    of_model,
     set_option,
     tell,
     write_files,
 )
-from remusnet.errors import InvalidInput, quoted
-from remusnet.tables.mistakes import shown_origin
+from remusnet.errors import quoted
 
 if TYPE_CHECKING:
     from remusnet.availability.answers import Answer
@@ -51,9 +52,17 @@ METHODS = ("exact", "closed form", "simulation")
 )
 @click.option(
     "--budget",
-    metavar="EVENTS",
-    help="Simulate at most so many events: 5000000, 5M.  [default: the model's, else 20M]",
+    metavar="EVENTS|TIME",
+    help="Simulate at most so many events (5000000, 5M), or so long (60s).  [default: the "
+    "model's, else some minutes]",
 )
+@click.option(
+    "--rare",
+    metavar="EXPRESSION",
+    help="An event that is seldom met, as 'a.Up + b.Up == 0': the simulation splits on the way to "
+    "it.  [default: the model's]",
+)
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Cores.  [default: all]")
 @click.option(
     "--method",
     type=click.Choice(METHODS),
@@ -69,6 +78,8 @@ def command(
     relative_error: str | None,
     seed: int | None,
     budget: str | None,
+    rare: str | None,
+    workers: int | None,
     method: str | None,
     assertions: tuple[str, ...],
     junit: str | None,
@@ -89,25 +100,26 @@ def command(
     remusnet availability run model.toml --assert 'downtime[service=calls] < 1h' --junit out.xml
     remusnet availability run model.toml --report report/
     """
-    from remusnet.availability.answers import answered
+    from remusnet.availability.answers import Means, answered
     from remusnet.report.availability.assertions import asked as seen
     from remusnet.report.availability.assertions import judge
     from remusnet.report.availability.document import as_text, csv_text, run_document
 
     blueprint = blueprint_of(model, settings)
     plan = _plan(blueprint.plan, relative_error, seed, budget, method)
+    if rare is not None:
+        plan = replace(plan, rare=rare)
     with Progress() as progress, whole_or_gone(Path(report) if report else None) as whole:
         wanted = asked(assertions, junit, csv, report)
 
         def simulated(events: int) -> None:
             progress.step(f"simulating: {events} events")
 
+        means = Means(simulated, time.monotonic, workers)
         progress.step(f"solving {blueprint.name}")
         made = blueprint.made()
-        try:
-            answer = answered(made, plan, simulated, split=True)
-        except InvalidInput as error:
-            raise InvalidInput(f"{shown_origin(model)}: {error}") from None
+        with of_model(model):
+            answer = answered(made, plan, means, split=True)
         judged = judge(wanted.assertions, seen(answer.estimates, made.services))
         document = run_document(answer, blueprint.given, judged)
         rows = csv_text((made.name, each) for each in answer.estimates)
@@ -141,7 +153,7 @@ def _plan(
     if seed is not None:
         plan = replace(plan, seed=seed)
     if budget is not None:
-        plan = replace(plan, most_events=parse_budget(budget))
+        plan = replace(plan, budget=parse_budget(budget))
     if method is not None:
         plan = replace(plan, method=Method(method))
     return plan

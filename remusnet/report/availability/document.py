@@ -13,6 +13,7 @@ from remusnet.availability.measures import Estimate
 from remusnet.availability.model import Given
 from remusnet.availability.models.parameters import Unit
 from remusnet.availability.module import YEAR
+from remusnet.availability.sensitivity import Sensitivity
 from remusnet.report.availability.assertions import Judged, downtime, nines
 
 _CSV = (
@@ -72,6 +73,41 @@ def service(estimate: Estimate, answer: Answer) -> dict[str, object]:
             for each in answer.causes.get(estimate.name, ())
         ],
     }
+
+
+def sensitivity_document(name: str, found: Iterable[Sensitivity]) -> dict[str, object]:
+    """The document of ``availability sensitivity --json``."""
+    return {
+        "model": name,
+        "varied": "each parameter halved and doubled, the others as they are",
+        "services": [sensitivity_entry(each) for each in found],
+    }
+
+
+def sensitivity_entry(found: Sensitivity) -> dict[str, object]:
+    """One service with its parameters; who saves most is first."""
+    return {
+        **_down(found.base),
+        "service": found.service.name,
+        "parameters": [
+            {
+                "name": each.given.name,
+                "value": each.given.value,
+                "unit": _UNITS[each.given.parameter.unit],
+                "halved": None if each.halved is None else _down(each.halved),
+                "doubled": None if each.doubled is None else _down(each.doubled),
+                "better": each.better(found.base) or None,
+                "saves_s_a_year": each.saves(found.base),
+            }
+            for each in found.varied
+        ],
+    }
+
+
+def _down(estimate: Estimate) -> dict[str, object]:
+    found = downtime(estimate)
+    value, low, high = (None, None, None) if found is None else found
+    return {"downtime_s_a_year": value, "low": low, "high": high, "method": estimate.method.value}
 
 
 def csv_text(rows: Iterable[tuple[str, Estimate]]) -> str:

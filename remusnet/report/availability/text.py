@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -12,6 +12,7 @@ from remusnet.availability.answers import Answer
 from remusnet.availability.measures import Estimate, MeasureKind
 from remusnet.availability.model import Blueprint
 from remusnet.availability.module import YEAR
+from remusnet.availability.sensitivity import Sensitivity, Varied
 from remusnet.report.availability.assertions import downtime, nines
 from remusnet.report.layout import Column, print_records, print_sentence
 
@@ -58,6 +59,42 @@ def print_answer(console: Console, blueprint: Blueprint, answer: Answer) -> None
 def print_designs(console: Console, rows: Sequence[tuple[str, Estimate]]) -> None:
     """A row for each design and service."""
     print_records(console, _DESIGNS, [(design, *service_cells(each)) for design, each in rows])
+
+
+def print_sensitivity(console: Console, found: Iterable[Sensitivity]) -> None:
+    """For each service its parameters, who saves most first."""
+    for number, each in enumerate(found):
+        if number:
+            console.print()
+        base = each.base
+        method = base.method.value
+        title = (
+            f"{each.service.name}: {shown_minutes((base.rest or 0.0) * YEAR)} min/year ({method})"
+        )
+        print_sentence(console, title, "bold")
+        print_records(console, _VARIED, [_varied_cells(one, base) for one in each.varied])
+
+
+_VARIED = (
+    Column("parameter"),
+    Column("is", right=True),
+    Column("halved: min/year", right=True),
+    Column("doubled: min/year", right=True),
+    Column("saves", right=True),
+)
+
+
+def _varied_cells(varied: Varied, base: Estimate) -> tuple[str | Text, ...]:
+    saves = varied.saves(base)
+    return (
+        varied.given.name,
+        varied.given.shown,
+        *(
+            "-" if each is None else shown_minutes((each.rest or 0.0) * YEAR)
+            for each in (varied.halved, varied.doubled)
+        ),
+        f"{shown_minutes(saves)}, {varied.better(base)}" if saves else "-",
+    )
 
 
 def shown_minutes(seconds: float) -> str:

@@ -166,7 +166,7 @@ def test_an_exact_value_decides_every_assertion(
         (("--set", "mttf=1h"), "unknown parameter 'mttf'"),
         (("--set", "mttr=1%"), "mttr: invalid time: '1%'"),
         (("--relative-error", "0"), "--relative-error: out of range: '0'"),
-        (("--budget", "5"), "--budget: invalid number: '5'; expected a number of events"),
+        (("--budget", "5"), "--budget: out of range: '5'; expected events, 1000 to"),
         (("--junit", "x"), "--junit tells of assertions"),
         (("--method", "closed form"), "model.toml: net one: there is no closed form solution"),
     ],
