@@ -53,7 +53,8 @@ class TreeTimes:
     ``repair``: from the process's end until it serves again. ``sticky``: the chance that a restart
     fails again at once. ``under_way``: how long a request is in the server, whose tables a restart
     loses under ``thesis``; 0: that is left out. ``window``: whether failures are counted, which
-    takes a simulation. ``call_mean``: how long a lost call is missed, in seconds.
+    takes a simulation. ``call_mean``: how long a lost call is missed, in seconds; ``notice``: how
+    long it takes to notice that, besides.
     """
 
     life: Distribution
@@ -63,6 +64,7 @@ class TreeTimes:
     sticky: float = 0.0
     under_way: float = 0.0
     window: bool = True
+    notice: Distribution | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.sticky < 1:
@@ -77,15 +79,23 @@ def measured_restarts(preset: str) -> dict[str, Distribution]:
     return {name: Exponential(mean) for name, mean in RESTART_S[preset].items()}
 
 
-def services(preset: str, times: TreeTimes) -> tuple[Measure, ...]:
-    """A measure a service, over the places of `server`."""
+_CUTS: Final = ("transactions", "transport", "proxy")
+"""Whose restart loses, under ``thesis``, the tables of requests that are under way."""
+
+
+def services(preset: str, times: TreeTimes, *, waiting: bool = False) -> tuple[Measure, ...]:
+    """A measure a service, over the places of `server`.
+
+    ``waiting``: whoever asks waits longer than a restart takes. Then an actor that restarts delays
+    a request, which waits in its mailbox; lost is what tables are lost of.
+    """
     found = []
     for service, actors in NEEDED.items():
         terms = ["Running > 0"]
-        if preset != "none":
+        if preset != "none" and not waiting:
             terms += [f"{name}.Up > 0" for name in actors]
         if preset == "thesis" and times.under_way:
-            terms += [f"{name}.Cut == 0" for name in ("transactions", "proxy") if name in actors]
+            terms += [f"{name}.Cut == 0" for name in _CUTS if name in actors]
         if service == "established-calls":
             terms.append("Lost == 0")
         found.append(Measure(service, " and ".join(terms)))
@@ -104,7 +114,7 @@ def server(preset: str, times: TreeTimes) -> Module:
         for name in ACTORS:
             net.timed(f"{name} fails", times.life).takes(running).puts(rises)
         net.immediate("ends").takes(rises).puts(ended)
-        net.include("calls", calls(times.call_mean), Serving=running, Lost=lost)
+        net.include("calls", calls(times.call_mean, times.notice), Serving=running, Lost=lost)
         return net
     _top(net, preset, times, running, rises, ended)
     above = {"Parent": running, "Rises": rises}
@@ -115,7 +125,7 @@ def server(preset: str, times: TreeTimes) -> Module:
         ports = {"Parent": up["transport"], "Rises": transport_rises} if below else above
         places = _Places(
             up=name in up,
-            cut=bool(preset == "thesis" and times.under_way and name in ("transactions", "proxy")),
+            cut=bool(preset == "thesis" and times.under_way and name in _CUTS),
             below=name == "transport",
         )
         if places.up:
@@ -125,7 +135,7 @@ def server(preset: str, times: TreeTimes) -> Module:
         net.include(name, _actor(name, times, places), **ports)
     # Under `thesis` sessions end with the session router; else nothing but the process ends them.
     serving = up["proxy"] if preset == "thesis" else running
-    net.include("calls", calls(times.call_mean), Serving=serving, Lost=lost)
+    net.include("calls", calls(times.call_mean, times.notice), Serving=serving, Lost=lost)
     return net
 
 
