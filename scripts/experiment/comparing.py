@@ -76,9 +76,10 @@ def share(rows: Sequence[Sequence[int]], column: int) -> Interval:
 
 def _of_services(run: Recording, history: History) -> Iterator[Figure]:
     preset = run.options.preset
+    said = predicted(run, history)
     for service in SERVICES:
         rows = run.probes[service]
-        lost = predicted(run, history)[service]
+        lost = said[service]
         yield Figure(preset, f"{service}: lost", share(rows, 2), lost)
         if preset == "resilient":
             # A restart that is shorter than T1 delays no probe by more.
@@ -122,7 +123,7 @@ def predicted(run: Recording, history: History) -> dict[str, float]:
         own = _mean(run.ends_s) + _mean(run.starts_s[1:])
         low, high = options.repair_s
         repair = Uniform(low + own, high + own)
-    found = {}
+    found: dict[str, float] = {}
     for service in SERVICES:
         times = TreeTimes(
             life=Exponential(options.actor_life_s),
@@ -130,15 +131,18 @@ def predicted(run: Recording, history: History) -> dict[str, float]:
             repair=repair,
             call_mean=options.call_mean_s,
             notice=_notice(options.preset, CALLS / options.rate),
-            under_way=run.flight_s[service],
+            # Only under `thesis` tables are lost.
+            under_way=run.flight_s[service] if options.preset == "thesis" else 0.0,
             # The script holds faults back before they would escalate.
             window=False,
         )
-        net = server(options.preset, times)
+        if service in found:
+            continue
         asked = services(options.preset, times, waiting=True)
-        asked = tuple(each for each in asked if each.name == service)
-        (answer,) = solve(net, asked)
-        found[service] = 1 - answer.value if answer.rest is None else answer.rest
+        if times.under_way:
+            asked = tuple(each for each in asked if each.name == service)
+        for answer in solve(server(options.preset, times), asked):
+            found[answer.name] = 1 - answer.value if answer.rest is None else answer.rest
     return found
 
 
