@@ -56,7 +56,7 @@ class Tables:
         size = len(timed) + (_POOL if modes["infinite"].any() else 0)
         marking = np.array(self.net.initial, np.int64)
         sizes = {
-            **dict.fromkeys(("times", "clocks", "heap"), size),
+            **dict.fromkeys(("times", "clocks", "heap", "places"), size),
             **{name: len(modes) + 1 for name in ("enabled", "stamps", "touched", "flags")},
             "looked": len(timed) + 1,
             "recent": layout.RECENT,
@@ -72,6 +72,7 @@ class Tables:
         clocks = arrays["clocks"]
         clocks["next"] = np.arange(1, size + 1)
         clocks["next"][-1:] = -1
+        clocks["mode"][: len(timed)] = timed
         timers = arrays["timers"] = np.zeros(len(timed), layout.TIMER)
         timers["head"] = timers["aged"] = -1
         timers["mode"] = timed

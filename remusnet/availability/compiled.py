@@ -25,9 +25,12 @@ _MOST_CLOCKS = 50_000_000
 
 
 class Compiled:
-    """A run of the net of ``tables`` from its initial marking. Raises as `Simulation` does."""
+    """A run of the net of ``tables`` from its initial marking. Raises as `Simulation` does.
 
-    def __init__(self, tables: Tables, seed: Seed) -> None:
+    ``memo``: what another run of these tables has learnt.
+    """
+
+    def __init__(self, tables: Tables, seed: Seed, memo: Memo | None = None) -> None:
         self.net = tables.net
         self._tables = tables
         self._rng = np.random.default_rng(seed)
@@ -43,7 +46,14 @@ class Compiled:
         self._memo: Memo | None = None
         modes = tables.modes
         if not modes["infinite"].any() and len(self._arrays["timers"]) <= MOST_CLOCKS:
-            self._memo = Memo(tables.net, tables.asked, tables.expressions)
+            self._memo = memo or Memo(tables.net, tables.asked, tables.expressions)
+            self._arrays |= self._memo.arrays
+            self._run = linked(self._arrays)
+
+    def anew(self, seed: Seed) -> Compiled:
+        """Another run of the same net, which knows what this one has learnt."""
+        memo = None if self._memo is None else self._memo.copied()
+        return Compiled(self._tables, seed, memo)
 
     @property
     def events(self) -> int:
@@ -161,7 +171,6 @@ class Compiled:
         memo, run = self._memo, self._run
         assert memo is not None
         if run["state"] < 0:
-            run["usual"] = memo.number(tuple(self._arrays["renewal"].tolist()))
             run["state"] = memo.number(tuple(self._arrays["marking"].tolist()))
         else:
             memo.learn(int(run["state"]), int(run["at"]))
@@ -172,6 +181,11 @@ class Compiled:
     def _choose_memory(self) -> None:
         """Learn as long as that pays; then what is known is known."""
         if self._memo is not None:
+            if self._run["usual"] < 0:
+                renewal = tuple(self._arrays["renewal"].tolist())
+                self._run["usual"] = self._memo.number(renewal)
+                self._arrays |= self._memo.arrays
+                self._run = linked(self._arrays)
             pays = self._memo.pays(self.events)
             self._run["memory"] = layout.LEARNING if pays else layout.LEARNT
 
@@ -193,7 +207,7 @@ class Compiled:
         """Twice as many clocks."""
         old = self._arrays
         size = len(old["times"])
-        for name in ("times", "clocks", "heap"):
+        for name in ("times", "clocks", "heap", "places"):
             self._arrays[name] = np.concatenate([old[name], np.zeros_like(old[name])])
         self._arrays["times"][size:] = np.inf
         after = self._arrays["clocks"]["next"]
@@ -210,5 +224,5 @@ class Compiled:
         live = np.flatnonzero(np.isfinite(times))
         order = live[np.lexsort((clocks["serial"][live], times[live]))]
         self._arrays["heap"][: len(order)] = order
-        clocks["at"][order] = np.arange(len(order))
+        self._arrays["places"][order] = np.arange(len(order))
         self._run["heaped"] = True

@@ -265,10 +265,10 @@ def _rise(s: Any, at: int) -> None:
         if not _sooner(s, clock, heap[parent]):
             break
         heap[at] = heap[parent]
-        view(s.clocks, CLOCK)[heap[at]].at = at
+        view(s.places, WHOLE)[heap[at]] = at
         at = parent
     heap[at] = clock
-    view(s.clocks, CLOCK)[clock].at = at
+    view(s.places, WHOLE)[clock] = at
 
 
 @jit
@@ -284,10 +284,10 @@ def _sink(s: Any, at: int) -> None:
         if not _sooner(s, heap[child], clock):
             break
         heap[at] = heap[child]
-        view(s.clocks, CLOCK)[heap[at]].at = at
+        view(s.places, WHOLE)[heap[at]] = at
         at = child
     heap[at] = clock
-    view(s.clocks, CLOCK)[clock].at = at
+    view(s.places, WHOLE)[clock] = at
 
 
 @jit
@@ -329,13 +329,13 @@ def _halt(s: Any, at: int, keeps: bool) -> None:
     times[at] = np.inf
     s.live -= 1
     if s.heaped:
-        hole, heap = clock.at, view(s.heap, WHOLE)
+        hole, heap = view(s.places, WHOLE)[at], view(s.heap, WHOLE)
         last = heap[s.live]
         if last != at:
             heap[hole] = last
-            view(s.clocks, CLOCK)[last].at = hole
+            view(s.places, WHOLE)[last] = hole
             _rise(s, hole)
-            _sink(s, view(s.clocks, CLOCK)[last].at)
+            _sink(s, view(s.places, WHOLE)[last])
 
 
 @jit
@@ -421,12 +421,8 @@ def _look(s: Any, rng: Any, listed: int, end: int) -> bool:
                 s.at = i
                 return False
         if wanted:
-            if clock.state == _AGED:
-                _let_run(s, mode.timer, clock.rest)
-            elif clock.state == _FREE:
-                wait = _draw(s, rng, i)
-                clock.mode, clock.total, clock.drawn = i, wait, s.now
-                _let_run(s, mode.timer, wait)
+            if clock.state != _LIVE:
+                _let_run(s, mode.timer, _wait(s, rng, mode.timer))
         elif clock.state == _LIVE:
             _halt(s, mode.timer, mode.memory == AGE)
         s.cursor += 1
@@ -443,9 +439,7 @@ def _resample(s: Any, rng: Any) -> None:
             alone = view(s.clocks, CLOCK)[mode.timer]
             if alone.state == _LIVE and alone.drawn != s.now:
                 _halt(s, mode.timer, False)
-                wait = _draw(s, rng, i)
-                alone.total, alone.drawn = wait, s.now
-                _let_run(s, mode.timer, wait)
+                _let_run(s, mode.timer, _wait(s, rng, mode.timer))
             continue
         many = 0
         clock = timer.head
@@ -708,7 +702,18 @@ def _renewed(s: Any) -> bool:
 
 
 @jit
-def _jump(s: Any, rng: Any, at: int, node: int) -> None:
+def _wait(s: Any, rng: Any, at: int) -> float:
+    """What the only clock of a mode has to run: what was left, or a new time."""
+    clock = view(s.clocks, CLOCK)[at]
+    if clock.state == _AGED:
+        return clock.rest
+    wait = _draw(s, rng, clock.mode)
+    clock.total, clock.drawn = wait, s.now
+    return wait
+
+
+@jit
+def _jump(s: Any, rng: Any, at: int, node: int) -> None:  # noqa: C901 - one pass over a leaf
     """Let the clock ``at`` ring; what follows is remembered."""
     nodes, shares = view(s.nodes, WHOLE), view(s.shares, REAL)
     clocks, measures = view(s.clocks, CLOCK), view(s.measures, MEASURE)
@@ -727,17 +732,28 @@ def _jump(s: Any, rng: Any, at: int, node: int) -> None:
     s.state = nodes[node + 1]
     s.differing = s.state != s.usual
     end = node + 4 + nodes[node + 2]
+    times, now, live, serial = view(s.times, REAL), s.now, s.live, s.serial
     for k in range(node + 4, end):
         other, action = nodes[k] >> 2, nodes[k] & 3
-        if action != STARTS:
-            _halt(s, other, action == HALTS)
-        elif clocks[other].state == _AGED:
-            _let_run(s, other, clocks[other].rest)
+        clock = clocks[other]
+        if s.heaped:
+            if action != STARTS:
+                _halt(s, other, action == HALTS)
+            else:
+                _let_run(s, other, _wait(s, rng, other))
+        elif action != STARTS:  # as _halt and _let_run do, with what they write once at the end
+            clock.rest = times[other] - now
+            clock.state = _AGED if action == HALTS else _FREE
+            times[other] = np.inf
+            live -= 1
         else:
-            i = view(s.timers, TIMER)[other].mode
-            wait = _draw(s, rng, i)
-            clocks[other].mode, clocks[other].total, clocks[other].drawn = i, wait, s.now
-            _let_run(s, other, wait)
+            times[other] = now + _wait(s, rng, other)
+            serial += 1
+            clock.serial = serial
+            clock.state = _LIVE
+            live += 1
+    if not s.heaped:
+        s.live, s.serial = live, serial
     for k in range(end, end + nodes[node + 3]):
         measures[nodes[k]].integral += s.weight
         measures[nodes[k]].changes += 1
@@ -964,6 +980,8 @@ def _restore(s: Any, rng: Any, depth: int) -> None:
             clock.rest = residual(s, rng, clock.mode, age)
             clock.total = age + clock.rest
     if s.heaped:
+        for k in range(s.live):
+            view(s.places, WHOLE)[heap[k]] = k
         for k in range(s.live // 2 - 1, -1, -1):
             _sink(s, k)
     for number in range(s.measure_count):

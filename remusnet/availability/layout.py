@@ -172,7 +172,6 @@ CLOCK: Final = np.dtype(
         ("state", np.int32),
         ("next", np.int32),
         ("before", np.int32),
-        ("at", np.int32),
     ],
     align=True,
 )
@@ -199,6 +198,7 @@ ARRAYS: Final = {
     "clocks": CLOCK,
     "timers": TIMER,
     "heap": WHOLE,
+    "places": WHOLE,
     "enabled": WHOLE,
     "flags": FLAG,
     "stamps": WHOLE,
@@ -225,9 +225,10 @@ ARRAYS: Final = {
 
 No run writes to the first four, which are the net's. ``times``: when a clock rings, infinite while
 it does not run; the first clocks are those of modes with one server, in the order of ``timers``.
-``heap``: live clocks, if ``heaped``. ``enabled``: immediate modes, ascending; ``flags``: by mode,
-whether it is there; ``stamps``: by mode, when it was last touched or looked at. ``trials``,
-``weights``, ``crossings``: by level of `split`; ``frames`` and what is kept: by depth of nesting.
+``heap``: live clocks, if ``heaped``; ``places``: where each is in it. ``enabled``: immediate modes,
+ascending; ``flags``: by mode, whether it is there; ``stamps``: by mode, when it was last touched or
+looked at. ``trials``, ``weights``, ``crossings``: by level of `split`; ``frames`` and what is kept:
+by depth of nesting.
 
 ``edges``: by remembered marking and clock, the node that its ringing leads to. ``nodes``: a choice
 is how many ways, where their ``shares`` begin (the sum, then each), and a node for each; a leaf is

@@ -7,6 +7,7 @@ choices by weight. So it is found out once, here, and kept as a tree of those ch
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -65,6 +66,14 @@ class Memo:
             "known": np.zeros(64 * len(net.slots), np.int64),
             "seen": np.zeros(64 * len(measures)),
         }
+
+    def copied(self) -> Memo:
+        """All that is known, to go on from elsewhere."""
+        other = copy.copy(self)
+        other._numbers, other._markings = dict(self._numbers), list(self._markings)
+        other._nodes, other._shares = list(self._nodes), list(self._shares)
+        other.arrays = {name: array.copy() for name, array in self.arrays.items()}
+        return other
 
     def pays(self, events: int) -> bool:
         """Whether to learn on, after so many firings: not where each one leads to something new."""
