@@ -32,6 +32,7 @@ class Plan:
     """How the measures are worked out; ``method`` None: the right one is chosen.
 
     ``rare``: an event that is seldom met, as an expression: a simulation splits on the way to it.
+    ``at``: times from the start, in seconds, rising, at which values are asked for as well.
     """
 
     relative_error: float = 0.01
@@ -39,6 +40,7 @@ class Plan:
     budget: Budget = field(default_factory=Budget)
     method: Method | None = None
     rare: str | None = None
+    at: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from remusnet.availability.expressions import Scope, compiled
@@ -21,6 +23,8 @@ _ERROR = 'a share such as "1%", more than 0, at most 50%'
 FEWEST_EVENTS: Final = 1_000
 LARGEST_BUDGET: Final = 10**12
 _BUDGET = 'events, 1000 to 1e12, such as "5M", or a time, such as "60s"'
+_AT = 'times from the start, such as ["1h", "1d"], at most 1000'
+_MOST_MOMENTS = 1000
 _EVENTS = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?(?:e[0-9]{1,2})?)([kMG]?)")
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 
@@ -38,6 +42,7 @@ def read_plan(fields: Fields | None, net: Module | None) -> Plan:
         method=_method(fields),
         rare=fields.text("rare", "", "an expression over places") or None,
     )
+    plan = replace(plan, at=fields.read("at", (), _moments, _AT) or ())
     if plan.rare is not None and net is not None:
         try:
             compiled(plan.rare, Scope(Names(net)), "")
@@ -45,6 +50,26 @@ def read_plan(fields: Fields | None, net: Module | None) -> Plan:
             fields.mistake("rare", str(wrong).removeprefix(": "), "an expression over places")
     fields.finish()
     return plan
+
+
+def parse_moments(texts: Iterable[str]) -> tuple[float, ...]:
+    """Times from the start, in seconds, rising, of ``"1h"`` and so on. Raises InvalidInput."""
+    try:
+        return _moments(list(texts))
+    except Unfit as error:
+        raise InvalidInput(f"--at: {error.problem}; expected {error.expected}") from None
+
+
+def _moments(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list) or len(value) > _MOST_MOMENTS:
+        raise Unfit(f"invalid times: {shown(value)}", _AT)
+    found = set()
+    for each in value:
+        try:
+            found.add(parse_time(each if isinstance(each, str) else str(each)))
+        except InvalidInput:
+            raise Unfit(f"invalid time: {shown(each)}", _AT) from None
+    return tuple(sorted(found))
 
 
 def _method(fields: Fields) -> Method | None:

@@ -63,6 +63,13 @@ METHODS = ("exact", "closed form", "simulation")
     help="An event that is seldom met, as 'a.Up + b.Up == 0': the simulation splits on the way to "
     "it.  [default: the model's]",
 )
+@click.option(
+    "--at",
+    "moments",
+    multiple=True,
+    metavar="TIME",
+    help="The values so long after the start as well: 1h. Repeat it.  [default: the model's]",
+)
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Cores.  [default: all]")
 @click.option(
     "--method",
@@ -82,6 +89,7 @@ def command(
     seed: int | None,
     budget: str | None,
     rare: str | None,
+    moments: tuple[str, ...],
     workers: int | None,
     method: str | None,
     assertions: tuple[str, ...],
@@ -101,9 +109,11 @@ def command(
     remusnet availability run model.toml --relative-error 0.5% --seed 7 --json
     remusnet availability run actors --set actor.restart=300ms
     remusnet availability run model.toml --assert 'downtime[service=calls] < 1h' --junit out.xml
+    remusnet availability run model.toml --at 1h --at 1d
     remusnet availability run model.toml --report report/
     """
     from remusnet.availability.answers import Means, answered
+    from remusnet.availability.file.run_keys import parse_moments
     from remusnet.report.availability.assertions import asked as seen
     from remusnet.report.availability.assertions import judge
     from remusnet.report.availability.directory import write_availability
@@ -119,6 +129,8 @@ def command(
     plan = _plan(blueprint.plan, relative_error, seed, budget, method)
     if rare is not None:
         plan = replace(plan, rare=rare)
+    if moments:
+        plan = replace(plan, at=parse_moments(moments))
     with Progress() as progress, whole_or_gone(Path(report) if report else None) as whole:
         wanted = asked(assertions, junit, csv, report)
 
@@ -207,9 +219,9 @@ def _plan(
 def _unreached(answer: Answer) -> str:
     """What was reached of the precision that was asked for; empty where all of it was."""
     worst = [each for each in answer.estimates if not each.reached]
-    if not worst:
+    reached = [f"{quoted(each.name)} at times" for each in answer.curves if not each.reached]
+    if not worst and not reached:
         return ""
-    reached = []
     for each in worst:
         scale = each.value if each.rest is None else min(each.value, each.rest)
         if each.low is None or each.high is None or not scale:

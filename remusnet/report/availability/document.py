@@ -14,6 +14,7 @@ from remusnet.availability.model import Given
 from remusnet.availability.models.parameters import Unit
 from remusnet.availability.module import YEAR
 from remusnet.availability.sensitivity import Sensitivity
+from remusnet.availability.transient import Curve
 from remusnet.report.availability.assertions import Judged, downtime, nines
 
 _CSV = (
@@ -36,9 +37,23 @@ def run_document(
         "services": [service(each, answer) for each in answer.services],
         "parameters": [parameter(each) for each in given.values()],
     }
+    if answer.curves:
+        document["transient"] = [_curve(each) for each in answer.curves]
     if judged:
         document["assertions"] = [each.to_json() for each in judged]
     return document
+
+
+def _curve(curve: Curve) -> dict[str, object]:
+    return {
+        "name": curve.name,
+        "times_s": list(curve.times),
+        "values": list(curve.values),
+        "low": list(curve.low),
+        "high": list(curve.high),
+        "method": curve.method.value,
+        "reached": curve.reached,
+    }
 
 
 def compare_document(

@@ -16,7 +16,12 @@ from remusnet.availability.sensitivity import Sensitivity
 from remusnet.errors import MissingDependency
 from remusnet.report.availability import figures
 from remusnet.report.availability.assertions import Judged
-from remusnet.report.availability.text import measure_cells, service_cells, shown_minutes
+from remusnet.report.availability.text import (
+    curve_rows,
+    measure_cells,
+    service_cells,
+    shown_minutes,
+)
 from remusnet.report.drawing import inline, style, to_svg
 from remusnet.report.net.graph import graph
 from remusnet.report.net.outline import outline
@@ -121,6 +126,7 @@ def availability_page(told: Told) -> str:
             for each in answer.estimates
             if each not in answer.services
         ],
+        curves=[row for answer in told.answers for row in curve_rows(answer.curves)],
         figures=drawn,
         cause_heads=[name for name, _ in causes],
         causes=_cause_rows(causes),

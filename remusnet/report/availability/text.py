@@ -11,8 +11,10 @@ from rich.text import Text
 from remusnet.availability.answers import Answer
 from remusnet.availability.measures import Estimate, MeasureKind
 from remusnet.availability.model import Blueprint
+from remusnet.availability.models.parameters import shown_time
 from remusnet.availability.module import YEAR
 from remusnet.availability.sensitivity import Sensitivity, Varied
+from remusnet.availability.transient import Curve
 from remusnet.report.availability.assertions import downtime, nines
 from remusnet.report.layout import Column, print_records, print_sentence
 
@@ -52,8 +54,26 @@ def print_answer(console: Console, blueprint: Blueprint, answer: Answer) -> None
     if others:
         console.print()
         print_records(console, _MEASURES, [measure_cells(each) for each in others])
+    if answer.curves:
+        console.print()
+        print_records(console, _CURVES, curve_rows(answer.curves))
     console.print()
     print_sentence(console, _how(answer))
+
+
+_CURVES = (Column("measure"), Column("after", right=True), *_MEASURES[1:])
+
+
+def curve_rows(curves: Iterable[Curve]) -> list[tuple[str, ...]]:
+    """A row for each measure and time: its value, interval and method."""
+    rows: list[tuple[str, ...]] = []
+    for curve in curves:
+        points = zip(curve.times, curve.values, curve.low, curve.high, strict=True)
+        for time, value, low, high in points:
+            interval = "exactly" if low == high else f"{low:.6g} to {high:.6g}"
+            shown = (f"{value:.8g}", interval, curve.method.value)
+            rows.append((curve.name, shown_time(time), *shown))
+    return rows
 
 
 def print_designs(console: Console, rows: Sequence[tuple[str, Estimate]]) -> None:

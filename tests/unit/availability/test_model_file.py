@@ -346,9 +346,9 @@ def test_a_mistake_is_said_with_what_would_be_right(text: str, problem: str) -> 
 def test_what_run_says_is_the_plan() -> None:
     text = (
         "design = 'remus'\n[run]\nrelative-error = 0.05\nseed = 7\nmethod = 'simulation'\n"
-        "rare = 'hosts.Dark > 0'\nbudget = "
+        "rare = 'hosts.Dark > 0'\nat = ['1h', '1min']\nbudget = "
     )
-    expected = Plan(0.05, 7, Budget(5_000_000), Method.SIMULATION, "hosts.Dark > 0")
+    expected = Plan(0.05, 7, Budget(5_000_000), Method.SIMULATION, "hosts.Dark > 0", (60, 3600))
     for budget in ("5000000", "'5M'", "'5e6'"):
         assert load(text + budget, "x").plan == expected
     assert load(text + "'2min'", "x").plan.budget == Budget(seconds=120)

@@ -45,7 +45,7 @@ def test_every_document_is_as_the_schema_says(
     for words in (
         ("run", model, "--json"),
         ("run", model, "--json", *asserted),
-        ("run", model, "--json", *asserted, *simulated),
+        ("run", model, "--json", *asserted, *simulated, "--at", "1h"),
         ("sensitivity", model, "--json"),
         ("compare", "--json", "--service", "new-calls", "--assert", "nines >= 2"),
         ("compare", "--parameters", "--json"),
