@@ -152,11 +152,12 @@ def asked(
         None if report is None else Path(report),
     )
     if wanted.report is not None:
+        from remusnet.report.availability.directory import KIND
         from remusnet.report.drawing import style
         from remusnet.report.folder import prepare
 
         with style():  # is matplotlib there?
-            prepare(wanted.report)
+            prepare(wanted.report, KIND)
     return wanted
 
 

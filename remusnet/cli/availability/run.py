@@ -14,7 +14,7 @@ from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._progress import Progress
 from remusnet.cli._protecting import json_option
 from remusnet.cli._terminal import console
-from remusnet.cli._typed import TypedCommand
+from remusnet.cli._typed import TypedCommand, typed
 from remusnet.cli.availability._options import (
     asked,
     blueprint_of,
@@ -30,7 +30,8 @@ from remusnet.errors import quoted
 
 if TYPE_CHECKING:
     from remusnet.availability.answers import Answer
-    from remusnet.availability.model import Plan
+    from remusnet.availability.model import Blueprint, Plan
+    from remusnet.availability.sensitivity import Sensitivity
 
 METHODS = ("exact", "closed form", "simulation")
 
@@ -72,7 +73,9 @@ METHODS = ("exact", "closed form", "simulation")
 )
 @file_options
 @json_option
+@click.pass_context
 def command(
+    context: click.Context,
     model: str,
     settings: tuple[str, ...],
     relative_error: str | None,
@@ -103,7 +106,14 @@ def command(
     from remusnet.availability.answers import Means, answered
     from remusnet.report.availability.assertions import asked as seen
     from remusnet.report.availability.assertions import judge
-    from remusnet.report.availability.document import as_text, csv_text, run_document
+    from remusnet.report.availability.directory import write_availability
+    from remusnet.report.availability.document import (
+        as_text,
+        csv_text,
+        run_document,
+        sensitivity_entry,
+    )
+    from remusnet.report.availability.page import Told, setting
 
     blueprint = blueprint_of(model, settings)
     plan = _plan(blueprint.plan, relative_error, seed, budget, method)
@@ -124,6 +134,22 @@ def command(
         document = run_document(answer, blueprint.given, judged)
         rows = csv_text((made.name, each) for each in answer.estimates)
         written = write_files(wanted, made.name, "run", judged, rows)
+        if wanted.report is not None:
+            line = typed(context, without=("report", "junit", "csv", "as_json"))
+            told = Told(
+                title=made.name,
+                description=blueprint.description,
+                setting=setting(answer),
+                answers=(answer,),
+                given=tuple(blueprint.given.values()),
+                judged=judged,
+                sensitivity=_sensitivity(blueprint, plan, answer, workers, progress),
+                net=made.net,
+                command=f"{line} --report DIR",
+            )
+            progress.step(f"drawing the report {quoted(str(wanted.report))}")
+            document["sensitivity"] = [sensitivity_entry(each) for each in told.sensitivity]
+            written.append(write_availability(wanted.report, told, document, rows))
         whole()
     if as_json:
         click.echo(as_text(document), nl=False)
@@ -135,6 +161,25 @@ def command(
         for file in written:
             click.echo(f"wrote {quoted(str(file))}")
     fail(judged, _unreached(answer), told=not as_json)
+
+
+def _sensitivity(
+    blueprint: Blueprint, plan: Plan, answer: Answer, workers: int | None, progress: Progress
+) -> tuple[Sensitivity, ...]:
+    """For the report: of a simulation with at most the events that the answer took, each time."""
+    from remusnet.availability.answers import Means
+    from remusnet.availability.model import Budget
+    from remusnet.availability.sensitivity import sensitivity
+
+    if not answer.services:
+        return ()
+    if answer.events:
+        plan = replace(plan, budget=Budget(answer.events))
+
+    def varied(done: int, every: int) -> None:
+        progress.step(f"varying parameters: {done} of {every}")
+
+    return sensitivity(blueprint, plan, (), Means(workers=workers), varied)
 
 
 def _plan(

@@ -41,6 +41,29 @@ def run_document(
     return document
 
 
+def compare_document(
+    rows: Iterable[tuple[str, Estimate]], judged: Sequence[Judged] = ()
+) -> dict[str, object]:
+    """The document of ``availability compare --json``: a design and an estimate in each row."""
+    document: dict[str, object] = {
+        "designs": [
+            {
+                "design": design,
+                "service": each.name,
+                "availability": each.value,
+                "low": each.low,
+                "high": each.high,
+                "downtime_s_a_year": each.downtime_s_a_year,
+                "method": each.method.value,
+            }
+            for design, each in rows
+        ]
+    }
+    if judged:
+        document["assertions"] = [each.to_json() for each in judged]
+    return document
+
+
 def as_text(document: Mapping[str, object]) -> str:
     """``document``, indented, with a line's end."""
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

@@ -51,7 +51,7 @@ def print_answer(console: Console, blueprint: Blueprint, answer: Answer) -> None
             print_records(console, _CAUSES, _cause_rows(causes))
     if others:
         console.print()
-        print_records(console, _MEASURES, [_measure_cells(each) for each in others])
+        print_records(console, _MEASURES, [measure_cells(each) for each in others])
     console.print()
     print_sentence(console, _how(answer))
 
@@ -110,7 +110,7 @@ def shown_nines(value: float | None) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "all"
 
 
-def service_cells(estimate: Estimate) -> tuple[str | Text, ...]:
+def service_cells(estimate: Estimate) -> tuple[str, ...]:
     """The cells of a service: availability, nines, downtime, its interval, method."""
     found = downtime(estimate)
     assert found is not None
@@ -152,7 +152,8 @@ def _cause_rows(causes: Sequence[Estimate]) -> list[tuple[str | Text, ...]]:
     ]
 
 
-def _measure_cells(estimate: Estimate) -> tuple[str | Text, ...]:
+def measure_cells(estimate: Estimate) -> tuple[str, ...]:
+    """The cells of another measure: its name, value, interval, method."""
     unit = " /s" if estimate.kind == MeasureKind.RATE else ""
     if estimate.low is None or estimate.high is None:
         interval = "not told"
