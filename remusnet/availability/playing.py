@@ -17,10 +17,11 @@ from remusnet.errors import MissingDependency
 _WITHOUT_NUMBA = "this needs numba: pip install 'remusnet[availability]' (or python3-numba)"
 
 
-def player(net: Net, measures: Sequence[Measure], seed: Seed) -> Player:
+def player(net: Net, measures: Sequence[Measure], seed: Seed, like: Player | None = None) -> Player:
     """What plays ``net`` from its start. The same ``seed`` gives the same run, whichever it is.
 
-    Raises InvalidInput as `Simulation` does.
+    ``like``: another player of them, that may have learnt something. Raises InvalidInput as
+    `Simulation` does.
     """
     try:
         from remusnet.availability.arrays import tables
@@ -28,6 +29,8 @@ def player(net: Net, measures: Sequence[Measure], seed: Seed) -> Player:
         from remusnet.availability.stackcode import NotCompilable
     except ImportError:  # numba is an extra
         return Simulation(net, measures, seed)
+    if isinstance(like, Compiled):
+        return like.anew(seed)
     try:
         made = tables(net, measures)
     except NotCompilable:

@@ -40,6 +40,7 @@ _SMALL: Final = 1e-17
 _PILOT: Final = 4_000
 _MOST_RUNS: Final = 4_000_000
 _SAFETY: Final = 1.1
+_MOST_TRIES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,10 @@ class _Runs:
 def _simulated(
     net: Net, measures: Sequence[Measure], times: Sequence[float], sampling: Sampling
 ) -> tuple[Curve, ...]:
-    """A pilot says how many runs it takes; the answer is from those alone."""
+    """A pilot says how many runs it takes; the answer is from those alone.
+
+    Where they are too few after all, others are played, and more of them.
+    """
     seeds = np.random.SeedSequence(sampling.seed)
     kind = Workers.THREADS if is_fast(net, measures) else Workers.PROCESSES
     asked = (tuple(measures), tuple(times))
@@ -240,11 +244,15 @@ def _simulated(
     most = _MOST_RUNS
     if sampling.most_events is not None:
         most = min(most, int(sampling.most_events / max(1.0, events / runs)))
-    lacking = _lacking(measures, sums, squares, runs, sampling.relative_error)
-    runs = int(max(_PILOT // REPLICAS, min(most, runs * lacking * _SAFETY)))
-    runs = REPLICAS * math.ceil(runs / REPLICAS)
-    sums, squares, _ = played(runs)
-    reached = _lacking(measures, sums, squares, runs, sampling.relative_error) <= 1
+    reached = False
+    for _ in range(_MOST_TRIES):
+        lacking = _lacking(measures, sums, squares, runs, sampling.relative_error)
+        runs = int(max(_PILOT // REPLICAS, min(most, runs * lacking * _SAFETY)))
+        runs = REPLICAS * math.ceil(runs / REPLICAS)
+        sums, squares, _ = played(runs)
+        reached = _lacking(measures, sums, squares, runs, sampling.relative_error) <= 1
+        if reached or runs >= most:
+            break
     return tuple(
         _curve(measure, times, sums[:, n], squares[:, n], runs, reached=reached)
         for n, measure in enumerate(measures)

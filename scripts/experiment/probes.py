@@ -129,6 +129,7 @@ class _Slot:
         self._caller, self._call_mean_s, self._random = caller, call_mean_s, random
         self._call: Call | None = None
         self._over: asyncio.TimerHandle | None = None
+        self._noticed = 0.0
         self._renewing: asyncio.Task[None] | None = None
 
     async def set_up(self) -> None:
@@ -143,21 +144,26 @@ class _Slot:
         if self._call is None:
             await self.set_up()
             return False
-        call = self._call
+        call, sent = self._call, asyncio.get_running_loop().time()
         answer = await call.ask("INFO", PATIENCE_S)
+        if answer is not None and answer.status == 200:
+            # A server that has lost a call lets its first request pass by its URI, and no other.
+            answer = await call.ask("INFO", PATIENCE_S)
         if answer is not None and answer.status == 200:
             return True
         if call is self._call:
-            self._missed(silent=answer is None)
+            self._missed(sent, silent=answer is None)
         return False
 
-    def _missed(self, *, silent: bool) -> None:
+    def _missed(self, sent: float, *, silent: bool) -> None:
+        """A probe of then was lost; silence of before the loss was noticed says nothing."""
         if silent:
-            if self._over is not None:
+            if self._over is not None and sent > self._noticed:
                 self._over.cancel()
                 self._over = None
         elif self._over is None:
             loop = asyncio.get_running_loop()
+            self._noticed = loop.time()
             rest = self._random.expovariate(1 / self._call_mean_s)
             self._over = loop.call_later(rest, self._renew)
 

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -22,6 +22,7 @@ from scripts.sip.faults import MOST, STANDING, WINDOW_S
 from scripts.sip.sipp import free_port
 
 ACTORS = (*STANDING, "transport")
+BIN_S = 10
 _STARTING_S = 60.0
 _OBEYING_S = 20.0
 _CONFIG = """\
@@ -53,9 +54,9 @@ class Options:
 class Recording:
     """What a run came to.
 
-    ``probes``: by service, a row a second: the second, probes sent, lost, delayed. ``flight_s``:
-    by service, the median time to an answer. ``starts_s``, ``ends_s``: how long each start of the
-    process took until it answered, and each end from the fault on.
+    ``probes``: by service, a row for each `BIN_S` seconds: when it began, probes sent, lost,
+    delayed. ``flight_s``: by service, the median time to an answer. ``starts_s``, ``ends_s``: how
+    long each start of the process took until it answered, and each end from the fault on.
     """
 
     options: Options
@@ -75,6 +76,16 @@ class Recording:
         inner = [f"    {json.dumps(name)}: {json.dumps(value)}" for name, value in rows.items()]
         lines.append('  "probes": {\n' + ",\n".join(inner) + "\n  }")
         return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def binned(counts: Mapping[int, Sequence[int]], seconds: float) -> list[list[int]]:
+    """Counts by second as rows of `BIN_S` seconds; the last one, cut short, is left out."""
+    rows = {start: [0, 0, 0] for start in range(0, int(seconds) // BIN_S * BIN_S, BIN_S)}
+    for second, row in counts.items():
+        kept = rows.get(second // BIN_S * BIN_S)
+        if kept is not None:
+            kept[:] = [a + b for a, b in zip(kept, row, strict=True)]
+    return [[start, *row] for start, row in rows.items()]
 
 
 def recording(text: str) -> Recording:
@@ -121,15 +132,13 @@ class Run:
         finally:
             await self._kill()
             self._caller.close()
-        last = int(seconds)
         return Recording(
             options=options,
             seconds=round(seconds, 3),
             failures=self._failures,
             held_back=self._held_back,
             probes={
-                service: [[n, *row] for n, row in sorted(tally.counts.items()) if n < last]
-                for service, tally in probes.tallies.items()
+                service: binned(tally.counts, seconds) for service, tally in probes.tallies.items()
             },
             flight_s={name: round(each.flight_s, 6) for name, each in probes.tallies.items()},
             starts_s=[round(each, 3) for each in self._starts_s],
@@ -160,18 +169,21 @@ class Run:
                 return
 
     async def _crash(self, actor: str) -> None:
-        """Crash ``actor``. Raises RemusnetError where the server takes no order in 20 s."""
+        """Crash ``actor``, once. Raises RemusnetError where the server takes no order in 20 s."""
         assert self._process is not None
         latest = time.monotonic() + _OBEYING_S
         while True:
+            asked = time.monotonic()
             try:
                 await asyncio.to_thread(ask, self._control, {"do": "crash", "actor": actor})
             except RemusnetError:
-                # It serves a moment before it takes orders; under `none` it may end before its
-                # answer is out.
-                if self._process.returncode is not None and self._options.preset == "none":
+                ended = self._process.returncode is not None
+                # Under `none` the process may end before its answer is out; and a server that is
+                # slow to answer has the order all the same.
+                if (ended and self._options.preset == "none") or time.monotonic() > asked + 1:
                     return
-                if self._process.returncode is not None or time.monotonic() > latest:
+                # It serves a moment before it takes orders.
+                if ended or time.monotonic() > latest:
                     raise
                 await asyncio.sleep(0.02)
             else:

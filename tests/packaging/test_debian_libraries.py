@@ -70,6 +70,7 @@ EXTRAS = [
     "availability",
     "cli/test_availability.py",
     "cli/test_availability_mistakes.py",
+    "cli/test_availability_report.py",
     "cli/test_availability_run.py",
     "cli/test_availability_sensitivity.py",
     "cli/test_availability_show.py",

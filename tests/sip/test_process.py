@@ -218,6 +218,9 @@ def test_sighup_takes_over_domains_and_addresses_without_losing_bindings(tmp_pat
         (["status", "--control", "nobody.sock"], 3, "no server answers"),
         (["user", "add", "alice", "--password-stdin"], 2, "expected NAME@DOMAIN"),
         (["user", "remove", "alice@example.org"], 2, "no user"),
+        (["user", "list", "x.toml", "--store", "sqlite:x"], 2, "which of them has the users?"),
+        (["user", "list", "sqlite:x"], 2, "a store needs --store"),
+        (["user", "list", "missing.toml"], 2, "missing.toml"),
     ],
 )
 def test_bad_input_is_one_line_and_its_exit_code(
@@ -260,6 +263,13 @@ def test_users_are_added_listed_and_removed(tmp_path: Path) -> None:
     )
     assert user("list") == "alice@example.org\n"
     assert stat.S_IMODE((tmp_path / "users.db").stat().st_mode) == 0o600
+    file = tmp_path / "sip.toml"
+    file.write_text(
+        'listen = ["udp:127.0.0.1:0"]\ndomains = ["x.org"]\nstore = "sqlite:users.db"\n'
+    )
+    command = [sys.executable, "-m", "remusnet", "sip", "user", "list", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "alice@example.org\n", "a sip.toml says where they are, too"
     assert user("remove", "alice@example.org") == "alice@example.org: removed\n"
     assert user("list") == ""
 

@@ -118,6 +118,8 @@ class Store:
     @property
     def place(self) -> str:
         """The database as messages name it, without a password."""
+        if self._url.get_backend_name() == "sqlite":
+            return f"sqlite:{self._url.database}"
         plain = self._url.set(drivername=self._url.get_backend_name())
         return plain.render_as_string(hide_password=True)
 
