@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from remusnet.availability.measures import Estimate, Method
+from remusnet.availability.measures import Estimate, MeasureKind, Method
 from remusnet.availability.model import Model, Plan, causes_of
-from remusnet.availability.sampling import Sampling
-from remusnet.availability.solve import Question, solution, solve
-from remusnet.availability.unfolding import unfolded
+from remusnet.availability.sampling import Sampling, simulated
+from remusnet.availability.solve import solution
+from remusnet.availability.transient import Curve, transient
+from remusnet.availability.unfolding import Net, unfolded
 
 Progress = Callable[[int], None]
 
@@ -19,13 +20,14 @@ class Answer:
     """``estimates``: a value for each measure of ``model``, in order.
 
     ``causes``: for each service, the share of time that each cause takes it down for; empty where
-    nobody asked.
+    nobody asked. ``curves``: of all measures but rates, where times are asked for.
     """
 
     model: Model
     plan: Plan
     estimates: tuple[Estimate, ...]
     causes: Mapping[str, tuple[Estimate, ...]]
+    curves: tuple[Curve, ...] = ()
 
     @property
     def services(self) -> tuple[Estimate, ...]:
@@ -36,7 +38,8 @@ class Answer:
     @property
     def reached(self) -> bool:
         """Whether every value has the relative error that was asked for."""
-        return all(each.reached for each in self.estimates)
+        found = [each.reached for each in self.estimates]
+        return all(found) and all(each.reached for each in self.curves)
 
     @property
     def events(self) -> int:
@@ -44,8 +47,20 @@ class Answer:
         return max(each.events for each in self.estimates)
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the work may use: ``workers`` cores (None: all), a ``clock`` as `time.monotonic`.
+
+    ``progress`` gets the firings that were simulated so far.
+    """
+
+    progress: Progress | None = None
+    clock: Callable[[], float] | None = None
+    workers: int | None = None
+
+
 def answered(
-    model: Model, plan: Plan, progress: Progress | None = None, *, split: bool = False
+    model: Model, plan: Plan, means: Means | None = None, *, split: bool = False
 ) -> Answer:
     """The answer to all that ``model`` is asked.
 
@@ -55,15 +70,38 @@ def answered(
     net = unfolded(model.net)
     services = model.services if split and model.causes else ()
     asked = {each.name: causes_of(each, model.causes) for each in services}
+    used = sampling(plan, Means() if means is None else means)
     solved = solution(net, plan.method)
     if solved is not None:
         estimates = tuple(map(solved.estimate, model.measures))
         causes = {name: tuple(map(solved.estimate, each)) for name, each in asked.items()}
-        return Answer(model, plan, estimates, causes)
-    sampling = Sampling(plan.relative_error, plan.seed, plan.most_events, progress)
-    estimates = solve(net, model.measures, Question(sampling, Method.SIMULATION))
+        return Answer(model, plan, estimates, causes, _curves(model, net, plan, used))
+    estimates = simulated(net, model.measures, used)
     # Causes are rarer than what they add up to: they get as many events, and no more.
     spent = max(each.events for each in estimates)
-    same = Question(replace(sampling, most_events=spent), Method.SIMULATION)
-    causes = {name: solve(net, each, same) for name, each in asked.items()}
-    return Answer(model, plan, estimates, causes)
+    same = replace(used, most_events=spent, most_seconds=None)
+    causes = {name: simulated(net, each, same) for name, each in asked.items()}
+    return Answer(model, plan, estimates, causes, _curves(model, net, plan, used))
+
+
+def _curves(model: Model, net: Net, plan: Plan, used: Sampling) -> tuple[Curve, ...]:
+    measures = [each for each in model.measures if each.kind != MeasureKind.RATE]
+    if not plan.at or not measures:
+        return ()
+    # A closed form is of the long run; what is exact at a moment is a chain.
+    method = plan.method if plan.method != Method.CLOSED_FORM else None
+    return transient(net, measures, plan.at, replace(used, rare=None), method)
+
+
+def sampling(plan: Plan, means: Means) -> Sampling:
+    """How ``plan`` has a net simulated, by these ``means``."""
+    return Sampling(
+        relative_error=plan.relative_error,
+        seed=plan.seed,
+        most_events=plan.budget.events,
+        most_seconds=plan.budget.seconds,
+        clock=means.clock,
+        progress=means.progress,
+        rare=plan.rare,
+        workers=means.workers,
+    )

@@ -15,6 +15,7 @@ from remusnet.availability import kernel, layout
 from remusnet.availability.arrays import Tables, linked
 from remusnet.availability.drawing import Seed
 from remusnet.availability.expressions import Expression
+from remusnet.availability.memo import MOST_CLOCKS, Memo
 from remusnet.availability.simulation import Chunk, dead
 from remusnet.availability.states import endless, unbounded
 from remusnet.errors import InvalidInput
@@ -24,9 +25,12 @@ _MOST_CLOCKS = 50_000_000
 
 
 class Compiled:
-    """A run of the net of ``tables`` from its initial marking. Raises as `Simulation` does."""
+    """A run of the net of ``tables`` from its initial marking. Raises as `Simulation` does.
 
-    def __init__(self, tables: Tables, seed: Seed) -> None:
+    ``memo``: what another run of these tables has learnt.
+    """
+
+    def __init__(self, tables: Tables, seed: Seed, memo: Memo | None = None) -> None:
         self.net = tables.net
         self._tables = tables
         self._rng = np.random.default_rng(seed)
@@ -39,6 +43,17 @@ class Compiled:
         self._run["differing"], self._run["anew"] = 0, True
         self._seen()
         self._chunk(0.0)
+        self._memo: Memo | None = None
+        modes = tables.modes
+        if not modes["infinite"].any() and len(self._arrays["timers"]) <= MOST_CLOCKS:
+            self._memo = memo or Memo(tables.net, tables.asked, tables.expressions)
+            self._arrays |= self._memo.arrays
+            self._run = linked(self._arrays)
+
+    def anew(self, seed: Seed) -> Compiled:
+        """Another run of the same net, which knows what this one has learnt."""
+        memo = None if self._memo is None else self._memo.copied()
+        return Compiled(self._tables, seed, memo)
 
     @property
     def events(self) -> int:
@@ -76,6 +91,7 @@ class Compiled:
         integrals = np.zeros((count, measures))
         changes = np.zeros((count, measures), np.int64)
         done = 0
+        self._choose_memory()
         while True:
             run = self._run
             done = kernel.cycles(run, self._rng, done, group, goal, lengths, integrals, changes)
@@ -94,6 +110,8 @@ class Compiled:
 
         Both by time and measure. A net that dies stays as it is.
         """
+        self._memo = None
+        self._run["memory"], self._run["state"] = layout.NEVER, -1
         at, place = np.array(times, np.float64), np.array([0, -1])
         sums, squares = np.zeros((2, len(times), len(self._tables.measures)))
         initial = np.array(self.net.initial, np.int64)
@@ -103,6 +121,7 @@ class Compiled:
                 return sums, squares
 
     def _advance(self, horizon: float, most: int, *, renewing: bool = False) -> None:
+        self._choose_memory()
         while True:
             kernel.advance(self._run, self._rng, horizon, most, renewing)
             if not self._grown():
@@ -128,6 +147,11 @@ class Compiled:
         status, net = int(self._run["status"]), self.net
         if status == layout.GOOD:
             return False
+        if status == layout.UNKNOWN:
+            self._learn()
+            return True
+        if self._run["state"] >= 0:
+            kernel.recall(self._run)
         marking = tuple(self._arrays["marking"].tolist())
         if status == layout.GROW and len(self._arrays["times"]) < _MOST_CLOCKS:
             self._grow()
@@ -141,6 +165,29 @@ class Compiled:
         if status == layout.FAILED:
             raise self._failed(marking)
         raise unbounded(net, marking)
+
+    def _learn(self) -> None:
+        """Tell the kernel what it asked for: which marking this is, or what a firing leads to."""
+        memo, run = self._memo, self._run
+        assert memo is not None
+        if run["state"] < 0:
+            run["state"] = memo.number(tuple(self._arrays["marking"].tolist()))
+        else:
+            memo.learn(int(run["state"]), int(run["at"]))
+        self._arrays |= memo.arrays
+        self._run = linked(self._arrays)
+        self._choose_memory()
+
+    def _choose_memory(self) -> None:
+        """Learn as long as that pays; then what is known is known."""
+        if self._memo is not None:
+            if self._run["usual"] < 0:
+                renewal = tuple(self._arrays["renewal"].tolist())
+                self._run["usual"] = self._memo.number(renewal)
+                self._arrays |= self._memo.arrays
+                self._run = linked(self._arrays)
+            pays = self._memo.pays(self.events)
+            self._run["memory"] = layout.LEARNING if pays else layout.LEARNT
 
     def _failed(self, marking: tuple[int, ...]) -> InvalidInput:
         """What the expression says that the kernel could not compute."""
@@ -160,7 +207,7 @@ class Compiled:
         """Twice as many clocks."""
         old = self._arrays
         size = len(old["times"])
-        for name in ("times", "clocks", "heap"):
+        for name in ("times", "clocks", "heap", "places"):
             self._arrays[name] = np.concatenate([old[name], np.zeros_like(old[name])])
         self._arrays["times"][size:] = np.inf
         after = self._arrays["clocks"]["next"]
@@ -177,5 +224,5 @@ class Compiled:
         live = np.flatnonzero(np.isfinite(times))
         order = live[np.lexsort((clocks["serial"][live], times[live]))]
         self._arrays["heap"][: len(order)] = order
-        clocks["at"][order] = np.arange(len(order))
+        self._arrays["places"][order] = np.arange(len(order))
         self._run["heaped"] = True

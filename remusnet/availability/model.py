@@ -9,7 +9,6 @@ from typing import Final
 from remusnet.availability.measures import Measure, Method
 from remusnet.availability.models.parameters import Parameter
 from remusnet.availability.module import Module
-from remusnet.availability.sampling import MOST_EVENTS
 
 OTHER: Final = "other"
 """The cause of what no cause explains."""
@@ -21,13 +20,27 @@ class Service(Measure):
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What a simulation may take: so many ``events``, or ``seconds``; None: some minutes."""
+
+    events: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """How the measures are worked out; ``method`` None: the right one is chosen."""
+    """How the measures are worked out; ``method`` None: the right one is chosen.
+
+    ``rare``: an event that is seldom met, as an expression: a simulation splits on the way to it.
+    ``at``: times from the start, in seconds, rising, at which values are asked for as well.
+    """
 
     relative_error: float = 0.01
     seed: int = 1
-    most_events: int = MOST_EVENTS
+    budget: Budget = field(default_factory=Budget)
     method: Method | None = None
+    rare: str | None = None
+    at: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,9 +101,9 @@ class _Maker:
     nearness: Importance | None
     trials: tuple[int, ...]
 
-    def player(self, seed: Seed) -> Player:
+    def player(self, seed: Seed, like: Player | None = None) -> Player:
         if self.nearness is None:
-            return player(self.net, self.measures, seed)
+            return player(self.net, self.measures, seed, like)
         return split_player(self.net, self.measures, seed, self.nearness, self.trials)
 
 
@@ -123,9 +123,13 @@ class _Size:
 
 @dataclass(frozen=True, slots=True)
 class _Replica:
-    """A part of a long run, with a seed of its own; ``warm_up``: firings before it counts."""
+    """A part of a long run, with a seed of its own; ``warm_up``: firings before it counts.
+
+    ``like``: a run that went before, where it can be seen from here.
+    """
 
     maker: _Maker
+    like: Player | None
     seed: Seed
     size: _Size
     warm_up: int
@@ -133,7 +137,7 @@ class _Replica:
 
     def run(self) -> tuple[list[Chunk], int]:
         """Its chunks, and the firings that it took."""
-        played = self.maker.player(self.seed)
+        played = self.maker.player(self.seed, self.like)
         if self.warm_up:
             played.firings(self.warm_up)
         return self.size.run(played, self.most_events), played.events
@@ -199,8 +203,10 @@ class _Runner:
 
     def _replicated(self, size: _Size, most: int) -> list[Chunk]:
         warm_up = 0 if self._renews else self._tries
+        like = self._player if self._fast else None
         replicas = [
-            _Replica(self._maker, seed, size, warm_up, most) for seed in self._seeds.spawn(REPLICAS)
+            _Replica(self._maker, like, seed, size, warm_up, most)
+            for seed in self._seeds.spawn(REPLICAS)
         ]
         kind = Workers.THREADS if self._fast else Workers.PROCESSES
         chunks: list[Chunk] = []

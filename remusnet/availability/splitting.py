@@ -119,7 +119,7 @@ def trials_for(net: Net, nearness: Importance, seed: Seed, most_events: int) -> 
 
     Found level by level in runs of their own, so that they do not depend on what the answer shows.
     """
-    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    root = np.random.default_rng(seed)
     trials, stage, spent = [1] * nearness.top, _STAGE, 0
     for level in range(nearness.top - 1):
         while spent < most_events:

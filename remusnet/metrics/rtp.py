@@ -10,22 +10,20 @@ import numpy as np
 from remusnet.classify.columns import Columns
 from remusnet.frames import Bools, Frames, Int64s
 from remusnet.metrics.arrivals import (
+    UNKNOWN,
     Bursts,
+    Float64s,
+    Jitter,
     SequenceCounts,
     burst_sizes,
     burst_summary,
-    sequence_counts,
-)
-from remusnet.metrics.flows import flow_of
-from remusnet.metrics.jitter import (
-    UNKNOWN,
-    Float64s,
-    Jitter,
     clock_jumps,
     interarrival_jitter,
     jitter_summary,
+    sequence_counts,
     signed32,
 )
+from remusnet.metrics.flows import flow_of
 from remusnet.metrics.payload_types import STATIC, Medium, PayloadType, RateSource, named_types
 from remusnet.metrics.percentiles import NS_PER_MS, Spread, percentile, rounded, spread
 from remusnet.metrics.rtp_packets import RtpPackets, rtp_packets, split_streams

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.frames import Bools, Int64s
-from remusnet.metrics.arrivals import MAX_DROPOUT, MAX_MISORDER
+from remusnet.metrics.arrivals import MAX_DROPOUT, MAX_MISORDER, clock_jumps, signed32
 from remusnet.metrics.emodel import RatedCodec, mos, rating
-from remusnet.metrics.jitter import clock_jumps, signed32
 from remusnet.metrics.jitter_buffer import JitterBuffer, play_out
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 

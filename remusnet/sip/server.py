@@ -132,11 +132,15 @@ class Server:
         rejuvenate(self.system, self.config.rejuvenation, self._tell)
 
     async def stop(self) -> None:
-        """End: no new calls, those transactions that are under way may end, for 5 s at most."""
+        """End: no new calls, those transactions that are under way may end, for 5 s at most.
+
+        After a failure beyond the top nobody drives them any more: it ends at once, so that
+        whoever starts it anew can.
+        """
         self.draining = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DRAIN_S
-        while self._pending() and loop.time() < deadline:
+        while self.system.failure is None and self._pending() and loop.time() < deadline:
             await asyncio.sleep(0.02)
         await self.system.stop()
         self.sockets.close()

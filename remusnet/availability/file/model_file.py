@@ -130,7 +130,7 @@ class _Reading:
         measures = self._measures(top, net)
         causes = dict(base.causes) if base is not None else {}
         causes.update(self._causes(top, net))
-        plan = read_plan(top.inner("run"))
+        plan = read_plan(top.inner("run"), net)
         for key in ("parameters", "set"):
             top.inner(key)
         top.finish()

@@ -49,7 +49,13 @@ class Parameter:
 
     def shown(self, number: float) -> str:
         """``number`` as a user would type it."""
-        return shown_time(number) if self.unit == Unit.TIME else f"{number:.4g}"
+        match self.unit:
+            case Unit.TIME:
+                return shown_time(number)
+            case Unit.SHARE:
+                return f"{100 * number:.4g}%"
+            case Unit.NUMBER:
+                return f"{number:.4g}"
 
 
 def parse_time(text: str, name: str = "time") -> float:

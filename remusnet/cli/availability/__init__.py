@@ -22,8 +22,12 @@ class _Group(LazyGroup):
             f"{_ROOM}.thesis", "Show the thesis's tables: printed and computed", _SHIPPED
         ),
         "run": LazyCommand(f"{_ROOM}.run", "Work out what a model is asked, and check it", _OWN),
+        "sensitivity": LazyCommand(
+            f"{_ROOM}.sensitivity", "Find out which parameter buys the most minutes", _OWN
+        ),
         "show": LazyCommand(f"{_ROOM}.show", "Show a net, module by module: text or drawing", _OWN),
         "check": LazyCommand(f"{_ROOM}.check", "Name every mistake in model files", _OWN),
+        "fit": LazyCommand(f"{_ROOM}.fit", "Turn measured failures into a model", _OWN),
     }
 
 
@@ -35,4 +39,5 @@ def command() -> None:
     remusnet availability compare
     remusnet availability compare --set host.mttr=4h --service established-calls
     remusnet availability run model.toml --assert 'availability >= 0.9999'
+    remusnet availability sensitivity actors-on-remus --service new-calls
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from remusnet.cli._completing import files, folders
-from remusnet.errors import CheckFailed, InvalidInput
+from remusnet.cli._completing import files, folders, words
+from remusnet.errors import CheckFailed, InvalidInput, quoted, suggestion
+from remusnet.tables.mistakes import MistakenFile, shown_origin
 
 if TYPE_CHECKING:
     from remusnet.availability.model import Blueprint
@@ -58,6 +60,34 @@ set_option = click.option(
     shell_complete=_parameters,
     help="Another value of a parameter: host.mttr=4h. Repeat it.",
 )
+
+
+service_option = click.option(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="SERVICE",
+    shell_complete=words("registration", "new-calls", "established-calls"),
+    help="Only this one. Repeat it.",
+)
+
+
+def service_names(services: Sequence[str], known: Sequence[str]) -> None:
+    """Raises InvalidInput for a service that is none of ``known``."""
+    for service in services:
+        if service not in known:
+            raise InvalidInput(f"unknown service {quoted(service)}{suggestion(service, known)}")
+
+
+@contextmanager
+def of_model(word: str) -> Iterator[None]:
+    """What is wrong with a net is said with the name of its model before it."""
+    try:
+        yield
+    except MistakenFile:
+        raise
+    except InvalidInput as error:
+        raise InvalidInput(f"{shown_origin(word)}: {error}") from None
 
 
 def file_options(command: _Function) -> _Function:
@@ -122,11 +152,12 @@ def asked(
         None if report is None else Path(report),
     )
     if wanted.report is not None:
+        from remusnet.report.availability.directory import KIND
         from remusnet.report.drawing import style
         from remusnet.report.folder import prepare
 
         with style():  # is matplotlib there?
-            prepare(wanted.report)
+            prepare(wanted.report, KIND)
     return wanted
 
 
@@ -178,7 +209,6 @@ def fail(judged: Sequence[Judged], unreached: str, *, told: bool) -> None:
 
     ``told``: what was seen of assertions has been printed.
     """
-    from remusnet.errors import quoted
     from remusnet.report.availability.assertions import Verdict
 
     problems = []

@@ -43,6 +43,7 @@ def command(restart_time: str, as_json: bool) -> None:
                 },
                 "actors": {"printed": each.actors_printed, "computed": each.actors_computed},
                 "hypotheses": dict(each.hypotheses),
+                "distances": dict(each.distances),
             }
             for each in rows
         ]
@@ -54,6 +55,10 @@ def command(restart_time: str, as_json: bool) -> None:
         shown = (each.standard_printed, each.standard_age, each.standard_resample)
         cells = "  ".join(f"{value:.7f}" for value in (*shown, *each.hypotheses.values()))
         echo(f"{each.mean_h:4} h  {each.mu:.2f}  {cells}")
+    echo("less the printed one:" + 27 * " " + "A          B          C          D")
+    for each in rows:
+        cells = "  ".join(f"{value:+.6f}" for value in each.distances.values())
+        echo(f"{each.mean_h:4} h" + 42 * " " + cells)
     for name, meaning in HYPOTHESES.items():
         echo(f"  {name}: {meaning}")
     echo("")

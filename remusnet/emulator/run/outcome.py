@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from remusnet.emulator.machine.checkpoints import Timeline
-from remusnet.emulator.machine.departure import Tally
+from remusnet.emulator.machine.epochs import Tally, Timeline
 from remusnet.emulator.run.loop import Flight, Loop
 from remusnet.emulator.run.recordings import Mixed
 from remusnet.emulator.run.stepwise import (

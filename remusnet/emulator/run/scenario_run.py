@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from remusnet.classify.columns import columns
-from remusnet.emulator.machine.checkpoints import Checkpoints, Timeline, steady
-from remusnet.emulator.machine.departure import Tally, most_rtp_held
+from remusnet.emulator.machine.epochs import Checkpoints, Tally, Timeline, most_rtp_held, steady
 from remusnet.emulator.run.outcome import Run, Seen, arrived_frames, outcome_of
 from remusnet.emulator.run.recordings import mix, require_own_names
 from remusnet.emulator.run.stepwise import filled, lanes_of, run_loop, tally_flights

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from remusnet.emulator.machine.checkpoints import Timeline
-from remusnet.emulator.machine.departure import Tally, depart
+from remusnet.emulator.machine.epochs import Tally, Timeline, depart
 from remusnet.emulator.machine.failover import through_failure
 from remusnet.emulator.network.link import Link
 from remusnet.emulator.traffic.rtp import (
@@ -30,8 +29,8 @@ from remusnet.emulator.traffic.rtp import (
     together,
 )
 from remusnet.frames import Int64s
+from remusnet.metrics.arrivals import Float64s
 from remusnet.metrics.holding import left_early
-from remusnet.metrics.jitter import Float64s
 from remusnet.metrics.payload_types import Medium, PayloadType
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.rtp import StreamSummary

@@ -43,6 +43,10 @@ class Asked:
     labels: Labels
     service: bool
 
+    def label(self, key: str) -> str | None:
+        """The value of a label; None where there is no such label."""
+        return dict(self.labels).get(key)
+
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityMetric:

@@ -13,6 +13,8 @@ from remusnet.availability.measures import Estimate
 from remusnet.availability.model import Given
 from remusnet.availability.models.parameters import Unit
 from remusnet.availability.module import YEAR
+from remusnet.availability.sensitivity import Sensitivity
+from remusnet.availability.transient import Curve
 from remusnet.report.availability.assertions import Judged, downtime, nines
 
 _CSV = (
@@ -34,6 +36,43 @@ def run_document(
         "measures": [_measure(each) for each in answer.estimates],
         "services": [service(each, answer) for each in answer.services],
         "parameters": [parameter(each) for each in given.values()],
+    }
+    if answer.curves:
+        document["transient"] = [_curve(each) for each in answer.curves]
+    if judged:
+        document["assertions"] = [each.to_json() for each in judged]
+    return document
+
+
+def _curve(curve: Curve) -> dict[str, object]:
+    return {
+        "name": curve.name,
+        "times_s": list(curve.times),
+        "values": list(curve.values),
+        "low": list(curve.low),
+        "high": list(curve.high),
+        "method": curve.method.value,
+        "reached": curve.reached,
+    }
+
+
+def compare_document(
+    rows: Iterable[tuple[str, Estimate]], judged: Sequence[Judged] = ()
+) -> dict[str, object]:
+    """The document of ``availability compare --json``: a design and an estimate in each row."""
+    document: dict[str, object] = {
+        "designs": [
+            {
+                "design": design,
+                "service": each.name,
+                "availability": each.value,
+                "low": each.low,
+                "high": each.high,
+                "downtime_s_a_year": each.downtime_s_a_year,
+                "method": each.method.value,
+            }
+            for design, each in rows
+        ]
     }
     if judged:
         document["assertions"] = [each.to_json() for each in judged]
@@ -72,6 +111,41 @@ def service(estimate: Estimate, answer: Answer) -> dict[str, object]:
             for each in answer.causes.get(estimate.name, ())
         ],
     }
+
+
+def sensitivity_document(name: str, found: Iterable[Sensitivity]) -> dict[str, object]:
+    """The document of ``availability sensitivity --json``."""
+    return {
+        "model": name,
+        "varied": "each parameter halved and doubled, the others as they are",
+        "services": [sensitivity_entry(each) for each in found],
+    }
+
+
+def sensitivity_entry(found: Sensitivity) -> dict[str, object]:
+    """One service with its parameters; who saves most is first."""
+    return {
+        **_down(found.base),
+        "service": found.service.name,
+        "parameters": [
+            {
+                "name": each.given.name,
+                "value": each.given.value,
+                "unit": _UNITS[each.given.parameter.unit],
+                "halved": None if each.halved is None else _down(each.halved),
+                "doubled": None if each.doubled is None else _down(each.doubled),
+                "better": each.better(found.base) or None,
+                "saves_s_a_year": each.saves(found.base),
+            }
+            for each in found.varied
+        ],
+    }
+
+
+def _down(estimate: Estimate) -> dict[str, object]:
+    found = downtime(estimate)
+    value, low, high = (None, None, None) if found is None else found
+    return {"downtime_s_a_year": value, "low": low, "high": high, "method": estimate.method.value}
 
 
 def csv_text(rows: Iterable[tuple[str, Estimate]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -11,7 +11,10 @@ from rich.text import Text
 from remusnet.availability.answers import Answer
 from remusnet.availability.measures import Estimate, MeasureKind
 from remusnet.availability.model import Blueprint
+from remusnet.availability.models.parameters import shown_time
 from remusnet.availability.module import YEAR
+from remusnet.availability.sensitivity import Sensitivity, Varied
+from remusnet.availability.transient import Curve
 from remusnet.report.availability.assertions import downtime, nines
 from remusnet.report.layout import Column, print_records, print_sentence
 
@@ -50,14 +53,68 @@ def print_answer(console: Console, blueprint: Blueprint, answer: Answer) -> None
             print_records(console, _CAUSES, _cause_rows(causes))
     if others:
         console.print()
-        print_records(console, _MEASURES, [_measure_cells(each) for each in others])
+        print_records(console, _MEASURES, [measure_cells(each) for each in others])
+    if answer.curves:
+        console.print()
+        print_records(console, _CURVES, curve_rows(answer.curves))
     console.print()
     print_sentence(console, _how(answer))
+
+
+_CURVES = (Column("measure"), Column("after", right=True), *_MEASURES[1:])
+
+
+def curve_rows(curves: Iterable[Curve]) -> list[tuple[str, ...]]:
+    """A row for each measure and time: its value, interval and method."""
+    rows: list[tuple[str, ...]] = []
+    for curve in curves:
+        points = zip(curve.times, curve.values, curve.low, curve.high, strict=True)
+        for time, value, low, high in points:
+            interval = "exactly" if low == high else f"{low:.6g} to {high:.6g}"
+            shown = (f"{value:.8g}", interval, curve.method.value)
+            rows.append((curve.name, shown_time(time), *shown))
+    return rows
 
 
 def print_designs(console: Console, rows: Sequence[tuple[str, Estimate]]) -> None:
     """A row for each design and service."""
     print_records(console, _DESIGNS, [(design, *service_cells(each)) for design, each in rows])
+
+
+def print_sensitivity(console: Console, found: Iterable[Sensitivity]) -> None:
+    """For each service its parameters, who saves most first."""
+    for number, each in enumerate(found):
+        if number:
+            console.print()
+        base = each.base
+        method = base.method.value
+        title = (
+            f"{each.service.name}: {shown_minutes((base.rest or 0.0) * YEAR)} min/year ({method})"
+        )
+        print_sentence(console, title, "bold")
+        print_records(console, _VARIED, [_varied_cells(one, base) for one in each.varied])
+
+
+_VARIED = (
+    Column("parameter"),
+    Column("is", right=True),
+    Column("halved: min/year", right=True),
+    Column("doubled: min/year", right=True),
+    Column("saves", right=True),
+)
+
+
+def _varied_cells(varied: Varied, base: Estimate) -> tuple[str | Text, ...]:
+    saves = varied.saves(base)
+    return (
+        varied.given.name,
+        varied.given.shown,
+        *(
+            "-" if each is None else shown_minutes((each.rest or 0.0) * YEAR)
+            for each in (varied.halved, varied.doubled)
+        ),
+        f"{shown_minutes(saves)}, {varied.better(base)}" if saves else "-",
+    )
 
 
 def shown_minutes(seconds: float) -> str:
@@ -73,7 +130,7 @@ def shown_nines(value: float | None) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "all"
 
 
-def service_cells(estimate: Estimate) -> tuple[str | Text, ...]:
+def service_cells(estimate: Estimate) -> tuple[str, ...]:
     """The cells of a service: availability, nines, downtime, its interval, method."""
     found = downtime(estimate)
     assert found is not None
@@ -115,7 +172,8 @@ def _cause_rows(causes: Sequence[Estimate]) -> list[tuple[str | Text, ...]]:
     ]
 
 
-def _measure_cells(estimate: Estimate) -> tuple[str | Text, ...]:
+def measure_cells(estimate: Estimate) -> tuple[str, ...]:
+    """The cells of another measure: its name, value, interval, method."""
     unit = " /s" if estimate.kind == MeasureKind.RATE else ""
     if estimate.low is None or estimate.high is None:
         interval = "not told"

@@ -61,7 +61,7 @@ def module_svg(drawn: Graph) -> str:
     return (
         f'<svg role="img" aria-label="{escape(f"The net {drawn.name}")}" '
         f'viewBox="0 0 {where.width:.0f} {where.height:.0f}" '
-        f'style="width: {where.width:.0f}px; min-width: {where.width:.0f}px" '
+        f'class="net" style="--wide: {where.width:.0f}px" '
         f'font-family="inherit" font-size="11">{"".join(_body(drawn, where))}</svg>'
     )
 

@@ -144,9 +144,18 @@ class Location(Actor):
         """Nothing: the store and what is under way stay."""
 
     def stopped(self) -> None:
-        """End what is under way: who asked, is gone."""
-        if self._own.working is not None:
-            self._own.working.cancel()
+        """End what is under way: who asked, is gone.
+
+        Where the top is restarted another one takes its place: it must not wait for a batch whose
+        end nobody tells it, nor believe what that batch may have changed.
+        """
+        own = self._own
+        if own.working is not None:
+            own.working.cancel()
+            own.working = None
+            own.memory.clear()
+        own.pending.clear()
+        own.answers.clear()
 
     def receive(self, message: object) -> None:
         """A question, a change, or how a batch ended."""

@@ -247,6 +247,8 @@ class Sockets:
         remote = target.remote
         if remote is None:
             raise OSError("no address to send to")
+        if not self.bound:
+            return  # they are being opened anew: it is lost, and sent again
         local = target.flow.local if target.flow is not None else None
         sender = self._udp_socket(local, ":" in remote.host)
         # A full send buffer is what a full network is: the datagram is lost, and sent again.

@@ -19,7 +19,7 @@ from remusnet.availability.distributions import (
 )
 from remusnet.availability.file.model_file import ModelFileError, load
 from remusnet.availability.measures import Measure, MeasureKind, Method
-from remusnet.availability.model import Plan, Service
+from remusnet.availability.model import Budget, Plan, Service
 from remusnet.availability.models.library import blueprint
 from remusnet.availability.module import DAY, HOUR, YEAR, Module
 from remusnet.availability.net import Memory, Servers, Variable
@@ -325,6 +325,12 @@ budgt = 3
         ),
         ("net.places = { A-b = 1, A_b = 1 }", "the name 'A_b' is taken twice"),
         ("run.method = 'exct'", "run.method: unknown method: 'exct' (did you mean 'exact'?)"),
+        ("run.budget = '5 minutes'", "run.budget: invalid budget: '5 minutes'; expected events,"),
+        ("run.budget = 3", "run.budget: out of range: 3; expected events, 1000 to 1e12"),
+        (
+            "design = 'remus'\nrun.rare = 'hosts.Drak > 0'",
+            "run.rare: 'hosts.Drak > 0': no place 'hosts.Drak' (did you mean 'hosts.Dark'?)",
+        ),
         ("run.relative-error = 2", "run.relative-error: out of range: 2; expected a share such"),
         (
             "design = 'remus'\ncause = [{ name = 'c', when = 'Rum > 0' }]",
@@ -337,11 +343,22 @@ def test_a_mistake_is_said_with_what_would_be_right(text: str, problem: str) -> 
     assert any(problem in each for each in found), found
 
 
+def test_what_run_says_is_the_plan() -> None:
+    text = (
+        "design = 'remus'\n[run]\nrelative-error = 0.05\nseed = 7\nmethod = 'simulation'\n"
+        "rare = 'hosts.Dark > 0'\nat = ['1h', '1min']\nbudget = "
+    )
+    expected = Plan(0.05, 7, Budget(5_000_000), Method.SIMULATION, "hosts.Dark > 0", (60, 3600))
+    for budget in ("5000000", "'5M'", "'5e6'"):
+        assert load(text + budget, "x").plan == expected
+    assert load(text + "'2min'", "x").plan.budget == Budget(seconds=120)
+
+
 def test_the_examples_of_the_documentation_are_right() -> None:
     for file in (TWO_SERVERS, EXAMPLES / "our-remus.toml"):
         assert load(file.read_text("utf-8"), file.name).made().services
     made = load(TWO_SERVERS.read_text("utf-8"), "x")
-    found = answered(made.made(), Plan(0.5, 1, 100_000))
+    found = answered(made.made(), Plan(0.5, 1, Budget(100_000)))
     # Seen: 0.99992. A short run, so its interval is wide: a wrong model would be off by far more.
     assert 0.9997 < found.estimates[0].value < 0.99999
     assert {each.method for each in found.estimates} == {Method.SIMULATION}

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -166,7 +168,7 @@ def test_an_exact_value_decides_every_assertion(
         (("--set", "mttf=1h"), "unknown parameter 'mttf'"),
         (("--set", "mttr=1%"), "mttr: invalid time: '1%'"),
         (("--relative-error", "0"), "--relative-error: out of range: '0'"),
-        (("--budget", "5"), "--budget: invalid number: '5'; expected a number of events"),
+        (("--budget", "5"), "--budget: out of range: '5'; expected events, 1000 to"),
         (("--junit", "x"), "--junit tells of assertions"),
         (("--method", "closed form"), "model.toml: net one: there is no closed form solution"),
     ],
@@ -187,6 +189,26 @@ def test_a_precision_that_the_budget_is_too_small_for_says_what_was_reached(
     assert code == 1
     assert json.loads(out)["reached"] is False
     assert "events are too few for a relative error of 0.0001: 'machine' to " in err
+
+
+def test_values_from_the_start_on_are_those_of_the_two_states(
+    model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, model, "--at", "1d", "--at", "1h", "--json")
+    machine, broken = json.loads(out)["transient"]
+    assert (code, machine["name"], broken["name"]) == (0, "machine", "broken")
+    assert machine["times_s"] == [3600, 86400]
+    rate = 1 + 1 / 99  # an hour
+    exact = [1 - 0.01 * (1 - math.exp(-rate * hours)) for hours in (1, 24)]
+    assert machine["values"] == pytest.approx(exact, rel=1e-9)
+    assert broken["values"] == pytest.approx([1 - each for each in exact], rel=1e-9)
+    simulated = ("--method", "simulation", "--relative-error", "20%", "--seed", "2", "--at", "1h")
+    code, out, _ = run(capsys, model, *simulated)
+    (row,) = (line for line in out.splitlines() if line.startswith("machine") and " 1h " in line)
+    low, high = map(float, re.search(r"([0-9.]+) to ([0-9.]+)", row).groups())  # type: ignore[union-attr]
+    assert (code, low < exact[0] < high) == (0, True)
+    code, _, err = run(capsys, model, "--at", "soon")
+    assert (code, "--at: invalid time: 'soon'; expected times from the start" in err) == (2, True)
 
 
 def test_the_values_can_be_had_as_csv(
