@@ -10,9 +10,16 @@ import time
 from io import FileIO
 from pathlib import Path
 
+from remusnet.errors import quoted
+
 LONGEST_WAIT_S = 1.0
 """For whoever is to write to a named pipe: a shell starts both ends at once."""
 _LOOK_S = 0.02
+
+
+def label(source: str | Path) -> str:
+    """How messages name ``source``: its path in quotes, or "standard input" for ``"-"``."""
+    return "standard input" if source == "-" else quoted(str(source))
 
 
 def open_input(path: str | Path) -> tuple[FileIO, bytes]:

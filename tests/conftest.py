@@ -34,6 +34,16 @@ def pytest_report_header() -> str:
     return told()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only ``scripts/test --long`` takes; that is not skipping."""
+    if count(sample=0, long=1):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine or this user cannot run, and say what would change that."""
     needed = {name for mark in item.iter_markers("needs") for name in mark.args}

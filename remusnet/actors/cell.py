@@ -78,7 +78,7 @@ class Cell(Place):
         self.incident: int | None = None  # the failure that is being answered, or was last
         self.escalated = False
         self.held = False
-        self.queued = 0
+        self.queued = 0  # how many wait, where that is bounded; elsewhere nobody keeps count
         self.stash: deque[object] | None = None  # what was taken from the queue too early
         self._watchers: list[Cell] | None = None
         self._timers: dict[object, Timer] | None = None
@@ -98,16 +98,22 @@ class Cell(Place):
         return self.state is not State.STOPPED and self.state is not State.STOPPING
 
     @property
+    def cell(self) -> Cell:
+        """Itself: in the queue an order may stand for it."""
+        return self
+
+    @property
     def waiting(self) -> int:
         """How many messages wait in its mailbox."""
-        return self.queued
+        return self.queued if self.spec.mailbox is not None else self._system.waiting()[self]
 
     def tell(self, message: object) -> bool:
         """Put ``message`` into its mailbox; false where it became a dead letter instead."""
-        if self.gated and not self._admits(message):
-            return False
-        self.queued += 1
-        # As System.enqueue, whose call would be a fifth of all that a tell costs.
+        if self.gated:
+            if not self._admits(message):
+                return False
+            self.queued += 1
+        # Not by System.enqueue, whose call would be a fifth of all that a tell costs.
         system = self._system
         system.queue.append((self, message))
         if not system.scheduled:
@@ -121,7 +127,9 @@ class Cell(Place):
         there will be no answer.
         """
         answer: asyncio.Future[Any] = self._system.loop.create_future()
-        self.tell(Asked(message, answer))
+        asked = Asked(message, answer)
+        if not self.gated or self._admits(asked):
+            self.order(asked)
         async with asyncio.timeout(timeout):
             return await answer
 
@@ -287,6 +295,7 @@ class Cell(Place):
         """Have no instance any more (the result), and nothing that keeps it in memory."""
         instance, self.instance = self.instance, None
         self.take = _nobody
+        self.current = None
         return instance
 
     def notify(self, change: Change) -> None:
@@ -313,23 +322,27 @@ class Cell(Place):
             self._system.enqueue(self, order)
 
     def _handle(self, envelope: object) -> None:
-        # What each message passes: every attribute here is a twentieth of what a message costs.
         self.queued -= 1
         self.current = message = envelope
         try:
             if isinstance(envelope, Envelope):
                 message = envelope.open()
                 if message is STALE:
+                    self.current = None
                     return
             if self._system.before is not None:
                 self._system.before(self, message)
             awaited = self.take(message)
         except RejuvenationAsked:
+            self.current = None
             supervision.rejuvenate(self)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
+            self.current = None
             supervision.failed(self, error, envelope)
             return
+        if awaited is None:
+            self.current = None  # what is handled next may be a message that nobody has asked
         if awaited is not None or self.exceptional:
             self.handled(awaited, envelope)
 
@@ -350,6 +363,8 @@ class Cell(Place):
 
         def done(finished: asyncio.Future[None]) -> None:
             self.task = None
+            if self.current is envelope:
+                self.current = None
             error = None if finished.cancelled() else finished.exception()
             if self.life != life:
                 # It is being stopped or restarted: what was not done is decided about, no more.

@@ -47,6 +47,11 @@ class Place:
         """Its children, in the order of their start."""
         return iter(tuple(self._children.values()) if self._children else ())
 
+    @property
+    def has_children(self) -> bool:
+        """Whether there are any: most have none, and need not look."""
+        return self._children is not None
+
     def child(self, name: str) -> Cell | None:
         """The child of that name."""
         return self._children.get(name) if self._children else None

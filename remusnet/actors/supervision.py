@@ -202,7 +202,8 @@ def _revive(cell: Cell, *, first: bool) -> Steps:
         cell.instance = instance = cell.spec.make()
         instance.context = cell
         cell.take = instance.receive
-        yield from _complete_children(cell)
+        if cell.spec.children or cell.has_children:
+            yield from _complete_children(cell)
         awaited = instance.started()
         if awaited is not None:
             # What it raises is a failure of the start.
@@ -233,8 +234,9 @@ def _revive(cell: Cell, *, first: bool) -> Steps:
         stop(cell)
         return
     cell.resume()
-    for child in cell.children:
-        child.release()
+    if cell.has_children:
+        for child in cell.children:
+            child.release()
 
 
 def _complete_children(cell: Cell) -> Steps:
@@ -284,8 +286,10 @@ def _stop(cell: Cell) -> Steps:
     cell.state = State.STOPPING
     cell.gated = True
     cell.cancel_timers()
-    yield from _stop_children(cell)
-    yield from _finish(cell)
+    if cell.has_children:
+        yield from _stop_children(cell)
+    if cell.task is not None:
+        yield from _finish(cell)
     instance = cell.let_go()
     if instance is not None:
         try:

@@ -9,8 +9,7 @@ from pathlib import Path
 from remusnet.api import words
 from remusnet.api.words import PolicyWord
 from remusnet.capture import Capture, read_frames
-from remusnet.classify.judging import Judgement
-from remusnet.metrics.flows import Survey, survey
+from remusnet.metrics.flows import Judgement, Survey, survey
 from remusnet.policy import DEFAULT_POLICY, Policy
 
 Reader = Callable[[str], Capture]

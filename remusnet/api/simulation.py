@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remusnet import capture as captures
 from remusnet import defaults
@@ -27,9 +28,10 @@ from remusnet.plan.limits import plug_limit
 from remusnet.policy import PRESETS, Policy
 from remusnet.report.result import Result
 from remusnet.results.comparison import Simulation
-from remusnet.scenario.scenario import Scenario
-from remusnet.scenario.scenario_file import overridden
 from remusnet.schedule import Schedule, ScheduleKind
+
+if TYPE_CHECKING:
+    from remusnet.scenario.scenario import Scenario
 
 MOST_CALLS, LARGEST_SEED = 1_000_000, 2**63 - 1
 
@@ -82,6 +84,7 @@ class ScenarioCase:
         """
         # It builds packets with scapy, which a recording can do without: 0.4 s of import.
         from remusnet.emulator.run.scenario_run import frames_sent, run_scenario
+        from remusnet.scenario.scenario_file import overridden
 
         over = {"calls": self.calls, "duration_ns": self.duration_ns, "seed": self.seed}
         scenario = overridden(load_scenario(self.word), **over)

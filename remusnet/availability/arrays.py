@@ -32,7 +32,7 @@ _MEMORIES: Final = {
     Memory.AGE: layout.AGE,
     Memory.RESAMPLE: layout.RESAMPLE,
 }
-_POOL = 64
+_POOL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Tables:
     """What does not change while a net is played: `layout.ARRAYS` has their meaning."""
 
     net: Net
+    asked: tuple[Measure, ...]
     expressions: tuple[Expression | None, ...]
     modes: NDArray[Any]
     links: NDArray[np.int64]
@@ -55,7 +56,7 @@ class Tables:
         size = len(timed) + (_POOL if modes["infinite"].any() else 0)
         marking = np.array(self.net.initial, np.int64)
         sizes = {
-            **dict.fromkeys(("times", "clocks", "heap"), size),
+            **dict.fromkeys(("times", "clocks", "heap", "places"), size),
             **{name: len(modes) + 1 for name in ("enabled", "stamps", "touched", "flags")},
             "looked": len(timed) + 1,
             "recent": layout.RECENT,
@@ -71,11 +72,12 @@ class Tables:
         clocks = arrays["clocks"]
         clocks["next"] = np.arange(1, size + 1)
         clocks["next"][-1:] = -1
+        clocks["mode"][: len(timed)] = timed
         timers = arrays["timers"] = np.zeros(len(timed), layout.TIMER)
         timers["head"] = timers["aged"] = -1
         timers["mode"] = timed
         run = arrays["run"] = np.zeros(1, layout.RUN)
-        run["weight"] = 1.0
+        run["weight"], run["state"], run["usual"] = 1.0, -1, -1
         run["free"] = len(timed) if size > len(timed) else -1
         run["most_immediate"] = most_immediate(self.net)
         run["heaped"] = size > layout.SCANNED
@@ -137,6 +139,7 @@ class _Builder:
         ]
         return Tables(
             net=self._net,
+            asked=tuple(measures),
             expressions=tuple(expressions),
             modes=self._modes,
             links=np.array(self._links, np.int64),

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from remusnet.availability import kernel, layout
 from remusnet.availability.arrays import Tables, linked
 from remusnet.availability.drawing import Seed
+from remusnet.availability.expressions import Expression
+from remusnet.availability.memo import MOST_CLOCKS, Memo
 from remusnet.availability.simulation import Chunk, dead
 from remusnet.availability.states import endless, unbounded
 from remusnet.errors import InvalidInput
@@ -23,9 +25,12 @@ _MOST_CLOCKS = 50_000_000
 
 
 class Compiled:
-    """A run of the net of ``tables`` from its initial marking. Raises as `Simulation` does."""
+    """A run of the net of ``tables`` from its initial marking. Raises as `Simulation` does.
 
-    def __init__(self, tables: Tables, seed: Seed) -> None:
+    ``memo``: what another run of these tables has learnt.
+    """
+
+    def __init__(self, tables: Tables, seed: Seed, memo: Memo | None = None) -> None:
         self.net = tables.net
         self._tables = tables
         self._rng = np.random.default_rng(seed)
@@ -38,6 +43,17 @@ class Compiled:
         self._run["differing"], self._run["anew"] = 0, True
         self._seen()
         self._chunk(0.0)
+        self._memo: Memo | None = None
+        modes = tables.modes
+        if not modes["infinite"].any() and len(self._arrays["timers"]) <= MOST_CLOCKS:
+            self._memo = memo or Memo(tables.net, tables.asked, tables.expressions)
+            self._arrays |= self._memo.arrays
+            self._run = linked(self._arrays)
+
+    def anew(self, seed: Seed) -> Compiled:
+        """Another run of the same net, which knows what this one has learnt."""
+        memo = None if self._memo is None else self._memo.copied()
+        return Compiled(self._tables, seed, memo)
 
     @property
     def events(self) -> int:
@@ -60,8 +76,8 @@ class Compiled:
         self._advance(np.inf, self.events + count)
         return self._chunk(float(self._run["now"]) - start)
 
-    def cycles(self, count: int, most_events: int) -> list[Chunk]:
-        """Run ``count`` cycles between renewals, or fewer where that takes ``most_events``.
+    def cycles(self, count: int, most_events: int, group: int = 1) -> list[Chunk]:
+        """Run ``count`` times ``group`` cycles, or fewer where that takes ``most_events``.
 
         A renewal is the return to the first tangible marking with every clock new.
         """
@@ -69,15 +85,16 @@ class Compiled:
         if not self._run["anew"]:  # a cycle that was left half way
             self._advance(np.inf, goal, renewing=True)
         self._chunk(0.0)
-        self._run["begun"] = self._run["now"]
+        self._run["begun"], self._run["renewals"] = self._run["now"], 0
         measures = len(self._tables.measures)
         lengths = np.zeros(count)
         integrals = np.zeros((count, measures))
         changes = np.zeros((count, measures), np.int64)
         done = 0
+        self._choose_memory()
         while True:
             run = self._run
-            done = kernel.cycles(run, self._rng, done, goal, lengths, integrals, changes)
+            done = kernel.cycles(run, self._rng, done, group, goal, lengths, integrals, changes)
             if not self._grown():
                 break
         columns = (lengths.tolist(), integrals.tolist(), changes.tolist())
@@ -93,6 +110,8 @@ class Compiled:
 
         Both by time and measure. A net that dies stays as it is.
         """
+        self._memo = None
+        self._run["memory"], self._run["state"] = layout.NEVER, -1
         at, place = np.array(times, np.float64), np.array([0, -1])
         sums, squares = np.zeros((2, len(times), len(self._tables.measures)))
         initial = np.array(self.net.initial, np.int64)
@@ -102,6 +121,7 @@ class Compiled:
                 return sums, squares
 
     def _advance(self, horizon: float, most: int, *, renewing: bool = False) -> None:
+        self._choose_memory()
         while True:
             kernel.advance(self._run, self._rng, horizon, most, renewing)
             if not self._grown():
@@ -127,6 +147,11 @@ class Compiled:
         status, net = int(self._run["status"]), self.net
         if status == layout.GOOD:
             return False
+        if status == layout.UNKNOWN:
+            self._learn()
+            return True
+        if self._run["state"] >= 0:
+            kernel.recall(self._run)
         marking = tuple(self._arrays["marking"].tolist())
         if status == layout.GROW and len(self._arrays["times"]) < _MOST_CLOCKS:
             self._grow()
@@ -141,10 +166,32 @@ class Compiled:
             raise self._failed(marking)
         raise unbounded(net, marking)
 
+    def _learn(self) -> None:
+        """Tell the kernel what it asked for: which marking this is, or what a firing leads to."""
+        memo, run = self._memo, self._run
+        assert memo is not None
+        if run["state"] < 0:
+            run["state"] = memo.number(tuple(self._arrays["marking"].tolist()))
+        else:
+            memo.learn(int(run["state"]), int(run["at"]))
+        self._arrays |= memo.arrays
+        self._run = linked(self._arrays)
+        self._choose_memory()
+
+    def _choose_memory(self) -> None:
+        """Learn as long as that pays; then what is known is known."""
+        if self._memo is not None:
+            if self._run["usual"] < 0:
+                renewal = tuple(self._arrays["renewal"].tolist())
+                self._run["usual"] = self._memo.number(renewal)
+                self._arrays |= self._memo.arrays
+                self._run = linked(self._arrays)
+            pays = self._memo.pays(self.events)
+            self._run["memory"] = layout.LEARNING if pays else layout.LEARNT
+
     def _failed(self, marking: tuple[int, ...]) -> InvalidInput:
         """What the expression says that the kernel could not compute."""
-        at = int(self._run["at"])
-        expression = self._tables.expressions[-1 - at] if at < 0 else self.net.modes[at].guard
+        expression = self._expression(int(self._run["at"]))
         assert expression is not None
         try:
             expression.value(marking)
@@ -152,11 +199,15 @@ class Compiled:
             return error
         raise AssertionError("the kernel stopped at an expression that has a value")
 
+    def _expression(self, at: int) -> Expression | None:
+        """The measure's, below 0, or the mode's guard."""
+        return self._tables.expressions[-1 - at] if at < 0 else self.net.modes[at].guard
+
     def _grow(self) -> None:
         """Twice as many clocks."""
         old = self._arrays
         size = len(old["times"])
-        for name in ("times", "clocks", "heap"):
+        for name in ("times", "clocks", "heap", "places"):
             self._arrays[name] = np.concatenate([old[name], np.zeros_like(old[name])])
         self._arrays["times"][size:] = np.inf
         after = self._arrays["clocks"]["next"]
@@ -173,5 +224,5 @@ class Compiled:
         live = np.flatnonzero(np.isfinite(times))
         order = live[np.lexsort((clocks["serial"][live], times[live]))]
         self._arrays["heap"][: len(order)] = order
-        clocks["at"][order] = np.arange(len(order))
+        self._arrays["places"][order] = np.arange(len(order))
         self._run["heaped"] = True

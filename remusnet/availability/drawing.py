@@ -21,7 +21,7 @@ from remusnet.availability.distributions import (
     Weibull,
 )
 
-Seed = int | np.random.SeedSequence
+Seed = int | np.random.SeedSequence | np.random.Generator
 
 
 def drawing(distribution: Distribution, rng: np.random.Generator) -> Callable[[], float]:

@@ -17,7 +17,7 @@ from remusnet.availability.measures import Estimate, Measure, MeasureKind, Metho
 from remusnet.availability.net import Memory
 from remusnet.availability.races import Race, TiedRace, race
 from remusnet.availability.states import StateSpace, Step
-from remusnet.availability.stationary import Vector, dead, stationary
+from remusnet.availability.stationary import Entries, Vector, dead, stationary
 from remusnet.availability.unfolding import Mode
 
 
@@ -54,6 +54,18 @@ def is_markov(modes: Sequence[Mode]) -> bool:
 
 def solved_markov(space: StateSpace) -> Solved:
     """The chain's stationary shares. Raises InvalidInput and MissingDependency (`stationary`)."""
+    rates = _rates(space)
+    shares = stationary(space, _entries(space, rates))
+    detail = f"CTMC of {len(space.states)} states"
+    return Solved(space, shares, _firings(space, shares, rates), Method.EXACT, detail)
+
+
+def rates_between(space: StateSpace) -> Entries:
+    """From which state to which the chain goes, and how often a second."""
+    return _entries(space, _rates(space))
+
+
+def _rates(space: StateSpace) -> list[list[float]]:
     modes = space.net.modes
 
     def rate(step: Step) -> float:
@@ -61,10 +73,7 @@ def solved_markov(space: StateSpace) -> Solved:
         assert distribution is not None
         return step.degree / distribution.mean
 
-    rates = [[rate(step) for step in steps] for steps in space.steps]
-    shares = stationary(space, _entries(space, rates))
-    detail = f"CTMC of {len(space.states)} states"
-    return Solved(space, shares, _firings(space, shares, rates), Method.EXACT, detail)
+    return [[rate(step) for step in steps] for steps in space.steps]
 
 
 def renews(space: StateSpace) -> bool:

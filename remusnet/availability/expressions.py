@@ -77,18 +77,30 @@ def compiled(text: str, scope: Scope, where: str) -> Expression:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise InvalidInput(f"{where}: no expression: {quoted(text)}") from None
     names = _Names(text, scope, where)
+    try:
+        body = names.visit(tree).body
+    except RecursionError:
+        raise _too_deep(text, where) from None
+    return of_tree(body, names.found, text, where)
+
+
+def of_tree(body: ast.expr, slots: set[int], text: str, where: str) -> Expression:
+    """The expression with the syntax ``body``, which looks at ``slots``. Raises InvalidInput."""
     arguments = ast.arguments(
         posonlyargs=[], args=[ast.arg("m")], kwonlyargs=[], kw_defaults=[], defaults=[]
     )
     try:
-        body = names.visit(tree).body
         source = ast.Expression(ast.Lambda(args=arguments, body=body))
         code = compile(ast.fix_missing_locations(source), "<expression>", "eval")
     except RecursionError:
-        raise InvalidInput(f"{where}: nested too deeply: {quoted(text[:60])}") from None
+        raise _too_deep(text, where) from None
     # Only nodes of the lists above have got here; no name but m, min and max is left in them.
     function: Callable[[Marking], float] = eval(code, {"__builtins__": {}, **_FUNCTIONS})
-    return Expression(text, where, function, frozenset(names.found), body)
+    return Expression(text, where, function, frozenset(slots), body)
+
+
+def _too_deep(text: str, where: str) -> InvalidInput:
+    return InvalidInput(f"{where}: nested too deeply: {quoted(text[:60])}")
 
 
 class _Names(ast.NodeTransformer):

@@ -37,8 +37,10 @@ from remusnet.availability.layout import (
     FRAME,
     GOOD,
     GROW,
+    HALTS,
     IMMEDIATE,
     JUMP,
+    LEARNING,
     LESS,
     LOGNORMAL,
     MAXIMUM,
@@ -49,16 +51,20 @@ from remusnet.availability.layout import (
     MOST_TOKENS,
     MULTIPLY,
     NEGATE,
+    NEVER,
     NOT,
     OR,
     REAL,
     RECENT,
+    STARTS,
     SUBTRACT,
     TIMER,
     TOKENS,
     UNBOUNDED,
     UNEQUAL,
     UNIFORM,
+    UNKNOWN,
+    UNLEARNT,
     UNLESS,
     WEIBULL,
     WHOLE,
@@ -259,10 +265,10 @@ def _rise(s: Any, at: int) -> None:
         if not _sooner(s, clock, heap[parent]):
             break
         heap[at] = heap[parent]
-        view(s.clocks, CLOCK)[heap[at]].at = at
+        view(s.places, WHOLE)[heap[at]] = at
         at = parent
     heap[at] = clock
-    view(s.clocks, CLOCK)[clock].at = at
+    view(s.places, WHOLE)[clock] = at
 
 
 @jit
@@ -278,10 +284,10 @@ def _sink(s: Any, at: int) -> None:
         if not _sooner(s, heap[child], clock):
             break
         heap[at] = heap[child]
-        view(s.clocks, CLOCK)[heap[at]].at = at
+        view(s.places, WHOLE)[heap[at]] = at
         at = child
     heap[at] = clock
-    view(s.clocks, CLOCK)[clock].at = at
+    view(s.places, WHOLE)[clock] = at
 
 
 @jit
@@ -323,13 +329,13 @@ def _halt(s: Any, at: int, keeps: bool) -> None:
     times[at] = np.inf
     s.live -= 1
     if s.heaped:
-        hole, heap = clock.at, view(s.heap, WHOLE)
+        hole, heap = view(s.places, WHOLE)[at], view(s.heap, WHOLE)
         last = heap[s.live]
         if last != at:
             heap[hole] = last
-            view(s.clocks, CLOCK)[last].at = hole
+            view(s.places, WHOLE)[last] = hole
             _rise(s, hole)
-            _sink(s, view(s.clocks, CLOCK)[last].at)
+            _sink(s, view(s.places, WHOLE)[last])
 
 
 @jit
@@ -415,12 +421,8 @@ def _look(s: Any, rng: Any, listed: int, end: int) -> bool:
                 s.at = i
                 return False
         if wanted:
-            if clock.state == _AGED:
-                _let_run(s, mode.timer, clock.rest)
-            elif clock.state == _FREE:
-                wait = _draw(s, rng, i)
-                clock.mode, clock.total, clock.drawn = i, wait, s.now
-                _let_run(s, mode.timer, wait)
+            if clock.state != _LIVE:
+                _let_run(s, mode.timer, _wait(s, rng, mode.timer))
         elif clock.state == _LIVE:
             _halt(s, mode.timer, mode.memory == AGE)
         s.cursor += 1
@@ -437,9 +439,7 @@ def _resample(s: Any, rng: Any) -> None:
             alone = view(s.clocks, CLOCK)[mode.timer]
             if alone.state == _LIVE and alone.drawn != s.now:
                 _halt(s, mode.timer, False)
-                wait = _draw(s, rng, i)
-                alone.total, alone.drawn = wait, s.now
-                _let_run(s, mode.timer, wait)
+                _let_run(s, mode.timer, _wait(s, rng, mode.timer))
             continue
         many = 0
         clock = timer.head
@@ -702,6 +702,110 @@ def _renewed(s: Any) -> bool:
 
 
 @jit
+def _wait(s: Any, rng: Any, at: int) -> float:
+    """What the only clock of a mode has to run: what was left, or a new time."""
+    clock = view(s.clocks, CLOCK)[at]
+    if clock.state == _AGED:
+        return clock.rest
+    wait = _draw(s, rng, clock.mode)
+    clock.total, clock.drawn = wait, s.now
+    return wait
+
+
+@jit
+def _jump(s: Any, rng: Any, at: int, node: int) -> None:  # noqa: C901 - one pass over a leaf
+    """Let the clock ``at`` ring; what follows is remembered."""
+    nodes, shares = view(s.nodes, WHOLE), view(s.shares, REAL)
+    clocks, measures = view(s.clocks, CLOCK), view(s.measures, MEASURE)
+    s.now = view(s.times, REAL)[at]
+    s.events += 1
+    _halt(s, at, False)
+    while nodes[node] > 0:
+        first, k = nodes[node + 1], 0
+        left = rng.random() * shares[first]
+        while k < nodes[node] - 1:
+            left -= shares[first + 1 + k]
+            if left < 0:
+                break
+            k += 1
+        node = nodes[node + 2 + k]
+    s.state = nodes[node + 1]
+    s.differing = s.state != s.usual
+    end = node + 4 + nodes[node + 2]
+    times, now, live, serial = view(s.times, REAL), s.now, s.live, s.serial
+    for k in range(node + 4, end):
+        other, action = nodes[k] >> 2, nodes[k] & 3
+        clock = clocks[other]
+        if s.heaped:
+            if action != STARTS:
+                _halt(s, other, action == HALTS)
+            else:
+                _let_run(s, other, _wait(s, rng, other))
+        elif action != STARTS:  # as _halt and _let_run do, with what they write once at the end
+            clock.rest = times[other] - now
+            clock.state = _AGED if action == HALTS else _FREE
+            times[other] = np.inf
+            live -= 1
+        else:
+            times[other] = now + _wait(s, rng, other)
+            serial += 1
+            clock.serial = serial
+            clock.state = _LIVE
+            live += 1
+    if not s.heaped:
+        s.live, s.serial = live, serial
+    for k in range(end, end + nodes[node + 3]):
+        measures[nodes[k]].integral += s.weight
+        measures[nodes[k]].changes += 1
+    first = s.state * s.measure_count
+    for number in range(s.measure_count):
+        measure = measures[number]
+        value = view(s.seen, REAL)[first + number]
+        if value != measure.value and measure.code_end > measure.code:
+            measure.integral += s.weight * measure.value * (s.now - measure.since)
+            measure.since = s.now
+            measure.value = value
+            measure.changes += 1
+    if s.resampled_count:
+        _resample(s, rng)
+
+
+@jit
+def recall(s: Any) -> None:
+    """Bring the marking up to date, which remembered firings don't touch."""
+    marking, renewal = view(s.marking, WHOLE), view(s.renewal, WHOLE)
+    differing, first = 0, s.state * s.slot_count
+    for slot in range(s.slot_count):
+        marking[slot] = view(s.known, WHOLE)[first + slot]
+        differing += marking[slot] != renewal[slot]
+    s.differing = differing
+    s.state = _NONE
+
+
+@jit
+def _next(s: Any, rng: Any, at: int) -> bool:
+    """Let the clock ``at`` ring, from memory if it can be. False if something stopped it."""
+    if s.memory == NEVER:
+        return _fire(s, rng, at)
+    if s.state < 0:
+        if s.memory == LEARNING:
+            s.status = UNKNOWN
+            return False
+        if s.differing:
+            return _fire(s, rng, at)
+        s.state = s.usual
+    node = view(s.edges, WHOLE)[s.state * s.timer_count + at]
+    if node >= 0:
+        _jump(s, rng, at, node)
+        return True
+    if node == UNLEARNT and s.memory == LEARNING:
+        s.status, s.at = UNKNOWN, at
+        return False
+    recall(s)
+    return _fire(s, rng, at)
+
+
+@jit
 def advance(s: Any, rng: Any, horizon: float, most: int, renewing: bool) -> None:
     """Run to ``horizon`` (s), to ``most`` events, or with ``renewing`` to the next renewal."""
     s.status = GOOD
@@ -717,7 +821,7 @@ def advance(s: Any, rng: Any, horizon: float, most: int, renewing: bool) -> None
             if view(s.times, REAL)[at] > horizon:
                 s.now = horizon
                 return
-            if not _fire(s, rng, at):
+            if not _next(s, rng, at):
                 return
         resumed = 0
         if renewing:
@@ -738,14 +842,18 @@ def taken(s: Any, integrals: Any, changes: Any) -> None:
 
 @jit
 def cycles(
-    s: Any, rng: Any, done: int, most: int, lengths: Any, integrals: Any, changes: Any
+    s: Any, rng: Any, done: int, group: int, most: int, lengths: Any, integrals: Any, changes: Any
 ) -> int:
-    """Fill rows from ``done`` on with cycles, until ``most`` events; how many are filled."""
+    """Fill rows from ``done`` on, with ``group`` cycles each; how many are filled by ``most``."""
     s.status = GOOD
     while done < len(lengths) and (s.events < most or s.unfinished):
         advance(s, rng, np.inf, most, True)
         if s.status or not s.anew:
             break
+        s.renewals += 1
+        if s.renewals < group:
+            continue
+        s.renewals = 0
         lengths[done] = s.now - s.begun
         s.begun = s.now
         taken(s, integrals[done], changes[done])
@@ -872,6 +980,8 @@ def _restore(s: Any, rng: Any, depth: int) -> None:
             clock.rest = residual(s, rng, clock.mode, age)
             clock.total = age + clock.rest
     if s.heaped:
+        for k in range(s.live):
+            view(s.places, WHOLE)[heap[k]] = k
         for k in range(s.live // 2 - 1, -1, -1):
             _sink(s, k)
     for number in range(s.measure_count):
@@ -926,13 +1036,15 @@ def _levelled(s: Any, rng: Any) -> bool:
 def split(s: Any, rng: Any, horizon: float, most: int) -> None:
     """Run the first trial to ``horizon`` (s) with all that it multiplies to, or to ``most`` events.
 
+    More events than ``most`` are those of trials that were still on their way.
+
     RESTART (Villén-Altamirano 1991): a trial that enters a level from below is run ``trials``
     times, each with the weight of that level; all but one of them end where they leave it again.
     """
     s.status = GOOD
     if s.unfinished and not (_finish(s, rng) and _levelled(s, rng)):
         return
-    while s.events < most:
+    while s.events < most or s.depth > 0:
         at = _first(s)
         if at < 0:
             s.status = DEAD

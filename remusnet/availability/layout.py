@@ -87,6 +87,19 @@ ENDLESS: Final = 2
 FAILED: Final = 3
 UNBOUNDED: Final = 4
 GROW: Final = 5
+UNKNOWN: Final = 6
+
+# Whether firings are remembered.
+NEVER: Final = 0
+LEARNING: Final = 1
+LEARNT: Final = 2
+# Instead of a node: of what is not known yet, or is not to be remembered.
+UNLEARNT: Final = -1
+TOO_MUCH: Final = -2
+# What a remembered firing does to a clock.
+ENDS: Final = 0
+HALTS: Final = 1
+STARTS: Final = 2
 
 # Operations of compiled expressions; each is followed by an argument.
 CONSTANT: Final = 0
@@ -159,7 +172,6 @@ CLOCK: Final = np.dtype(
         ("state", np.int32),
         ("next", np.int32),
         ("before", np.int32),
-        ("at", np.int32),
     ],
     align=True,
 )
@@ -186,6 +198,7 @@ ARRAYS: Final = {
     "clocks": CLOCK,
     "timers": TIMER,
     "heap": WHOLE,
+    "places": WHOLE,
     "enabled": WHOLE,
     "flags": FLAG,
     "stamps": WHOLE,
@@ -202,23 +215,35 @@ ARRAYS: Final = {
     "kept_clocks": CLOCK,
     "kept_timers": TIMER,
     "kept_heap": WHOLE,
+    "edges": WHOLE,
+    "nodes": WHOLE,
+    "shares": REAL,
+    "known": WHOLE,
+    "seen": REAL,
 }
 """A run's arrays; the record of the run has the address of each.
 
 No run writes to the first four, which are the net's. ``times``: when a clock rings, infinite while
 it does not run; the first clocks are those of modes with one server, in the order of ``timers``.
-``heap``: live clocks, if ``heaped``. ``enabled``: immediate modes, ascending; ``flags``: by mode,
-whether it is there; ``stamps``: by mode, when it was last touched or looked at. ``trials``,
-``weights``, ``crossings``: by level of `split`; ``frames`` and what is kept: by depth of nesting.
+``heap``: live clocks, if ``heaped``; ``places``: where each is in it. ``enabled``: immediate modes,
+ascending; ``flags``: by mode, whether it is there; ``stamps``: by mode, when it was last touched or
+looked at. ``trials``, ``weights``, ``crossings``: by level of `split`; ``frames`` and what is kept:
+by depth of nesting.
+
+``edges``: by remembered marking and clock, the node that its ringing leads to. ``nodes``: a choice
+is how many ways, where their ``shares`` begin (the sum, then each), and a node for each; a leaf is
+0, a marking, how many clocks start or stop and how many measures count, then these. ``known``:
+the markings; ``seen``: by marking, each measure's value.
 """
 _COUNTS = (
     *("slot_count", "mode_count", "measure_count", "timer_count", "clock_count"),
     *("resampled_count", "enabled_count", "touched_count", "looked_count", "recent_count"),
 )
 _WHOLE_FIELDS = (
-    *("events", "serial", "stamp", "status", "at", "live", "free", "differing", "anew"),
+    *("events", "serial", "stamp", "status", "at", "live", "free", "differing", "anew", "renewals"),
     *("cursor", "unfinished", "most_immediate", "heaped"),
     *("importance", "importance_end", "top", "level", "born", "depth"),
+    *("state", "usual", "memory"),
 )
 RUN: Final = np.dtype(
     [

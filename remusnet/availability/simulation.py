@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from remusnet.availability.distributions import Exponential
 from remusnet.availability.drawing import Seed, drawing
@@ -54,8 +55,8 @@ class Player(Protocol):
     def firings(self, count: int) -> Chunk:
         """Run ``count`` firings of timed transitions."""
 
-    def cycles(self, count: int, most_events: int) -> list[Chunk]:
-        """Run ``count`` cycles between renewals, or fewer where that takes ``most_events``."""
+    def cycles(self, count: int, most_events: int, group: int = 1) -> list[Chunk]:
+        """Run ``count`` times ``group`` cycles, or fewer where that takes ``most_events``."""
 
 
 class _Clock(NamedTuple):
@@ -79,6 +80,7 @@ class Simulation:
         self._serial = 0
         self._heap: list[tuple[float, int, int]] = []
         modes = net.modes
+        # One that is given goes on with its stream, as numpy's does.
         rng = np.random.default_rng(seed)
         self._marking = list(net.initial)
         self._chance = rng.random
@@ -133,8 +135,8 @@ class Simulation:
             self._next()
         return self._chunk(self._now - start)
 
-    def cycles(self, count: int, most_events: int) -> list[Chunk]:
-        """Run ``count`` cycles between renewals, or fewer where that takes ``most_events``.
+    def cycles(self, count: int, most_events: int, group: int = 1) -> list[Chunk]:
+        """Run ``count`` times ``group`` cycles, or fewer where that takes ``most_events``.
 
         A renewal is the return to the first tangible marking with every clock new.
         """
@@ -144,14 +146,24 @@ class Simulation:
             self._next()
             self._anew = self.renewed()
         self._chunk(0.0)
-        start = self._now
+        start, renewals = self._now, 0
         while len(chunks) < count and self.events < goal:
             self._next()
             self._anew = self.renewed()
-            if self._anew:
+            renewals += self._anew
+            if renewals == group:
                 chunks.append(self._chunk(self._now - start))
-                start = self._now
+                start, renewals = self._now, 0
         return chunks
+
+    def values_at(self, time: float) -> list[float]:
+        """Run to ``time`` (s), if the net does not die before; each measure's value then."""
+        while self._heap and self._heap[0][0] <= time:
+            at, serial, mode = heapq.heappop(self._heap)
+            if serial in self._clocks[mode]:
+                self._fire(at, serial, mode)
+        self._now = time
+        return list(self._value)
 
     def renewed(self) -> bool:
         """Whether the last firing has begun the net anew."""
@@ -338,6 +350,26 @@ class Simulation:
         self._integral = [0.0] * len(self._functions)
         self._changes = [0] * len(self._functions)
         return chunk
+
+
+def simulated_curves(
+    net: Net, measures: Sequence[Measure], seed: Seed, times: Sequence[float], runs: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Sums over ``runs`` new runs of each measure's value at ``times``, of its square; firings.
+
+    Both sums by time and measure. A net that dies stays as it is.
+    """
+    sums, squares = np.zeros((2, len(times), len(measures)))
+    rng, events = np.random.default_rng(seed), 0
+    Simulation(net, measures, rng)  # the compiled way has begun a run before the first of these
+    for _ in range(runs):
+        run = Simulation(net, measures, rng)
+        for at, time in enumerate(times):
+            values = np.array(run.values_at(time))
+            sums[at] += values
+            squares[at] += values**2
+        events += run.events
+    return sums, squares, events
 
 
 def _as_truth(function: Callable[[Sequence[int]], float]) -> Callable[[Sequence[int]], float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from remusnet.availability.exact import (
@@ -15,6 +15,7 @@ from remusnet.availability.exact import (
 )
 from remusnet.availability.measures import Estimate, Measure, Method
 from remusnet.availability.module import Module
+from remusnet.availability.phases import Phases, phased
 from remusnet.availability.sampling import Sampling, simulated
 from remusnet.availability.states import TooManyStates, explored
 from remusnet.availability.unfolding import Net, unfolded
@@ -26,10 +27,15 @@ _MOST_RENEWAL_STATES: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """``method``: None leaves the choice to `solve`; ``sampling``: how to simulate, if it must."""
+    """``method``: None leaves the choice to `solve`; ``sampling``: how to simulate, if it must.
+
+    ``phases``: make times that aren't exponential of stages, to solve what would be simulated. The
+    method is exact then, of the net with stages; the detail says what stands for what.
+    """
 
     sampling: Sampling = field(default_factory=Sampling)
     method: Method | None = None
+    phases: Phases | None = None
 
 
 def solve(
@@ -44,18 +50,35 @@ def solve(
     net = unfolded(model) if isinstance(model, Module) else model
     if not measures:
         raise InvalidInput(f"net {net.name}: nothing is asked: name a measure")
-    solved = None if question.method == Method.SIMULATION else _solved(net)
-    if question.method not in (None, Method.SIMULATION):
-        if solved is None or solved.method != question.method:
-            raise InvalidInput(f"net {net.name}: there is no {question.method} solution of it")
+    solved = solution(net, question.method, question.phases)
     if solved is None:
         return simulated(net, measures, question.sampling)
     return tuple(solved.estimate(each) for each in measures)
 
 
-def _solved(net: Net) -> Solved | None:
+def solution(net: Net, method: Method | None = None, phases: Phases | None = None) -> Solved | None:
+    """The solution of ``net``, of which any measure can be asked; None: it is to be simulated.
+
+    ``method``: only that one will do. ``phases``: as of `Question`. Raises as `solve`.
+    """
+    if method == Method.SIMULATION:
+        return None
+    solved = _solved(net, phases)
+    if method is not None and (solved is None or solved.method != method):
+        raise InvalidInput(f"net {net.name}: there is no {method} solution of it")
+    return solved
+
+
+def _solved(net: Net, phases: Phases | None) -> Solved | None:
     """The net's solution, if it has one that is not simulated."""
     markov = is_markov(net.modes)
+    if phases is not None and not markov:
+        made = phased(net, phases)
+        try:
+            found = solved_markov(explored(made.net))
+        except TooManyStates:
+            return None
+        return replace(found, detail=f"{found.detail}, {made.detail}")
     try:
         space = explored(net) if markov else explored(net, _MOST_RENEWAL_STATES)
     except TooManyStates:

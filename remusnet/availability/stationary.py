@@ -27,7 +27,7 @@ def stationary(space: StateSpace, entries: Entries) -> Vector:
     States that are left for good get 0. Raises InvalidInput where the net dies, or may end in
     several ways; MissingDependency without scipy.
     """
-    matrix = _matrix(entries, len(space.states))
+    matrix = matrix_of(entries, len(space.states))
     members = _recurrent(space, matrix)
     inner = matrix[members][:, members]
     found = np.zeros(len(space.states))
@@ -35,7 +35,11 @@ def stationary(space: StateSpace, entries: Entries) -> Vector:
     return found
 
 
-def _matrix(entries: Entries, size: int) -> csr_matrix:
+def matrix_of(entries: Entries, size: int) -> csr_matrix:
+    """Rates or probabilities from state to state, without the diagonal.
+
+    Raises MissingDependency without scipy.
+    """
     try:
         from scipy.sparse import coo_matrix
     except ImportError:

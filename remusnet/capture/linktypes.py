@@ -9,10 +9,12 @@ Source: https://www.tcpdump.org/linktypes.html and the pages that it leads to.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from remusnet.errors import InvalidInput
+from remusnet.files import label
 from remusnet.frames import Bytes, Int64s, numbers, stretches
 
 ETHERNET = 1
@@ -70,11 +72,11 @@ def shown(link_type: int) -> str:
     return f"{_NAMES.get(link_type, 'unknown')} ({link_type})"
 
 
-def check(link_type: int, name: str) -> None:
-    """Raise InvalidInput unless ``link_type`` is read; ``name`` is the capture's label."""
+def check(link_type: int, source: str | Path) -> None:
+    """Raise InvalidInput unless ``link_type`` is read; ``source`` is the capture, for messages."""
     if not is_read(link_type):
         raise InvalidInput(
-            f"{name}: link type {shown(link_type)} is not supported; "
+            f"{label(source)}: link type {shown(link_type)} is not supported; "
             f"supported: {', '.join(map(shown, READ))}"
         )
 

@@ -12,6 +12,7 @@ import struct
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from remusnet.capture import linktypes
 from remusnet.capture.linktypes import Placed, as_ethernet
 from remusnet.errors import InvalidInput
+from remusnet.files import label
 from remusnet.frames import Bytes, Frames, Int64s, stretches
 
 # Wireshark's WTAP_MAX_PACKET_SIZE_STANDARD (wiretap/wtap.h): a larger record is damage.
@@ -56,16 +58,16 @@ _DIALECTS = {
 MAGICS = tuple(_DIALECTS)
 
 
-def check_frames(name: str, count: int, captured: int) -> None:
+def check_frames(source: str | Path, count: int, captured: int) -> None:
     """Raises InvalidInput where ``count`` frames with ``captured`` bytes in all are no capture."""
     if count > MAX_FRAMES:
         raise InvalidInput(
-            f"{name} has more than {MAX_FRAMES} frames, the most that remusnet reads; "
+            f"{label(source)} has more than {MAX_FRAMES} frames, the most that remusnet reads; "
             "split it with editcap -c"
         )
     if count > _FEW and captured < count * _SHORTEST:
         raise InvalidInput(
-            f"{name} is not a capture of Ethernet: its first {count} frames have "
+            f"{label(source)} is not a capture of Ethernet: its first {count} frames have "
             f"{captured / count:.1f} bytes on average, less than an Ethernet header"
         )
 
@@ -97,23 +99,25 @@ def words(data: Bytes, at: Int64s, count: int, order: str) -> npt.NDArray[np.int
     return table.T.astype(np.int64, order="C")
 
 
-def parse(data: bytearray, name: str) -> Parsed:
-    """The frames of a pcap file that begins with one of ``MAGICS``; ``name`` is for messages.
+def parse(data: bytearray, source: str | Path) -> Parsed:
+    """The frames of a pcap file that begins with one of ``MAGICS``; ``source`` is for messages.
 
     Raises InvalidInput: cut within its file header, of another version, of a link type that isn't
     read, or `check_frames` says that it is none.
     """
     dialect = _DIALECTS[bytes(data[:4])]
     if len(data) < _FILE_HEADER:
-        raise InvalidInput(f"{name} is not a capture: it ends within its file header")
+        raise InvalidInput(f"{label(source)} is not a capture: it ends within its file header")
     major, minor = struct.unpack_from(f"{dialect.order}HH", data, 4)
     if major != 2:
-        raise InvalidInput(f"{name}: pcap version {major}.{minor} is not supported; supported: 2.x")
+        raise InvalidInput(
+            f"{label(source)}: pcap version {major}.{minor} is not supported; supported: 2.x"
+        )
     (network,) = struct.unpack_from(f"{dialect.order}I", data, 20)
     link_type = network & _LINK_TYPE_BITS
-    linktypes.check(link_type, name)
+    linktypes.check(link_type, source)
 
-    positions, problem = _walk(data, dialect, name)
+    positions, problem = _walk(data, dialect, source)
     view = np.frombuffer(data, np.uint8)
     at = np.array(positions, np.int64)
     seconds, ticks, caplen, length = words(view, at, 4, dialect.order)
@@ -130,7 +134,7 @@ def parse(data: bytearray, name: str) -> Parsed:
     return Parsed(frames, problem, made_up=made_up)
 
 
-def _walk(data: bytearray, dialect: _Dialect, name: str) -> tuple[array[int], str]:
+def _walk(data: bytearray, dialect: _Dialect, source: str | Path) -> tuple[array[int], str]:
     """Where the whole records begin, and why the walk ended early ("" if it did not).
 
     Each record's place depends on the length of the one before, so this is the one part that has
@@ -140,6 +144,7 @@ def _walk(data: bytearray, dialect: _Dialect, name: str) -> tuple[array[int], st
     header = dialect.record_header
     end = len(data)
     positions = array("q")
+    append = positions.append
     at = _FILE_HEADER
     # A record that begins before this ends before the file does: that needs no test for each.
     safe = end - header - MAX_RECORD
@@ -149,11 +154,11 @@ def _walk(data: bytearray, dialect: _Dialect, name: str) -> tuple[array[int], st
             (caplen,) = caplen_at(data, at)
             if caplen > MAX_RECORD:
                 return positions, _damaged(positions, caplen)
-            positions.append(at)
+            append(at)
             at += header + caplen
         if at >= safe:
             break
-        check_frames(name, len(positions), at - _FILE_HEADER - len(positions) * header)
+        check_frames(source, len(positions), at - _FILE_HEADER - len(positions) * header)
     while at + header <= end:
         (caplen,) = caplen_at(data, at)
         if caplen > MAX_RECORD:
@@ -162,7 +167,7 @@ def _walk(data: bytearray, dialect: _Dialect, name: str) -> tuple[array[int], st
             break
         positions.append(at)
         at += header + caplen
-    check_frames(name, len(positions), at - _FILE_HEADER - len(positions) * header)
+    check_frames(source, len(positions), at - _FILE_HEADER - len(positions) * header)
     return positions, f"cut in the middle of frame {len(positions) + 1}" if at < end else ""
 
 

@@ -11,6 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from remusnet.capture.interfaces import Interface
 from remusnet.capture.linktypes import Placed, as_ethernet
 from remusnet.capture.pcap import MAX_RECORD, STRETCH, Parsed, check_frames, words
 from remusnet.errors import InvalidInput
+from remusnet.files import label
 from remusnet.frames import Bytes, Frames, Int64s
 
 # Block types. The section header's reads the same in both byte orders.
@@ -98,8 +100,8 @@ class _Part:
     foreign: Mapping[int, int]
 
 
-def parse(data: bytearray, name: str) -> Parsed:
-    """The frames of a pcapng file that begins with ``MAGIC``; ``name`` is for messages.
+def parse(data: bytearray, source: str | Path) -> Parsed:
+    """The frames of a pcapng file that begins with ``MAGIC``; ``source`` is for messages.
 
     Frames without a time (simple packet blocks) get that of the timed frame before them, or, at
     the start, of the first one after them: a time of 0 would stretch a call to half a century.
@@ -120,13 +122,13 @@ def parse(data: bytearray, name: str) -> Parsed:
     while at < len(data) and not problem:
         sections += 1
         if sections > _MAX_SECTIONS:
-            raise _too_many(name, _MAX_SECTIONS, "sections")
+            raise _too_many(source, _MAX_SECTIONS, "sections")
         order, problem = _section_order(data, at)
         if problem:
             if at == 0:
-                raise InvalidInput(f"{name} is not a capture: {problem}")
+                raise InvalidInput(f"{label(source)} is not a capture: {problem}")
             break
-        section = _walk(data, at, order, name)
+        section = _walk(data, at, order, source)
         problem = section.problem
         if section.packets or section.simple or section.numbered:
             part = _decode(view, section)
@@ -137,7 +139,7 @@ def parse(data: bytearray, name: str) -> Parsed:
             foreign.update(part.foreign)
             count += len(part.frames)
             captured += int(part.frames.caplen.sum())
-            check_frames(name, count, captured)
+            check_frames(source, count, captured)
             problem = part.problem or problem
         at = section.end
 
@@ -150,7 +152,7 @@ def parse(data: bytearray, name: str) -> Parsed:
         time_ns=_filled(np.concatenate([p.frames.time_ns for p in parts]), timed),
     )
     if foreign and not len(frames):
-        linktypes.check(next(iter(foreign)), name)
+        linktypes.check(next(iter(foreign)), source)
     numbers = np.concatenate([p.numbers for p in parts])
     return Parsed(
         frames,
@@ -176,23 +178,25 @@ def _section_order(data: bytearray, at: int) -> tuple[str, str]:
     return order, ""
 
 
-def _too_many(name: str, most: int, what: str) -> InvalidInput:
-    return InvalidInput(f"{name} has more than {most} {what}, the most that remusnet reads")
+def _too_many(source: str | Path, most: int, what: str) -> InvalidInput:
+    return InvalidInput(
+        f"{label(source)} has more than {most} {what}, the most that remusnet reads"
+    )
 
 
-def _walk(data: bytearray, start: int, order: str, name: str) -> _Section:
+def _walk(data: bytearray, start: int, order: str, source: str | Path) -> _Section:
     """Find the blocks of the section that begins at ``start``, up to the next or to damage.
 
     Raises InvalidInput where they are more than those of a capture.
     """
     section = _Section(order, start, end=start)
     while section.more and section.end < len(data):
-        _walk_on(data, section, section.end + STRETCH, name)
-        _check(name, section)
+        _walk_on(data, section, section.end + STRETCH, source)
+        _check(source, section)
     return section
 
 
-def _walk_on(data: bytearray, section: _Section, stop: int, name: str) -> None:
+def _walk_on(data: bytearray, section: _Section, stop: int, source: str | Path) -> None:
     """The same for what begins before ``stop``."""
     head = struct.Struct(f"{section.order}II").unpack_from
     tail = struct.Struct(f"{section.order}I").unpack_from
@@ -225,13 +229,13 @@ def _walk_on(data: bytearray, section: _Section, stop: int, name: str) -> None:
             simple.append(at)
         elif kind != _INTERFACE:
             section.pass_over(kind, at)
-        elif not _declare(data, section, at, total, name):
+        elif not _declare(data, section, at, total, source):
             break
         at += total
     section.end = at
 
 
-def _declare(data: bytearray, section: _Section, at: int, total: int, name: str) -> bool:
+def _declare(data: bytearray, section: _Section, at: int, total: int, source: str | Path) -> bool:
     """Adds the interface in a block; whether it makes sense."""
     interface = interfaces.parse(bytes(data[at + 8 : at + total - 4]), section.order)
     if interface is None:
@@ -240,18 +244,18 @@ def _declare(data: bytearray, section: _Section, at: int, total: int, name: str)
     section.interfaces.append(interface)
     section.interfaces_at.append(at)
     if len(section.interfaces) > _MAX_INTERFACES:
-        raise _too_many(name, _MAX_INTERFACES, "interfaces in a section")
+        raise _too_many(source, _MAX_INTERFACES, "interfaces in a section")
     return True
 
 
-def _check(name: str, section: _Section) -> None:
+def _check(source: str | Path, section: _Section) -> None:
     """Whether the blocks so far may be those of a section."""
     if section.others > _MAX_OTHER:
-        raise _too_many(name, _MAX_OTHER, "blocks without frames in a section")
+        raise _too_many(source, _MAX_OTHER, "blocks without frames in a section")
     packets, simple = len(section.packets), len(section.simple)
     heads = _SMALLEST[_ENHANCED_PACKET] * packets + _SMALLEST[_SIMPLE_PACKET] * simple
     heads += _SMALLEST_OTHER * section.others
-    check_frames(name, packets + simple, section.end - section.start - heads)
+    check_frames(source, packets + simple, section.end - section.start - heads)
 
 
 def _decode(data: Bytes, section: _Section) -> _Part:

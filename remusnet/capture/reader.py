@@ -15,7 +15,7 @@ import numpy as np
 
 from remusnet.capture import linktypes, pcap, pcapng
 from remusnet.errors import InvalidInput, quoted
-from remusnet.files import open_input
+from remusnet.files import label, open_input
 from remusnet.frames import Frames, Int64s
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -34,11 +34,6 @@ class Content:
 
     data: bytearray
     problem: str
-
-
-def label(source: str | Path) -> str:
-    """How messages name ``source``: its path in quotes, or "standard input" for ``"-"``."""
-    return "standard input" if source == "-" else quoted(str(source))
 
 
 def load(source: str | Path, magics: tuple[bytes, ...]) -> Content:
@@ -147,24 +142,23 @@ def read(source: str | Path) -> Capture:
     Raises InvalidInput: no such file, not readable, not a capture, or none of its frames of a link
     type that is read.
     """
-    name = label(source)
     content = load(source, (*pcap.MAGICS, pcapng.MAGIC))
     form: Literal["pcap", "pcapng"] = "pcapng" if content.data.startswith(pcapng.MAGIC) else "pcap"
-    parsed = (pcapng if form == "pcapng" else pcap).parse(content.data, name)
+    parsed = (pcapng if form == "pcapng" else pcap).parse(content.data, source)
     parsed.frames.data.setflags(write=False)
 
     warnings = []
     # Where the gzip data ends early, so does a record: that is one thing to tell, not two.
     if problem := content.problem or parsed.problem:
         count = len(parsed.frames)
-        warnings.append(f"{name}: {problem}; read the {count} whole frames before that")
+        warnings.append(f"{label(source)}: {problem}; read the {count} whole frames before that")
     if parsed.untimed:
         warnings.append(
-            f"{name}: {parsed.untimed} frames have no time (simple packet blocks); "
+            f"{label(source)}: {parsed.untimed} frames have no time (simple packet blocks); "
             "they take that of the frame before them"
         )
     warnings += [
-        f"{name}: {count} frames of link type {linktypes.shown(link_type)} are left out"
+        f"{label(source)}: {count} frames of link type {linktypes.shown(link_type)} are left out"
         for link_type, count in parsed.foreign.items()
     ]
     if parsed.made_up:
@@ -173,7 +167,7 @@ def read(source: str | Path) -> Capture:
         # Whoever captures on "any" sees what is forwarded once on each device.
         often = "; a frame that went through several devices is there several times"
         warnings.append(
-            f"{name}: frames of link type {types} have no Ethernet header: it is made up"
+            f"{label(source)}: frames of link type {types} have no Ethernet header: it is made up"
             + (often if cooked else "")
         )
     numbers = parsed.numbers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +17,8 @@ from remusnet.errors import CheckFailed, InvalidInput, quoted
 if TYPE_CHECKING:
     from remusnet.report.assertion_syntax import Assertion
     from remusnet.report.assertions import Checked
+    from remusnet.report.junit import Case
+    from remusnet.report.measures import Metric
     from remusnet.results.comparison import Simulation
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -54,7 +56,7 @@ def report_options(command: _Function) -> _Function:
 class Asked:
     """What the user wants of the result."""
 
-    assertions: tuple[Assertion, ...]
+    assertions: tuple[Assertion[Metric], ...]
     junit: Path | None
     report: Path | None
 
@@ -126,7 +128,7 @@ def finish(
     return checked, written
 
 
-def tell(checked: tuple[Checked, ...]) -> None:
+def tell(checked: Sequence[Case]) -> None:
     """Print each assertion with what was seen."""
     from remusnet.report.layout import wrapped_line
 
@@ -138,7 +140,7 @@ def tell(checked: tuple[Checked, ...]) -> None:
         click.echo(click.style(word, fg="green" if each.passed else "red") + line[len(word) :])
 
 
-def fail(checked: tuple[Checked, ...], *, told: bool) -> None:
+def fail(checked: Sequence[Case], *, told: bool) -> None:
     """Raises CheckFailed where an assertion didn't hold.
 
     ``told``: `tell` has said what was seen, and nothing is said twice. Without it, as with JSON,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,22 +202,34 @@ def user_group() -> None:
 
     \b
     remusnet sip user add alice@example.org
-    remusnet sip user list --store sip.toml
+    remusnet sip user list sip.toml
     """
 
 
-_store_option = click.option(
-    "--store",
-    default=_DEFAULT_STORE,
-    show_default=True,
-    metavar="STORE|sip.toml",
-    help="Where the users are: sqlite:FILE, postgresql://..., or a sip.toml that says so.",
-)
+def _store_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Where the users are, as ``store``: by ``--store``, or by a sip.toml behind the others."""
+
+    @click.argument("config", required=False, metavar="[sip.toml]", shell_complete=files)
+    @click.option(
+        "--store",
+        metavar="STORE|sip.toml",
+        help="Where the users are: sqlite:FILE, postgresql://..., or a sip.toml that says so "
+        f"(default: {_DEFAULT_STORE}).",
+    )
+    @wraps(command)
+    def chosen(*, config: str | None, store: str | None, **others: Any) -> None:
+        if config is not None and store is not None:
+            raise InvalidInput("a sip.toml and --store: which of them has the users?")
+        if config is not None and not config.endswith(".toml"):
+            raise InvalidInput(f"{quoted(config)} is no sip.toml; a store needs --store")
+        command(store=config or store or _DEFAULT_STORE, **others)
+
+    return chosen
 
 
 @user_group.command("add")
 @click.argument("user", metavar="USER@DOMAIN")
-@_store_option
+@_store_options
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def add_user(user: str, store: str, password_stdin: bool) -> None:
     """Add a user, or give a known one another password; it is asked for, and never an argument.
@@ -239,7 +252,7 @@ def add_user(user: str, store: str, password_stdin: bool) -> None:
 
 
 @user_group.command("list")
-@_store_option
+@_store_options
 @json_option
 def list_users(store: str, as_json: bool) -> None:
     """List all users."""
@@ -254,7 +267,7 @@ def list_users(store: str, as_json: bool) -> None:
 
 @user_group.command("remove")
 @click.argument("user", metavar="USER@DOMAIN")
-@_store_option
+@_store_options
 def remove_user(user: str, store: str) -> None:
     """Remove a user; what is registered stays until it expires."""
     _needed()

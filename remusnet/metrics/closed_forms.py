@@ -15,7 +15,7 @@ Robustness of VoIP Systems, CTU Prague 2014, section 4.2; RFC 3550, section 6.4.
 
 from __future__ import annotations
 
-from remusnet.metrics.jitter import GAIN
+from remusnet.metrics.arrivals import GAIN
 
 _KEEP = 1 - GAIN
 

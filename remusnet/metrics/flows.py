@@ -1,6 +1,7 @@
 """Flows: their one form as text, which frames belong to the same one, and what policies do to them.
 
-A `Survey` is what a policy does to a capture: flows with their verdicts, and the hazards in it.
+A `Judgement` is what the reference classifier says of each frame (equal headers are judged once), a
+`Survey` what a policy does to a capture: flows with their verdicts, and the hazards in it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from ipaddress import IPv6Address
 import numpy as np
 
 from remusnet.classify.columns import Columns, columns, group_rows
-from remusnet.classify.hazards import Hazard, hazards_of_frame
-from remusnet.classify.judging import Judgement, judge_frames
-from remusnet.frames import Frames, Int64s
+from remusnet.classify.headers import Headers, dissect
+from remusnet.classify.reference import Decision, Hazard, hazards_of_frame, judge
+from remusnet.frames import Bools, Frames, Int64s
 from remusnet.policy.match import ETHERTYPES, PORT_PROTOCOLS, PROTOCOLS
 from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
@@ -124,6 +125,37 @@ def _address_keys(columns: Columns) -> list[np.ndarray[tuple[int], np.dtype[np.u
         columns.destination[:, 0],
         columns.destination[:, 1],
     ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """The decisions on n frames: ``decisions[group[i]]`` is that on frame i.
+
+    ``hold``: bool[n]; ``group``: int64[n]; ``headers``: what the frames of each group have alike.
+    """
+
+    policy: Policy
+    hold: Bools
+    group: Int64s
+    decisions: tuple[Decision, ...]
+    headers: tuple[Headers, ...]
+
+    def decision(self, index: int) -> Decision:
+        """The decision on frame ``index``, counted from 0."""
+        return self.decisions[int(self.group[index])]
+
+
+def judge_frames(policies: Sequence[Policy], frames: Frames, columns: Columns) -> list[Judgement]:
+    """The decisions of each of ``policies`` on all ``frames``, whose headers are ``columns``."""
+    first, group = group_rows(columns.decisive())
+    headers = tuple(dissect(frames.frame(i), int(frames.length[i])) for i in first)
+    judgements = []
+    for policy in policies:
+        decisions = tuple(judge(policy, each) for each in headers)
+        held = np.array([each.verdict is Verdict.HOLD for each in decisions], np.bool_)
+        hold = held[group] if len(held) else np.zeros(0, np.bool_)
+        judgements.append(Judgement(policy, hold, group, decisions, headers))
+    return judgements
 
 
 @dataclass(frozen=True, slots=True)

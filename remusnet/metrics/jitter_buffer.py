@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.frames import Bools, Int64s
-from remusnet.metrics.jitter import Float64s
+from remusnet.metrics.arrivals import Float64s
 from remusnet.metrics.percentiles import NS_PER_MS
 
 RESYNC_NS = 500 * NS_PER_MS

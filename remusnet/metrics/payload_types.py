@@ -13,8 +13,8 @@ import numpy as np
 
 from remusnet.classify.columns import Columns
 from remusnet.frames import Frames, Int64s
+from remusnet.metrics.arrivals import JUMP_MS, Float64s, signed32
 from remusnet.metrics.flows import address
-from remusnet.metrics.jitter import JUMP_MS, Float64s, signed32
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.rtp_packets import RtpPackets
 from remusnet.metrics.telephone_events import looks_like_events

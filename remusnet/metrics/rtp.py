@@ -10,24 +10,22 @@ import numpy as np
 from remusnet.classify.columns import Columns
 from remusnet.frames import Bools, Frames, Int64s
 from remusnet.metrics.arrivals import (
+    UNKNOWN,
     Bursts,
+    Float64s,
+    Jitter,
     SequenceCounts,
     burst_sizes,
     burst_summary,
-    sequence_counts,
-)
-from remusnet.metrics.flows import flow_of
-from remusnet.metrics.jitter import (
-    UNKNOWN,
-    Float64s,
-    Jitter,
     clock_jumps,
     interarrival_jitter,
     jitter_summary,
+    sequence_counts,
     signed32,
 )
+from remusnet.metrics.flows import flow_of
 from remusnet.metrics.payload_types import STATIC, Medium, PayloadType, RateSource, named_types
-from remusnet.metrics.percentiles import NS_PER_MS, Spread, rounded, spread
+from remusnet.metrics.percentiles import NS_PER_MS, Spread, percentile, rounded, spread
 from remusnet.metrics.rtp_packets import RtpPackets, rtp_packets, split_streams
 from remusnet.metrics.sdp import MediaMap, sdp_media
 from remusnet.metrics.telephone_events import TelephoneEvents, events_of
@@ -298,4 +296,4 @@ def _ptime_ms(packets: RtpPackets, rate: Int64s, fresh: Bools) -> float | None:
     next_one = (np.diff(packets.sequence) % 2**16 == 1) & (step > 0) & ~fresh[1:]
     if not next_one.any():
         return None
-    return float(np.median(step[next_one] * 1000 / rate[1:][next_one]))
+    return percentile(step[next_one] * 1000 / rate[1:][next_one], 0.5)

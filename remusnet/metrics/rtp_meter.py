@@ -16,12 +16,16 @@ from remusnet.frames import Int64s
 from remusnet.metrics.arrivals import (
     BurstCounter,
     Bursts,
+    Float64s,
+    Jitter,
     SequenceCounts,
     burst_sizes,
     burst_summary,
+    interarrival_jitter,
+    jitter_summary,
     sequence_counts,
+    smoothed,
 )
-from remusnet.metrics.jitter import Float64s, Jitter, interarrival_jitter, jitter_summary, smoothed
 from remusnet.metrics.percentiles import NS_PER_MS, Spread, spread
 
 

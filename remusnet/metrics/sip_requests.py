@@ -21,6 +21,7 @@ _METHODS = (
 _BEGINNINGS = [
     int.from_bytes(f"{word} "[:4].encode(), "big") for word in (*_METHODS.split(), "SIP/")
 ]
+_FIRST_BYTES = np.isin(np.arange(256), [each >> 24 for each in _BEGINNINGS])
 _STATUS = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})[ \r]")
 _METHOD = re.compile(rb"([A-Z]+) [^ \r\n]+ SIP/2\.0\r\n")
 # Field names of either case, and their compact forms (7.3.1, 7.3.3).
@@ -66,18 +67,20 @@ def sip_requests(frames: Frames, columns: Columns) -> list[SipRequest]:
         start = int(columns.payload[index])
         here = min(int(columns.payload_present[index]), _MOST_BYTES)
         text = frames.data[start : start + here].tobytes()
+        method, status = _METHOD.match(text), _STATUS.match(text)
+        if method is None and (status is None or status[1] < b"200"):
+            continue
         call_id, cseq, branch = (each.search(text) for each in (_CALL_ID, _CSEQ, _BRANCH))
         if call_id is None or cseq is None or branch is None or cseq[2] == b"ACK":
             continue
         key = (call_id[1], cseq[1], cseq[2], branch[1])
         known = found.get(key)
-        method, status = _METHOD.match(text), _STATUS.match(text)
         if method is not None and method[1] == cseq[2]:
             if known is None:
                 found[key] = known = _request(text, call_id[1], cseq[2], columns, index)
             elif _later(last_ns, (known.request, False), frames, index):
                 known.copies += 1
-        elif status is not None and status[1] >= b"200" and known is not None:
+        elif status is not None and known is not None:
             if known.final is None:
                 known.final = index
             elif _later(last_ns, (known.request, True), frames, index):
@@ -92,6 +95,8 @@ def _beginnings(frames: Frames, columns: Columns) -> Int64s:
     """Frames whose payload begins as SIP does, in order of time."""
     carries = (columns.protocol == UDP) | (columns.protocol == TCP)
     rows = np.flatnonzero(carries & (columns.payload >= 0) & (columns.payload_present >= 4))
+    # Most payloads are RTP's, and their first byte says that they aren't SIP's.
+    rows = rows[_FIRST_BYTES[frames.data[columns.payload[rows]]]]
     rows = rows[np.isin(numbers(frames.data, columns.payload[rows], 4), _BEGINNINGS)]
     return rows[np.argsort(frames.time_ns[rows], kind="stable")]
 

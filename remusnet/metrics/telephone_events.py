@@ -13,7 +13,7 @@ import numpy as np
 
 from remusnet.classify.columns import Columns
 from remusnet.frames import Frames, Int64s, numbers
-from remusnet.metrics.jitter import (
+from remusnet.metrics.arrivals import (
     UNKNOWN,
     Jitter,
     clock_jumps,

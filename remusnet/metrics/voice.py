@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from remusnet.frames import Bools, Int64s
-from remusnet.metrics.arrivals import MAX_DROPOUT, MAX_MISORDER
+from remusnet.metrics.arrivals import MAX_DROPOUT, MAX_MISORDER, clock_jumps, signed32
 from remusnet.metrics.emodel import RatedCodec, mos, rating
-from remusnet.metrics.jitter import clock_jumps, signed32
 from remusnet.metrics.jitter_buffer import JitterBuffer, play_out
 from remusnet.metrics.percentiles import NS_PER_MS, rounded
 
@@ -156,10 +155,12 @@ def _listen(
     delay_ms = max(0.0, delay_ns / NS_PER_MS)
     missing, ratio = _losses(len(heard), gaps)
     r = rating(codec, delay_ms, missing, ratio)
-    worst = min(
-        rating(codec, delay_ms, *_losses(count, within))
-        for count, within in _windows(play_ns, gaps, gap_start_ns, ptime_ns)
-    )
+    worst = r
+    if missing:  # else no stretch is worse than the whole
+        worst = min(
+            rating(codec, delay_ms, *_losses(count, within))
+            for count, within in _windows(play_ns, gaps, gap_start_ns, ptime_ns)
+        )
     late = int(playout.late.sum())
     return Voice(
         buffer=buffer.name,

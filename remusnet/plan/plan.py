@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from remusnet.classify.bpf.compiler import compile_bpf
 from remusnet.classify.filters import LAST_PREF, Classification, Filter
 from remusnet.classify.flower.compiler import compile_flower
-from remusnet.classify.hazards import hazards_of_policy
+from remusnet.classify.reference import hazards_of_policy
 from remusnet.classify.u32.compiler import compile_u32
 from remusnet.defaults import CLASSIFIER
 from remusnet.errors import InvalidInput, MissingDependency, quoted, suggestion

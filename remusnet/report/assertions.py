@@ -24,7 +24,7 @@ class Checked:
     nothing guards nothing.
     """
 
-    assertion: Assertion
+    assertion: Assertion[Metric]
     readings: tuple[Reading, ...]
     worst: Reading | None
     failed: int
@@ -49,6 +49,11 @@ class Checked:
             return f"{value} is the worst of {many} ({where})"
         return f"{value} is the worst of {many}, {self.failed} failed ({where})"
 
+    @property
+    def message(self) -> str:
+        """What a failure says: what was seen, or why nothing was."""
+        return f"saw {self.seen}" if self.worst is not None else self.seen
+
     def to_json(self) -> dict[str, object]:
         """One element of ``assertions``."""
         worst = self.worst
@@ -66,7 +71,9 @@ class Checked:
         }
 
 
-def evaluate(assertions: Iterable[Assertion], measurements: Measurements) -> tuple[Checked, ...]:
+def evaluate(
+    assertions: Iterable[Assertion[Metric]], measurements: Measurements
+) -> tuple[Checked, ...]:
     """Ask each assertion of every run and stream that its selectors leave."""
     return tuple(_evaluate(assertion, measurements) for assertion in assertions)
 
@@ -78,7 +85,7 @@ def shown(metric: Metric, value: float) -> str:
     return f"{value:.6g} {metric.unit}".strip()
 
 
-def _evaluate(assertion: Assertion, measurements: Measurements) -> Checked:
+def _evaluate(assertion: Assertion[Metric], measurements: Measurements) -> Checked:
     metric = assertion.metric
     found = readings(metric, measurements)
     chosen = [
@@ -93,7 +100,7 @@ def _evaluate(assertion: Assertion, measurements: Measurements) -> Checked:
     return Checked(assertion, tuple(asked), worst, failed)
 
 
-def _badness(assertion: Assertion, value: float) -> float:
+def _badness(assertion: Assertion[Metric], value: float) -> float:
     """Larger the more a value is on the wrong side."""
     if assertion.operator in _CEILINGS:
         return value
@@ -103,7 +110,7 @@ def _badness(assertion: Assertion, value: float) -> float:
     return distance if assertion.operator is Operator.EQUAL else -distance
 
 
-def _nothing(assertion: Assertion, found: list[Reading]) -> str:
+def _nothing(assertion: Assertion[Metric], found: list[Reading]) -> str:
     path = assertion.metric.path
     if not found:
         return f"nothing to look at: no run has {path}"

@@ -10,9 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from remusnet.classify.judging import Judgement
 from remusnet.frames import Int64s
-from remusnet.metrics.flows import Survey
+from remusnet.metrics.flows import Judgement, Survey
 from remusnet.policy.verdict import Verdict
 from remusnet.report.layout import Column, print_records, print_sentence
 from remusnet.units import format_size

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remusnet.frames import Int64s
-from remusnet.metrics.jitter import Float64s
+from remusnet.metrics.arrivals import Float64s
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.report.drawing import (
     BAND,

@@ -18,6 +18,9 @@ class Unit(StrEnum):
     MS = "ms"
     PERCENT = "%"
     NUMBER = ""
+    SHARE = "1"
+    SECONDS = "s"
+    PER_SECOND = "/s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from remusnet.metrics.percentiles import NS_PER_MS
+from remusnet.metrics.percentiles import NS_PER_MS, percentile
 from remusnet.metrics.voice import Voice
 from remusnet.report.measures import Measurements, Metric, Reading, Unit
 from remusnet.results.comparison import Outcome
@@ -19,15 +19,15 @@ def _percentile(share: float) -> Callable[[list[float]], float]:
     def fold(values: list[float]) -> float:
         # Interpolating between two infinities would give NaN.
         finite = np.minimum(np.array(values), 1e300)
-        found = float(np.percentile(finite, share))
+        found = percentile(finite, share)
         return math.inf if found > 1e200 else found
 
     return fold
 
 
 _FOLDS: dict[str, Callable[[list[float]], float]] = {
-    "median": _percentile(50),
-    "p99": _percentile(99),
+    "median": _percentile(0.5),
+    "p99": _percentile(0.99),
     "max": max,
 }
 

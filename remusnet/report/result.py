@@ -105,7 +105,7 @@ def _extended(measurements: Measurements, words: tuple[str, ...], word: str) -> 
     return Values(measurements, (*words, word))
 
 
-def _parsed(text: object) -> Assertion:
+def _parsed(text: object) -> Assertion[Metric]:
     if not isinstance(text, str):
         raise InvalidInput(f"expected an assertion as text, not {text!r}")
     return parse(text)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from remusnet.frames import Bools, Int64s
+from remusnet.metrics.arrivals import Float64s
 from remusnet.metrics.emodel import codec_of
-from remusnet.metrics.jitter import Float64s
 from remusnet.metrics.jitter_buffer import AdaptiveBuffer, FixedBuffer, JitterBuffer
 from remusnet.metrics.payload_types import Medium
 from remusnet.metrics.percentiles import NS_PER_MS, rounded

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from remusnet.metrics.arrivals import GAIN, Float64s
 from remusnet.metrics.closed_forms import burst_size, bypass_mean, held_mean, held_peak
-from remusnet.metrics.jitter import GAIN, Float64s
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.results.comparison import Outcome
 from remusnet.results.scene import Expectation, FailureMarks

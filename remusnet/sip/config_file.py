@@ -156,6 +156,7 @@ def _settings(fields: Fields, listeners: list[Listener]) -> Settings:
         digests=tuple(_each(fields, "digest", parse_digest, 'for example ["SHA-256", "MD5"]'))
         or DIGESTS,
         max_forks=fields.whole("max-forks", 10, least=1, most=60),
+        via_maddr=tuple(_each(fields, "via-maddr", parse_network, 'for example ["192.0.2.0/24"]')),
     )
 
 

@@ -72,7 +72,7 @@ async def _serve(
     # What is there now, stays. Calls leave few cycles behind: to look for them after each 700 new
     # objects is a fifth of all the work.
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(5_000, 80, 100)
     loop = asyncio.get_running_loop()
     wanted = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

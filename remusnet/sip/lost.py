@@ -79,7 +79,9 @@ def _received(message: Request | Response, flow: Flow, wiring: Wiring) -> None:
         if wiring.proxy is not None:
             wiring.proxy.tell(IncomingAck(message, flow))
     else:
-        _encode(Encode(sorry(message), response_target(top(message), flow)), wiring)
+        _encode(
+            Encode(sorry(message), response_target(top(message), flow, wiring.via_maddr)), wiring
+        )
 
 
 def _unsent(message: Message, target: Target, sender: Cell | None, wiring: Wiring) -> None:

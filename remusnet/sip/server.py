@@ -34,8 +34,6 @@ from remusnet.sip.wiring import Wiring
 
 DRAIN_S = 5.0
 _GATHER_S = 0.025
-# So many messages between actors are some four of a phone's: a millisecond or two of work.
-_ENOUGH = 32
 
 
 @dataclass(slots=True)
@@ -87,7 +85,7 @@ class Server:
             client_tls=client_context(tls),
             limits=config.limits,
             flood_limits=flood_limits(config),
-            busy=self._busy,
+            work=self._work,
             tell=tell,
         )
         self.wiring = Wiring(
@@ -96,6 +94,7 @@ class Server:
             sockets=self.sockets,
             table=Table(),
             max_transactions=config.max_transactions,
+            via_maddr=config.settings.via_maddr,
         )
         self.store = Store(config.store)
         self.held = holdings(config.settings, self.store, asyncio.get_running_loop().time)
@@ -133,11 +132,15 @@ class Server:
         rejuvenate(self.system, self.config.rejuvenation, self._tell)
 
     async def stop(self) -> None:
-        """End: no new calls, those transactions that are under way may end, for 5 s at most."""
+        """End: no new calls, those transactions that are under way may end, for 5 s at most.
+
+        After a failure beyond the top nobody drives them any more: it ends at once, so that
+        whoever starts it anew can.
+        """
         self.draining = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DRAIN_S
-        while self._pending() and loop.time() < deadline:
+        while self.system.failure is None and self._pending() and loop.time() < deadline:
             await asyncio.sleep(0.02)
         await self.system.stop()
         self.sockets.close()
@@ -162,6 +165,7 @@ class Server:
         except OSError as error:
             raise _unbound(config, error) from None
         self.wiring.domains = config.domains
+        self.wiring.via_maddr = config.settings.via_maddr
         self.held.calls.settings = config.settings
         self.sockets.floods.limits = flood_limits(config)
         self.system.find("registrar").restart()
@@ -194,9 +198,9 @@ class Server:
         )
         return any(waiting)
 
-    def _busy(self) -> bool:
-        """Whether what was read is to be handled before more is read."""
-        return len(self.system.queue) > _ENOUGH
+    def _work(self) -> int:
+        """How many messages between actors are to be handled."""
+        return len(self.system.queue)
 
     def _heard(self, data: bytes, flow: Flow) -> None:
         receiver = self.wiring.receiver

@@ -26,7 +26,8 @@ class Route:
 class Settings:
     """``authenticate``: users have to prove who they are. ``allow_from``: else, who may do what
     only users may. ``calls_from_outside``: whether strangers may call own users without it.
-    ``digests``: the algorithms that users are asked for, and taken from. Times in seconds."""
+    ``digests``: the algorithms that users are asked for, and taken from. ``via_maddr``: whither a
+    Via's maddr may aim responses. Times in seconds."""
 
     authenticate: bool = True
     allow_from: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -40,6 +41,7 @@ class Settings:
     max_forks: int = 10
     max_breadth: int = 60
     digests: tuple[str, ...] = DIGESTS
+    via_maddr: tuple[IPv4Network | IPv6Network, ...] = ()
 
     def trusts(self, host: str) -> bool:
         """Whether ``allow_from`` has the address ``host``."""

@@ -65,7 +65,8 @@ class VolatileReceiver(Receiver):
     def restarting(self, error: Exception | None) -> None:
         """Close them; the next instance binds the same ports."""
         del error
-        self._listeners[:] = self._wiring.sockets.bound or self._listeners
+        self._listeners[:] = self._wiring.bound or self._listeners
+        self._wiring.bound_before = list(self._listeners)
         self._wiring.sockets.close()
 
 

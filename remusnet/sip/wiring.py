@@ -14,8 +14,8 @@ from remusnet.actors import Cell
 from remusnet.sip.flows import Endpoint, Transport
 from remusnet.sip.message.uri import Uri
 from remusnet.sip.timers import Timers
-from remusnet.sip.transport.sockets import Sockets
-from remusnet.sip.transport.table import Table
+from remusnet.sip.transport.sockets import Listener, Sockets
+from remusnet.sip.transport.table import Networks, Table
 
 
 @dataclass(slots=True)
@@ -47,6 +47,8 @@ class Wiring:
     counts: Counts = field(default_factory=Counts)
     wall: Callable[[], float] = time.time  # the wall clock, s
     max_transactions: int = 100_000
+    via_maddr: Networks = ()  # whither a Via's maddr may aim responses
+    bound_before: list[Listener] = field(default_factory=list)  # while sockets are opened anew
     receiver: Cell | None = None
     coder: Cell | None = None
     sender: Cell | None = None
@@ -55,12 +57,17 @@ class Wiring:
     location: Cell | None = None
     proxy: Cell | None = None
 
+    @property
+    def bound(self) -> list[Listener]:
+        """Where this server listens, or is about to listen again."""
+        return self.sockets.bound or self.bound_before
+
     def own_endpoint(self, transport: Transport, remote: Endpoint | None = None) -> Endpoint:
         """The address to put into Via and Record-Route, of the family of ``remote``."""
         is_v6 = remote is not None and ":" in remote.host
-        bound = [listener for listener in self.sockets.bound if listener.transport is transport]
+        bound = [listener for listener in self.bound if listener.transport is transport]
         fitting = [found for found in bound if (":" in found.endpoint.host) == is_v6]
-        found = (fitting or bound or self.sockets.bound)[0]
+        found = (fitting or bound or self.bound)[0]
         return found.endpoint
 
     def domain_of(self, uri: Uri) -> str:
@@ -73,7 +80,7 @@ class Wiring:
 
     def listens_at(self, host: str) -> bool:
         """Whether a listener has the address ``host``."""
-        return any(listener.endpoint.host == host for listener in self.sockets.bound)
+        return any(listener.endpoint.host == host for listener in self.bound)
 
     def is_own(self, host: str, port: int, transport: Transport | None = None) -> bool:
         """Whether ``host`` and ``port`` (0: none named) are one of the listeners' addresses."""
@@ -81,5 +88,5 @@ class Wiring:
             listener.endpoint.host == host
             and listener.endpoint.port == (port or listener.transport.port)
             and (transport is None or listener.transport is transport)
-            for listener in self.sockets.bound
+            for listener in self.bound
         )

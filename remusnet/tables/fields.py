@@ -159,6 +159,12 @@ class Fields:
 
         return self._read(key, (), (), read, expected)
 
+    def read(
+        self, key: str, default: Value | None, read: Callable[[object], Value], expected: str
+    ) -> Value | None:
+        """What ``read`` makes of the value, or raises Unfit for; None where that is a mistake."""
+        return self._read(key, default, default, read, expected)
+
     def inner(self, key: str) -> Fields | None:
         """The table ``[key]``; None where there is none."""
         self._known.append(key)

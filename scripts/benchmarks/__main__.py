@@ -144,7 +144,7 @@ def _print(results: list[Result]) -> None:
 
 
 def _amount(result: Result, value: float) -> str:
-    if result.unit.endswith("s"):
+    if result.unit in ("s", "CPU s"):
         return f"{value * 1000:.4g} ms"
     return f"{value:.4g} {result.unit}"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -13,8 +16,8 @@ import simpy
 
 from remusnet.availability.arrays import tables
 from remusnet.availability.compiled import Compiled
-from remusnet.availability.distributions import Uniform
-from remusnet.availability.measures import Measure, MeasureKind
+from remusnet.availability.distributions import Exponential, Lognormal, Uniform
+from remusnet.availability.measures import Measure, MeasureKind, Method
 from remusnet.availability.models.thesis import (
     ABOVE,
     MOST_RESTARTS,
@@ -31,7 +34,9 @@ from remusnet.availability.models.thesis import (
     standard,
 )
 from remusnet.availability.module import Module
-from remusnet.availability.net import Memory
+from remusnet.availability.net import Memory, Servers
+from remusnet.availability.sampling import Sampling
+from remusnet.availability.solve import Question, solve
 from remusnet.availability.unfolding import unfolded
 from scripts.benchmarks.ratio import Ratio
 
@@ -40,23 +45,32 @@ STICKY = 0.3
 RESTART = Uniform(0.5, 1.5)
 OURS = 1_000_000
 THEIRS = 30_000
-MODULES = 10_000
+TENFOLD = 10
+FEW, MANY = 100, 10_000
 MEMORY_MB = 1024.0
+RARE, RARER = 1e-8, 1e-12
+RARE_ERROR = 0.05
+RARE_S = 60.0
+LONG = 40_000_000
 
 _Process = Generator[simpy.Event, Any, None]
+_GROWTH = 0.67
+"""Ten times as many events may take 1.5 times as long as ten runs of one tenth."""
 
 
 @contextmanager
 def ratios() -> Iterator[list[Ratio]]:
-    """CPU seconds for a million firings of timed transitions, on one core."""
-    actors = ActorTimes(life(MEAN_H), RESTART, STICKY)
-    asked = Measure("idle", idle_actors(), MeasureKind.MEAN)
+    """Firings of timed transitions: on one core, of nets large and small, and of rare events."""
+    actors = server(ActorTimes(life(MEAN_H), RESTART, STICKY))
+    idle = Measure("idle", idle_actors(), MeasureKind.MEAN)
+    system, up = standard(MEAN_H, Memory.AGE), Measure("up", "Running > 0")
+    one_core = _played(actors, idle, OURS)
     yield [
         Ratio(
             "1 M firings of the standard system",
             "SimPy",
             30,
-            _played(standard(MEAN_H, Memory.AGE), Measure("up", "Running > 0")),
+            _played(system, up, OURS),
             lambda: _simpy(_standard),
             unit="CPU s",
         ),
@@ -64,21 +78,145 @@ def ratios() -> Iterator[list[Ratio]]:
             "1 M firings of the actor tree",
             "SimPy",
             30,
-            _played(server(actors), asked),
+            one_core,
             lambda: _simpy(_actors),
             unit="CPU s",
+        ),
+        Ratio(
+            f"{TENFOLD} M firings of the actor tree",
+            f"{TENFOLD} times 1 M",
+            _GROWTH,
+            _played(actors, idle, TENFOLD * OURS),
+            lambda: TENFOLD * one_core(),
+            unit="CPU s",
+        ),
+        Ratio(
+            f"a firing among {MANY:,} modules",
+            f"log2 of them, by {FEW}",
+            1,
+            _played(_site(MANY), _BROKEN, OURS),
+            _logarithmic(_played(_site(FEW), _BROKEN, OURS)),
+            unit="CPU s",
+        ),
+        Ratio(f"{MANY:,} modules", "1 GiB", 1, _site_mb, lambda: MEMORY_MB, unit="MB"),
+        Ratio(f"{LONG // 10**6} M firings on two cores", "one core", 1.8, _long(2), _long(1)),
+        Ratio(
+            f"a double failure of {RARE:.0e} within 5 %",
+            "a minute",
+            1,
+            lambda: _rare(2, RARE, workers=2)[0],
+            lambda: RARE_S,
+            unit="s on two cores",
+        ),
+        Ratio(
+            "the same, in firings",
+            "without splitting",
+            0,
+            lambda: _rare(2, RARE)[1],
+            lambda: _plain_firings(2, RARE),
+            unit="",
+        ),
+        Ratio(
+            f"a triple failure of {RARER:.0e}, in firings",
+            "without splitting",
+            100,
+            lambda: _rare(3, RARER)[1],
+            lambda: _plain_firings(3, RARER),
+            unit="",
         ),
     ]
 
 
-def _played(module: Module, measure: Measure) -> Callable[[], float]:
-    """CPU seconds of `OURS` firings, once the kernel is compiled."""
+_BROKEN = Measure("broken", "s0.down > 0")
+
+
+def _site(sections: int) -> Module:
+    """So many modules, each of which fails and is mended by itself."""
+    section = Module("section")
+    running, down = section.place("running", 1), section.place("down")
+    section.timed("fail", Lognormal(1000.0, 0.4)).takes(running).puts(down)
+    section.timed("mend", Uniform(30.0, 300.0)).takes(down).puts(running)
+    site = Module("site")
+    for number in range(sections):
+        site.include(f"s{number}", section)
+    return site
+
+
+def _logarithmic(few: Callable[[], float]) -> Callable[[], float]:
+    """What a firing among many may cost if it grows with their logarithm."""
+    return lambda: few() * math.log(MANY) / math.log(FEW)
+
+
+def _site_mb() -> float:
+    """The largest memory of a process that plays a site of `MANY` modules."""
+    script = (
+        "import resource\n"
+        "from scripts.benchmarks.availability import MANY, play_site\n"
+        "play_site(MANY)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True)
+    return float(done.stdout)
+
+
+def play_site(sections: int) -> None:
+    """A million firings of `_site`."""
+    Compiled(tables(unfolded(_site(sections)), [_BROKEN]), 1).firings(OURS)
+
+
+def _long(workers: int) -> Callable[[], None]:
+    """A run of replicas on so many cores."""
+    module = server(ActorTimes(life(MEAN_H), RESTART, STICKY))
+    asked = [Measure("not idle", f"9 - ({idle_actors()})", MeasureKind.MEAN)]
+    sampling = Sampling(1e-5, most_events=LONG, workers=workers)
+
+    def run() -> None:
+        solve(module, asked, Question(sampling, Method.SIMULATION))
+
+    return run
+
+
+def _hosts(count: int, share: float) -> Module:
+    """So many hosts, all of which are down for ``share`` of the time; a repair takes 1 s."""
+    net, each = Module("hosts"), share ** (1 / count)
+    up, failed = net.place("up", count), net.place("failed")
+    life = Exponential((1 - each) / each)
+    net.timed("fail", life, servers=Servers.INFINITE).takes(up).puts(failed)
+    net.timed("mend", Exponential(1.0), servers=Servers.INFINITE).takes(failed).puts(up)
+    return net
+
+
+def _rare(hosts: int, share: float, workers: int | None = None) -> tuple[float, float]:
+    """Seconds and firings until the failure of all has its interval. It must hold the truth."""
+    net, asked = _hosts(hosts, share), Measure("all", f"failed == {hosts}")
+    sampling = Sampling(RARE_ERROR, seed=1, rare=f"failed >= {hosts}", workers=workers)
+    begun = time.perf_counter()
+    (seen,) = solve(net, [asked], Question(sampling, Method.SIMULATION))
+    taken = time.perf_counter() - begun
+    assert seen.reached, seen
+    assert abs(seen.value / share - 1) < 2 * RARE_ERROR, seen
+    return taken, float(seen.events)
+
+
+def _plain_firings(hosts: int, share: float) -> float:
+    """The firings until all were down as often as the interval takes, by exact rates.
+
+    A share of time that is made of independent exponential times has a relative variance of 2 by
+    their number. It is left, and so entered, as often as one of the hosts is mended then.
+    """
+    asked = [Measure(name, name, MeasureKind.RATE) for name in ("fail", "mend")]
+    firings = sum(each.value for each in solve(_hosts(hosts, share), asked))
+    return 2 * (1.96 / RARE_ERROR) ** 2 * firings / (share * hosts)
+
+
+def _played(module: Module, measure: Measure, firings: int) -> Callable[[], float]:
+    """CPU seconds of so many firings, once the kernel is compiled."""
     run = Compiled(tables(unfolded(module), [measure]), 1)
     run.firings(1000)
 
     def measured() -> float:
         begun = time.process_time()
-        run.firings(OURS)
+        run.firings(firings)
         return time.process_time() - begun
 
     return measured

@@ -12,8 +12,8 @@ from functools import cache
 import pytest
 
 from remusnet.classify.columns import columns
-from remusnet.classify.judging import Judgement, judge_frames
 from remusnet.frames import Frames
+from remusnet.metrics.flows import Judgement, judge_frames
 from remusnet.policy.policy import Policy
 from remusnet.policy.presets import PRESETS
 from tests.kernel.lab.bed import Bed

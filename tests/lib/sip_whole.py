@@ -36,6 +36,7 @@ class WholeBench(SipBench):
         def make(wiring: Wiring) -> Cores:
             self.held = holdings(settings, self.store, asyncio.get_running_loop().time)
             self.held.locations.opened = True
+            wiring.via_maddr = settings.via_maddr
             return cores(wiring, self.held, preset)
 
         super().__init__(make, preset=preset)

@@ -106,3 +106,21 @@ def installed(
         return Installed(environment, elsewhere, checkout)
     run(*pip, *quietly, "--no-deps", request.getfixturevalue("sdist"), cwd=elsewhere)
     return Installed(environment, elsewhere, packages)
+
+
+@pytest.fixture(scope="session")
+def built_package(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The Debian package, and what building it has said."""
+    out = tmp_path_factory.mktemp("deb")
+    done = subprocess.run(
+        [ROOT / "scripts" / "build-deb", "--out", out],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout
+    (package,) = out.iterdir()
+    return package, done.stdout

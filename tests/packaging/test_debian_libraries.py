@@ -69,6 +69,11 @@ EXTRAS = [
     "actors",
     "availability",
     "cli/test_availability.py",
+    "cli/test_availability_mistakes.py",
+    "cli/test_availability_report.py",
+    "cli/test_availability_run.py",
+    "cli/test_availability_sensitivity.py",
+    "cli/test_availability_show.py",
     "cli/test_folder.py",
     "cli/test_simulate_reports.py",
     "report",
@@ -148,7 +153,7 @@ def test_the_tests_pass_with_debians_libraries(python: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=count(sample=240, long=1800),
+        timeout=count(sample=240, long=3600),
     )
     assert done.returncode == 0, done.stdout[-8000:]
     assert " passed" in done.stdout

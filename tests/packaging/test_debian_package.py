@@ -25,32 +25,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The package, and what building it has said."""
-    out = tmp_path_factory.mktemp("deb")
-    done = subprocess.run(
-        [ROOT / "scripts" / "build-deb", "--out", out],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout
-    (package,) = out.iterdir()
-    return package, done.stdout
-
-
-@pytest.fixture(scope="module")
-def unpacked(built: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(built_package: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unpacked") / "root"
-    subprocess.run(["dpkg-deb", "--raw-extract", built[0], folder], check=True, timeout=60)
+    subprocess.run(["dpkg-deb", "--raw-extract", built_package[0], folder], check=True, timeout=60)
     return folder
 
 
-def test_lintian_has_nothing_to_say(built: tuple[Path, str]) -> None:
-    package, said = built
+def test_lintian_has_nothing_to_say(built_package: tuple[Path, str]) -> None:
+    package, said = built_package
     assert package.name == f"remusnet_{__version__}-1_all.deb"
     assert said == f"{package}\n"
 

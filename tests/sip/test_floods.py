@@ -21,10 +21,7 @@ SECONDS = 6.0
 # Twice and more of what one core takes: some 1,500 registrations, some 700 calls that lead nowhere.
 RATES = {"REGISTER": 6_000.0, "INVITE": 3_000.0}
 # Beside other tests a call waits for the processor, too: there no phone may send again (T1).
-T1_MS = 500.0
 MOST_MS = float(count(sample=500, long=100))
-# Until a flood is seen to be one: a tenth of a second over UDP, one second over TCP.
-ONSET_MS = {"udp": 500.0, "tcp": 1_500.0}
 
 
 def server_file(folder: Path, flood: str = "") -> Path:
@@ -43,8 +40,8 @@ def flooder(server: ServerProcess, method: str, transport: str) -> subprocess.Po
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def calls_ms(folder: Path, server: ServerProcess) -> dict[float, float]:
-    """Calls from another address: when each was answered, and how long after its INVITE."""
+def calls_ms(folder: Path, server: ServerProcess) -> list[float]:
+    """Calls from another address, ten a second: how long after its INVITE each was answered."""
     folder.mkdir()
     words = ("-s", "callee", "-r", "10", "-m", "40", "-timeout", "60")
     place = f"{HOST}:{server.ports['udp']}"
@@ -55,7 +52,7 @@ def calls_ms(folder: Path, server: ServerProcess) -> dict[float, float]:
         [table] = (folder / "caller").glob("*_rtt.csv")
         rows = [line.split(";") for line in table.read_text().splitlines()[1:]]
         assert len(rows) == 40
-        return {float(row[0]): float(row[1]) for row in rows}
+        return [float(row[1]) for row in rows]
     finally:
         caller.kill()
 
@@ -65,7 +62,7 @@ def calls_ms(folder: Path, server: ServerProcess) -> dict[float, float]:
 @pytest.mark.parametrize(
     ("method", "transport"), [("REGISTER", "udp"), ("INVITE", "udp"), ("INVITE", "tcp")]
 )
-def test_a_flood_from_one_address_leaves_others_calls_under_100_ms(
+def test_a_flood_leaves_others_calls_under_t1_from_its_start_and_under_100_ms_with_long(
     method: str, transport: str, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
@@ -87,24 +84,19 @@ def test_a_flood_from_one_address_leaves_others_calls_under_100_ms(
         flooded = calls_ms(tmp_path / "flooded", server)
         sent = int(flood.communicate(timeout=60)[0])
         status = server.status()
-        later = max(taken for at, taken in flooded.items() if at > ONSET_MS[transport])
-        print(f"{sent} sent; slowest call {max(quiet.values()):.0f} ms without a flood, ")
-        print(f"{max(flooded.values()):.0f} ms with it, {later:.0f} ms later on; {server.said}")
+        print(f"{sent} sent; slowest call {max(quiet):.0f} ms without a flood, ")
+        print(f"{max(flooded):.0f} ms with it; {server.said}")
+        # Where the machine is so busy that a call is slow without a flood, it is so with one.
+        assert max(flooded) < max(MOST_MS, 3 * max(quiet))
         if transport == "tcp" and not status["blocks"]:
             # A sender over TCP is held up by the kernel: on a machine that is busy itself it may
             # bring no more than the server takes, and then nobody has to be kept out.
             assert status["requests"]["INVITE"] >= 0.9 * sent
-            assert max(flooded.values()) < 2 * T1_MS
             return
         assert status["blocks"] == 1
         assert [each["source"] for each in status["blocked"]] == [SOURCE]
         if transport == "udp":
             assert status["dropped"] > sent / 2
-        # Until the server has seen that it is a flood: on a machine that is busy itself the others
-        # wait longer, yet none so long that its phone sends a third time.
-        assert max(flooded.values()) < 2 * T1_MS
-        # And where it is so busy that it is slow without a flood, it is so with one.
-        assert later < max(MOST_MS, 3 * max(quiet.values()))
         assert server.said.count("flood: 127.0.0.2 sends") == 1
 
 

@@ -148,6 +148,25 @@ def test_status_restart_and_crash_as_a_user_types_them(tmp_path: Path) -> None:
     assert told.count(("transport", "restarted")) == 1
 
 
+def test_a_server_whose_tree_has_failed_waits_for_no_call_under_way(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, *OPEN, "--supervision", "none", "--allow-faults") as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
+    ):
+        silent.bind(("127.0.0.1", 0))
+        contact = f"<sip:bob@127.0.0.1:{silent.getsockname()[1]}>"
+        bob = "sip:bob@example.org"
+        exchange_udp(server.ports["udp"], "REGISTER", "sip:example.org", to=bob, contact=contact)
+        exchange_udp(server.ports["udp"], "INVITE", bob)
+        silent.settimeout(30)
+        assert silent.recv(65536).startswith(b"INVITE")
+        assert server.ask("crash", "registrar").returncode == 0
+        crashed = time.monotonic()
+        assert server.process.wait(30) == 1
+        # What ends with SIGTERM drains for 5 s; here nobody is left who could end the INVITE.
+        assert time.monotonic() - crashed < 4
+
+
 def test_faults_need_permission(tmp_path: Path) -> None:
     with serving(tmp_path, *OPEN) as server:
         refused = server.ask("crash", "proxy")
@@ -199,6 +218,9 @@ def test_sighup_takes_over_domains_and_addresses_without_losing_bindings(tmp_pat
         (["status", "--control", "nobody.sock"], 3, "no server answers"),
         (["user", "add", "alice", "--password-stdin"], 2, "expected NAME@DOMAIN"),
         (["user", "remove", "alice@example.org"], 2, "no user"),
+        (["user", "list", "x.toml", "--store", "sqlite:x"], 2, "which of them has the users?"),
+        (["user", "list", "sqlite:x"], 2, "a store needs --store"),
+        (["user", "list", "missing.toml"], 2, "missing.toml"),
     ],
 )
 def test_bad_input_is_one_line_and_its_exit_code(
@@ -241,6 +263,13 @@ def test_users_are_added_listed_and_removed(tmp_path: Path) -> None:
     )
     assert user("list") == "alice@example.org\n"
     assert stat.S_IMODE((tmp_path / "users.db").stat().st_mode) == 0o600
+    file = tmp_path / "sip.toml"
+    file.write_text(
+        'listen = ["udp:127.0.0.1:0"]\ndomains = ["x.org"]\nstore = "sqlite:users.db"\n'
+    )
+    command = [sys.executable, "-m", "remusnet", "sip", "user", "list", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "alice@example.org\n", "a sip.toml says where they are, too"
     assert user("remove", "alice@example.org") == "alice@example.org: removed\n"
     assert user("list") == ""
 

@@ -126,6 +126,33 @@ def test_a_look_up_in_the_middle_of_a_batch_does_not_commit_half_of_it(url: str)
     opened(url, work)
 
 
+def test_closing_waits_for_the_transaction_under_way_and_refuses_those_that_queue(
+    tmp_path: Path,
+) -> None:
+    async def work(store: Store) -> None:
+        begun = asyncio.Event()
+
+        async def change() -> None:
+            async with store.exclusively((BOB,)) as rows:
+                await rows.replace({BOB: (binding(b"<sip:bob@first>"),)})
+                begun.set()
+                await asyncio.sleep(0.2)
+                await rows.replace({BOB: (binding(b"<sip:bob@second>"),)})
+
+        first = asyncio.ensure_future(change())
+        await begun.wait()
+        queued = asyncio.ensure_future(store.replace({BOB: ()}))
+        await asyncio.sleep(0.05)
+        await store.close()
+        await first
+        with pytest.raises(StoreUnavailable, match="not open"):
+            await queued
+        await store.open()
+        assert [each.contact for each in (await store.load([BOB]))[BOB]] == [b"<sip:bob@second>"]
+
+    opened(f"sqlite:{tmp_path / 'sip.db'}", work)
+
+
 def test_who_changes_the_same_bindings_waits_for_the_other(url: str) -> None:
     """Read, decide, write: by two servers at a time, where the store can be shared."""
 

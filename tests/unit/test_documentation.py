@@ -64,7 +64,7 @@ def check_names(text: str) -> None:
     for path in re.findall(r"\bremusnet(?:/\w+)+\.py\b", text):
         assert (ROOT / path).is_file(), path
     for name in re.findall(r"\bremusnet(?:\.[A-Za-z_]\w*)+", text):
-        if name.rpartition(".")[2] not in ("toml", "fish", "html"):
+        if name.rpartition(".")[2] not in ("toml", "fish", "html", "prom"):
             assert _is_there(name), name
 
 

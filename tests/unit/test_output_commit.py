@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from remusnet import capture
-from remusnet.emulator.machine import departure
-from remusnet.emulator.machine.checkpoints import Checkpoints
+from remusnet.emulator.machine import epochs
+from remusnet.emulator.machine.epochs import Checkpoints
 from remusnet.frames import Bools, Int64s
 from tests.lib.program import runner
 from tests.unit.emulator.recorded import GUEST, call
@@ -186,7 +186,7 @@ def test_a_buffer_that_releases_one_epoch_early_is_found_out_twice(
     simulate: Simulate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By this test, and by the count that ``simulate`` itself prints."""
-    right = departure.depart_within
+    right = epochs.depart_within
 
     def wrong(
         due_ns: Int64s,
@@ -199,7 +199,7 @@ def test_a_buffer_that_releases_one_epoch_early_is_found_out_twice(
         early = hold & (leaves_ns == checkpoints.commit_ns[3])
         return sent_ns, leaves_ns - early, dropped  # a nanosecond
 
-    monkeypatch.setattr(departure, "depart_within", wrong)
+    monkeypatch.setattr(epochs, "depart_within", wrong)
     seen = simulate(RECORDED, "--interval", "400ms")["hold-all"]
     # 455 ms of the guest's RTP, and its SIP if there was any.
     assert seen.early() == seen.run["output_commit"]["violations"] >= 22

@@ -13,7 +13,7 @@ from typing import Final
 from remusnet.availability.measures import Estimate, Measure
 from remusnet.availability.models.hosts import active_standby, remus
 from remusnet.availability.models.parameters import Values
-from remusnet.availability.models.parts import calls, layer, tree
+from remusnet.availability.models.parts import CORE, calls, layer, tree
 from remusnet.availability.module import Module
 from remusnet.availability.net import Place
 from remusnet.availability.solve import solve
@@ -21,14 +21,33 @@ from remusnet.availability.solve import solve
 SECTIONS: Final = 6
 SERVICES: Final = ("registration", "new-calls", "established-calls")
 
+_ONE_HOST: Final = {
+    "host": "host_layer.Failed > 0",
+    "hypervisor": "hypervisor_layer.Failed > 0",
+    "hypervisor's start": "hypervisor_layer.Stopped > 0",
+}
+_TWO_HOSTS: Final = {
+    "failover": "hosts.Failover > 0",
+    "split brain": "hosts.Split > 0",
+    "both hosts down": "hosts.Dark > 0",
+}
+_GUEST: Final = {
+    "guest system": "guest_layer.Failed > 0",
+    "guest's start": "guest_layer.Stopped > 0",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """A net, and for each service the expression of its places that holds while it is there."""
+    """A net, and for each service the expression of its places that holds while it is there.
+
+    ``causes``: expressions that hold while something is down, what others stand on first.
+    """
 
     name: str
     net: Module
     services: Mapping[str, str]
+    causes: Mapping[str, str]
 
     def measures(self) -> tuple[Measure, ...]:
         """A measure a service."""
@@ -44,40 +63,51 @@ def compared(values: Values, design: str) -> tuple[Estimate, ...]:
 def _standard(values: Values) -> Design:
     """One host, and a server that any of its six sections takes down with all its calls."""
     net = Module("standard")
-    return _whole(net, values, _guest(net, values, _one_host(net, values)))
+    return _whole(net, values, _guest(net, values, _one_host(net, values)), _ONE_HOST)
 
 
 def _actors(values: Values) -> Design:
     """One host, and a server of supervised actors."""
     net = Module("actors")
-    return _supervised(net, values, _guest(net, values, _one_host(net, values)))
+    return _supervised(net, values, _guest(net, values, _one_host(net, values)), _ONE_HOST)
 
 
 def _remus(values: Values) -> Design:
     """The standard server under Remus: hosts' failures are masked, the software's are not."""
     net = Module("remus")
-    return _whole(net, values, _guest(net, values, _two_hosts(net, values)), "Run > 0")
+    return _whole(net, values, _guest(net, values, _two_hosts(net, values)), _TWO_HOSTS, "Run > 0")
 
 
 def _actors_on_remus(values: Values) -> Design:
     """A server of supervised actors under Remus."""
     net = Module("actors-on-remus")
-    return _supervised(net, values, _guest(net, values, _two_hosts(net, values)), "Run > 0")
+    return _supervised(
+        net, values, _guest(net, values, _two_hosts(net, values)), _TWO_HOSTS, "Run > 0"
+    )
 
 
 def _active_standby(values: Values) -> Design:
     """Two standard servers on a host each; whatever fails, the other takes the address over."""
     net = Module("active-standby")
+    active = net.place("Active", 1)
+    net.include("pair", active_standby(values, standby_lives(values)), Active=active)
+    causes = {
+        "takeover": "pair.Takeover > 0",
+        "split brain": "pair.Split > 0",
+        "both down": "pair.Dark > 0",
+    }
+    return _with_calls(net, values, active, dict.fromkeys(SERVICES, "Active > 0"), causes)
+
+
+def standby_lives(values: Values) -> dict[str, tuple[float, float]]:
+    """What a standard server fails of, with the mean time to that, and until it is whole again."""
     start = values["guest.boot"] + values["app.start"]
-    lives = {
+    return {
         "host": (values["host.mttf"], values["host.mttr"] + values["hypervisor.boot"] + start),
         "hypervisor": (values["hypervisor.mttf"], values["hypervisor.mttr"] + start),
         "guest": (values["guest.mttf"], values["guest.mttr"] + values["app.start"]),
         "section": (values["section.mttf"] / SECTIONS, values["section.mttr"]),
     }
-    active = net.place("Active", 1)
-    net.include("pair", active_standby(values, lives), Active=active)
-    return _with_calls(net, values, active, dict.fromkeys(SERVICES, "Active > 0"))
 
 
 DESIGNS: Final[Mapping[str, Callable[[Values], Design]]] = {
@@ -114,16 +144,26 @@ def _guest(net: Module, values: Values, below: Place) -> Place:
     return up
 
 
-def _whole(net: Module, values: Values, guest: Place, also: str = "1") -> Design:
+def _whole(
+    net: Module, values: Values, guest: Place, causes: Mapping[str, str], also: str = "1"
+) -> Design:
     """The standard server on ``guest``: all of it is up, or nothing."""
     up = net.place("Server", 1)
     lives = [values["section.mttf"]] * SECTIONS
     server = layer("server", values["section.mttr"], values["app.start"], lives)
     net.include("server layer", server, Below=guest, Up=up)
-    return _with_calls(net, values, up, dict.fromkeys(SERVICES, f"Server > 0 and {also}"))
+    causes = {
+        **causes,
+        **_GUEST,
+        "section": "server_layer.Failed > 0",
+        "program's start": "server_layer.Stopped > 0",
+    }
+    return _with_calls(net, values, up, dict.fromkeys(SERVICES, f"Server > 0 and {also}"), causes)
 
 
-def _supervised(net: Module, values: Values, guest: Place, also: str = "1") -> Design:
+def _supervised(
+    net: Module, values: Values, guest: Place, causes: Mapping[str, str], also: str = "1"
+) -> Design:
     """The server of actors on ``guest``: a service is there while the actors that it needs are."""
     alive = net.place("Alive", 1)
     net.include("tree", tree(values), Below=guest, Alive=alive)
@@ -138,12 +178,29 @@ def _supervised(net: Module, values: Values, guest: Place, also: str = "1") -> D
         "new-calls": f"{calls_need} and {proxied}",
         "established-calls": f"{common} and {proxied}",
     }
-    return _with_calls(net, values, alive, services)
+    restarting = " + ".join(
+        ("tree.transport.transportRestarting", *(f"tree.core.{each}Restarting" for each in CORE))
+    )
+    causes = {
+        **causes,
+        **_GUEST,
+        "program's start": "tree.Stopped > 0",
+        "group's restart": "tree.transport.Down + tree.core.Down > 0",
+        "actor's restart": f"{restarting} > 0",
+    }
+    return _with_calls(net, values, alive, services, causes)
 
 
-def _with_calls(net: Module, values: Values, serving: Place, services: Mapping[str, str]) -> Design:
+def _with_calls(
+    net: Module,
+    values: Values,
+    serving: Place,
+    services: Mapping[str, str],
+    causes: Mapping[str, str],
+) -> Design:
     """Established calls are there while they are served, and none that was lost is missed."""
     lost = net.place("Lost")
     net.include("calls", calls(values["call.mean"]), Serving=serving, Lost=lost)
     last = "established-calls"
-    return Design(net.name, net, {**services, last: f"{services[last]} and Lost == 0"})
+    services = {**services, last: f"{services[last]} and Lost == 0"}
+    return Design(net.name, net, services, {**causes, "lost calls": "Lost > 0"})

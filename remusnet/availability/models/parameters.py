@@ -12,9 +12,10 @@ from typing import Final
 from remusnet.availability.module import DAY, HOUR, MINUTE, YEAR
 from remusnet.errors import InvalidInput, quoted, suggestion
 
-_TIME = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)\s*", re.ASCII)
+_TIME = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]{1,3})?)\s*([a-z]+)\s*", re.ASCII)
 _SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*(%?)\s*", re.ASCII)
-_UNITS: Final = {"ms": 1e-3, "s": 1.0, "min": MINUTE, "h": HOUR, "d": DAY, "y": YEAR}
+_NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]{1,3})?)\s*", re.ASCII)
+UNITS: Final = {"ms": 1e-3, "s": 1.0, "min": MINUTE, "h": HOUR, "d": DAY, "y": YEAR}
 _LONGEST_S = 1e12
 
 
@@ -23,6 +24,7 @@ class Unit(StrEnum):
 
     TIME = "time"
     SHARE = "share"
+    NUMBER = "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,32 @@ class Parameter:
     source: str
 
     def read(self, text: str) -> float:
-        """Seconds, or a share of 1. Raises InvalidInput."""
-        return parse_time(text, self.name) if self.unit == Unit.TIME else _share(text, self.name)
+        """Seconds, a share of 1, or a number of more than 0. Raises InvalidInput."""
+        match self.unit:
+            case Unit.TIME:
+                return parse_time(text, self.name)
+            case Unit.SHARE:
+                return _share(text, self.name)
+            case Unit.NUMBER:
+                return _number(text, self.name)
+
+    def shown(self, number: float) -> str:
+        """``number`` as a user would type it."""
+        match self.unit:
+            case Unit.TIME:
+                return shown_time(number)
+            case Unit.SHARE:
+                return f"{100 * number:.4g}%"
+            case Unit.NUMBER:
+                return f"{number:.4g}"
 
 
 def parse_time(text: str, name: str = "time") -> float:
     """Seconds of ``"150s"``, ``"4h"``, ``"1.5y"``; more than 0. Raises InvalidInput."""
     found = _TIME.fullmatch(text)
-    if found is None or found[2] not in _UNITS:
+    if found is None or found[2] not in UNITS:
         raise InvalidInput(f"{name}: invalid time: {quoted(text)}; expected for example 1s, 4h, 3d")
-    seconds = float(found[1]) * _UNITS[found[2]]
+    seconds = float(found[1]) * UNITS[found[2]]
     if not 0 < seconds <= _LONGEST_S:
         raise InvalidInput(f"{name}: {quoted(text)}; expected more than 0, at most 30,000 years")
     return seconds
@@ -53,8 +71,8 @@ def parse_time(text: str, name: str = "time") -> float:
 
 def shown_time(seconds: float) -> str:
     """A time for a person: ``1s``, ``2.75min``, ``3d``."""
-    unit = max((each for each in _UNITS.values() if each <= seconds), default=1e-3)
-    word = next(word for word, each in _UNITS.items() if each == unit)
+    unit = max((each for each in UNITS.values() if each <= seconds), default=1e-3)
+    word = next(word for word, each in UNITS.items() if each == unit)
     return f"{seconds / unit:.4g}{word}"
 
 
@@ -64,6 +82,14 @@ def _share(text: str, name: str) -> float:
     if not 0 <= share < 1:
         raise InvalidInput(f"{name}: invalid share: {quoted(text)}; expected 0 to below 1, or 1%")
     return share
+
+
+def _number(text: str, name: str) -> float:
+    found = _NUMBER.fullmatch(text)
+    number = math.nan if found is None else float(found[1])
+    if not 0 < number <= _LONGEST_S:
+        raise InvalidInput(f"{name}: invalid number: {quoted(text)}; expected more than 0")
+    return number
 
 
 _NKP = "Nguyen, Kim, Park 2014 (TSWJ 165316), table 3"
@@ -123,12 +149,22 @@ def values(settings: Iterable[str] = ()) -> Values:
     Raises InvalidInput for an unknown parameter, or a value that does not fit it.
     """
     numbers = {name: each.read(each.default) for name, each in PARAMETERS.items()}
+    numbers.update(settings_of(settings, PARAMETERS))
+    return Values(numbers)
+
+
+def settings_of(settings: Iterable[str], known: Mapping[str, Parameter]) -> dict[str, float]:
+    """The numbers of ``settings`` such as ``host.mttr=4h``, by name.
+
+    Raises InvalidInput for a name that is not ``known``, or a value that does not fit it.
+    """
+    numbers = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
         name = name.strip()
         if not equals:
             raise InvalidInput(f"{quoted(setting)}: expected PARAMETER=VALUE, as in host.mttr=4h")
-        if name not in PARAMETERS:
-            raise InvalidInput(f"unknown parameter {quoted(name)}{suggestion(name, PARAMETERS)}")
-        numbers[name] = PARAMETERS[name].read(text)
-    return Values(numbers)
+        if name not in known:
+            raise InvalidInput(f"unknown parameter {quoted(name)}{suggestion(name, known)}")
+        numbers[name] = known[name].read(text)
+    return numbers

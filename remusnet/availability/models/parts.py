@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remusnet.availability.distributions import Exponential
+from remusnet.availability.distributions import Distribution, Exponential
 from remusnet.availability.models.parameters import Values
 from remusnet.availability.module import Module
 from remusnet.availability.net import Place
@@ -31,16 +31,23 @@ def layer(name: str, mttr: float, boot: float, mttfs: Sequence[float]) -> Module
     return module
 
 
-def calls(mean: float) -> Module:
+def calls(mean: float, notice: Distribution | None = None) -> Module:
     """The calls that were set up: ``Lost`` with what is ``Serving`` them, for as long as they last.
 
     A call that is lost would have gone on for ``mean`` s more; until then somebody misses it.
+    ``notice``: how long after the server is back its loss is noticed; that time is missed as well.
     """
     module = Module("calls")
     serving = module.port("Serving")
     kept, lost = module.place("Kept", 1), module.port("Lost")
     module.immediate("drop", priority=4).takes(kept).puts(lost).inhibited_by(serving)
-    module.timed("over", Exponential(mean)).takes(lost).needs(serving).puts(kept)
+    over = module.timed("over", Exponential(mean)).takes(lost).needs(serving).puts(kept)
+    if notice is not None:
+        noticed = module.place("Noticed")
+        noticing = module.timed("notice", notice).needs(lost).needs(serving).puts(noticed)
+        noticing.inhibited_by(noticed)
+        over.takes(noticed)
+        module.immediate("forget", priority=4).takes(noticed).inhibited_by(serving)
     return module
 
 

@@ -40,6 +40,11 @@ class Row:
     actors_computed: float
     hypotheses: Mapping[str, float]
 
+    @property
+    def distances(self) -> Mapping[str, float]:
+        """Of each hypothesis, its value less the printed one."""
+        return {name: value - self.standard_printed for name, value in self.hypotheses.items()}
+
 
 def tables(restart_s: float) -> tuple[Row, ...]:
     """The three rows, with an actor's restart of ``restart_s`` seconds, which the thesis lacks."""

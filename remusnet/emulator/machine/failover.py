@@ -10,8 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from remusnet.emulator.machine.checkpoints import Checkpoints
-from remusnet.emulator.machine.departure import depart
+from remusnet.emulator.machine.epochs import Checkpoints, depart
 from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, Stretch, together
 from remusnet.frames import Bools, Int64s
 from remusnet.results.scene import FailureMarks

@@ -14,7 +14,7 @@ oddities are kept on purpose:
 Left out: the device below. Its driver may be slow to dequeue; `Plug.drain` is one that is not.
 
 `Vif` is the definition of when a frame leaves, one event at a time.
-`remusnet.emulator.machine.departure` has a faster way for many frames, and is tested to be equal.
+`remusnet.emulator.machine.epochs` has a faster way for many frames, and is tested to be equal.
 """
 
 from __future__ import annotations

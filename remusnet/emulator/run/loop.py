@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from remusnet.emulator.machine.checkpoints import Timeline
+from remusnet.emulator.machine.epochs import Timeline
 from remusnet.emulator.machine.vif import Committed, Delivered, Sent, Suspended, Vif, VifEvent
 from remusnet.emulator.network.link import Link
 from remusnet.emulator.traffic.conversations import Conversation

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from remusnet.emulator.machine.checkpoints import Timeline
+from remusnet.emulator.machine.epochs import Tally, Timeline
 from remusnet.emulator.run.loop import Flight, Loop
 from remusnet.emulator.run.recordings import Mixed
 from remusnet.emulator.run.stepwise import (
@@ -17,7 +17,6 @@ from remusnet.emulator.run.stepwise import (
     sip_datagrams,
     tcp_holds,
 )
-from remusnet.emulator.run.vectorised import Tally
 from remusnet.emulator.traffic.conversations import Conversation
 from remusnet.emulator.traffic.rtp import Lost, Source, spurt_starts
 from remusnet.emulator.traffic.rtp_frames import Templates

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from remusnet.classify.columns import Columns, columns
-from remusnet.classify.judging import Judgement, judge_frames
-from remusnet.emulator.machine.checkpoints import (
+from remusnet.emulator.machine.epochs import (
     Checkpoints,
+    Deliveries,
+    Tally,
     Timeline,
     checkpoints_between,
-    gap_hint,
+    replay,
 )
-from remusnet.emulator.machine.departure import Deliveries, replay
 from remusnet.emulator.machine.guest import Guest, find_guest
-from remusnet.emulator.run.vectorised import Tally
 from remusnet.errors import InvalidInput, quoted
 from remusnet.frames import Bools, Frames, Int64s
-from remusnet.metrics.flows import SeenHazard, hazards_seen
+from remusnet.metrics.flows import Judgement, SeenHazard, hazards_seen, judge_frames
 from remusnet.metrics.holding import TcpConnection, hold_percentiles, output_commit, tcp_connections
 from remusnet.metrics.rtp import RtpStream, rtp_streams
 from remusnet.metrics.rtp_packets import unmeasured
@@ -36,9 +36,11 @@ from remusnet.policy.policy import Policy
 from remusnet.results.comparison import Comparison, Outcome, Passages, Setting, Simulation
 from remusnet.results.exchanges import Ended, SipTransaction
 from remusnet.results.stream import NEVER, PacketSeries, Stream
-from remusnet.scenario.scenario import Scenario
-from remusnet.scenario.traffic import Recording
 from remusnet.schedule import Schedule
+
+if TYPE_CHECKING:
+    from remusnet.scenario.scenario import Scenario
+    from remusnet.scenario.traffic import Recording
 
 SIP_PORTS = (5060, 5061)
 
@@ -71,7 +73,7 @@ def simulate(
     try:
         checkpoints = checkpoints_between(schedule, first_ns, last_ns)
     except InvalidInput as error:
-        hint = gap_hint(frames.time_ns, numbers, capture)
+        hint = _gap_hint(frames.time_ns, numbers, capture)
         raise InvalidInput(f"{error}; {hint}" if hint else str(error)) from None
     setting = Setting(
         capture=capture,
@@ -105,6 +107,26 @@ def simulate(
     as_recorded = _answered(requests, frames, found, None)
     comparison = Comparison(setting, tuple(outcomes), recorded, as_recorded)
     return Simulation(comparison, tuple(released))
+
+
+def _gap_hint(time_ns: Int64s, numbers: Int64s | None, capture: str) -> str:
+    """Which frame ends the longest gap, and the command that cuts the file there; "" without one.
+
+    ``time_ns``: int64[n]. ``numbers``: int64[n], how Wireshark counts the frames; None for 1 to n.
+    ``capture``: the file's name.
+    """
+    if len(time_ns) < 2:
+        return ""
+    by_time = np.argsort(time_ns, kind="stable")
+    gaps = np.diff(time_ns[by_time])
+    at = int(np.argmax(gaps)) + 1
+    number = numbers if numbers is not None else np.arange(1, len(time_ns) + 1)
+    after, before = int(by_time[at]), number[by_time[:at]]
+    found = f"frame {number[after]} comes {gaps[at - 1] / 1e9:.0f} s after the one before"
+    if int(before.max()) > int(number[by_time[at:]].min()):
+        return f"{found}, and the file is out of order: reordercap {quoted(capture)} ordered.pcap"
+    keep = f"editcap -r {quoted(capture)} part.pcap 1-{before.max()}"
+    return f"{found}: cut the file there, with {keep} (without -r: what follows)"
 
 
 def require_own_names(policies: Sequence[Policy]) -> None:

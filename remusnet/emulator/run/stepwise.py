@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from remusnet.classify.columns import columns as columns_of
-from remusnet.classify.hazards import Hazard, hazards_of_frame
 from remusnet.classify.headers import dissect
-from remusnet.classify.reference import classify
-from remusnet.emulator.machine.checkpoints import Timeline
+from remusnet.classify.reference import Hazard, classify, hazards_of_frame
+from remusnet.emulator.machine.epochs import Tally, Timeline
 from remusnet.emulator.machine.failover import due_through_failure
 from remusnet.emulator.run.loop import Flight, Judge, Lane, Loop
-from remusnet.emulator.run.vectorised import Tally, media_of
+from remusnet.emulator.run.vectorised import media_of
 from remusnet.emulator.traffic.conversations import CONNECTION, Conversation
 from remusnet.emulator.traffic.endpoints import Again, End, Payload, Said, Segment
 from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, joined

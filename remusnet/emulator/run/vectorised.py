@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from remusnet.emulator.machine.checkpoints import Timeline
-from remusnet.emulator.machine.departure import depart
+from remusnet.emulator.machine.epochs import Tally, Timeline, depart
 from remusnet.emulator.machine.failover import through_failure
 from remusnet.emulator.network.link import Link
 from remusnet.emulator.traffic.rtp import (
@@ -30,8 +29,8 @@ from remusnet.emulator.traffic.rtp import (
     together,
 )
 from remusnet.frames import Int64s
+from remusnet.metrics.arrivals import Float64s
 from remusnet.metrics.holding import left_early
-from remusnet.metrics.jitter import Float64s
 from remusnet.metrics.payload_types import Medium, PayloadType
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.metrics.rtp import StreamSummary
@@ -40,27 +39,6 @@ from remusnet.results.stream import NEVER, Origin, PacketSeries, Stream
 from remusnet.scenario.quantity import generator
 from remusnet.scenario.scenario import Scenario
 from remusnet.scenario.traffic import Role
-
-
-@dataclass(slots=True)
-class Tally:
-    """What is counted over all streams of a run: packets."""
-
-    packets: int = 0
-    held: int = 0
-    bypassed: int = 0
-    dropped: int = 0
-    violations: int = 0
-    unprotected: int = 0
-
-    def add(self, other: Tally) -> None:
-        """``other`` on top."""
-        self.packets += other.packets
-        self.held += other.held
-        self.bypassed += other.bypassed
-        self.dropped += other.dropped
-        self.violations += other.violations
-        self.unprotected += other.unprotected
 
 
 @dataclass(slots=True)

@@ -18,7 +18,6 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
 from remusnet.classify.columns import columns
-from remusnet.classify.judging import judge_frames
 from remusnet.emulator.traffic.rtp import (
     Source,
     StreamPackets,
@@ -27,6 +26,7 @@ from remusnet.emulator.traffic.rtp import (
     timestamp_of,
 )
 from remusnet.frames import Bools, Bytes, Frames, Int64s
+from remusnet.metrics.flows import judge_frames
 from remusnet.policy.match import Match
 from remusnet.policy.policy import Policy
 from remusnet.scenario.extent import SRTP_TAG

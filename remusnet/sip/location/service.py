@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +22,10 @@ from remusnet.sip.bindings import Binding, OutOfOrder, TooMany, Update, alive, a
 from remusnet.sip.store import Store, StoreUnavailable
 from remusnet.sip.wiring import Wiring
 
+# So many are answered before other messages have their turn, and so many share a transaction:
+# what a flood asks for keeps no call waiting that needs nothing of the store.
+_ANSWERS_AT_ONCE = 4
+_BATCH = 64
 _RETRY_S = 1.0
 _EXPIRE_S = 60.0
 _NOT_HANDLED = "its answer could not be handled"
@@ -81,7 +85,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class _Tick:
-    """Time to try again, or to expire."""
+    """Time to try again, to expire, or to answer more."""
 
     what: str
 
@@ -102,6 +106,7 @@ class Locations:
     wall: Callable[[], float] = time.time
     memory: OrderedDict[bytes, tuple[Binding, ...]] = field(default_factory=OrderedDict)
     pending: list[Register | Lookup] = field(default_factory=list)
+    answers: deque[tuple[Cell, Registered | Found]] = field(default_factory=deque)  # to be told
     working: asyncio.Task[None] | None = None
     latest: float = float("-inf")  # when the last batch ended
     opened: bool = False
@@ -132,14 +137,25 @@ class Location(Actor):
         self.context.after(_EXPIRE_S, _Tick("expire"), key="expire")
         if not self._own.opened:
             self._open()
+        if self._own.answers:
+            self.context.tell(_Tick("answer"))
 
     def restarting(self, error: Exception | None) -> None:
         """Nothing: the store and what is under way stay."""
 
     def stopped(self) -> None:
-        """End what is under way: who asked, is gone."""
-        if self._own.working is not None:
-            self._own.working.cancel()
+        """End what is under way: who asked, is gone.
+
+        Where the top is restarted another one takes its place: it must not wait for a batch whose
+        end nobody tells it, nor believe what that batch may have changed.
+        """
+        own = self._own
+        if own.working is not None:
+            own.working.cancel()
+            own.working = None
+            own.memory.clear()
+        own.pending.clear()
+        own.answers.clear()
 
     def receive(self, message: object) -> None:
         """A question, a change, or how a batch ended."""
@@ -191,9 +207,9 @@ class Location(Actor):
         """A batch: of all that comes in a moment, where the one before was just now."""
         own = self._own
         pause = own.latest + own.gather_s - self.context.system.now()
-        if pause > 0:
+        if pause > 0 and len(own.pending) < _BATCH:
             await asyncio.sleep(pause)
-        batch, own.pending = own.pending, []
+        batch, own.pending = own.pending[:_BATCH], own.pending[_BATCH:]
         await self._commit(batch, cell)
 
     async def _commit(self, batch: list[Register | Lookup], cell: Cell) -> None:
@@ -237,14 +253,22 @@ class Location(Actor):
             own.doubtful.update(done.changed)
             own.opened = False
             own.trouble = done.error
-        for asker, answer in done.answers:
-            asker.tell(answer)
+        own.answers.extend(done.answers)
+        self._answer_some()
         if not own.opened:
             for each in own.pending:
                 each.asker.tell(_without_store(each, own))
             own.pending.clear()
             self.context.after(_RETRY_S, _Tick("open"), key="open")
         self._work()
+
+    def _answer_some(self) -> None:
+        answers = self._own.answers
+        for _ in range(min(len(answers), _ANSWERS_AT_ONCE)):
+            asker, answer = answers.popleft()
+            asker.tell(answer)
+        if answers:
+            self.context.tell(_Tick("answer"))
 
     def _open(self) -> None:
         own = self._own
@@ -264,6 +288,9 @@ class Location(Actor):
 
     def _tick(self, what: str) -> None:
         own = self._own
+        if what == "answer":
+            self._answer_some()
+            return
         if what == "open":
             if not own.opened:
                 self._open()

@@ -93,7 +93,7 @@ def _max_forwards(request: Request) -> int:
 def own_sent_by(wiring: Wiring) -> frozenset[bytes]:
     """What our Vias have as sent-by, in the form of `Via.sent_by`."""
     found = set()
-    for listener in wiring.sockets.bound:
+    for listener in wiring.bound:
         host = bracketed(listener.endpoint.host).encode()
         port = listener.endpoint.port
         found.add(host if port == 5060 else b"%b:%d" % (host, port))

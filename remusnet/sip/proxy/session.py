@@ -289,10 +289,10 @@ class Session(Actor):
             if work is not None and isinstance(message, Failure):
                 self._obey(work, work.context.uncancelled(branch))
         elif isinstance(message, Answer):
+            if work is None:
+                return
             response = message.response.copy()
             response.pop("via")
-            if work is None or not response.has("via"):
-                return  # without another Via it is for nobody but us (16.7, step 3)
             learn(work, branch, response)
             self._obey(work, work.context.answer(branch, response))
         elif work is not None:

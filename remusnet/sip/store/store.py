@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,6 +118,8 @@ class Store:
     @property
     def place(self) -> str:
         """The database as messages name it, without a password."""
+        if self._url.get_backend_name() == "sqlite":
+            return f"sqlite:{self._url.database}"
         plain = self._url.set(drivername=self._url.get_backend_name())
         return plain.render_as_string(hide_password=True)
 
@@ -145,9 +147,19 @@ class Store:
             raise
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect, after the transaction that is under way.
+
+        Of a connection that is closed within one, SQLite's driver leaves whoever waits for it
+        waiting for ever, and the process with it.
+        """
         engine, self._engine = self._engine, None
-        if engine is not None:
+        if engine is None:
+            return
+        async with AsyncExitStack() as stack:
+            if self._alone is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_SECONDS):
+                        await stack.enter_async_context(self._alone)
             await engine.dispose()
 
     @asynccontextmanager
@@ -236,12 +248,12 @@ class Store:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         """A transaction, which is committed at the end."""
-        if self._engine is None:
-            raise StoreUnavailable(f"{self.place}: not open")
         try:
             async with asyncio.timeout(_SECONDS), AsyncExitStack() as stack:
                 if self._alone is not None:
                     await stack.enter_async_context(self._alone)
+                if self._engine is None:  # also where it was closed while this waited its turn
+                    raise StoreUnavailable(f"{self.place}: not open")
                 yield await stack.enter_async_context(self._engine.begin())
         except Exception as error:
             if not isinstance(error, (SQLAlchemyError, OSError, TimeoutError, *_driver_errors())):

@@ -62,7 +62,8 @@ class Coder(Actor):
             return
         response = reply(request, error.status, reason=_reason(error))
         count(self._wiring.counts.responses, str(error.status))
-        self._send(Transmit(response.serialize(), response_target(via, flow)))
+        target = response_target(via, flow, self._wiring.via_maddr)
+        self._send(Transmit(response.serialize(), target))
 
     def _send(self, transmit: Transmit) -> None:
         sender = self._wiring.sender

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _LARGEST_BACKLOG = 1024 * 1024
 # So many bytes are handled before others have a turn: some four messages.
 _PIECE = 2048
-_PAUSE_S = 0.001
 
 
 class Connection(asyncio.Protocol):
@@ -29,9 +28,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._flow: Flow | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self._heard: float | None = None  # since when bytes wait for the receiver
         self._counted = 0
         self._rest = bytearray()  # what the receiver has not been told yet
+        self._arrived = 0.0  # when it came
         self._paused = self._ended = False
         # For how long, since `_judged`, there was more than was taken; counted until `_more_at`.
         self._more_s = self._more_at = 0.0
@@ -61,33 +60,37 @@ class Connection(asyncio.Protocol):
         if self._flow is None:
             return
         self._look_after()
+        if not self._rest:
+            self._arrived = asyncio.get_running_loop().time()
+            self._queue(len(data))
         self._rest += data
-        if len(self._rest) == len(data):
-            self._pass_on()
+        self._sockets.intake.go()
 
     def eof_received(self) -> bool:
         """The other side sends no more; what it has sent is to be handled first."""
         self._ended = bool(self._rest) and self._kind is Transport.TCP
         return self._ended
 
+    def _queue(self, size: int) -> None:
+        """Wait for a turn."""
+        piece = min(size, _PIECE)
+        self._sockets.intake.put(self.source, self._arrived, piece, self._pass_on, drop=False)
+
     def _pass_on(self) -> None:
         """A piece, and the next one when others have had their turn."""
-        transport, loop = self._transport, asyncio.get_running_loop()
+        transport = self._transport
         if self._flow is None or transport is None:
             return
-        if not self._sockets.busy():
-            piece = bytes(self._rest[:_PIECE])
-            del self._rest[:_PIECE]
-            if self._heard is None:
-                self._heard = loop.time()
-            self._sockets.on_bytes(piece, self._flow)
+        piece = bytes(self._rest[:_PIECE])
+        del self._rest[:_PIECE]
+        self._sockets.on_bytes(piece, self._flow)
         if self._rest:
             # What follows waits with its sender, whom the kernel stops.
-            self._note_more(loop.time(), went_on=self._paused)
+            self._note_more(asyncio.get_running_loop().time(), went_on=self._paused)
             if not self._paused:
                 self._paused = True
                 transport.pause_reading()
-            loop.call_later(_PAUSE_S, self._pass_on)
+            self._queue(len(self._rest))
             return
         if self._ended:
             transport.close()
@@ -116,14 +119,10 @@ class Connection(asyncio.Protocol):
         if flow is not None:
             self._sockets.on_bytes(b"", flow)
 
-    def waited(self, now: float) -> tuple[float, int]:
-        """How long its bytes have waited for the receiver, which looks at them now, in s.
-
-        And how many requests it has brought since that was asked last.
-        """
-        since, self._heard = self._heard, None
+    def count_requests(self) -> int:
+        """How many requests it has brought since that was asked last."""
         requests, self._counted = self.framer.requests - self._counted, self.framer.requests
-        return (0.0 if since is None else now - since), requests
+        return requests
 
     def write(self, data: bytes) -> None:
         """Send; a peer that doesn't read loses the connection."""

@@ -1,4 +1,4 @@
-"""UDP sockets: what they hear, how long that has waited, and who is not listened to."""
+"""UDP sockets: what they hear, when that has arrived, and who is not listened to."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from remusnet.sip.flows import Endpoint, Flow, Transport
 from remusnet.sip.transport import source_filter
 from remusnet.sip.transport.floods import Floods, source_of
+from remusnet.sip.transport.intake import Intake
 
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
 _SO_TIMESTAMPNS = 35
@@ -19,8 +21,10 @@ _EXTRA = socket.CMSG_SPACE(_TIMESPEC.size)
 # The kernel's default holds some 200 messages: a pause of the server would lose calls.
 RECEIVE_BUFFER = 4 * 1024 * 1024
 _LARGEST_DATAGRAM = 65535
-# So many datagrams are read before others have a turn.
-_AT_ONCE = 8
+# So many datagrams have one time of arrival, the first's; so many times that many are read before
+# others of the event loop have a turn.
+_TOGETHER = 8
+_TIMES = 8
 _REMEMBERED = 4096
 _RESPONSE = b"SIP/2.0 "
 
@@ -28,23 +32,22 @@ OnBytes = Callable[[bytes, Flow], None]
 
 
 class Datagrams:
-    """A UDP socket that is bound. ``busy``: whether what was read before is to be handled first."""
+    """A UDP socket that is bound: what it hears goes to ``intake``, from there to ``on_bytes``."""
 
     def __init__(
         self,
         bound: socket.socket,
         on_bytes: OnBytes,
         floods: Floods,
+        intake: Intake,
         now: Callable[[], float],
-        busy: Callable[[], bool],
     ) -> None:
         self.socket = bound
         self.local = Endpoint(*bound.getsockname()[:2])
-        self.ignored = 0  # of blocked sources, in the buffer already when they were blocked
         self._on_bytes = on_bytes
         self._floods = floods
+        self._intake = intake
         self._now = now
-        self._busy = busy
         self._flows: dict[tuple[str, int], Flow] = {}
         with suppress(OSError):
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
@@ -71,35 +74,40 @@ class Datagrams:
             source_filter.drop(self.socket, list(self._floods.blocked))
 
     def read(self) -> None:
-        """Pass on some of what has come."""
-        if self._busy():
-            return  # it waits in the kernel, where it takes no turn from those before it
+        """Take in what has come."""
+        for _ in range(_TIMES):
+            if self._intake.full or not self._read_some():
+                break
+        self._intake.go()
+
+    def _read_some(self) -> bool:
+        """Take in some of it; whether there may be more."""
         try:
             data, extra, _flags, source = self.socket.recvmsg(_LARGEST_DATAGRAM, _EXTRA)
+        except BlockingIOError:
+            return False
         except OSError:
-            # Nothing; or an earlier datagram was refused (ICMP): its transaction will time out.
-            return
-        waited = _waited(extra)
-        arrived = self._now() - waited
-        floods = self._floods
-        counts, blocked = floods.datagrams.at(arrived), floods.blocked
-        # Before this turn's are counted, which have arrived later than its first.
-        floods.waited(waited, floods.datagrams, arrived)
-        for number in range(_AT_ONCE):
+            # An earlier datagram was refused (ICMP): its transaction will time out.
+            return True
+        arrived = self._now() - _waited(extra)
+        counts, blocked = self._floods.datagrams.at(arrived), self._floods.blocked
+        for number in range(_TOGETHER):
             if number:
                 try:
                     data, source = self.socket.recvfrom(_LARGEST_DATAGRAM)
                 except BlockingIOError:
-                    break
+                    return False
                 except OSError:
                     continue
             sender = source_of(source[0])
-            if sender in blocked:
-                self.ignored += 1
+            if sender in blocked:  # it was in the buffer already
+                self._intake.dropped += 1
             elif data:
                 if data[:8] != _RESPONSE:
                     counts[sender] = counts.get(sender, 0) + 1
-                self._on_bytes(data, self._flow(source))
+                take = partial(self._on_bytes, data, self._flow(source))
+                self._intake.put(sender, arrived, len(data), take, drop=True)
+        return True
 
     def close(self) -> None:
         """Hear nothing more."""

@@ -1,8 +1,8 @@
-"""Floods: who sends more than one address may, while others wait for it.
+"""Floods: who sends more than one address may, and more than the server takes.
 
-Nobody is limited as long as the server keeps up. Where what has come waits for longer than
-``behind_s`` for some time, the busiest address is kept out for ``block_s``, if it sends more than
-``requests`` a second; then the next one, if that was not enough.
+Nobody is limited as long as the server keeps up. Where what an address has sent waits for longer
+than ``behind_s`` for some time, it is kept out for ``block_s``, if it sends more than ``requests``
+a second. Others don't wait for it meanwhile (`remusnet.sip.transport.intake`).
 
 Rates are of arrivals, not of handling: a server that was stopped for a second finds a second's
 messages at once, and must not take them for a flood.
@@ -58,20 +58,17 @@ def source_of(host: str) -> str:
 
 
 class Window:
-    """How much came of each source in the last ``width`` to twice ``width`` seconds.
-
-    ``behind_since``: since when what comes this way waits for too long; None: it doesn't.
-    """
+    """How much came of each source in the last ``width`` to twice ``width`` seconds."""
 
     def __init__(self, width: float) -> None:
         self._width = width
-        self._begun = float("-inf")
+        self._begun = self._latest = float("-inf")
         self._before: dict[str, int] = {}
         self._current: dict[str, int] = {}
-        self.behind_since: float | None = None
 
     def at(self, arrived: float) -> dict[str, int]:
         """The counts to add to, for what arrived at that time (s)."""
+        self._latest = arrived
         age = arrived - self._begun
         if age >= self._width:
             self._before = self._current if age < 2 * self._width else {}
@@ -80,14 +77,13 @@ class Window:
             self._begun = self._begun + self._width if age < 2 * self._width else arrived
         return self._current
 
-    def busiest(self, arrived: float) -> list[tuple[float, str]]:
-        """Sources with their rates (1/s), the highest first."""
-        span = max(arrived - self._begun, 0.0) + (self._width if self._before else 0.0)
-        span = max(span, self._width)
-        counts = dict(self._before)
-        for source, count in self._current.items():
-            counts[source] = counts.get(source, 0) + count
-        return sorted(((count / span, source) for source, count in counts.items()), reverse=True)
+    def rate(self, source: str) -> float:
+        """How much of ``source`` came a second, up to the last arrival of anyone."""
+        count = self._before.get(source, 0) + self._current.get(source, 0)
+        if not count:
+            return 0.0
+        span = max(self._latest - self._begun, 0.0) + (self._width if self._before else 0.0)
+        return count / max(span, self._width)
 
 
 class Floods:
@@ -106,34 +102,28 @@ class Floods:
         self.streams = Window(_STREAMS_S)
         self._now = now
         self._on_block = on_block
+        self._behind: dict[str, float] = {}  # since when what a source has sent waits for too long
 
-    def waited(self, seconds: float, window: Window, arrived: float) -> None:
-        """Something that arrived at ``arrived`` was waited for so long. It may be a flood's."""
+    def waited(self, source: str, seconds: float) -> None:
+        """Something of ``source`` has waited for so long, and more of it waits."""
         if seconds <= self.limits.behind_s:
-            window.behind_since = None
+            self.caught_up(source)
             return
         now = self._now()
-        if window.behind_since is None:
-            window.behind_since = now
-        if now - window.behind_since < _FOR_S:
+        if now - self._behind.setdefault(source, now) < _FOR_S:
             return
-        for rate, source in self._busiest(window, arrived):
-            if rate <= self.limits.requests:
-                return
-            if self._block(source, rate, f"others have waited for {seconds * 1000:.0f} ms"):
-                window.behind_since = None
-                return
+        rate = self.datagrams.rate(source) + self.streams.rate(source)
+        why = f"the server is {seconds * 1000:.0f} ms behind with them"
+        if rate > self.limits.requests and self._block(source, rate, why):
+            # Others may have waited for this one.
+            self._behind.clear()
+        else:
+            self._behind[source] = now
 
-    def _busiest(self, window: Window, arrived: float) -> list[tuple[float, str]]:
-        """Sources with their rates over both ways, the highest first.
-
-        A flood over TCP makes others wait who use UDP.
-        """
-        rates: dict[str, float] = {}
-        for each in (self.datagrams, self.streams):
-            for rate, source in each.busiest(arrived if each is window else self._now()):
-                rates[source] = rates.get(source, 0.0) + rate
-        return sorted(((rate, source) for source, rate in rates.items()), reverse=True)
+    def caught_up(self, source: str) -> None:
+        """What ``source`` has sent doesn't wait for too long."""
+        if self._behind:
+            self._behind.pop(source, None)
 
     def insists(self, source: str, share: float) -> None:
         """For such a share of the last `INSISTS_S` a stream of ``source`` had more than was taken.
@@ -142,8 +132,7 @@ class Floods:
         """
         if share < _INSISTS or source in self.blocked:
             return
-        rates = {name: rate for rate, name in self.streams.busiest(self._now())}
-        rate = rates.get(source, 0.0)
+        rate = self.streams.rate(source)
         if rate > self.limits.requests / 4:
             self._block(source, rate, f"had more than was taken for {share:.0%} of a second")
 

@@ -18,6 +18,7 @@ from remusnet.sip.message import Framer
 from remusnet.sip.transport.connection import Connection
 from remusnet.sip.transport.datagrams import RECEIVE_BUFFER, Datagrams, OnBytes
 from remusnet.sip.transport.floods import FloodLimits, Floods
+from remusnet.sip.transport.intake import Intake
 
 OnUnsent = Callable[[str], None]
 
@@ -56,8 +57,8 @@ class _Waiting:
 class Sockets:
     """All sockets of a server. ``on_bytes`` is called with what comes, and the way that it came.
 
-    ``busy``: whether the server has enough to do with what has come already. ``tell``: called with
-    what whoever runs it should know.
+    ``work``: how many messages the server has to handle of what has come already. ``tell``: called
+    with what whoever runs it should know.
     """
 
     def __init__(
@@ -68,11 +69,10 @@ class Sockets:
         client_tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
         flood_limits: FloodLimits | None = None,
-        busy: Callable[[], bool] = lambda: False,
+        work: Callable[[], int] = lambda: 0,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.on_bytes = on_bytes
-        self.busy = busy
         self._tell = tell
         self.limits = limits or Limits()
         self.bound: list[Listener] = []
@@ -91,6 +91,7 @@ class Sockets:
         self._dropped = 0  # by sockets that are closed
         limit = flood_limits or FloodLimits()
         self.floods = Floods(limit, self._loop.time, self._blocked)
+        self.intake = Intake(self.floods, self._loop, work)
 
     async def open(self, listeners: list[Listener]) -> None:
         """Bind all; ``bound`` says where. Raises OSError, with none of them left open."""
@@ -150,20 +151,22 @@ class Sockets:
             task.cancel()
         for connection in tuple(self._connections.values()):
             connection.abort()
+        self.intake.clear()
         self._datagrams.clear()
         self._servers.clear()
         self._opening.clear()
         self.bound.clear()
 
     def _close(self, datagrams: Datagrams) -> None:
-        self._dropped += datagrams.dropped + datagrams.ignored
+        self._dropped += datagrams.dropped
         self._loop.remove_reader(datagrams.socket)
         datagrams.close()
 
     @property
     def dropped(self) -> int:
         """How many datagrams were dropped: of blocked sources, or for want of room in a buffer."""
-        return self._dropped + sum(each.dropped + each.ignored for each in self._datagrams)
+        by_kernel = self._dropped + sum(each.dropped for each in self._datagrams)
+        return by_kernel + self.intake.dropped
 
     def _blocked(self, source: str, rate: float, why: str) -> None:
         """Hear nothing of ``source`` any more, for some time."""
@@ -174,6 +177,7 @@ class Sockets:
         )
         for datagrams in self._datagrams:
             datagrams.filter()
+        self.intake.forget(source)
         for connection in tuple(self._connections.values()):
             if connection.source == source:
                 connection.abort()
@@ -196,10 +200,8 @@ class Sockets:
         connection = self._connections.get(flow.connection)
         if connection is None:
             return None
-        now, floods = self._loop.time(), self.floods
-        waited, requests = connection.waited(now)
-        counts = floods.streams.at(now)
-        floods.waited(waited, floods.streams, now)
+        counts = self.floods.streams.at(self._loop.time())
+        requests = connection.count_requests()
         counts[connection.source] = counts.get(connection.source, 0) + requests
         return connection.framer
 
@@ -227,7 +229,7 @@ class Sockets:
 
     def _bind_udp(self, listener: Listener) -> None:
         bound = _bound_socket(listener, socket.SOCK_DGRAM)
-        datagrams = Datagrams(bound, self._pass_on, self.floods, self._loop.time, self.busy)
+        datagrams = Datagrams(bound, self._pass_on, self.floods, self.intake, self._loop.time)
         self._datagrams.append(datagrams)
         self.bound.append(Listener(Transport.UDP, datagrams.local))
         self._loop.add_reader(bound, datagrams.read)
@@ -245,6 +247,8 @@ class Sockets:
         remote = target.remote
         if remote is None:
             raise OSError("no address to send to")
+        if not self.bound:
+            return  # they are being opened anew: it is lost, and sent again
         local = target.flow.local if target.flow is not None else None
         sender = self._udp_socket(local, ":" in remote.host)
         # A full send buffer is what a full network is: the datagram is lost, and sent again.

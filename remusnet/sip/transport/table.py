@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from remusnet.actors import Cell
 from remusnet.sip.flows import Endpoint, Flow, Target, Transport, is_address, unbracketed
@@ -11,6 +12,8 @@ from remusnet.sip.message import Request, Response
 from remusnet.sip.message.build import tag_of
 from remusnet.sip.message.via import MAGIC, Via
 from remusnet.sip.transaction import Machine
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(slots=True)
@@ -91,13 +94,15 @@ def client_name(branch: bytes, method: bytes) -> Hashable:
     return (branch, method)
 
 
-def response_target(via: Via, flow: Flow) -> Target:
+def response_target(via: Via, flow: Flow, via_maddr: Networks = ()) -> Target:
     """Where the responses to a request go (18.2.2; RFC 3581, 4).
 
-    A maddr that is a name is not looked up: who sends from there, is answered there.
+    A maddr counts only within ``via_maddr``: else a stranger could aim responses at anybody, also
+    at a whole multicast group. And a maddr that is a name is not looked up.
     """
-    maddr = unbracketed(via.maddr.decode("ascii", "replace")) if via.maddr else ""
-    if maddr and flow.transport is Transport.UDP and is_address(maddr):
+    maddr = unbracketed(via.maddr.decode("ascii", "replace")) if via.maddr and via_maddr else ""
+    allowed = maddr and is_address(maddr) and any(ip_address(maddr) in net for net in via_maddr)
+    if allowed and flow.transport is Transport.UDP:
         return Target(flow.transport, Endpoint(maddr, via.port or 5060), flow)
     if flow.transport is Transport.UDP:
         # With rport: exactly whence it came. Without: to the port that Via names.

@@ -107,7 +107,7 @@ class Transactions(Actor):
         kind = InviteServer if request.method == b"INVITE" else NonInviteServer
         machine = kind(request, reliable=flow.transport.reliable, timers=wiring.timers)
         name = server_name(request, via)
-        entry = Entry(name, machine, response_target(via, flow), flow=flow)
+        entry = Entry(name, machine, response_target(via, flow, wiring.via_maddr), flow=flow)
         wiring.table.add_server(entry)
         cell = self._spawn(entry)
         if request.method == b"CANCEL" and self._cancels(request, via, cell):
@@ -136,6 +136,10 @@ class Transactions(Actor):
             # RFC 6026, 8.9: nobody forwards it.
             self._wiring.counts.stray += 1
             return
+        if len(response.values("via")) < 2 <= len(entry.machine.request.values("via")):
+            # Without another Via it is for nobody but us (16.7, step 3), who only passed the
+            # request on. As an answer it would end the transaction, and nobody would be told.
+            raise Malformed("no Via but ours", 0, response)
         assert entry.cell is not None
         entry.cell.tell(FromWire(response))
 
@@ -165,7 +169,8 @@ class Transactions(Actor):
     def _overload(self, request: Request, via: Via, flow: Flow) -> None:
         """503 without a transaction: one more would be what there are too many of."""
         self._wiring.counts.overload += 1
-        self._encode(Encode(_unavailable(request), response_target(via, flow)))
+        target = response_target(via, flow, self._wiring.via_maddr)
+        self._encode(Encode(_unavailable(request), target))
 
     def _encode(self, encode: Encode) -> None:
         coder = self._wiring.coder

@@ -141,6 +141,30 @@ def test_any_net_is_played_the_same_either_way(module: Module, seed: int) -> Non
     assert story(slow, 300) == story(fast, 300)
 
 
+def test_firings_are_remembered_and_forgotten_without_a_trace() -> None:
+    """A net of 2^12 markings pays no memory at first, then one that is learnt and left again."""
+    net = Module("switches")
+    for n in range(12):
+        on, off = net.place(f"on{n}", 1), net.place(f"off{n}")
+        net.timed(f"down{n}", Lognormal(5.0 + n, 0.5)).takes(on).puts(off)
+        net.timed(f"up{n}", Uniform(0.1, 1.0 + n), memory=Memory.AGE).takes(off).puts(on)
+    asked = [Measure("on", " + ".join(f"on{n}" for n in range(12)), MeasureKind.MEAN)]
+    slow, fast = both(unfolded(net), asked, 9)
+    for _ in range(3):
+        assert story(slow, 4_000) == story(fast, 4_000)
+    assert fast._memo is not None
+    assert 200 < fast._memo._learnt <= 200 + fast.events // 100
+
+
+def test_a_net_of_few_markings_is_played_from_memory() -> None:
+    module, text = thesis_nets()["actors"]
+    fast = both(unfolded(module), [Measure("idle", text, MeasureKind.MEAN)], 5)[1]
+    fast.firings(50_000)
+    assert fast._memo is not None
+    assert 100 < fast._memo._learnt < 700
+    assert fast._run["state"] >= 0
+
+
 def test_clocks_beyond_those_set_aside_are_made_on_the_way() -> None:
     net = Module("crowd")
     here, there = net.place("here", 500), net.place("there")

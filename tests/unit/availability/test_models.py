@@ -137,7 +137,7 @@ def test_escalation_takes_faults_that_stick() -> None:
     path = "transport.T3 receiver"
     measure = Measure("escalations", path, MeasureKind.RATE)
     failures = Measure("failures", "transport.receiver.T1", MeasureKind.RATE)
-    question = Question(Sampling(relative_error=0.1, seed=3, most_events=60_000))
+    question = Question(Sampling(relative_error=0.03, seed=3, most_events=3_000_000))
     never, _ = solve(server(plain), [measure, failures], question)
     often, fails = solve(server(sticky), [measure, failures], question)
     assert never.value == 0

@@ -39,7 +39,7 @@ def record(frame: bytes, order: str = "<", claimed: int | None = None, length: i
 
 
 def parse(data: bytes) -> Parsed:
-    return pcap.parse(bytearray(data), "'x.pcap'")
+    return pcap.parse(bytearray(data), "x.pcap")
 
 
 @given(RECORDS, st.booleans(), st.sampled_from("<>"))

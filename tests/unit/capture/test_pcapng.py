@@ -82,7 +82,7 @@ def simple(frame: bytes, length: int | None = None, order: str = "<") -> bytes:
 
 
 def parse(data: bytes) -> Parsed:
-    return pcapng.parse(bytearray(data), "'x.pcapng'")
+    return pcapng.parse(bytearray(data), "x.pcapng")
 
 
 def contents(frames: Frames) -> list[bytes]:

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from remusnet.classify.hazards import hazards_of_frame, hazards_of_policy
 from remusnet.classify.headers import dissect
+from remusnet.classify.reference import hazards_of_frame, hazards_of_policy
 from remusnet.policy.match import UDP, Match, PortRange
 from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import PRESETS, TCP_ONLY

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from remusnet.emulator.machine.checkpoints import Checkpoints
-from remusnet.emulator.machine.departure import Deliveries, replay
+from remusnet.emulator.machine.epochs import Checkpoints, Deliveries, replay
 from remusnet.frames import Frames
 from tests.unit.metrics import packets as make
 from tests.unit.metrics.packets import Flow

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from remusnet.frames import Int64s
+from remusnet.metrics.arrivals import Float64s, interarrival_jitter
 from remusnet.metrics.closed_forms import (
     burst_size,
     bypass_mean,
@@ -14,7 +15,6 @@ from remusnet.metrics.closed_forms import (
     held_trough,
     locked_bypass_mean,
 )
-from remusnet.metrics.jitter import Float64s, interarrival_jitter
 from tests.unit.metrics.packets import MS
 
 THESIS = [(40, 2, 20.0, 20.0, 20.0), (200, 10, 36.0, 31.8, 41.0), (300, 15, 37.3, 30.6, 46.2)]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.frames import Int64s
-from remusnet.metrics.jitter import Jitter, interarrival_jitter, jitter_summary, signed32
+from remusnet.metrics.arrivals import Jitter, interarrival_jitter, jitter_summary, signed32
 from tests.unit.metrics.packets import MS
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, spread
+from remusnet.metrics.percentiles import NS_PER_MS, Spread, milliseconds, percentile, spread
 
 
 def test_percentiles_lie_between_the_closest_ranks() -> None:
@@ -33,3 +33,12 @@ def test_a_spread_is_numpys_percentiles_to_the_last_bit(nanoseconds: list[int]) 
     values = milliseconds(np.array(nanoseconds, np.int64))
     assert spread(np.array(nanoseconds), NS_PER_MS) == spread(values)
     assert spread(values) == Spread(*np.percentile(values, (50, 95, 99, 100)).tolist())
+
+
+@given(
+    st.lists(st.floats(-1e9, 1e9) | st.just(1e300), min_size=1, max_size=50),
+    st.sampled_from([0.5, 0.95, 0.99]),
+)
+def test_a_percentile_is_numpys(values: list[float], share: float) -> None:
+    found = percentile(np.array(values), share)
+    assert found == np.quantile(np.array(values), share)

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from remusnet.emulator.run.recordings import simulate
 from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.frames import Frames
-from remusnet.metrics.arrivals import Bursts
+from remusnet.metrics.arrivals import Bursts, Jitter
 from remusnet.metrics.emodel import DEFAULT_R, mos
-from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.payload_types import Medium, RateSource
 from remusnet.policy import PRESETS
 from remusnet.results.stream import Stream, voices

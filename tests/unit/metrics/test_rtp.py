@@ -12,9 +12,8 @@ import pytest
 
 from remusnet.classify.columns import columns
 from remusnet.frames import Frames
-from remusnet.metrics.arrivals import Bursts
+from remusnet.metrics.arrivals import Bursts, Jitter
 from remusnet.metrics.closed_forms import held_mean
-from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.payload_types import Medium, PayloadType, RateSource
 from remusnet.metrics.rtp import RtpStream, rtp_streams
 from remusnet.metrics.telephone_events import TelephoneEvents

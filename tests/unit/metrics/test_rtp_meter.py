@@ -10,8 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.frames import Int64s
-from remusnet.metrics.arrivals import Bursts, burst_sizes, burst_summary, sequence_counts
-from remusnet.metrics.jitter import interarrival_jitter, jitter_summary
+from remusnet.metrics.arrivals import (
+    Bursts,
+    burst_sizes,
+    burst_summary,
+    interarrival_jitter,
+    jitter_summary,
+    sequence_counts,
+)
 from remusnet.metrics.percentiles import milliseconds, spread
 from remusnet.metrics.rtp_meter import StreamMeter, measured_whole
 from tests.unit.metrics.packets import MS

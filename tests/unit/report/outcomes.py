@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 
 from remusnet.emulator.run.recordings import simulate
+from remusnet.metrics.arrivals import Jitter
 from remusnet.metrics.flows import SeenHazard
 from remusnet.metrics.holding import HoldTimes
-from remusnet.metrics.jitter import Jitter
 from remusnet.metrics.telephone_events import TelephoneEvents
 from remusnet.policy import PRESETS
 from remusnet.report.measures import Measurements

@@ -86,6 +86,12 @@ def test_panels_have_what_a_reader_needs_and_lie_on_no_other() -> None:
     assert len(set(numbers)) == len(numbers)
 
 
+def test_the_reference_has_every_metric_and_no_other() -> None:
+    page = (FOLDER.parent / "docs/reference/monitoring.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `remusnet_")]
+    assert asked("\n".join(rows)) == metrics() - OTHERS
+
+
 def promtool(*words: str | Path) -> str:
     done = subprocess.run(
         ["promtool", *words],

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from remusnet.emulator.run.recordings import simulate
+from remusnet.metrics.arrivals import UNKNOWN
 from remusnet.metrics.holding import OutputCommit
-from remusnet.metrics.jitter import UNKNOWN
 from remusnet.policy import PRESETS
 from remusnet.report.simulation import MOST_STREAMS, print_simulation, simulation_json
 from remusnet.results.comparison import Comparison, Outcome

@@ -12,9 +12,10 @@ from functools import cache
 
 import pytest
 
-from remusnet.actors import Cell
+from remusnet.actors import Cell, Change
 from remusnet.sip.flows import Transport
 from remusnet.sip.presets import NONE, RESILIENT, THESIS, Preset
+from remusnet.sip.signals import Bytes
 from tests.lib.sip_bench import phone, request
 from tests.lib.sip_phones import T1, Outcome, Strike, play
 from tests.lib.sip_whole import BOB, WholeBench, answered, invited, opened, virtual
@@ -213,3 +214,26 @@ async def test_under_thesis_a_caller_whose_session_is_lost_is_told_so_some_time(
     await asyncio.sleep(7200)
     assert 408 in bench.statuses()
     assert len(bench.wiring.table) == 0
+
+
+@virtual
+async def test_under_thesis_bindings_are_taken_again_after_the_top_was_restarted() -> None:
+    bench = await opened(WholeBench(preset=THESIS))
+    await bench.register("bob", BOB)
+    # The next batch waits for more to share it when the top goes: it ends with its actor.
+    bench.held.locations.gather_s = 10
+    contact = {"contact": f"<sip:bob@{BOB.remote}>", "to": "<sip:bob@example.org>"}
+    again = request("REGISTER", "sip:example.org", BOB, **contact)
+    assert bench.wiring.receiver is not None
+    bench.wiring.receiver.tell(Bytes(again.serialize(), BOB))
+    while bench.held.locations.working is None:
+        await asyncio.sleep(0)
+    for _ in range(MOST + 1):
+        bench.system.find("transport").crash(Struck())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert sum(e.actor == "/" and e.change is Change.RESTARTED for e in bench.events) == 1
+    assert bench.held.locations.working is None
+    bench.held.locations.gather_s = 0
+    bench.sent()
+    assert (await bench.register("bob", BOB)).status == 200

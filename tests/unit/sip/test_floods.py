@@ -2,42 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import ip_network
+from typing import cast
 
 import pytest
 
 from remusnet.sip.transport.floods import FloodLimits, Floods, source_of
+from remusnet.sip.transport.intake import Intake
 from remusnet.sip.transport.source_filter import drop, dropped, program
 
 
 class Server:
-    """A server that handles so many requests a second, in its own time, one after the other."""
+    """A server that handles so many requests a second, one after the other, in a time of its own.
 
-    def __init__(self, limits: FloodLimits, capacity: float) -> None:
-        self.now = 0.0
+    ``stopped_until``: it reads nothing before. ``longest``: how long one of a source waited, in s.
+    """
+
+    def __init__(self, limits: FloodLimits, capacity: float, *, stopped_until: float = 0.0) -> None:
+        self.now = stopped_until
         self.told: list[str] = []
-        self.floods = Floods(limits, lambda: self.now, lambda source, *_: self.told.append(source))
+        self.longest: dict[str, float] = {}
+        self.handled: list[str] = []
+        self.floods = Floods(limits, lambda: self.now, self._blocked)
+        self.intake = Intake(self.floods, cast(asyncio.AbstractEventLoop, self), lambda: 0)
         self._each = 1 / capacity
+        self._soon: list[Callable[[], None]] = []
 
-    def handle(self, arrivals: list[tuple[float, str]], *, stopped_until: float = 0.0) -> float:
-        """Requests by the time (s) they arrive, and who sends them; the longest that one waits."""
-        longest = 0.0
-        self.now = max(self.now, stopped_until)
-        for place in range(0, len(arrivals), 32):
-            turn = arrivals[place : place + 32]
-            arrived = turn[0][0]
-            self.now = max(self.now, arrived)
-            waited = self.now - arrived
-            counts = self.floods.datagrams.at(arrived)
-            self.floods.waited(waited, self.floods.datagrams, arrived)
-            for at, source in turn:
-                if source in self.floods.blocked:
-                    continue
-                counts[source] = counts.get(source, 0) + 1
-                longest = max(longest, self.now - at)
-                self.now = max(self.now, at) + self._each
-        return longest
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._soon.append(callback)
+
+    def hear(self, arrivals: Sequence[tuple[float, str]]) -> None:
+        """Requests by the time (s) they arrive, and who sends them, until all are handled."""
+        waiting = deque(arrivals)
+        while waiting or self._soon:
+            if waiting and not self._soon and waiting[0][0] > self.now:
+                self.now = waiting[0][0]
+            while waiting and waiting[0][0] <= self.now:
+                at, source = waiting.popleft()
+                if source not in self.floods.blocked:
+                    counts = self.floods.datagrams.at(at)
+                    counts[source] = counts.get(source, 0) + 1
+                    take = partial(self._handle, at, source)
+                    self.intake.put(source, at, 500, take, drop=True)
+            self.intake.go()
+            self.run_soon()
+
+    def run_soon(self) -> None:
+        soon, self._soon = self._soon, []
+        for callback in soon:
+            callback()
+
+    def _handle(self, arrived: float, source: str) -> None:
+        self.longest[source] = max(self.longest.get(source, 0.0), self.now - arrived)
+        self.handled.append(source)
+        self.now += self._each
+
+    def _blocked(self, source: str, _rate: float, _why: str) -> None:
+        self.told.append(source)
+        self.intake.forget(source)
 
 
 def sent(rates: dict[str, float], seconds: float) -> list[tuple[float, str]]:
@@ -49,52 +79,120 @@ def sent(rates: dict[str, float], seconds: float) -> list[tuple[float, str]]:
     )
 
 
-def test_a_flood_at_twice_what_the_server_takes_is_kept_out_within_a_tenth_of_a_second() -> None:
+FLOODS = [
+    ["192.0.2.66"],
+    ["192.0.2.66", "192.0.2.67"],
+]
+
+
+@pytest.mark.parametrize("floods", FLOODS)
+@pytest.mark.parametrize("limits", [FloodLimits(), FloodLimits(requests=10**9)])
+def test_nobody_waits_for_floods_at_twice_what_the_server_takes_found_or_not(
+    floods: list[str], limits: FloodLimits
+) -> None:
+    """What somebody waits is what is handled at once, and one request of each flood."""
+    server = Server(limits, capacity=1_000)
+    others = {"192.0.2.1": 50.0, "192.0.2.2": 50.0}
+    server.hear(sent({**others, **dict.fromkeys(floods, 2_000.0)}, 3))
+    assert server.told == (floods if limits == FloodLimits() else [])
+    assert server.handled.count("192.0.2.1") == server.handled.count("192.0.2.2") == 150
+    assert max(server.longest[other] for other in others) < 0.012
+
+
+def test_a_flood_is_kept_out_after_a_tenth_of_a_second() -> None:
     server = Server(FloodLimits(), capacity=1_000)
-    longest = server.handle(sent({"192.0.2.66": 2_000, "192.0.2.1": 50, "192.0.2.2": 50}, 3))
+    server.hear(sent({"192.0.2.66": 2_000}, 3))
     assert server.told == ["192.0.2.66"]
-    assert longest < 0.1
-
-
-def test_two_floods_are_kept_out_one_after_the_other() -> None:
-    server = Server(FloodLimits(), capacity=1_000)
-    server.handle(sent({"192.0.2.66": 2_000, "192.0.2.67": 1_500, "192.0.2.1": 50}, 3))
-    assert server.told == ["192.0.2.66", "192.0.2.67"]
+    assert len(server.handled) < 100
 
 
 def test_nobody_is_kept_out_as_long_as_the_server_keeps_up() -> None:
     server = Server(FloodLimits(), capacity=10_000)
-    server.handle(sent({"192.0.2.66": 9_000}, 2))
+    server.hear(sent({"192.0.2.66": 9_000}, 2))
     assert server.told == []
 
 
 def test_many_who_send_little_are_no_flood() -> None:
     server = Server(FloodLimits(), capacity=500)
-    server.handle(sent({f"192.0.2.{number}": 20 for number in range(100)}, 1))
+    server.hear(sent({f"192.0.2.{number}": 20 for number in range(100)}, 1))
     assert server.told == []
+    assert len(server.handled) == 2_000
 
 
 def test_a_server_that_was_stopped_takes_nobody_for_a_flood() -> None:
     """What came in a second is there at once then: who counts at that time sees a flood."""
-    server = Server(FloodLimits(), capacity=1_000)
-    rates = {"192.0.2.20": 400.0, "192.0.2.1": 20.0}
-    first = sent(rates, 1)
-    server.handle(first)
-    longest = server.handle([(at + 1, source) for at, source in sent(rates, 3)], stopped_until=2.5)
-    assert longest > 1
+    server = Server(FloodLimits(), capacity=1_000, stopped_until=1.5)
+    server.hear(sent({"192.0.2.20": 400.0, "192.0.2.1": 20.0}, 4))
+    assert server.longest["192.0.2.20"] > 1
     assert server.told == []
+    assert len(server.handled) == 4 * 420
+
+
+def test_who_is_kept_out_while_its_own_is_taken_costs_nobody_else_anything() -> None:
+    """A stream is found to insist while a piece of it is taken."""
+    server = Server(FloodLimits(), capacity=1_000)
+    taken: list[int] = []
+    work = 100
+    intake = Intake(server.floods, cast(asyncio.AbstractEventLoop, server), lambda: work)
+    intake.put("192.0.2.66", 0.0, 500, lambda: intake.forget("192.0.2.66"), drop=False)
+    for number in range(3):
+        intake.put("192.0.2.1", 0.0, 500, partial(taken.append, number), drop=True)
+    intake.go()
+    assert taken == []
+    work = 0
+    server.run_soon()
+    assert taken == [0, 1, 2]
+
+
+def test_a_stream_that_brings_one_piece_at_a_time_does_not_come_first_each_time() -> None:
+    """RFC 8290, 4.2: a flow that is through is no new one at once."""
+    server = Server(FloodLimits(requests=10**9), capacity=1_000)
+    order: list[str] = []
+
+    def piece() -> None:
+        order.append("stream")
+        if order.count("stream") < 10:
+            server.intake.put("192.0.2.66", 0.0, 2_000, piece, drop=False)
+
+    server.intake.put("192.0.2.66", 0.0, 2_000, piece, drop=False)
+    for _ in range(5):
+        server.intake.put("192.0.2.1", 0.0, 500, partial(order.append, "other"), drop=True)
+    server.intake.go()
+    while len(order) < 15:
+        server.run_soon()
+    assert order[:10] == ["stream", "other"] * 5
+    assert order[10:] == ["stream"] * 5
+
+
+def test_where_there_is_no_room_who_floods_loses_what_it_sent_last() -> None:
+    """Others lose nothing, and who floods is answered in order."""
+    server = Server(FloodLimits(requests=10**9), capacity=100)
+    taken: list[int] = []
+    for number in range(20_000):
+        take = partial(taken.append, number)
+        server.intake.put("192.0.2.66", 0.0, 1_000, take, drop=True)
+        if number % 1_000 == 0:
+            server.intake.put("192.0.2.1", 0.0, 1_000, partial(taken.append, -1), drop=True)
+    assert server.intake.full
+    assert server.intake.dropped > 10_000
+    server.hear([(0.0, "192.0.2.2")])
+    assert taken.count(-1) == 20
+    from_flood = [number for number in taken if number >= 0]
+    assert from_flood[:5_000] == list(range(5_000))
+    assert len(from_flood) == 20_000 - server.intake.dropped
+    assert not server.intake.full
 
 
 def test_who_is_trusted_may_send_what_it_likes() -> None:
     limits = FloodLimits(trusted=(ip_network("192.0.2.64/28"), ip_network("2001:db8::1")))
     server = Server(limits, capacity=1_000)
-    server.handle(sent({"192.0.2.66": 2_000, source_of("2001:db8::1"): 2_000}, 1))
+    server.hear(sent({"192.0.2.66": 2_000, source_of("2001:db8::1"): 2_000}, 1))
     assert server.told == []
 
 
 def test_who_was_kept_out_is_let_in_again() -> None:
     server = Server(FloodLimits(block_s=5), capacity=1_000)
-    server.handle(sent({"192.0.2.66": 2_000}, 1))
+    server.hear(sent({"192.0.2.66": 2_000}, 1))
     until = server.floods.blocked["192.0.2.66"]
     server.now = until - 0.1
     assert server.floods.lift() == []
@@ -171,17 +269,16 @@ def test_a_thousand_blocked_sources_are_a_program_that_the_kernel_takes() -> Non
     assert len(program(sources, v6=False)) == 2002
 
 
-def test_a_flood_over_tcp_that_makes_datagrams_wait_is_found() -> None:
-    """Those who wait need not come the way that the flood takes."""
-    server = Server(FloodLimits(requests=200), capacity=1_000)
+def test_a_flood_that_takes_both_ways_is_found_by_what_comes_both_ways() -> None:
+    server = Server(FloodLimits(requests=500), capacity=1_000)
     floods = server.floods
-    for _ in range(40):
+    for _ in range(200):
         server.now += 0.01
-        counts = floods.streams.at(server.now)
-        counts["192.0.2.9"] = counts.get("192.0.2.9", 0) + 30
-        counts = floods.datagrams.at(server.now)
-        counts["192.0.2.1"] = counts.get("192.0.2.1", 0) + 1
-        floods.waited(0.05, floods.datagrams, server.now)
+        for window in (floods.streams, floods.datagrams):
+            counts = window.at(server.now)
+            counts["192.0.2.9"] = counts.get("192.0.2.9", 0) + 3
+        floods.waited("192.0.2.9", 0.05)
+        floods.waited("192.0.2.1", 0.05)
     assert server.told == ["192.0.2.9"]
 
 

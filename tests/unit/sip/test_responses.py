@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
 from remusnet.sip.auth import take_credentials
 from remusnet.sip.flows import Endpoint, Transport
-from remusnet.sip.message import Request
+from remusnet.sip.message import Request, Response
 from remusnet.sip.message.build import respond
 from remusnet.sip.proxy.context import Context
 from remusnet.sip.proxy.ways import by_bindings
@@ -28,15 +30,37 @@ from tests.lib.sip_whole import ALICE, BOB, OPEN, answered, invited, virtual
 # 16.7: responses.
 
 
+def without_another_via(forwarded: Request) -> Response:
+    """A 200 to a request that this server has passed on, as if it were to one of its own."""
+    made = respond(forwarded, 200, tag="b")
+    made.headers = [each for each in made.headers if each.name != b"via"]
+    made.push("Via", forwarded.values("via")[0])
+    return made
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 @virtual
-async def test_a_response_without_another_via_goes_no_further() -> None:
-    """16.7, step 3."""
+async def test_a_response_without_another_via_goes_no_further(method: str) -> None:
+    """16.7, step 3. It ends nothing: the right one may follow."""
     bench = await with_bob()
-    _, [forwarded] = await invited(bench)
-    alone = respond(forwarded, 200, tag="b")
-    alone.headers = [each for each in alone.headers if each.name != b"via"]
-    alone.push("Via", forwarded.values("via")[0])
-    assert await asked(bench, alone, BOB) == []
+    sent = await asked(bench, request(method, "sip:bob@example.org", ALICE))
+    [forwarded] = requests(sent)
+    assert await asked(bench, without_another_via(forwarded), BOB) == []
+    assert bench.wiring.counts.malformed == 1
+    assert statuses(await answered(bench, forwarded, 486)) == [486]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+@virtual
+async def test_who_answers_without_another_via_leaves_nothing_in_memory(method: str) -> None:
+    """As a final response it ended the client transaction, and the call waited for ever."""
+    bench = await with_bob()
+    sent = await asked(bench, request(method, "sip:bob@example.org", ALICE))
+    [forwarded] = requests(sent)
+    await bench.receive(without_another_via(forwarded), BOB)
+    await asyncio.sleep(600)
+    assert len(bench.wiring.table) == 0
+    assert bench.held.calls.calls == {}
 
 
 @virtual
@@ -194,8 +218,11 @@ async def test_a_request_belongs_to_the_transaction_of_its_branch_sent_by_and_me
 @pytest.mark.parametrize(
     ("via", "remote"),
     [
-        ("SIP/2.0/UDP 10.0.0.1:5062;maddr=192.0.2.99;branch=z9hG4bK{}", "192.0.2.99:5062"),
-        ("SIP/2.0/UDP 10.0.0.1;maddr=192.0.2.99;rport;branch=z9hG4bK{}", "192.0.2.99:5060"),
+        ("SIP/2.0/UDP 10.0.0.1:5062;maddr=198.51.100.9;branch=z9hG4bK{}", "198.51.100.9:5062"),
+        ("SIP/2.0/UDP 10.0.0.1;maddr=198.51.100.9;rport;branch=z9hG4bK{}", "198.51.100.9:5060"),
+        ("SIP/2.0/UDP 10.0.0.1:5062;maddr=192.0.2.99;branch=z9hG4bK{}", "192.0.2.1:5062"),
+        ("SIP/2.0/UDP 10.0.0.1;maddr=192.0.2.99;rport;branch=z9hG4bK{}", "192.0.2.1:40000"),
+        ("SIP/2.0/UDP 10.0.0.1;maddr=224.0.1.75;branch=z9hG4bK{}", "192.0.2.1:5060"),
         ("SIP/2.0/UDP 10.0.0.1;maddr=name.example;branch=z9hG4bK{}", "192.0.2.1:5060"),
         ("SIP/2.0/UDP 10.0.0.1:5062;branch=z9hG4bK{}", "192.0.2.1:5062"),
         ("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK{}", "192.0.2.1:5060"),
@@ -203,11 +230,11 @@ async def test_a_request_belongs_to_the_transaction_of_its_branch_sent_by_and_me
     ],
 )
 @virtual
-async def test_a_response_goes_to_maddr_or_to_whence_its_request_came(
+async def test_a_response_goes_to_maddr_where_that_is_allowed_or_to_whence_its_request_came(
     via: str, remote: str
 ) -> None:
-    """18.2.2; RFC 3581, 4: over the socket that it came to."""
-    bench = await with_bob()
+    """18.2.2; RFC 3581, 4: over the socket that it came to. Else a stranger could aim it."""
+    bench = await with_bob(replace(OPEN, via_maddr=(ip_network("198.51.100.0/24"),)))
     flow = phone("192.0.2.1", 40000)
     made = request("OPTIONS", "sip:example.org", flow, via=via.format(id(via)))
     await bench.receive(made, flow)

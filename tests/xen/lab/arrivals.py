@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from remusnet.frames import Int64s
-from remusnet.metrics.jitter import Float64s, interarrival_jitter
+from remusnet.metrics.arrivals import Float64s, interarrival_jitter
 
 RTP, RTP6, RTP_TAGGED, PLAIN_UDP = 1, 2, 3, 4
 TCP, TCP6, TCP_TAGGED, TCP6_TAGGED = 11, 12, 13, 14

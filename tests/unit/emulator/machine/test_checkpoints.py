@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from remusnet.emulator.machine.checkpoints import Checkpoints, checkpoints_between
+from remusnet.emulator.machine.epochs import Checkpoints, checkpoints_between
 from remusnet.errors import InvalidInput
 from remusnet.schedule import Schedule, ScheduleKind
 from tests.unit.emulator.recorded import checkpoints

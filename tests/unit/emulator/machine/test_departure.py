@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.emulator.machine.checkpoints import Checkpoints, checkpoints_between
-from remusnet.emulator.machine.departure import depart, step_by_step
+from remusnet.emulator.machine.epochs import Checkpoints, checkpoints_between, depart, step_by_step
 from remusnet.frames import Int64s
 from remusnet.metrics.holding import left_early, output_commit
 from remusnet.schedule import Schedule, ScheduleKind

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from remusnet.emulator.machine.checkpoints import timeline
-from remusnet.emulator.machine.departure import MostHeld, most_rtp_held
+from remusnet.emulator.machine.epochs import MostHeld, most_rtp_held
 from remusnet.emulator.run import scenario_run
+from remusnet.emulator.run.scenario_run import timeline
 from remusnet.emulator.traffic.rtp import sources
 from tests.unit.emulator.scenes import MS, outcome, scenario
 

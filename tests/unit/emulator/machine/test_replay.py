@@ -6,10 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.emulator.machine.checkpoints import Checkpoints, checkpoints_between
-from remusnet.emulator.machine.departure import (
+from remusnet.emulator.machine.epochs import (
     NO_EPOCH,
+    Checkpoints,
     Deliveries,
+    checkpoints_between,
     depart,
     depart_within,
     step_by_step,

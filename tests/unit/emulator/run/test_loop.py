@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from remusnet.emulator.machine.departure import MostHeld
+from remusnet.emulator.machine.epochs import MostHeld
 from remusnet.emulator.run import scenario_run
 from remusnet.emulator.run.loop import Loop
 from remusnet.emulator.run.stepwise import run_loop

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from remusnet.emulator.machine.checkpoints import timeline
+from remusnet.emulator.run.scenario_run import timeline
 from remusnet.emulator.run.vectorised import measured, packets_of, run_stream
 from remusnet.emulator.traffic import rtp
 from remusnet.emulator.traffic.rtp import sources

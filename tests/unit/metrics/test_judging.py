@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remusnet.classify.columns import columns, group_rows
-from remusnet.classify.judging import judge_frames
 from remusnet.classify.reference import classify
 from remusnet.frames import Frames
+from remusnet.metrics.flows import judge_frames
 from remusnet.policy.match import UDP, Fragment, Link, Match, PayloadClass, PortRange
 from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import PRESETS

@@ -1,4 +1,6 @@
-"""When a frame leaves the guest's host: after the guest's pause, and once its epoch has committed.
+"""Epochs: the checkpoints that close them, and when the frames that they send leave.
+
+A frame leaves the guest's host after the guest's pause, and once its epoch has committed.
 
 What a guest would have sent in a pause it sends at the resume. What bypasses leaves then; what is
 held leaves at the commit of the epoch that sent it. `remusnet.emulator.machine.vif.Vif` does so an
@@ -11,13 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from remusnet.emulator.machine.checkpoints import Checkpoints, Timeline
 from remusnet.emulator.machine.vif import Committed, Delivered, Sent, Suspended, Vif, VifEvent
-from remusnet.emulator.traffic.rtp import Source
+from remusnet.errors import InvalidInput
 from remusnet.frames import Bools, Int64s
+from remusnet.results.scene import FailureMarks
+from remusnet.schedule import MOST_CHECKPOINTS, Schedule
+
+if TYPE_CHECKING:
+    from remusnet.emulator.traffic.rtp import Source
 
 _LONG_AGO = np.iinfo(np.int64).min
 NO_EPOCH = -1
@@ -26,6 +33,89 @@ _SLACK = 2
 """Packets: one at either end of a span."""
 _FAR = 10
 """Standard deviations of jitter that bring no packet into a span from farther away."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoints:
+    """n checkpoints in order: int64[n] each, in ns. Checkpoint k closes epoch k.
+
+    They need not be evenly spaced: whoever lets the pause depend on the guest's load makes them
+    otherwise. But a commit must not come after the next suspend.
+
+    Raises ValueError where it does, or where the steps of one checkpoint are out of order.
+    """
+
+    suspend_ns: Int64s
+    resume_ns: Int64s
+    commit_ns: Int64s
+
+    def __post_init__(self) -> None:
+        if not len(self.suspend_ns) == len(self.resume_ns) == len(self.commit_ns):
+            raise ValueError("columns of different lengths")
+        steps = np.stack([self.suspend_ns, self.resume_ns, self.commit_ns], axis=1).reshape(-1)
+        if (np.diff(steps) < 0).any():
+            raise ValueError("a checkpoint starts before the one before it has committed")
+        # Else a frame that waits for the resume would fall into the next pause.
+        if (self.resume_ns[:-1] >= self.suspend_ns[1:]).any():
+            raise ValueError("the guest never runs between two checkpoints")
+
+    def __len__(self) -> int:
+        return len(self.suspend_ns)
+
+    def first(self, count: int) -> Checkpoints:
+        """The first ``count`` of them, or all."""
+        return Checkpoints(self.suspend_ns[:count], self.resume_ns[:count], self.commit_ns[:count])
+
+
+def checkpoints_between(schedule: Schedule, first_ns: int, last_ns: int) -> Checkpoints:
+    """The checkpoints of a guest whose traffic is seen from ``first_ns`` to ``last_ns``.
+
+    The first one suspends one interval after ``first_ns``. The last one closes the epoch in which
+    ``last_ns`` lies, so that nothing stays held.
+
+    Raises InvalidInput where these are more than `MOST_CHECKPOINTS`, or past what int64 holds.
+    """
+    suspend_ns = first_ns + schedule.interval_ns
+    begun = max(0, (last_ns - suspend_ns) // schedule.period_ns + 1)
+    count = begun + 1
+    if count > MOST_CHECKPOINTS:
+        raise InvalidInput(
+            f"the traffic spans {(last_ns - first_ns) / 1e9:.0f} s, "
+            f"which is {count} checkpoints; remusnet replays {MOST_CHECKPOINTS} at most"
+        )
+    if suspend_ns + (count + 1) * schedule.period_ns > np.iinfo(np.int64).max:
+        raise InvalidInput("the traffic's times are past what 64 bits of nanoseconds hold")
+    return steady(suspend_ns, count, schedule.period_ns, schedule.pause_ns, schedule.busy_ns)
+
+
+def steady(first_ns: int, count: int, period_ns: int, pause_ns: int, busy_ns: int) -> Checkpoints:
+    """``count`` checkpoints, the first at ``first_ns``, one each ``period_ns``.
+
+    Each pauses the guest for ``pause_ns``, and has committed ``busy_ns`` after it began.
+    """
+    suspend_ns = first_ns + np.arange(count, dtype=np.int64) * period_ns
+    return Checkpoints(suspend_ns, suspend_ns + pause_ns, suspend_ns + busy_ns)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """``checkpoints``: as planned, past the end of the scenario; none without Remus.
+
+    ``marks``: None where nothing fails. What is planned for later than the failure doesn't happen.
+    """
+
+    checkpoints: Checkpoints
+    marks: FailureMarks | None
+    protected: bool
+
+    def happened(self, end_ns: int) -> Checkpoints:
+        """The checkpoints that committed: all until the last epoch closed, or the failure."""
+        planned = self.checkpoints
+        if self.marks is None:
+            count = int(np.searchsorted(planned.suspend_ns, end_ns, side="left")) + 1
+        else:
+            count = int(np.searchsorted(planned.commit_ns, self.marks.failed_ns, side="right"))
+        return planned.first(count)
 
 
 def depart(due_ns: Int64s, checkpoints: Checkpoints, hold: Bools | bool) -> tuple[Int64s, Int64s]:
@@ -95,6 +185,27 @@ class Deliveries:
     dropped: Bools
     epoch: Int64s
     order: Int64s
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is counted in a run: packets."""
+
+    packets: int = 0
+    held: int = 0
+    bypassed: int = 0
+    dropped: int = 0
+    violations: int = 0
+    unprotected: int = 0
+
+    def add(self, other: Tally) -> None:
+        """``other`` on top."""
+        self.packets += other.packets
+        self.held += other.held
+        self.bypassed += other.bypassed
+        self.dropped += other.dropped
+        self.violations += other.violations
+        self.unprotected += other.unprotected
 
 
 def replay(

@@ -1,0 +1,1 @@
+"""The SIP server under accelerated faults, beside its model: `scripts/availability-experiment`."""
