@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from remusnet import defaults
+from remusnet.errors import Conflict, RemusnetError
 from remusnet.host.desired import DesiredState, but_xls, candidates, orders
 from remusnet.host.libvirt import running_vifs
+from remusnet.host.trial import trials
 from remusnet.kernel.change.apply import apply_each
-from remusnet.kernel.change.foresee import foresee
-from remusnet.kernel.change.steps import Order, look_at
+from remusnet.kernel.change.foresee import Refuse, foresee
+from remusnet.kernel.change.steps import Look, Order, look_at
 from remusnet.kernel.memory import check_memory
 from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe
@@ -50,11 +52,25 @@ def make_true(
     different, wanted = _difference(desired, run_dir, connect)
     crowded = check_memory((each.plan for each in wanted), run_dir, force=force)
     found(different)
-    outcomes, damaged = apply_each(wanted, run_dir=run_dir, refuse=but_xls(run_dir), ended=ended)
+    outcomes, damaged = apply_each(wanted, run_dir=run_dir, refuse=_refusing(run_dir), ended=ended)
     said = (note for each in outcomes if isinstance(each, Applied) for note in each.notes)
     warnings = (warning for each in wanted for warning in each.plan.warnings)
     notes = dict.fromkeys((*damaged, *different.notes, *said, *warnings, *crowded))
     return HostApplied(different, outcomes, tuple(notes))
+
+
+def _refusing(run_dir: Path) -> Refuse:
+    """What belongs to ``xl``, and what is on trial."""
+    xls = but_xls(run_dir)
+    tried = {vif for trial, _ in trials(run_dir) for vif in trial.vifs}
+
+    def refuse(order: Order, look: Look) -> RemusnetError | None:
+        both = [vif for vif in order.plan.vifs if vif in tried]
+        if both:
+            return Conflict(f'{", ".join(both)}: on trial: "remusnet confirm" keeps it; or wait')
+        return xls(order, look)
+
+    return refuse
 
 
 def _difference(
@@ -67,7 +83,7 @@ def _difference(
         wishes = desired.wishes(there)
         wanted = tuple(orders(wishes))
         look = look_at(netlink, run_dir, [each.plan for each in wanted])
-    refuse = but_xls(run_dir)
+    refuse = _refusing(run_dir)
     foreseen = tuple(
         foresee(order, look, wish.path, refuse) for order, wish in zip(wanted, wishes, strict=True)
     )

@@ -64,16 +64,21 @@ class PlanOptions:
             decouple=self.decouple,
         )
 
-    def apply(self, plan: Plan, run_dir: Path, *, force: bool = False) -> Applied:
+    def apply(
+        self, plan: Plan, run_dir: Path, *, force: bool = False, tried: bool = False
+    ) -> Applied:
         """Do ``plan``, which these options have made. Its notes are all that a user should know.
 
-        Raises what `apply` raises.
+        ``tried``: it is what is on trial. Raises what `apply` raises.
         """
+        from remusnet.host.trial import refuse_tried
         from remusnet.kernel.change.apply import apply as apply_plan
         from remusnet.kernel.memory import check_memory
         from remusnet.kernel.wire.netlink import require_rights
 
         require_rights("change network devices")
+        if not tried:
+            refuse_tried(plan.vifs, run_dir)
         crowded = check_memory([plan], run_dir, force=force)
         done = apply_plan(plan, rate=self.rate, interval_ns=self.interval_ns, run_dir=run_dir)
         return replace(done, notes=(*done.notes, *plan.warnings, *crowded))
@@ -191,8 +196,8 @@ def remove(
     """End the protection of ``vifs``: release held frames, leave no trace. ``remusnet remove``.
 
     It loses no held frame. ``drop``: it drops them instead, for a guest that has failed over.
-    ``force``: do so even while a process drives the plug. After a kill, or without the receipt,
-    remusnet finds its objects by its marks on them.
+    ``force``: do so even while a process drives the plug, or while it is on trial. After a kill, or
+    without the receipt, remusnet finds its objects by its marks on them.
 
         >>> remusnet.remove("vif1.0").vifs
         ('vif1.0',)
@@ -203,8 +208,10 @@ def remove(
     Raises Conflict while a process drives the plug, InvalidInput for a vif that is not there and
     was not protected, NotPermitted, or KernelRefused.
     """
+    from remusnet.host.trial import abandon, refuse_tried
     from remusnet.kernel.change.remove import remove as remove_vifs
 
+    (abandon if force else refuse_tried)(vifs, _run_dir(run_dir))
     return remove_vifs(_named(vifs), run_dir=_run_dir(run_dir), force=force, drop=drop)
 
 

@@ -12,6 +12,7 @@ from remusnet import defaults
 from remusnet.cli._completing import buffers, vifs, words
 from remusnet.cli._options import policy_option
 from remusnet.cli._quantities import DURATION, RATE, SIZE
+from remusnet.cli._trials import settle_trials
 from remusnet.errors import InvalidInput
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -102,7 +103,19 @@ def _terms(function: _Function, classifier: Callable[[_Function], _Function]) ->
 
 
 def run_dir_option(function: _Function) -> _Function:
-    """``--run-dir DIR``, which gives a command its ``run_dir``."""
+    """``--run-dir DIR``, which gives a command its ``run_dir``.
+
+    What is on trial there and has lost its guard goes back before the command begins.
+    """
+    return _run_dir_option(_settled)(function)
+
+
+def plain_run_dir_option(function: _Function) -> _Function:
+    """The same for a command that decides about trials itself."""
+    return _run_dir_option(None)(function)
+
+
+def _run_dir_option(callback: Callable[..., Path] | None) -> Callable[[_Function], _Function]:
     return click.option(
         "--run-dir",
         metavar="DIR",
@@ -110,8 +123,15 @@ def run_dir_option(function: _Function) -> _Function:
         envvar=defaults.RUN_DIR_VARIABLE,
         default=defaults.RUN_DIR,
         show_default=True,
+        callback=callback,
         help=f"Where receipts and locks are; also ${defaults.RUN_DIR_VARIABLE}.",
-    )(function)
+    )
+
+
+def _settled(context: click.Context, _parameter: click.Parameter, value: Path) -> Path:
+    if not context.resilient_parsing:  # a shell that completes words changes nothing
+        settle_trials(value)
+    return value
 
 
 def json_option(function: _Function) -> _Function:

@@ -13,6 +13,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -23,7 +24,9 @@ from remusnet.cli._groups import NoCommand
 from remusnet.cli._lazy import LazyCommand, LazyGroup
 from remusnet.cli._narrow import help_width
 from remusnet.cli._output import UNPRINTED, lasting, output_failure, watch_output
+from remusnet.cli._trials import settle_trials
 from remusnet.cli.names import COMPLETE_VARIABLE, PROGRAM
+from remusnet.defaults import RUN_DIR, RUN_DIR_VARIABLE
 from remusnet.errors import InvalidInput, NotPermitted, RemusnetError
 
 _TRY = "See what Remus does to calls (neither root nor Xen)"
@@ -55,6 +58,10 @@ COMMANDS = {
     "apply": LazyCommand(
         "remusnet.cli.apply", "Protect a vif: hold what its guest sends", _BY_HAND
     ),
+    "try": LazyCommand(
+        "remusnet.cli.trial", "Apply, and go back unless somebody confirms it", _BY_HAND
+    ),
+    "confirm": LazyCommand("remusnet.cli.confirm", "Keep what is on trial", _BY_HAND),
     "diff": LazyCommand("remusnet.cli.diff", "Compare this host with its desired state", _BY_HAND),
     "status": LazyCommand(
         "remusnet.cli.status", "Show what is protected, held and dropped", _BY_HAND
@@ -94,7 +101,8 @@ class _Program(LazyGroup):
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what the journal is told.")
-def cli(verbose: bool) -> None:
+@click.pass_context
+def cli(context: click.Context, verbose: bool) -> None:
     """Decide what a Remus-protected guest may send before a checkpoint commits.
 
     `remusnet COMMAND --help` explains a command, with examples. The manual is docs/README.md of
@@ -104,6 +112,8 @@ def cli(verbose: bool) -> None:
         from remusnet.kernel import journal
 
         journal.verbose = True
+    if context.invoked_subcommand != "confirm":  # which decides about trials itself
+        settle_trials(Path(os.environ.get(RUN_DIR_VARIABLE) or RUN_DIR))
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

@@ -94,6 +94,14 @@ class OwnFolder:
         """Puts ``content`` in the place of the file ``name``, as one step."""
         replace_file(self._descriptor, name, content)
 
+    def rename(self, old: str, new: str) -> bool:
+        """Gives the file ``old`` another name, as one step; whether it was there."""
+        try:
+            os.rename(old, new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        except FileNotFoundError:
+            return False
+        return True
+
     def delete(self, name: str) -> None:
         """Deletes the file ``name``, and what a killed writer has left of it; if they are there."""
         _unlink(self._descriptor, name)

@@ -62,7 +62,11 @@ LONGEST_WAIT = 60.0
 # Longer than `driver_of` takes to ask.
 _DRIVERS_WAIT = 0.2
 # Written by who has a lock of its own, or none of ours.
-_NOT_OURS = (f".xen{NEW}", f".state{NEW}")
+_NOT_OURS = (f".xen{NEW}", f".state{NEW}", f".trial{NEW}")
+
+
+class AtWork(Conflict):
+    """Another remusnet has had the lock all the time: nothing else is in the way."""
 
 
 @contextmanager
@@ -79,7 +83,7 @@ def change_lock(
         descriptor = _take(folder, CHANGE_LOCK, longest_wait, problems)
     except _Busy:
         who = said(str(folder / CHANGE_LOCK))
-        raise Conflict(
+        raise AtWork(
             f"another remusnet{who} is at work, and was for all of {longest_wait:.3g} s; try again"
         ) from None
     if descriptor is None:

@@ -37,6 +37,7 @@ SUBJECTS = {
     "cost": Subject("ten times the packets, calls and epochs at once, against ten runs"),
     "plug": Subject("operations on a plug, against bare netlink and tc", lab="UML"),
     "apply": Subject("apply for many vifs, against ip and tc", lab="UML"),
+    "hosts": Subject("a host of 500 vifs by its file, against ip and tc", lab="UML"),
     "forwarding": Subject("frames through a vif, with filters and without", lab="namespaces"),
     "netbuf": Subject("the script of xl remus -N, against Xen's own", lab="UML"),
     "actors": Subject("supervised actors, against pykka's; 100,000 of them, against 100 MB"),

@@ -27,7 +27,7 @@ RATE, INTERVAL_NS = 10**9, 200_000_000
 def ratios() -> Iterator[list[Ratio]]:
     """tcp-only by u32: about 40 operations a vif."""
     many = [f"vif{number}.0" for number in range(1, MANY + 1)]
-    _batch("ip", [f"link add {vif} type veth peer name g{vif}" for vif in many])
+    batch("ip", [f"link add {vif} type veth peer name g{vif}" for vif in many])
     # A kernel may load IPv6 with its first socket; until then addrgenmode is refused.
     socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
     plan, small = (
@@ -40,9 +40,9 @@ def ratios() -> Iterator[list[Ratio]]:
             apply(what, rate=RATE, interval_ns=INTERVAL_NS, run_dir=Path(folder), netlink=netlink)
 
         def reset(what: Plan) -> None:
-            _batch("tc", [f"qdisc delete dev {vif} ingress" for vif in what.vifs])
+            batch("tc", [f"qdisc delete dev {vif} ingress" for vif in what.vifs])
             devices = [name for each in what.protections for name in (each.sink, each.buffer)]
-            _batch("ip", [f"link delete dev {each}" for each in devices])
+            batch("ip", [f"link delete dev {each}" for each in devices])
             for receipt in Path(folder).rglob("*.json"):
                 receipt.unlink()
 
@@ -54,7 +54,7 @@ def ratios() -> Iterator[list[Ratio]]:
                 "ip -batch and tc -batch",
                 1 / 3,
                 lambda: run(plan),
-                lambda: _batches(plan),
+                lambda: batches(plan),
                 lambda: reset(plan),
             ),
             Ratio(
@@ -72,14 +72,22 @@ def _commands(plan: Plan) -> list[Command]:
     return [command for operation in plan.operations for command in operation.commands]
 
 
-def _batches(plan: Plan) -> None:
+def batches(plan: Plan) -> None:
+    """What ``plan`` does, by ``ip -batch`` and then ``tc -batch``."""
     for program in ("ip", "tc"):
         lines = [" ".join(c.arguments) for c in _commands(plan) if c.program == program]
-        _batch(program, lines)
+        batch(program, lines)
 
 
-def _batch(program: str, lines: list[str]) -> None:
-    subprocess.run([program, "-batch", "-"], input="\n".join([*lines, ""]), text=True, check=True)
+def batch(program: str, lines: list[str], *options: str) -> None:
+    """Lines of ``ip`` or ``tc``; what they print with ``options`` is read and thrown away."""
+    subprocess.run(
+        [program, *options, "-batch", "-"],
+        input="\n".join([*lines, ""]),
+        stdout=subprocess.PIPE if options else None,
+        text=True,
+        check=True,
+    )
 
 
 def _processes(plan: Plan) -> None:

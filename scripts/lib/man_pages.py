@@ -69,6 +69,7 @@ def _lines(context: click.Context) -> Iterator[str]:
     seconds = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     date = time.strftime("%Y-%m-%d", time.gmtime(seconds))
     yield f'.TH "{escaped(name.upper())}" 1 {date} "{PROGRAM} {__version__}" "{PROGRAM} manual"'
+    yield ".nh"  # what is to be typed stands whole
     yield ".SH NAME"
     yield rf"{escaped(name)} \- {escaped(_summary(context))}"
     yield ".SH SYNOPSIS"

@@ -71,8 +71,8 @@ found = pkgutil.walk_packages(remusnet.__path__, "remusnet.")
 # Running __main__ would run the program; whoever loads the plugin has pytest.
 left_out = {"remusnet.__main__", "remusnet.pytest_plugin"}
 names = [module.name for module in found if module.name not in left_out]
-with_extra = ("remusnet.sip", "remusnet.report.prometheus")
-extra = {"sipmessage", "sqlalchemy", "dns", "prometheus_client"}
+with_extra = ("remusnet.sip", "remusnet.report.prometheus", "remusnet.availability")
+extra = {"sipmessage", "sqlalchemy", "dns", "prometheus_client", "numba", "scipy"}
 for name in names:
     try:
         importlib.import_module(name)

@@ -75,11 +75,15 @@ class PlugRecord:
 
 def plug_id(index: int, handle: int) -> PlugId:
     """The identity of a plug of this boot."""
+    return PlugId(boot_id(), index, handle)
+
+
+def boot_id() -> str:
+    """Which boot this is; empty where nobody says."""
     try:
-        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+        return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        boot = ""
-    return PlugId(boot, index, handle)
+        return ""
 
 
 def read_record(folder: Path, device: str, of: PlugId) -> PlugRecord:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import remusnet
 from remusnet.classify.filters import Classification
@@ -276,23 +277,34 @@ def _as_lines(content: Mapping[str, object]) -> str:
 
 def _read(folder: OwnFolder, name: str) -> Receipt:
     try:
-        data = json.loads(folder.read(name, _LARGEST))
-        if data.pop("format") != _FORMAT:
-            raise ValueError("written by another version of remusnet")
-        data |= {name: tuple(map(check_device_name, data[name])) for name in ("vifs", "shared")}
-        data["indexes"] = tuple(map(_index, data.get("indexes", ())))
-        receipt = Receipt(**(data | {"phase": Phase(data["phase"])}))
-        if receipt.sink:
-            check_device_name(receipt.sink)
-        if name != f"{check_device_name(receipt.buffer)}{_SUFFIX}":
+        receipt = read_receipt(json.loads(folder.read(name, _LARGEST)))
+        if name != f"{receipt.buffer}{_SUFFIX}":
             raise ValueError("not of the buffer device that it is named after")
-        receipt.plan()
     except PermissionError:
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RemusnetError) as error:
+    except (OSError, *UNREADABLE) as error:
         path = quoted(f"{folder.path}/{name}")
         why = error.strerror if isinstance(error, OSError) else error
         raise DamagedReceipt(f"damaged receipt {path}: {why}") from error
+    return receipt
+
+
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RemusnetError)
+"""What `read_receipt` raises for what is none."""
+
+
+def read_receipt(data: dict[str, Any]) -> Receipt:
+    """The receipt that `Receipt.to_json` has made ``data`` of. Raises one of `UNREADABLE`."""
+    data = dict(data)
+    if data.pop("format") != _FORMAT:
+        raise ValueError("written by another version of remusnet")
+    data |= {name: tuple(map(check_device_name, data[name])) for name in ("vifs", "shared")}
+    data["indexes"] = tuple(map(_index, data.get("indexes", ())))
+    receipt = Receipt(**(data | {"phase": Phase(data["phase"])}))
+    check_device_name(receipt.buffer)
+    if receipt.sink:
+        check_device_name(receipt.sink)
+    receipt.plan()
     return receipt
 
 

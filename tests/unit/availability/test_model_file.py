@@ -28,7 +28,7 @@ from remusnet.availability.unfolding import Net, unfolded
 from remusnet.errors import InvalidInput
 from tests.lib.long import count, seed
 
-EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples" / "availability"
 TWO_SERVERS = EXAMPLES / "two-servers.toml"
 
 PAIR = """

@@ -11,7 +11,7 @@ from remusnet.availability.models.library import READY, blueprint
 from remusnet.availability.unfolding import unfolded
 from remusnet.cli.main import main
 
-EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "two-servers.toml"
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "availability" / "two-servers.toml"
 PNML = "{http://www.pnml.org/version-2009/grammar/pnml}"
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -448,7 +448,7 @@ def test_completion_prints_a_script_that_asks_remusnet(run: Run, shell: str) -> 
     ("words", "at", "expected"),
     [
         ("remusnet p", "1", {"policy", "plan", "plug"}),
-        ("remusnet --v", "1", {"--version"}),
+        ("remusnet --v", "1", {"--verbose", "--version"}),
         ("remusnet completion ", "2", {"bash", "zsh", "fish"}),
     ],
 )
