@@ -55,8 +55,8 @@ def grid_options(command: _Function) -> _Function:
             "--guest",
             metavar="NAME|FILE",
             shell_complete=_guests,
-            help="What a checkpoint costs: idle-pbx, busy-pbx, database, or a file that "
-            "'remusnet xen fit' has made.  [default: the scenario's pause and transfer]",
+            help="What a checkpoint costs: idle-pbx, busy-pbx, database, or a file of your own."
+            "  [default: the scenario's pause and transfer]",
         ),
         click.option(
             "--points",

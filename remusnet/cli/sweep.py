@@ -9,6 +9,7 @@ import click
 from remusnet.cli._completing import files, folders, metrics
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._interrupts import load_chance
+from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._sweeping import (
     grid_options,
@@ -32,6 +33,7 @@ _ELSEWHERE = ("report", "csv", "as_json", "workers")
     "--policy",
     "policy",
     metavar="NAME|FILE,...",
+    shell_complete=PolicyType().shell_complete,
     help="Policies, by commas.  [default: the scenario's, else all shipped ones]",
 )
 @click.option(

@@ -9,6 +9,7 @@ import click
 from remusnet.cli._completing import folders, metrics
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._interrupts import load_chance
+from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._sweeping import (
     grid_options,
@@ -19,13 +20,14 @@ from remusnet.cli._sweeping import (
 from remusnet.cli._terminal import echo
 from remusnet.cli._typed import TypedCommand, typed
 from remusnet.errors import CheckFailed, InvalidInput, quoted
-from remusnet.host.policy_files import named_policy
+from remusnet.policy import Policy
 
 
 @click.command("tune", cls=TypedCommand)
 @grid_options
 @click.option(
     "--policy",
+    type=PolicyType(),
     default="tcp-only",
     show_default=True,
     metavar="NAME|FILE",
@@ -57,7 +59,7 @@ def command(
     guest: str | None,
     repeats: int,
     workers: int | None,
-    policy: str,
+    policy: Policy,
     requirements: tuple[str, ...],
     minimise: str | None,
     maximise: str | None,
@@ -92,9 +94,7 @@ def command(
         raise InvalidInput("--interval: a range, or two intervals at least, to choose from")
     model = guest_named(guest)
     load_chance()
-    base = Sweep(
-        scenario, grid, (named_policy(policy),), asked=(objective,), repeats=repeats, guest=model
-    )
+    base = Sweep(scenario, grid, (policy,), asked=(objective,), repeats=repeats, guest=model)
     wanted = Tuning(base, requirements, objective, maximise=maximise is not None)
     if report is not None:
         from remusnet.report.drawing import style
@@ -121,7 +121,7 @@ def command(
                 done.asked,
                 done.keys,
                 title=f"The best checkpoint interval for {scenario}",
-                setting=[("Policy", policy), *setting(scenario, shown, model, repeats)],
+                setting=[("Policy", policy.name), *setting(scenario, shown, model, repeats)],
                 command=f"{typed(context, without=without)} --report DIR",
                 tuned=(words, document, requirements),
             )

@@ -86,7 +86,7 @@ def pareto(means: Sequence[Mean], chosen_ns: int | None = None) -> Figure | None
         axes.scatter(at, wait_ms, s=14, color=colour[name], label=name)
         for interval_ns, cost, wait in best:
             axes.annotate(
-                f"{interval_ns / NS_PER_MS:.3g}",
+                f"{interval_ns / NS_PER_MS:.4g}",
                 (cost, wait),
                 textcoords="offset points",
                 xytext=(4, 4),

@@ -87,5 +87,6 @@ def test_help_fits_a_narrow_terminal_but_for_its_examples(command: list[str]) ->
     assert code == 0
     wide = [line for line in text.splitlines() if len(line) > 40]
     assert all(line.startswith("  remusnet ") or line.endswith(":") for line in wide)
-    # No column of letters: words stand beside each other.
-    assert sum(len(line.split()) == 1 for line in text.splitlines()) < 12
+    # No column of letters: words stand beside each other, but for a name or a help's last word.
+    lines = [line for line in text.splitlines() if line]
+    assert sum(len(line.split()) == 1 for line in lines) < len(lines) / 4

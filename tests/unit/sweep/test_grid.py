@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ MS = 1_000_000
 def test_a_range_is_as_far_apart_on_a_logarithmic_scale_both_ends_included() -> None:
     found = intervals("20ms..1s", 12)
     assert (found[0], found[-1], len(found)) == (20 * MS, 1000 * MS, 12)
-    steps = [math.log(after / before) for before, after in zip(found, found[1:], strict=False)]
+    steps = [math.log(after / before) for before, after in pairwise(found)]
     # 10 us of 20 ms.
     assert max(steps) - min(steps) < 1e-3
 
@@ -42,9 +43,7 @@ def test_any_grid_ascends_from_its_first_to_its_last(first: int, more: int, coun
         ("network.delay=1ms..3ms:3", "network.delay", ("1ms", "2ms", "3ms")),
     ],
 )
-def test_an_axis_is_a_value_a_list_or_a_range(
-    text: str, key: str, values: tuple[str, ...]
-) -> None:
+def test_an_axis_is_a_value_a_list_or_a_range(text: str, key: str, values: tuple[str, ...]) -> None:
     assert axis(text) == Axis(key, values)
 
 

@@ -59,7 +59,9 @@ def test_any_number_of_workers_gives_the_same_bytes(wanted: Sweep) -> None:
     assert as_csv(wanted, workers=2) == one
     # 2 intervals, 2 settings, 2 runs, 2 policies, 7 metrics, and the heads.
     assert len(one.splitlines()) == 1 + 2 * 2 * 2 * 2 * 7
-    assert one.startswith("interval_ms,network.loss,policy,seed,metric,unit,value\n40,0,tcp-only,0,")
+    assert one.startswith(
+        "interval_ms,network.loss,policy,seed,metric,unit,value\n40,0,tcp-only,0,"
+    )
 
 
 def test_a_run_that_was_killed_goes_on_where_it_stopped_and_gives_the_same_bytes(
@@ -152,9 +154,7 @@ def test_an_unknown_metric_or_guest_has_a_suggestion() -> None:
 
 def test_tuning_finds_the_longest_interval_that_a_requirement_leaves(call: str) -> None:
     base = Sweep(call, intervals("20ms..400ms", 6), (PRESETS["tcp-only"],))
-    found = tune(
-        Tuning(base, ("tcp.hold.max < 150ms",), metrics(["overhead"])[0]), workers=1
-    )
+    found = tune(Tuning(base, ("tcp.hold.max < 150ms",), metrics(["overhead"])[0]), workers=1)
     assert isinstance(found, Optimum)
     assert found.binding == ("tcp.hold.max < 150ms",)
     # A segment that is sent as an epoch begins waits for the interval, the pause and the commit.

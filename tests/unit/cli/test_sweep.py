@@ -1,0 +1,112 @@
+"""`remusnet sweep` and `remusnet tune`, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from remusnet.cli.main import cli
+from remusnet.errors import CheckFailed, InvalidInput
+
+TEXT = """
+name = "call"
+duration = "3s"
+[checkpoint]
+pause = "10ms"
+[[calls]]
+count = 1
+drift-ppm = 40
+[[tcp]]
+count = 1
+exchanges = 5
+think = "100ms"
+"""
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "call.toml").write_text(TEXT, encoding="utf-8")
+    return "call.toml"
+
+
+def typed(*words: str) -> str:
+    done = CliRunner().invoke(cli, [*words, "--jobs", "1"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_sweep_prints_a_row_for_each_interval(call: str) -> None:
+    text = typed("sweep", call, "--interval", "40ms,200ms", "--policy", "tcp-only")
+    assert [line.split()[0] for line in text.splitlines() if "ms  " in line] == ["40ms", "200ms"]
+    assert "overhead (%)" in text
+
+
+def test_a_sweep_writes_a_page_and_tables_and_leaves_no_journal(call: str, tmp_path: Path) -> None:
+    words = ["sweep", call, "--interval", "40ms..200ms", "--points", "3", "--policy", "tcp-only"]
+    text = typed(*words, "--report", "out", "--csv", "out.csv")
+    assert "wrote 'out.csv'" in text
+    assert "wrote 'out/index.html'" in text
+    assert {each.name for each in (tmp_path / "out").iterdir()} == {
+        ".remusnet-report",
+        "index.html",
+        "runs.csv",
+        "means.csv",
+        "sweep.json",
+    }
+    assert not list(tmp_path.glob("*.partial"))
+    assert (tmp_path / "out/runs.csv").read_text() == (tmp_path / "out.csv").read_text()
+    found = json.loads((tmp_path / "out/sweep.json").read_text())
+    assert {each["interval_ms"] for each in found["points"]} == {40, 89.44, 200}
+    page = (tmp_path / "out/index.html").read_text()
+    # Every curve says its unit; nothing of where it was written.
+    assert "tcp.hold.p99 (ms)" in page
+    assert str(tmp_path) not in page
+
+
+def test_tuning_prints_the_interval_what_binds_and_what_is_as_good(
+    call: str, tmp_path: Path
+) -> None:
+    words = ["tune", call, "--require", "tcp.hold.max < 150ms", "--interval", "20ms..400ms"]
+    text = typed(*words, "--points", "6", "--report", "best")
+    first, second, third, *_ = text.splitlines()
+    assert first.startswith("Checkpoint interval: 1")
+    assert second.split() == ["binds", "tcp.hold.max", "<", "150ms", *second.split()[4:]]
+    assert third.startswith("overhead is ")
+    found = json.loads((tmp_path / "best/sweep.json").read_text())["choice"]
+    assert found["requirements"][0]["binds"] is True
+    assert 100 < found["interval_ms"] < 150
+
+
+def test_without_an_interval_tuning_fails_and_says_why(call: str) -> None:
+    words = ["tune", call, "--require", "overhead < 1%", "--interval", "20ms..100ms", "--json"]
+    done = CliRunner().invoke(cli, [*words, "--points", "3", "--jobs", "1"])
+    assert isinstance(done.exception, CheckFailed)
+    found = json.loads(done.stdout)
+    assert found["interval_ms"] is None
+    assert found["never"][0]["assertion"] == "overhead < 1%"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sweep", "call.toml", "--interval", "1s..20ms"], "from the shorter to the longer"),
+        (["sweep", "call.toml", "--set", "network.los=1"], "network.los: unknown key"),
+        (["sweep", "call.toml", "--metric", "moss"], "unknown metric"),
+        (["sweep", "nosuch"], "unknown scenario"),
+        (["sweep", "call.toml", "--guest", "pbx"], "unknown guest"),
+        (["tune", "call.toml", "--interval", "40ms"], "two intervals at least"),
+        (["tune", "call.toml", "--require", "mos >"], "assertion 'mos >'"),
+    ],
+)
+def test_mistakes_are_named_in_one_line_before_anything_runs(
+    call: str, words: list[str], message: str
+) -> None:
+    done = CliRunner().invoke(cli, words)
+    assert isinstance(done.exception, InvalidInput)
+    assert message in str(done.exception)
+    assert "\n" not in str(done.exception)
+    assert call == "call.toml"
