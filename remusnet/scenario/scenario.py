@@ -10,6 +10,7 @@ from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.scenario.quantity import Constant, Quantity
 from remusnet.scenario.traffic import Calls, Dns, Icmp, Recording, Sip, Tcp, Tunnel
 from remusnet.schedule import ScheduleKind
+from remusnet.tcp.stack import LINUX, Stack
 
 
 class FailureKind(StrEnum):
@@ -69,8 +70,9 @@ class Network:
     """Between the guest's host and everybody else, each way alike.
 
     ``jitter_ns``: standard deviation of the delay. ``loss_percent``: of frames; ``loss_burst``:
-    how many in a row are lost, on average. ``rate``: None where it has no end. ``reorder``:
-    whether a frame may overtake another.
+    how many in a row are lost, on average. ``rate``: None where it has no end; ``queue``: how many
+    frames may wait for it, None where that has no end. ``reorder``: whether a frame may overtake
+    another.
     """
 
     delay_ns: int = 0
@@ -78,6 +80,7 @@ class Network:
     loss_percent: float = 0.0
     loss_burst: float = 1.0
     rate: int | None = None
+    queue: int | None = None
     reorder: bool = False
 
 
@@ -137,7 +140,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario. ``policies``: names of presets and paths; ``checkpointing``: None without any.
+    """One scenario. ``guest_tcp``, ``peer_tcp``: how each side's TCP is set. ``policies``: names of presets and paths; ``checkpointing``: None without any.
 
     ``figure``: which of the thesis's figures it stands for, and so what it is expected to show.
     """
@@ -161,6 +164,8 @@ class Scenario:
     recordings: tuple[Recording, ...] = ()
     failure: Failure | None = None
     client: Client = field(default_factory=Client)
+    guest_tcp: Stack = LINUX
+    peer_tcp: Stack = LINUX
 
 
 def constant(quantity: Quantity) -> int | None:

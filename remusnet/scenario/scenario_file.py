@@ -37,6 +37,7 @@ from remusnet.schedule import MOST_CHECKPOINTS, ScheduleKind
 from remusnet.tables.documents import parse
 from remusnet.tables.fields import Fields
 from remusnet.tables.mistakes import Mistake, MistakenFile, shown
+from remusnet.tcp.stack import LINUX, Congestion, Stack
 from remusnet.units import format_duration
 
 MS = 1_000_000
@@ -101,6 +102,8 @@ def _scenario(fields: Fields) -> Scenario:
         network=_network(fields.inner("network")),
         failure=_failure(fields.inner("failure")),
         client=_client(fields.inner("client")),
+        guest_tcp=_stack(fields.inner("guest-tcp")),
+        peer_tcp=_stack(fields.inner("peer-tcp")),
     )
     scenario = read_traffic(fields, scenario)
     fields.finish()
@@ -180,10 +183,36 @@ def _network(fields: Fields | None) -> Network:
         loss_percent=fields.number("loss", 0.0, least=0.0, most=100.0),
         loss_burst=fields.number("loss-burst", 1.0, least=1.0, most=100.0),
         rate=fields.rate("rate", None) if fields.has("rate") else None,
+        queue=(
+            fields.whole("queue", None, least=1, most=1_000_000) if fields.has("queue") else None
+        ),
         reorder=fields.flag("reorder", False),
     )
+    if network.queue is not None and network.rate is None and not fields.has("rate"):
+        fields.mistake("queue", "without a rate", 'rate = "100mbit" beside it')
     fields.finish()
     return network
+
+
+def _stack(fields: Fields | None) -> Stack:
+    """One side's TCP, as a Linux that was told nothing, but for what is there."""
+    if fields is None:
+        return LINUX
+    stack = Stack(
+        congestion=fields.word("congestion", LINUX.congestion, Congestion),
+        hystart=fields.flag("hystart", LINUX.hystart),
+        slow_start_after_idle=fields.flag("slow-start-after-idle", LINUX.slow_start_after_idle),
+        timestamps=fields.flag("timestamps", LINUX.timestamps),
+        sack=fields.flag("sack", LINUX.sack),
+        frto=fields.flag("frto", LINUX.frto),
+        tail_loss_probe=fields.flag("tail-loss-probe", LINUX.tail_loss_probe),
+        nagle=fields.flag("nagle", LINUX.nagle),
+        autocorking=fields.flag("autocorking", LINUX.autocorking),
+        delayed_ack=fields.flag("delayed-ack", LINUX.delayed_ack),
+        initial_window=fields.whole("initial-window", LINUX.initial_window, least=1, most=1000),
+    )
+    fields.finish()
+    return stack
 
 
 def _failure(fields: Fields | None) -> Failure | None:

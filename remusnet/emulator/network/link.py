@@ -7,6 +7,7 @@ begun, when its queue is free, and how late each flow is.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
 
 import numpy as np
@@ -59,18 +60,22 @@ class Link:
         self._rng = rng
         self._losses = Losses(network, rng) if network.loss_percent else None
         self._free_ns = 0
+        self._queue: deque[int] = deque()
         self._latest: dict[Hashable, int] = {}
 
     def frame(self, left_ns: int, length: int, flow: Hashable) -> int | None:
         """When a frame of ``length`` bytes that left at ``left_ns`` arrives; None where it's lost.
 
-        Frames must leave in order of time. With a rate they stand in one queue that has no end;
-        what the network loses has used its rate before.
+        Frames must leave in order of time. With a rate they stand in one queue, and where that is
+        full the last to come is lost; what the network loses has used its rate before.
         """
         network = self._network
         out_ns = left_ns
         if network.rate is not None:
+            if network.queue is not None and self._is_full(left_ns, network.queue):
+                return None
             out_ns = max(left_ns, self._free_ns) + length * 8 * NS_PER_S // network.rate
+            self._queue.append(out_ns)
             self._free_ns = out_ns
         delay_ns = network.delay_ns
         if network.jitter_ns:  # `_delays` of one; an array of one would take ten times as long
@@ -82,6 +87,12 @@ class Link:
             arrived_ns = max(arrived_ns, self._latest.get(flow, 0))
             self._latest[flow] = arrived_ns
         return arrived_ns
+
+    def _is_full(self, now_ns: int, most: int) -> bool:
+        """Whether ``most`` frames wait, beside the one that is being sent."""
+        while self._queue and self._queue[0] <= now_ns:
+            self._queue.popleft()
+        return len(self._queue) > most
 
     def stretch(self, left_ns: Int64s, gone: Bools | None = None) -> tuple[Int64s, Int64s | None]:
         """When the next n packets of a stream arrive (int64[n]), and which do (None for all).

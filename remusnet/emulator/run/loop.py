@@ -25,14 +25,17 @@ from remusnet.emulator.traffic.endpoints import (
     Endpoint,
     Event,
     Expired,
+    Left,
     Received,
     Said,
+    Segment,
     Send,
     SetTimer,
     Started,
     StopTimer,
 )
 from remusnet.emulator.traffic.rtp import Lost
+from remusnet.emulator.traffic.tcp import TcpEnd
 from remusnet.emulator.traffic.wire import What
 from remusnet.results.stream import NEVER
 from remusnet.scenario.quantity import generator
@@ -68,8 +71,8 @@ class Flight:
 class Machine:
     """A side's endpoints with their timers. ``behind_ns``: how far its clock is behind.
 
-    ``protected``: whether what it sends goes through the buffer. ``waiting``: what happens to it at
-    its resume.
+    ``protected``: whether what it sends goes through the buffer; ``coupled``: without a copy, so
+    that it counts as unsent until it leaves. ``waiting``: what happens to it at its resume.
     """
 
     endpoints: list[Endpoint]
@@ -79,6 +82,7 @@ class Machine:
     protected: bool = False
     is_guest: bool = True
     behind_ns: int = 0
+    coupled: bool = False
     waiting: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -102,7 +106,8 @@ class Lane:
 class Loop:
     """One run of a scenario's reactive traffic, and of ``lanes`` where those have to come along.
 
-    ``limit``, ``slots``: what of plug and ring is there for it. After `run`, ``flights`` has every
+    ``limit``, ``slots``: what of plug and ring is there for it; ``coupled``: whether frames are held
+    without a copy. After `run`, ``flights`` has every
     frame, ``said`` what endpoints told the report, and ``vif`` its counters.
     """
 
@@ -116,6 +121,7 @@ class Loop:
         *,
         limit: int,
         slots: int | None,
+        coupled: bool = False,
     ) -> None:
         self.scenario = scenario
         self.timeline = timeline
@@ -139,6 +145,14 @@ class Loop:
             for direction in (0, 1)
         )
         self._lanes = lanes
+        self._couple(self.primary, coupled=coupled)
+
+    def _couple(self, machine: Machine, *, coupled: bool) -> None:
+        """Whether the host of ``machine`` counts what is held as unsent."""
+        machine.coupled = coupled
+        for endpoint in machine.endpoints:
+            if isinstance(endpoint, TcpEnd):
+                endpoint.couple(coupled=coupled)
 
     def run(self) -> None:
         """All of it: until the end, and until what left before it has come."""
@@ -233,6 +247,7 @@ class Loop:
         endpoints, timers = self._state
         behind_ns = marks.resume_ns - marks.state_ns
         self.backup = Machine(copy.deepcopy(endpoints), behind_ns=behind_ns)
+        self._couple(self.backup, coupled=False)
         for (index, timer), due_ns in timers.items():
             left_ns = max(0, due_ns - marks.state_ns)
             self._set_timer(self.backup, index, timer, left_ns)
@@ -356,9 +371,20 @@ class Loop:
                 self._leave(flight)
             else:
                 flight.lost = Lost.BUFFER
+                self._let_go(flight)
+
+    def _let_go(self, flight: Flight) -> None:
+        """Tells the primary's TCP that its host doesn't have the segment any more."""
+        if self.primary.coupled and isinstance(flight.what, Segment) and not flight.by_backup:
+            event = Left(flight.what)
+            self._push(
+                self.now_ns, _TRAFFIC, partial(self._happen, self.primary, flight.owner, event)
+            )
 
     def _leave(self, flight: Flight) -> None:
         flight.left_ns = self.now_ns
+        if flight.from_guest:
+            self._let_go(flight)
         marks = self.timeline.marks
         # The backup is heard only once the switch has turned.
         if marks is not None and flight.by_backup and self.now_ns < marks.path_ns:

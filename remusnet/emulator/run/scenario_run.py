@@ -16,7 +16,7 @@ from remusnet.emulator.run.vectorised import Keeping, measured, run_stream
 from remusnet.emulator.traffic.conversations import conversations
 from remusnet.emulator.traffic.rtp import Lost, sources
 from remusnet.emulator.traffic.rtp_frames import stream_verdicts
-from remusnet.emulator.traffic.tcp import tcp_caveats
+from remusnet.emulator.traffic.tcp_notes import tcp_caveats
 from remusnet.errors import quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.rtp_packets import unmeasured

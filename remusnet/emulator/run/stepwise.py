@@ -23,6 +23,7 @@ from remusnet.metrics.flows import SeenHazard, flow_of
 from remusnet.metrics.holding import HoldTimes, TcpConnection, hold_percentiles, output_commit
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
+from remusnet.policy.presets import STOCK_REMUS
 from remusnet.policy.verdict import Verdict
 from remusnet.results.exchanges import Ended, SipTransaction, Transfer
 from remusnet.results.stream import NEVER
@@ -42,7 +43,11 @@ def run_loop(
 ) -> Loop:
     """A loop that has run."""
     judge = judge_of(policy, conversations)
-    loop = Loop(scenario, timeline, conversations, lanes, judge, limit=limit, slots=slots)
+    # Xen's own script holds without a copy, and a ring's slots are free only when frames leave.
+    coupled = policy.name == STOCK_REMUS.name or slots is not None
+    loop = Loop(
+        scenario, timeline, conversations, lanes, judge, limit=limit, slots=slots, coupled=coupled
+    )
     loop.run()
     return loop
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remusnet.emulator.traffic.endpoints import (
     Answerer,
@@ -22,10 +22,9 @@ from remusnet.emulator.traffic.tcp import TcpEnd
 from remusnet.emulator.traffic.wire import IcmpWire, TcpWire, TunnelWire, UdpWire, Wire
 from remusnet.scenario.scenario import Host, Scenario
 from remusnet.scenario.traffic import Dns, Icmp, Side, Sip, Tcp, Transport, Tunnel
+from remusnet.tcp.stack import Stack
 
 SIP_PORT, SIPS_PORT = 5060, 5061
-_RTO_MIN_NS = 200_000_000
-"""Linux's, for the connections that carry SIP."""
 _FIRST_PORT = 40_000
 _PORTS = 20_000
 CONNECTION = "connection"
@@ -61,9 +60,9 @@ def _all(scenario: Scenario) -> Iterator[Conversation]:
     host = scenario.host
     ports = _Ports()
     for group, sip in enumerate(scenario.sip, start=1):
-        yield from (_sip(host, sip, group, number, ports) for number in range(sip.count))
+        yield from (_sip(scenario, sip, group, number, ports) for number in range(sip.count))
     for group, tcp in enumerate(scenario.tcp, start=1):
-        yield from (_tcp(host, tcp, group, number, ports) for number in range(tcp.count))
+        yield from (_tcp(scenario, tcp, group, number, ports) for number in range(tcp.count))
     for group, dns in enumerate(scenario.dns, start=1):
         yield from (_dns(host, dns, group, number, ports) for number in range(dns.count))
     for group, icmp in enumerate(scenario.icmp, start=1):
@@ -89,7 +88,14 @@ def _sides(client: Side, asks: Endpoint, answers: Endpoint) -> tuple[Endpoint, E
     return (asks, answers) if client is Side.GUEST else (answers, asks)
 
 
-def _sip(host: Host, sip: Sip, group: int, number: int, ports: _Ports) -> Conversation:
+def _stacks(scenario: Scenario, client: Side) -> tuple[Stack, Stack]:
+    """(the client's, the server's)."""
+    guest, peer = scenario.guest_tcp, scenario.peer_tcp
+    return (guest, peer) if client is Side.GUEST else (peer, guest)
+
+
+def _sip(scenario: Scenario, sip: Sip, group: int, number: int, ports: _Ports) -> Conversation:
+    host = scenario.host
     caller, callee = Caller(sip, number, plan(sip)), Callee(sip, number)
     at_guest = sip.client is Side.GUEST
     asks: Endpoint = caller
@@ -102,8 +108,9 @@ def _sip(host: Host, sip: Sip, group: int, number: int, ports: _Ports) -> Conver
         if secure:
             asks, answers = Tls(caller, client=True), Tls(callee, client=False)
         wire = TcpWire(host, ports.next(), SIPS_PORT if secure else SIP_PORT, at_guest)
-        asks = TcpEnd(asks, True, _RTO_MIN_NS, CONNECTION)
-        answers = TcpEnd(answers, False, _RTO_MIN_NS, CONNECTION)
+        own, other = _stacks(scenario, sip.client)
+        asks = TcpEnd(asks, True, own, CONNECTION)
+        answers = TcpEnd(answers, False, other, CONNECTION)
     guest, peer = _sides(sip.client, asks, answers)
     start_ns = sip.start_ns + number * sip.spacing_ns
     begins = None if sip.transport is Transport.UDP else CONNECTION
@@ -112,9 +119,13 @@ def _sip(host: Host, sip: Sip, group: int, number: int, ports: _Ports) -> Conver
     )
 
 
-def _tcp(host: Host, tcp: Tcp, group: int, number: int, ports: _Ports) -> Conversation:
-    asks = TcpEnd(Asker(tcp, tcp.kind), True, tcp.rto_min_ns, tcp.kind)
-    answers = TcpEnd(Answerer(tcp), False, tcp.rto_min_ns, tcp.kind)
+def _tcp(scenario: Scenario, tcp: Tcp, group: int, number: int, ports: _Ports) -> Conversation:
+    host = scenario.host
+    own, other = (
+        replace(each, rto_min_ns=tcp.rto_min_ns) for each in _stacks(scenario, tcp.client)
+    )
+    asks = TcpEnd(Asker(tcp, tcp.kind), True, own, tcp.kind)
+    answers = TcpEnd(Answerer(tcp), False, other, tcp.kind)
     guest, peer = _sides(tcp.client, asks, answers)
     wire = TcpWire(host, ports.next(), tcp.port, tcp.client is Side.GUEST)
     start_ns = tcp.start_ns + number * tcp.spacing_ns

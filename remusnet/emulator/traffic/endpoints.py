@@ -35,6 +35,9 @@ class Segment:
     """A TCP segment: ``sequence`` and ``ack`` from 0 at the SYN, ``size`` bytes of payload.
 
     ``ends``: the payloads whose last byte is in it, with the sequence number after that byte.
+    ``blocks``: of SACK; the first tells of a copy where ``duplicate`` (DSACK, RFC 2883). ``stamp``:
+    its timestamp and the one it echoes, in ns of its sender's and its receiver's clocks (RFC 7323
+    counts ms); None without the option, 0 for none to echo.
     """
 
     sequence: int
@@ -42,6 +45,9 @@ class Segment:
     size: int
     syn: bool = False
     ends: tuple[tuple[int, Payload], ...] = ()
+    blocks: tuple[tuple[int, int], ...] = ()
+    duplicate: bool = False
+    stamp: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,14 @@ class Expired:
     timer: str
 
 
-Event = Started | Received | Expired
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the host counted as unsent has left it: a segment that was held without a copy."""
+
+    what: Segment
+
+
+Event = Started | Received | Expired | Left
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ _HEADERS = _ETHERNET + _IP
 _TCP_HEADER, _UDP_HEADER, _ICMP_HEADER = 20, 8, 8
 _SYN, _ACK, _PUSH = 0x02, 0x10, 0x08
 _WINDOW = 65_535
+_MS = 1_000_000
+# Maximum segment size 1460, SACK permitted, window scale 7.
+_SYN_OPTIONS = bytes.fromhex("020405b4 0101 0402 01 030307")
 
 What = Payload | Segment
 
@@ -110,7 +113,8 @@ class TcpWire:
 
     def length(self, what: What) -> int:
         """See `Wire`."""
-        return _HEADERS + _TCP_HEADER + what.size
+        options = _options_length(what) if isinstance(what, Segment) else 0
+        return _HEADERS + _TCP_HEADER + options + what.size
 
     def frame(self, what: What, *, from_guest: bool) -> bytes:
         """Sequence numbers start at what depends on the ports alone."""
@@ -124,14 +128,36 @@ class TcpWire:
         base, other = (sport << 16 | dport), (dport << 16 | sport)
         frame[38:42] = ((base + what.sequence) % 2**32).to_bytes(4, "big")
         frame[42:46] = ((other + what.ack) % 2**32 if what.ack else 0).to_bytes(4, "big")
+        options = self._options(what, other)
+        frame[46] = (_TCP_HEADER + len(options)) // 4 << 4
         frame[47:50] = bytes([flags]) + _WINDOW.to_bytes(2, "big")
         frame[50:52] = bytes(2)
-        return _sealed(frame + self._payload(what), 16)
+        return _sealed(frame + options + self._payload(what), 16)
+
+    def _options(self, segment: Segment, other: int) -> bytes:
+        """As Linux orders them (tcp_options_write); ``other``: where the peer's numbers begin."""
+        found = b""
+        if segment.syn:
+            found += _SYN_OPTIONS
+        if segment.stamp:
+            sent, echoed = (each // _MS % 2**32 for each in segment.stamp)
+            found += b"\x01\x01\x08\x0a" + sent.to_bytes(4, "big") + echoed.to_bytes(4, "big")
+        if segment.blocks:
+            edges = [(other + edge) % 2**32 for block in segment.blocks for edge in block]
+            found += bytes([1, 1, 5, 2 + 8 * len(segment.blocks)])
+            found += b"".join(edge.to_bytes(4, "big") for edge in edges)
+        return found
 
     def _payload(self, segment: Segment) -> bytes:
         """The segment's bytes: text where a payload has some and lies in it whole, else filler."""
         text = b"".join(payload.text for _, payload in segment.ends)
         return text if len(text) == segment.size else b"x" * segment.size
+
+
+def _options_length(segment: Segment) -> int:
+    """Of `TcpWire._options`."""
+    blocks = 4 + 8 * len(segment.blocks) if segment.blocks else 0
+    return len(_SYN_OPTIONS) * segment.syn + (12 if segment.stamp else 0) + blocks
 
 
 @dataclass(slots=True)

@@ -1,0 +1,368 @@
+"""What one side sends, and when: windows, Nagle, small queues, probes, and the one timer.
+
+Linux 6.1's rules (net/ipv4/tcp_output.c), each under the name of its RFC: Nagle with Minshall's
+change, idle restart and window validation (RFC 2861), tail loss probes (RFC 8985), small queues.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from remusnet.tcp.congestion import Control, Window, control
+from remusnet.tcp.scoreboard import Piece, Scoreboard
+from remusnet.tcp.stack import MS, Stack
+from remusnet.tcp.timing import Timing
+
+RECEIVE_WINDOW = 1 << 20
+"""Bytes; what a peer lets come unacknowledged. Linux tunes it up to some megabytes."""
+TICKS_NS = 8 * MS
+"""TCP_TIMEOUT_MIN: two ticks of 250 Hz."""
+_HOST_SEGMENTS = 4
+"""Of full size: two buffers of two segments each (tcp_small_queue_check, tcp_tso_autosize)."""
+
+
+class State(IntEnum):
+    """As ``ss -i`` has it."""
+
+    OPEN = 0
+    DISORDER = 1
+    CWR = 2
+    RECOVERY = 3
+    LOSS = 4
+
+
+class Timer(StrEnum):
+    """What the one timer of a sender stands for."""
+
+    RTO = "rto"
+    PROBE = "probe"
+    REORDERING = "reordering"
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """A segment goes out. ``copy``: it was sent before; ``timeout``: since the timer ran out."""
+
+    start: int
+    end: int
+    copy: bool = False
+    timeout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """The timer runs out after ``after_ns``; None stops it."""
+
+    after_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Nobody answers."""
+
+
+Order = Transmit | Arm | GiveUp
+
+
+@dataclass(slots=True)
+class Undo:
+    """To take a reduction back, where it turns out to have been for nothing.
+
+    ``marker``: SND.UNA then; ``copies``: those whose DSACK hasn't come, None before the first;
+    ``first_copy_ns``: when the first was sent. ``size``, ``threshold``: the window before.
+    """
+
+    marker: int | None = None
+    copies: int | None = None
+    first_copy_ns: int | None = None
+    size: int = 0
+    threshold: int = 0
+
+
+@dataclass(slots=True)
+class Usage:
+    """How much of the window the application uses (RFC 7661's question, Linux's answer)."""
+
+    limited: bool = False
+    most_out: int = 0
+    until: int = 0
+    since_ns: int = 0
+    used: int = 0
+
+
+@dataclass(slots=True)
+class Output:
+    """``una``, ``next``: RFC 9293's; ``written``: the end of what the application has given.
+
+    All count bytes from 0 at the SYN, which counts as one. ``coupled``: the host counts a segment
+    as unsent for as long as it is held, so that small queues bind.
+    """
+
+    stack: Stack
+    coupled: bool = False
+    una: int = 0
+    next: int = 0
+    written: int = 1
+    window: Window = field(default_factory=lambda: Window(10))
+    board: Scoreboard = field(default_factory=Scoreboard)
+    state: State = State.OPEN
+    tries: int = 0
+    orders: list[Order] = field(default_factory=list)
+    timing: Timing = field(init=False)
+    control: Control = field(init=False)
+    _pending: Timer | None = None
+    _high: int = 0
+    _undo: Undo = field(default_factory=Undo)
+    _usage: Usage = field(default_factory=Usage)
+    _prr: tuple[int, int, int] = (0, 0, 0)
+    _frto: bool = False
+    _probe_end: int = 0
+    _probe_copied: bool = False
+    _small_end: int = 0
+    _sent_ns: int = 0
+    _in_host: int = 0
+
+    def __post_init__(self) -> None:
+        self.timing = Timing(self.stack.rto_min_ns)
+        self.control = control(self.stack)
+        self.window.size = self.stack.initial_window
+
+    # What the application and the connection ask for.
+
+    def open(self, now_ns: int) -> None:
+        """The SYN, or the answer to one; again where it was lost."""
+        self._transmit(Piece(0, 1, now_ns), now_ns)
+
+    def established(self, now_ns: int) -> None:
+        """The handshake is done: the window begins."""
+        self.control.reset(self.next, now_ns)
+        self._usage.since_ns = self._sent_ns = now_ns
+
+    def write(self, size: int, now_ns: int) -> None:
+        """The application gives ``size`` bytes."""
+        if self.una and not self.board.pieces and self.stack.slow_start_after_idle:
+            self._restart(now_ns)
+        self.written += size
+        self.push(now_ns)
+
+    def _restart(self, now_ns: int) -> None:
+        """RFC 2861: half the window for each timeout without a segment."""
+        idle_ns = now_ns - self._sent_ns
+        if idle_ns <= self.timing.rto_ns:
+            return
+        least = min(self.stack.initial_window, self.window.size)
+        self.window.threshold = self._current_threshold()
+        idle_ns -= self.timing.rto_ns
+        while idle_ns > 0 and self.window.size > least:
+            self.window.size //= 2
+            idle_ns -= self.timing.rto_ns
+        self.window.size = max(self.window.size, least)
+        self._usage.since_ns, self._usage.used = now_ns, 0
+
+    def _current_threshold(self) -> int:
+        if self._reducing:
+            return self.window.threshold
+        return max(self.window.threshold, self.window.size * 3 // 4)
+
+    @property
+    def _reducing(self) -> bool:
+        return self.state in (State.CWR, State.RECOVERY)
+
+    def push(self, now_ns: int, *, probe: bool = False) -> None:
+        """As much new data as windows, Nagle and small queues let go; a ``probe`` is one segment.
+
+        It goes out where the congestion window is full too.
+        """
+        if not self.una:
+            return
+        sent = 0
+        while self.next < self.written:
+            size = min(self.stack.mss, self.written - self.next)
+            if self.window.size <= self.board.in_flight and not probe:
+                break
+            if self.next + size > self.una + RECEIVE_WINDOW:
+                break
+            if size < self.stack.mss and not probe and self._small_waits():
+                break
+            if self.coupled and self._host_is_full(size):
+                break
+            if size < self.stack.mss:
+                self._small_end = self.next + size
+            self._transmit(Piece(self.next, self.next + size, now_ns), now_ns)
+            sent += 1
+            if probe:
+                break
+        limited = self.board.in_flight >= self.window.size
+        if sent or limited:
+            self._validate(now_ns, limited=limited)
+        if sent:
+            delivered, out, before = self._prr
+            self._prr = delivered, out + sent, before
+            if not probe:
+                self._schedule_probe(now_ns)
+
+    def _small_waits(self) -> bool:
+        """Nagle (RFC 896): one segment that is not full may be out at a time (Minshall's rule)."""
+        if self.stack.autocorking and self.coupled and self._in_host:
+            return True
+        return self.stack.nagle and bool(self.board.pieces) and self._small_end > self.una
+
+    def _host_is_full(self, size: int) -> bool:
+        return self._in_host + size > _HOST_SEGMENTS * self.stack.mss and len(self.board.pieces) > 1
+
+    def couple(self, *, coupled: bool) -> None:
+        """See ``coupled``; the host has nothing of it now."""
+        self.coupled = coupled
+        self._in_host = 0
+        for piece in self.board.pieces:
+            piece.in_host = 0
+
+    def left_host(self, start: int, end: int) -> None:
+        """What was held has gone: a coupled sender may go on."""
+        if not self.coupled or end == start:
+            return
+        self._in_host -= end - start
+        for piece in self.board.pieces:
+            if piece.start == start:
+                piece.in_host -= 1
+                return
+
+    def _transmit(self, piece: Piece, now_ns: int) -> None:
+        """A segment for the first time."""
+        if not self.board.pieces:
+            self.control.starts_again(now_ns - self._sent_ns, now_ns)
+        first = not self.board.pieces
+        self.board.pieces.append(piece)
+        self.next = piece.end
+        self._out(piece)
+        self._sent_ns = now_ns
+        if first or self._pending is Timer.PROBE:
+            self._rearm(now_ns)
+
+    def _out(self, piece: Piece, *, copy: bool = False, timeout: bool = False) -> None:
+        if self.coupled and piece.start:
+            piece.in_host += 1
+            self._in_host += piece.end - piece.start
+        self.orders.append(Transmit(piece.start, piece.end, copy, timeout))
+
+    def _repeat(self, piece: Piece, now_ns: int, *, timeout: bool = False) -> bool:
+        """A copy, unless the host still has the segment itself."""
+        sent = not piece.in_host
+        if sent:
+            piece.sent_ns = now_ns
+            piece.copied = True
+            self._out(piece, copy=True, timeout=timeout)
+        return sent
+
+    def _repeat_lost(self, piece: Piece, now_ns: int, *, timeout: bool = False) -> bool:
+        sent = self._repeat(piece, now_ns, timeout=timeout)
+        if sent:
+            piece.again = True
+            self.board.again += 1
+        if self._undo.first_copy_ns is None:
+            self._undo.first_copy_ns = now_ns
+        self._undo.copies = (self._undo.copies or 0) + 1
+        return sent
+
+    def _validate(self, now_ns: int, *, limited: bool) -> None:
+        """Whether the window is in use; one that isn't, shrinks after a timeout."""
+        usage, out = self._usage, len(self.board.pieces)
+        if (
+            self.una >= usage.until
+            or limited
+            or (not usage.limited and out > usage.most_out)
+        ):  # fmt: skip
+            usage.limited, usage.most_out, usage.until = limited, out, self.next
+        if self._in_use:
+            usage.used, usage.since_ns = 0, now_ns
+            return
+        usage.used = max(usage.used, out)
+        if self.stack.slow_start_after_idle and now_ns - usage.since_ns >= self.timing.rto_ns:
+            used = max(usage.used, self.stack.initial_window)
+            if self.state is State.OPEN and used < self.window.size:
+                self.window.threshold = self._current_threshold()
+                self.window.size = (self.window.size + used) // 2
+            usage.used, usage.since_ns = 0, now_ns
+
+    @property
+    def _in_use(self) -> bool:
+        usage = self._usage
+        return usage.limited or (
+            self.window.slow_start and self.window.size < 2 * usage.most_out
+        )  # fmt: skip
+
+    # The timer.
+
+    def _arm(self, timer: Timer, after_ns: int) -> None:
+        self._pending = timer
+        self.orders.append(Arm(max(after_ns, MS)))
+
+    def _left_ns(self, now_ns: int) -> int:
+        """Until the timeout of the oldest segment."""
+        return self.board.pieces[0].sent_ns + self.timing.rto_ns - now_ns
+
+    def _rearm(self, now_ns: int) -> None:
+        if not self.board.pieces:
+            self._pending = None
+            self.orders.append(Arm(None))
+            return
+        after_ns = self.timing.rto_ns
+        if self._pending in (Timer.PROBE, Timer.REORDERING):
+            after_ns = self._left_ns(now_ns)
+        self._arm(Timer.RTO, after_ns)
+
+    def _schedule_probe(self, now_ns: int, *, fresh: bool = False) -> bool:
+        """RFC 8985, 7.2: after two round trips. ``fresh``: the timeout begins anew anyway."""
+        out = len(self.board.pieces)
+        if (
+            not (self.stack.tail_loss_probe and self.stack.sack and out)
+            or self.una == 0
+            or self.state not in (State.OPEN, State.CWR)
+        ):
+            return False
+        if self.timing.smoothed_ns is None:
+            after_ns = self.timing.rto_ns
+        else:
+            more_ns = self.stack.rto_min_ns if out == 1 else TICKS_NS
+            after_ns = 2 * self.timing.smoothed_ns + more_ns
+        rto_ns = self.timing.rto_ns if fresh else self._left_ns(now_ns)
+        if rto_ns > 0:
+            after_ns = min(after_ns, rto_ns)
+        self._arm(Timer.PROBE, after_ns)
+        return True
+
+    def expired(self, now_ns: int) -> None:
+        """The timer has run out."""
+        timer, self._pending = self._pending, None
+        if not self.board.pieces or timer is None:
+            return
+        if timer is Timer.PROBE:
+            self._probe(now_ns)
+        elif timer is Timer.REORDERING:
+            self.waited(now_ns)
+        else:
+            self.timed_out(now_ns)
+
+    def waited(self, now_ns: int) -> None:
+        """What may only have been reordered hasn't come: see `Sender`."""
+        raise NotImplementedError
+
+    def timed_out(self, now_ns: int) -> None:
+        """The oldest segment's time is over: see `Sender`."""
+        raise NotImplementedError
+
+    def _probe(self, now_ns: int) -> None:
+        """New data where there is some, else the last segment again."""
+        if not self._probe_end:
+            out = len(self.board.pieces)
+            self._probe_copied = False
+            if self.next < self.written:
+                self.push(now_ns, probe=True)
+                sent = len(self.board.pieces) > out
+            else:
+                sent = self._probe_copied = self._repeat(self.board.pieces[-1], now_ns)
+            if sent:
+                self._probe_end = self.next
+                self._pending = None
+        self._rearm(now_ns)

@@ -1,0 +1,48 @@
+"""Which of Linux's mechanisms a TCP stack has on: the settings that an administrator can turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MS = 1_000_000
+
+
+class Congestion(StrEnum):
+    """``net.ipv4.tcp_congestion_control``."""
+
+    CUBIC = "cubic"
+    RENO = "reno"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One side's settings; each as Linux 6.1 has it by default.
+
+    ``hystart``: the parameter of module tcp_cubic. ``slow_start_after_idle``, ``timestamps``,
+    ``sack``, ``frto``: the sysctls of net.ipv4.tcp_. ``tail_loss_probe``:
+    net.ipv4.tcp_early_retrans. ``autocorking``: net.ipv4.tcp_autocorking. ``nagle``: without
+    TCP_NODELAY. ``delayed_ack``: without TCP_QUICKACK. ``initial_window``: segments (initcwnd of
+    a route). ``rto_min_ns``: of a route; it bounds the variance, not the sum.
+    """
+
+    congestion: Congestion = Congestion.CUBIC
+    hystart: bool = True
+    slow_start_after_idle: bool = True
+    timestamps: bool = True
+    sack: bool = True
+    frto: bool = True
+    tail_loss_probe: bool = True
+    nagle: bool = True
+    autocorking: bool = True
+    delayed_ack: bool = True
+    initial_window: int = 10
+    rto_min_ns: int = 200 * MS
+
+    @property
+    def mss(self) -> int:
+        """Bytes of payload in a full segment of 1500 bytes; timestamps take 12."""
+        return 1448 if self.timestamps else 1460
+
+
+LINUX = Stack()
