@@ -14,8 +14,6 @@ from remusnet.tcp.scoreboard import Piece, Scoreboard
 from remusnet.tcp.stack import MS, Stack
 from remusnet.tcp.timing import Timing
 
-RECEIVE_WINDOW = 1 << 20
-"""Bytes; what a peer lets come unacknowledged. Linux tunes it up to some megabytes."""
 TICKS_NS = 8 * MS
 """TCP_TIMEOUT_MIN: two ticks of 250 Hz."""
 _HOST_SEGMENTS = 4
@@ -93,7 +91,8 @@ class Usage:
 
 @dataclass(slots=True)
 class Output:
-    """``una``, ``next``: RFC 9293's; ``written``: the end of what the application has given.
+    """``una``, ``next``: RFC 9293's; ``written``: the end of what the application has given;
+    ``allowed``: the end of what the peer lets come.
 
     All count bytes from 0 at the SYN, which counts as one. ``coupled``: the host counts a segment
     as unsent for as long as it is held, so that small queues bind.
@@ -104,6 +103,7 @@ class Output:
     una: int = 0
     next: int = 0
     written: int = 1
+    allowed: int = 0
     window: Window = field(default_factory=lambda: Window(10))
     board: Scoreboard = field(default_factory=Scoreboard)
     state: State = State.OPEN
@@ -181,7 +181,7 @@ class Output:
             size = min(self.stack.mss, self.written - self.next)
             if self.window.size <= self.board.in_flight and not probe:
                 break
-            if self.next + size > self.una + RECEIVE_WINDOW:
+            if self.next + size > self.allowed:
                 break
             if size < self.stack.mss and not probe and self._small_waits():
                 break

@@ -1,8 +1,9 @@
 """One side's receiving half: what has come, and when to acknowledge it.
 
-Linux 6.1's rules (__tcp_ack_snd_check and tcp_cleanup_rbuf): at once for the first segments, for a
-second full one, out of order, or after a pushed one that is read; else after 40 ms or with what is
-sent back. The application reads what comes at once.
+Linux 6.1's rules (__tcp_ack_snd_check and tcp_cleanup_rbuf): at once for the first segments, while
+the window grows, and out of order; when the application has read a second full one, or the end of
+something; else after 40 ms or with what is sent back. The application reads once all is there that
+comes at one moment, or 64 frames of it: so seldom is a burst acknowledged.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from remusnet.tcp.stack import MS, Stack
+from remusnet.tcp.window import ReceiveWindow
 
 ATO_NS = 40 * MS
 """TCP_ATO_MIN and TCP_DELACK_MIN."""
 _MOST_ATO_NS = 200 * MS
 _QUICK = 16
 _FIRST_MSS = 536
+_BUDGET = 64
+"""Frames that the kernel takes in before anybody else runs (net.core.dev_weight)."""
 _BLOCKS = 3
 """As many SACK blocks fit beside a timestamp."""
 
@@ -37,16 +41,21 @@ class Receiver:
     interactive: bool = False
     quick: int = 0
     ato_ns: int = 0
+    window: ReceiveWindow = field(init=False)
+    _unread: int = 0
     _heard_ns: int = 0
     _mss: int = _FIRST_MSS
     _waits: bool = False
     _pushed: int = 0
     _twice: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        self.window = ReceiveWindow(self.stack.mss)
+
     def take(self, start: int, end: int, now_ns: int, rto_ns: int, *, pushed: bool) -> bool:
         """A segment with payload has come; whether to acknowledge it at once.
 
-        If not, ``due_ns`` says when at the latest.
+        If not, ``due_ns`` says when to ask `due` again.
         """
         if end <= self.next:
             self._twice = start, end
@@ -60,11 +69,14 @@ class Receiver:
         self._measure(end - start, pushed=pushed)
         self.next = end
         filled = self._fill()
-        if self._at_once or filled or not self.stack.delayed_ack:
+        if self.window.take(end - start):
+            self.quick = max(self.quick, 1)
+        self._unread += 1
+        self.due_ns = now_ns
+        quick = self.quick and not self.interactive
+        if quick or filled or not self.stack.delayed_ack:
             return True
-        after_ns = min(max(self.ato_ns, ATO_NS), _MOST_ATO_NS)
-        self.due_ns = now_ns + after_ns if self.due_ns is None else self.due_ns
-        return False
+        return self._unread >= _BUDGET and self._read(now_ns)
 
     def _event(self, now_ns: int, rto_ns: int) -> None:
         """How far apart segments come (tcp_event_data_recv)."""
@@ -87,12 +99,6 @@ class Receiver:
         else:
             self._pushed = min(self._pushed + 1, 2)
 
-    @property
-    def _at_once(self) -> bool:
-        if self.next - self.acknowledged > self._mss or (self.quick and not self.interactive):
-            return True
-        return self._pushed == 2 or (self._pushed == 1 and not self.interactive)
-
     def _keep(self, start: int, end: int) -> None:
         """Out of order: joined with what it touches, first among the blocks."""
         apart = []
@@ -114,15 +120,28 @@ class Receiver:
         self.early = [(low, high) for low, high in self.early if high > self.next]
         return had and not self.early
 
-    def timed_out(self, rto_ns: int) -> bool:
-        """``due_ns`` has come; whether to acknowledge now."""
+    def due(self, now_ns: int, rto_ns: int) -> bool:
+        """``due_ns`` has come: the application reads, or has; whether to acknowledge now."""
         self.due_ns = None
+        if self._unread:
+            return self._read(now_ns)
         if self._waits:
             if self.interactive:
                 self.interactive, self.ato_ns = False, ATO_NS
             else:
                 self.ato_ns = min(2 * self.ato_ns, rto_ns)
         return self._waits
+
+    def _read(self, now_ns: int) -> bool:
+        self._unread = 0
+        self.window.read(self.next, now_ns)
+        if not self._waits:
+            return False
+        pushed = self._pushed == 2 or (self._pushed == 1 and not self.interactive)
+        if self.next - self.acknowledged > self._mss or pushed:
+            return True
+        self.due_ns = now_ns + min(max(self.ato_ns, ATO_NS), _MOST_ATO_NS)
+        return False
 
     def blocks(self) -> tuple[tuple[tuple[int, int], ...], bool]:
         """SACK's blocks for the next segment, and whether the first tells of a copy (DSACK)."""
@@ -136,7 +155,9 @@ class Receiver:
         if self.quick:
             self.quick -= 1
         self.acknowledged = self.next
-        self._waits, self._pushed, self._twice, self.due_ns = False, 0, None, None
+        self._waits, self._pushed, self._twice = False, 0, None
+        if not self._unread:
+            self.due_ns = None
 
     def answered(self, now_ns: int) -> None:
         """The application sends: soon after it heard something, that's a conversation."""

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from remusnet.tcp.stack import MS
+
 
 @dataclass(slots=True, eq=False)
 class Piece:
@@ -102,8 +104,13 @@ class Scoreboard:
         """Whether a retransmission is out, or its acknowledgement still to come."""
         return bool(self.again or (self.pieces and self.pieces[0].copied))
 
-    def acknowledge(self, una: int, high: int, now_ns: int, least_ns: int | None) -> Found:
-        """Everything up to ``una`` has arrived. ``high``: the recovery point."""
+    def acknowledge(
+        self, una: int, high: int, now_ns: int, least_ns: int | None, echo_ns: int | None
+    ) -> Found:
+        """Everything up to ``una`` has arrived. ``high``: the recovery point.
+
+        ``echo_ns``: when what the ACK answers was sent; a copy sent later was for nothing.
+        """
         found = Found()
         while self.pieces and self.pieces[0].end <= una:
             piece = self.pieces.popleft()
@@ -121,7 +128,9 @@ class Scoreboard:
                 self.sacked -= 1
             else:
                 found.delivered += 1
-                self.rack.arrived(piece, now_ns, least_ns)
+                late = echo_ns is not None and echo_ns // MS < piece.sent_ns // MS
+                if not (piece.copied and late):
+                    self.rack.arrived(piece, now_ns, least_ns)
             self.lost -= piece.lost
         return found
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from remusnet.tcp.congestion import NEVER
-from remusnet.tcp.output import RECEIVE_WINDOW, TICKS_NS, GiveUp, Output, State, Timer
+from remusnet.tcp.output import TICKS_NS, GiveUp, Output, State, Timer
 from remusnet.tcp.scoreboard import Found
 from remusnet.tcp.stack import MS
 
@@ -33,6 +33,7 @@ class Repeat(Enum):
 class Ack:
     """What a segment acknowledges. ``duplicate``: its first block is a DSACK. ``echo_ns``: when
     the segment was sent that it answers, by its timestamp. ``with_data``: it has payload too.
+    ``window``: bytes that may come beyond ``number``.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Ack:
     duplicate: bool = False
     echo_ns: int | None = None
     with_data: bool = False
+    window: int = 1 << 20
 
 
 @dataclass(slots=True)
@@ -58,10 +60,12 @@ class Sender(Output):
         were_out, losses = len(self.board.pieces), self.board.losses
         self._echo_ns = ack.echo_ns
         self.una = max(self.una, ack.number)
+        self.allowed = max(self.allowed, ack.number + ack.window)
         if self.una > before:
             self.tries = 0
         sacks = self._sacks(ack, before, now_ns)
-        found = self.board.acknowledge(self.una, self._high, now_ns, self.timing.least_ns)
+        echo_ns = ack.echo_ns if self.stack.timestamps else None
+        found = self.board.acknowledge(self.una, self._high, now_ns, self.timing.least_ns, echo_ns)
         found.join(sacks)
         found.moved = self.una > before
         found.with_data = ack.with_data
@@ -284,7 +288,7 @@ class Sender(Output):
                     self._frto = False
             elif found.moved and not recovered:
                 self._high = self.next
-                if self.next < min(self.written, self.una + RECEIVE_WINDOW):
+                if self.next < min(self.written, self.allowed):
                     return Repeat.NEW
                 self._frto = False
         if recovered:

@@ -37,7 +37,8 @@ class Segment:
     ``ends``: the payloads whose last byte is in it, with the sequence number after that byte.
     ``blocks``: of SACK; the first tells of a copy where ``duplicate`` (DSACK, RFC 2883). ``stamp``:
     its timestamp and the one it echoes, in ns of its sender's and its receiver's clocks (RFC 7323
-    counts ms); None without the option, 0 for none to echo.
+    counts ms); None without the option, 0 for none to echo. ``window``: bytes that its sender lets
+    come beyond ``ack``.
     """
 
     sequence: int
@@ -48,6 +49,7 @@ class Segment:
     blocks: tuple[tuple[int, int], ...] = ()
     duplicate: bool = False
     stamp: tuple[int, int] | None = None
+    window: int = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One side of a TCP connection, as an endpoint: Linux's sender and receiver between two streams.
 
 `remusnet.tcp` has what TCP does; here payloads become bytes and segments, and orders become
-commands. What is not there: a closing handshake, and a receive window that ever fills.
+commands. What is not there: a closing handshake, and an application that reads slowly.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class TcpEnd:
     sender: Sender = field(init=False)
     receiver: Receiver = field(init=False)
     _echo: int = 0
+    _echoed: int = 0
     _delayed: int | None = None
 
     def __post_init__(self) -> None:
@@ -78,7 +79,7 @@ class TcpEnd:
                 yield from self._obey(now_ns)
             case Expired(timer) if timer == DELAYED:
                 self._delayed = None
-                if self.receiver.timed_out(self.sender.timing.rto_ns):
+                if self.receiver.due(now_ns, self.sender.timing.rto_ns):
                     yield self._acknowledge(now_ns)
             case Expired():
                 yield from self._of_app(event, now_ns)
@@ -139,7 +140,8 @@ class TcpEnd:
         blocks, duplicate = self.receiver.blocks()
         stamp = (now_ns, self._echo) if self.stack.timestamps else None
         self.receiver.told()
-        return Send(Segment(start, self.receiver.next, size, syn, ends, blocks, duplicate, stamp))
+        told, window = self.receiver.next, self.receiver.window.offered
+        return Send(Segment(start, told, size, syn, ends, blocks, duplicate, stamp, window))
 
     def _delay(self, now_ns: int) -> Iterator[Command]:
         """The timer of a delayed acknowledgement follows what the receiver says."""
@@ -163,8 +165,19 @@ class TcpEnd:
         echo_ns = segment.stamp[1] if segment.stamp and segment.stamp[1] else None
         number = segment.ack
         sender.acknowledged(
-            Ack(number, segment.blocks, segment.duplicate, echo_ns, bool(segment.size)), now_ns
+            Ack(
+                number,
+                segment.blocks,
+                segment.duplicate,
+                echo_ns,
+                bool(segment.size),
+                segment.window,
+            ),
+            now_ns,
         )
+        if echo_ns is not None and segment.size >= self.stack.mss and echo_ns != self._echoed:
+            self._echoed = echo_ns
+            receiver.window.measured(now_ns - echo_ns)
         yield from self._obey(now_ns)
         began = not self.connected and sender.una > 0
         if began:

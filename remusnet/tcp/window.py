@@ -1,0 +1,53 @@
+"""How much a receiver lets come: Linux's window, which grows with what the application reads.
+
+tcp_grow_window and tcp_rcv_space_adjust of Linux 6.1 with its default net.ipv4.tcp_rmem: 64 KB at
+first, then twice to four times what came within a round trip, up to 3 MB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_FIRST = 64_088
+_MOST = 3 << 20
+_FIRST_SEGMENTS = 10
+
+
+@dataclass(slots=True)
+class ReceiveWindow:
+    """``offered``: bytes beyond RCV.NXT; ``most``: as far as that may grow by now."""
+
+    mss: int
+    offered: int = _FIRST
+    most: int = _FIRST
+    rtt_ns: int = 0
+    _space: int = 0
+    _read: int = 0
+    _since_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self._space = _FIRST_SEGMENTS * self.mss
+
+    def take(self, size: int) -> bool:
+        """A segment of ``size`` bytes came in order; whether the window grows by it."""
+        room = self.most - self.offered
+        if room <= 0 or size < 128:
+            return False
+        self.offered += min(room, max(2 * self.mss, 2 * size))
+        return True
+
+    def measured(self, rtt_ns: int) -> None:
+        """A full segment echoes a timestamp that is ``rtt_ns`` old."""
+        self.rtt_ns = rtt_ns if not self.rtt_ns else self.rtt_ns + (rtt_ns - self.rtt_ns) // 8
+
+    def read(self, next_: int, now_ns: int) -> None:
+        """The application has read all up to ``next_``."""
+        if not self.rtt_ns or now_ns - self._since_ns < self.rtt_ns:
+            return
+        copied = next_ - self._read
+        if copied > self._space:
+            wanted = 2 * copied + 16 * self.mss
+            wanted += 2 * (wanted * (copied - self._space) // self._space)
+            self.most = max(self.most, min(wanted, _MOST))
+            self._space = copied
+        self._read, self._since_ns = next_, now_ns
