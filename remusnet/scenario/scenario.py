@@ -140,9 +140,10 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario. ``guest_tcp``, ``peer_tcp``: how each side's TCP is set. ``policies``: names of presets and paths; ``checkpointing``: None without any.
+    """One scenario. ``policies``: names of presets and paths; ``checkpointing``: None without any.
 
     ``figure``: which of the thesis's figures it stands for, and so what it is expected to show.
+    ``guest_tcp``, ``peer_tcp``: how TCP is set on either side.
     """
 
     name: str

@@ -76,6 +76,7 @@ class Sender(Output):
         self._measure(found, ack.echo_ns, now_ns)
         if not self.stack.sack and found.acked:
             self.board.sacked = max(0, self.board.sacked - max(found.acked - 1, 0))
+            self._limit()
         if self._probe_end:
             self._of_probe(ack.number, found, now_ns)
         is_new = found.moved or found.with_data
@@ -219,8 +220,13 @@ class Sender(Output):
     def _count(self, duplicates: int) -> None:
         """Without SACK a duplicate ACK says that one more segment has arrived."""
         if not self.stack.sack and duplicates:
-            most = max(len(self.board.pieces) - self.board.lost - 1, 0)
-            self.board.sacked = min(self.board.sacked + duplicates, most)
+            self.board.sacked += duplicates
+            self._limit()
+
+    def _limit(self) -> None:
+        """One segment is missing at least, or there were no duplicates."""
+        board = self.board
+        board.sacked = min(board.sacked, max(len(board.pieces) - max(board.lost, 1), 0))
 
     def _open(self) -> None:
         if not self.board.any_copied:
@@ -384,7 +390,7 @@ class Sender(Output):
             more = max(total - out, delivered) + (1 if moved and not lost else 0)
             more = min(room, more)
         self._prr = total, out, before
-        self.window.size = self.board.in_flight + max(more, 0 if out else 1)
+        self.window.size = max(self.board.in_flight + max(more, 0 if out else 1), 1)
 
     def _go_on(self, repeat: Repeat, now_ns: int) -> None:
         """Sends again what is lost."""
@@ -434,6 +440,8 @@ class Sender(Output):
 
     def _enter_loss(self, now_ns: int) -> None:
         fresh = self.state < State.RECOVERY
+        if not self.stack.sack:
+            self.board.sacked = 0
         self.board.lose_all(now_ns)
         if (
             self.state <= State.DISORDER

@@ -106,9 +106,9 @@ class Lane:
 class Loop:
     """One run of a scenario's reactive traffic, and of ``lanes`` where those have to come along.
 
-    ``limit``, ``slots``: what of plug and ring is there for it; ``coupled``: whether frames are held
-    without a copy. After `run`, ``flights`` has every
-    frame, ``said`` what endpoints told the report, and ``vif`` its counters.
+    ``limit``, ``slots``: what of plug and ring is there for it; ``coupled``: whether frames are
+    held without a copy. After `run`, ``flights`` has every frame, ``said`` what endpoints told the
+    report, and ``vif`` its counters.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from remusnet.emulator.run.vectorised import Keeping, measured, run_stream
 from remusnet.emulator.traffic.conversations import conversations
 from remusnet.emulator.traffic.rtp import Lost, sources
 from remusnet.emulator.traffic.rtp_frames import stream_verdicts
-from remusnet.emulator.traffic.tcp_notes import tcp_caveats
+from remusnet.emulator.traffic.tcp_notes import tcp_notes
 from remusnet.errors import quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.rtp_packets import unmeasured
@@ -82,13 +82,12 @@ def run_scenario(
     commit = outcomes[0].output_commit
     paths = sorted({each.path for each in ran})
     setting = _setting(scenario, run.timeline, commit.held + commit.bypassed, "; ".join(paths))
-    transfers = [each for o in outcomes if o.scene is not None for each in o.scene.transfers]
     notes = [
         f"{quoted(each.file)}: {note}"
         for each, frames in zip(scenario.recordings, recordings, strict=True)
         for note in unmeasured(frames, columns(frames))
     ]
-    notes += tcp_caveats(scenario, policies, transfers)
+    notes += tcp_notes(scenario, policies)
     setting = replace(setting, notes=tuple(notes))
     released = tuple(each.frames for each in ran if each.frames is not None)
     return Simulation(Comparison(setting, outcomes), released)
