@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.kernel.lab.account import Account, ordinary_account
-from tests.kernel.lab.errors import LabUnavailable
-from tests.kernel.lab.kernel import Kernel, find_kernel
-from tests.kernel.lab.runs import Job, Result, Run
+from remusnet.lab.account import Account, ordinary_account
+from remusnet.lab.errors import LabUnavailable
+from remusnet.lab.kernel import Kernel, find_kernel
+from remusnet.lab.runs import HERE, Job, Result, Run
 
 # UML maps its memory from a file there, executable.
 MEMORY_DIRECTORIES = ("/dev/shm", "/tmp", "/var/tmp")
@@ -59,7 +59,7 @@ class Uml:
     def start(self, job: Job) -> Run:
         """Boot a kernel for ``job``; power is off when it ends."""
         tmpdir = memory_directory(memory_bytes(self.memory))
-        run = Run.prepare(job, self.account)
+        run = Run.prepare(job, self.account, HERE / "init-uml.sh", HERE / "modprobe.sh")
         try:
             self._lay_out(run.directory, job)
             environment = {"TMPDIR": tmpdir, **self._preload(run.directory)}

@@ -19,10 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from tests.kernel.lab.account import Account
-from tests.kernel.lab.errors import LabDied
-from tests.kernel.lab.kernel import SYSTEM_PATH
-from tests.kernel.lab.panic import panic_line
+from remusnet.lab.account import Account
+from remusnet.lab.errors import LabDied
+from remusnet.lab.kernel import SYSTEM_PATH
+from remusnet.lab.panic import panic_line
 
 HERE = Path(__file__).resolve().parent
 
@@ -92,12 +92,15 @@ class Run:
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def prepare(cls, job: Job, account: Account | None) -> Run:
-        """A directory for ``job`` where ``account`` (none: the caller) can reach it."""
+    def prepare(cls, job: Job, account: Account | None, *scripts: Path) -> Run:
+        """A directory for ``job`` where ``account`` (none: the caller) can reach it.
+
+        ``scripts`` (shell) are copied there, beside ``enter.sh``, which starts the job.
+        """
         # A user's own TMPDIR may be closed to the account; the system's is not.
         parent = "/tmp" if account is not None and account.change else None
         run = cls(Path(tempfile.mkdtemp(prefix="remusnet-lab-", dir=parent)))
-        for script in HERE.glob("*.sh"):
+        for script in (HERE / "enter.sh", *scripts):
             shutil.copyfile(script, run.directory / script.name)
             (run.directory / script.name).chmod(0o755)
         for name, text in {**job.files, "job": job.script()}.items():

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kernel.lab import xstate
-from tests.kernel.lab.errors import LabUnavailable
+from remusnet.lab import xstate
+from remusnet.lab.errors import LabUnavailable
 
 # An ordinary user's PATH often lacks the sbin directories.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
