@@ -21,8 +21,7 @@ from typing import Protocol, Self
 
 from remusnet.lab.account import Account
 from remusnet.lab.errors import LabDied
-from remusnet.lab.guard import Guard
-from remusnet.lab.kernel import SYSTEM_PATH
+from remusnet.lab.guard import SYSTEM_PATH, Guard
 from remusnet.lab.panic import panic_line
 
 HERE = Path(__file__).resolve().parent
