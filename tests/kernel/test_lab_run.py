@@ -94,29 +94,26 @@ def test_a_small_plug_drops_the_same_frames_in_both(
         for frame in each["frames"]:
             ours, theirs = frame["emulator"], frame["kernel"]
             assert (ours["verdict"], ours["epoch"]) == (theirs["verdict"], theirs["epoch"])
-        # Whatever was busy: no frame left before its time. (The clock of UML ticks in ns.)
-        assert all(each["later_ms"][way]["least"] >= 0 for way in ("passed", "held") if way in each)
+        # However busy the machine is: no frame left before its time.
+        ways = [each["later_ms"][way] for way in ("passed", "held")]
+        assert all(way["least"] >= 0 for way in ways if way is not None)
 
 
 def test_a_plug_that_is_not_told_of_a_commit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else agreement would say nothing: here the kernel gets other orders than the emulator."""
+    """Else agreement would say nothing: here the kernel gets another order than the emulator."""
     told = comparing._steps
 
     def forgetful(emulated: Departures) -> Iterator[Step]:
         releases = 0
         for step in told(emulated):
             releases += not step.frame and not step.buffer
-            if releases == 3 and not step.frame and not step.buffer:
-                yield step._replace(time_ns=step.time_ns + 150_000_000)
-                releases += 1
-            else:
-                yield step
+            yield step._replace(buffer=step.buffer or (releases == 3 and not step.frame))
 
     monkeypatch.setattr(comparing, "_steps", forgetful)
     scenario = overridden(load_scenario("fig10"), calls=None, duration_ns=2 * 10**9, seed=None)
     found = compare(scenario, PRESETS["hold-all"], Uml(), classifier="u32", tell=lambda _: None)
-    late = [each for each in found.differences() if each.what == "time" and not each.busy]
-    assert late, "a release that is 150 ms late is no difference"
+    assert not found.agrees
+    assert {each.what for each in found.differences()} >= {"epoch"}
 
 
 @pytest.mark.parametrize(
