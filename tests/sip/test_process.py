@@ -254,7 +254,7 @@ def test_sighup_takes_over_domains_and_addresses_without_losing_bindings(tmp_pat
         (["serve", "missing.toml"], 2, "missing.toml"),
         (["status", "--control", "nobody.sock"], 3, "no server answers"),
         (["user", "add", "alice", "--password-stdin"], 2, "expected NAME@DOMAIN"),
-        (["user", "remove", "alice@example.org"], 2, "no user"),
+        (["user", "remove", "alice@example.org"], 2, "no store"),
         (["user", "list", "x.toml", "--store", "sqlite:x"], 2, "which of them has the users?"),
         (["user", "list", "sqlite:x"], 2, "a store needs --store"),
         (["user", "list", "missing.toml"], 2, "missing.toml"),
@@ -309,6 +309,9 @@ def test_users_are_added_listed_and_removed(tmp_path: Path) -> None:
     assert done.stdout == "alice@example.org\n", "a sip.toml says where they are, too"
     assert user("remove", "alice@example.org") == "alice@example.org: removed\n"
     assert user("list") == ""
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        user("remove", "alice@example.org")
+    assert refused.value.stderr == "remusnet: error: no user 'alice@example.org'\n"
 
 
 @pytest.mark.parametrize("words", [["list"], ["remove", "alice@example.org"]])
