@@ -70,6 +70,8 @@ LONGEST_WAIT = 60.0
 _DRIVERS_WAIT = 0.2
 # Written by who has a lock of its own, or none of ours.
 _NOT_OURS = (f".xen{NEW}", f".state{NEW}", f".trial{NEW}")
+TRIAL_FILES = (".trial", ".back")
+"""How the names of the files end that say what is on trial (`remusnet.host.trial`)."""
 
 
 class AtWork(Conflict):
@@ -180,6 +182,14 @@ def last_driver(folder: Path, buffer: str) -> str:
 def driver_lock_name(buffer: str) -> str:
     """What the lock file of the driver of ``buffer`` is called."""
     return driver_lock_file(check_device_name(buffer))
+
+
+def may_have_trials(folder: Path) -> bool:
+    """Whether anything looks as if it were on trial: only then `remusnet.host.trial` is needed."""
+    try:
+        return any(name.endswith(TRIAL_FILES) for name in os.listdir(folder))
+    except OSError:
+        return False  # no trial was ever begun there; or nothing there can be believed
 
 
 class _Busy(Exception):
