@@ -1,7 +1,8 @@
 """Where an actor lives: its reference, its mailbox, its place in the tree.
 
 Instances come and go with restarts; the cell stays, and with it the reference and the mailbox.
-How cells start, restart and stop is `remusnet.actors.supervision`.
+How cells start, restart and stop is `remusnet.actors.supervision`; what they need of the system
+that they are part of is `remusnet.actors.home`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from remusnet.actors import supervision
-from remusnet.actors.actor import Watched
 from remusnet.actors.envelope import (
     Asked,
     AskFailed,
@@ -23,15 +23,23 @@ from remusnet.actors.envelope import (
     Reply,
 )
 from remusnet.actors.events import Change
+from remusnet.actors.home import Home
 from remusnet.actors.place import Place
+from remusnet.actors.spec import Instance, Spec
 from remusnet.actors.state import State
 from remusnet.actors.strategy import OnMessage, Window
 from remusnet.actors.timer import STALE, Timer
 
-if TYPE_CHECKING:
-    from remusnet.actors.actor import Actor
-    from remusnet.actors.spec import Spec
-    from remusnet.actors.system import System
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Tells whoever watches that ``ref`` was restarted, resumed or stopped.
+
+    Death watch alone would hide a restart, in which references stay valid and state is lost.
+    """
+
+    ref: Cell
+    change: Change
 
 
 class Cell(Place):
@@ -42,6 +50,7 @@ class Cell(Place):
 
     __slots__ = (
         "_again",
+        "_system",
         "_timers",
         "_watchers",
         "born",
@@ -63,11 +72,12 @@ class Cell(Place):
         "task",
     )
 
-    def __init__(self, system: System, parent: Cell | None, spec: Spec, name: str) -> None:
-        super().__init__(system, parent, spec, name)
+    def __init__(self, system: Home[Cell], parent: Cell | None, spec: Spec, name: str) -> None:
+        super().__init__(parent, spec, name)
+        self._system = system
         self.gated = spec.mailbox is not None  # whether `tell` has to look before it puts
         self.state = State.STARTING
-        self.instance: Actor | None = None
+        self.instance: Instance | None = None
         self.take: Callable[[object], Awaitable[None] | None] = _nobody  # the instance's receive
         self.task: asyncio.Future[None] | None = None
         self.failures: deque[float] | None = None
@@ -91,6 +101,11 @@ class Cell(Place):
 
     def __repr__(self) -> str:
         return f"<actor {self.path} {self.state.value}>"
+
+    @property
+    def system(self) -> Home[Cell]:
+        """The system that it is part of."""
+        return self._system
 
     @property
     def alive(self) -> bool:
@@ -146,7 +161,7 @@ class Cell(Place):
         if self._system.active is self and self.state is State.RUNNING:
             self.stop_asked = self.exceptional = True
         else:
-            supervision.stop(self)
+            self._system.stop_cell(self)
 
     # For the actor itself, as ``self.context``.
 
@@ -157,7 +172,7 @@ class Cell(Place):
         """
         cell = Cell(self._system, self, spec, name or spec.name)
         self.adopt(cell)
-        supervision.start(cell)
+        self._system.start_cell(cell)
         return cell
 
     def watch(self, other: Cell) -> None:
@@ -291,7 +306,7 @@ class Cell(Place):
             self._timers.popitem()[1].cancel()
         self._timers = None
 
-    def let_go(self) -> Actor | None:
+    def let_go(self) -> Instance | None:
         """Have no instance any more (the result), and nothing that keeps it in memory."""
         instance, self.instance = self.instance, None
         self.take = _nobody
@@ -335,11 +350,11 @@ class Cell(Place):
             awaited = self.take(message)
         except RejuvenationAsked:
             self.current = None
-            supervision.rejuvenate(self)
+            self._system.rejuvenate(self)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
             self.current = None
-            supervision.failed(self, error, envelope)
+            self._system.failed(self, error, envelope)
             return
         if awaited is None:
             self.current = None  # what is handled next may be a message that nobody has asked
@@ -354,7 +369,7 @@ class Cell(Place):
             self.exceptional = False
             self._again = None
             if self.stop_asked:
-                supervision.stop(self)
+                self._system.stop_cell(self)
 
     def _await(self, awaited: Awaitable[None], envelope: object) -> None:
         self.state = State.BUSY
@@ -375,12 +390,12 @@ class Cell(Place):
             if finished.cancelled() or error is not None:
                 # A strategy is for Exceptions; a cancelled handler is one to it.
                 failure = error if isinstance(error, Exception) else RuntimeError("cancelled")
-                supervision.failed(self, failure, envelope)
+                self._system.failed(self, failure, envelope)
                 return
             self._again = None
             if self.stop_asked:
                 self.state = State.RUNNING
-                supervision.stop(self)
+                self._system.stop_cell(self)
             else:
                 self.resume()
 

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
 
+from remusnet.actors.cell import Cell
 from remusnet.actors.events import Change
 from remusnet.actors.state import State
 from remusnet.actors.strategy import Directive, OnChildren, OnMessage, Scope
-
-if TYPE_CHECKING:
-    from remusnet.actors.cell import Cell
 
 Steps = Generator["asyncio.Future[None]", None, None]
 

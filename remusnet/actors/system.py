@@ -179,6 +179,11 @@ class System:
 
     # For cells and supervision.
 
+    start_cell = staticmethod(supervision.start)
+    stop_cell = staticmethod(supervision.stop)
+    rejuvenate = staticmethod(supervision.rejuvenate)
+    failed = staticmethod(supervision.failed)
+
     def enqueue(self, cell: Cell, envelope: object) -> None:
         """Let ``cell`` take ``envelope``, which is more than a message, when its turn comes."""
         self.queue.append((cast("Cell", _Order(cell)), envelope))

@@ -17,7 +17,7 @@ from remusnet.errors import InvalidInput, quoted, suggestion
 from remusnet.host.policy_files import read_text
 from remusnet.parallel import mapped
 from remusnet.policy import Policy
-from remusnet.policy.presets import is_policy_path
+from remusnet.policy.toml import is_policy_path
 from remusnet.report.assertion_syntax import metric_and_selectors, parse
 from remusnet.scenario import guest as guests
 from remusnet.scenario.guest import GuestModel

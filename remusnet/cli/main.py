@@ -84,6 +84,7 @@ COMMANDS = {
     "availability": LazyCommand(
         "remusnet.cli.availability", "Compare how available designs are, by models", _MODEL
     ),
+    "lab": LazyCommand("remusnet.cli.lab", "Have a real kernel to try things in, as a process"),
     "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
 }

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from remusnet.sip.message import Request, Response
+from tests.lib.sip_agent import Agent
 from tests.lib.sip_process import ServerProcess, exchange_udp, message, serving
 
 OPEN = ("--no-auth", "--domain", "example.org", "--min-expires", "1s")
@@ -110,6 +112,40 @@ def test_what_was_confirmed_is_there_after_kill_9(tmp_path: Path) -> None:
             server.ports["udp"], "REGISTER", "sip:example.org", to="<sip:user7@example.org>"
         )
         assert "<sip:user7@127.0.0.1:9>" in answer
+
+
+def test_a_call_goes_on_both_ways_after_kill_9(tmp_path: Path) -> None:
+    """The next process knows nothing of it but where its ends have registered."""
+    with Agent("alice") as alice, Agent("bob") as bob:
+        with serving(tmp_path, *OPEN) as server:
+            port = server.ports["udp"]
+            for agent in (alice, bob):
+                assert agent.register(port).status == 200
+            invite = alice.request("INVITE", "sip:bob@example.org")
+            alice.send(invite, port)
+            bob.answer(bob.wait_for("INVITE"), 200)
+            ok = alice.wait(lambda each: isinstance(each, Response) and each.status == 200)
+            assert isinstance(ok, Response)
+            server.end(signal.SIGKILL)
+        same = ("--listen", f"udp:127.0.0.1:{port}")
+        with serving(tmp_path, *OPEN, *same, listen=()) as server:
+            back = alice.contact.strip("<>")
+            sides = {"to": _text(invite, "from"), "from": _text(ok, "to")}
+            fields = {"call_id": invite.call_id.decode(), "route": _text(ok, "record-route")}
+            alice.send(alice.within(invite, ok, "ACK", invite.cseq[0]), port)
+            bob.wait_for("ACK")
+            for number in (1001, 1002):
+                alice.send(alice.within(invite, ok, "INFO", number), port)
+                bob.answer(bob.wait_for("INFO"), 200)
+                bob.send(bob.request("INFO", back, **sides, **fields), port)
+                alice.answer(alice.wait_for("INFO"), 200)
+            bob.send(bob.request("BYE", back, **sides, **fields), port)
+            alice.answer(alice.wait_for("BYE"), 200)
+            assert server.status()["calls"] == 0
+
+
+def _text(message: Request | Response, name: str) -> str:
+    return (message.get(name) or b"").decode()
 
 
 def test_status_restart_and_crash_as_a_user_types_them(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from remusnet.sip.message.malformed import Malformed
+from remusnet.sip.message.message import Malformed
 
 _END = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*+:[ \t\r\n]*+([0-9]++)[ \t]*+\r?$", re.I | re.M)

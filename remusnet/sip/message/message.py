@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import NoReturn, TypeVar
 
 from remusnet.sip.message.headers import NAMES, Header, header, made, split_list, unfolded
-from remusnet.sip.message.malformed import Malformed
 from remusnet.sip.message.uri import is_address
 
 M = TypeVar("M", bound="Message")
@@ -37,6 +36,20 @@ _NEEDED = (b"via", b"from", b"to", b"call-id", b"cseq")  # 8.1.1
 _REQUIRED = frozenset(_NEEDED)
 # Those that may stand once (RFC 3261, 7.3.1 and 20).
 _ONCE = (b"from", b"to", b"call-id", b"cseq", b"max-forwards", b"content-length")
+
+
+class Malformed(Exception):
+    """A message that nobody can act on.
+
+    ``status``: what a request like it is answered (RFC 3261, 21.4 and 21.5); 0 where no answer can
+    be built or none is due (a response, an ACK, no Via). ``message``: what could be read of it.
+    """
+
+    def __init__(self, reason: str, status: int = 400, message: Message | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.message = message
 
 
 class Message:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from remusnet.sip.flows import Endpoint, Flow, Target, Transport
 from remusnet.sip.message import Framer
-from remusnet.sip.transport.connection import Connection
+from remusnet.sip.transport.connection import Connection, Limits
 from remusnet.sip.transport.datagrams import RECEIVE_BUFFER, Datagrams, OnBytes
 from remusnet.sip.transport.floods import FloodLimits, Floods
 from remusnet.sip.transport.intake import Intake
@@ -36,15 +36,6 @@ class Listener:
 
     def __str__(self) -> str:
         return f"{self.transport.value}:{self.endpoint}"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What strangers may cost: connections, seconds of silence, seconds for half a message."""
-
-    connections: int = 10_000
-    idle_s: float = 1800.0
-    partial_s: float = 30.0
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from tests.kernel.lab.errors import LabUnavailable
+from remusnet.lab.errors import LabUnavailable
 
 SHIM = Path(__file__).resolve().parent / "preload" / "shim.c"
 

@@ -8,8 +8,8 @@ ln -s /proc/self/fd /dev/fd
 ln -s /proc/self/fd/1 /dev/stdout
 ln -s /proc/self/fd/2 /dev/stderr
 echo uml >/proc/sys/kernel/hostname
-echo "$LAB_JOB/bin/modprobe" >/proc/sys/kernel/modprobe
-# shellcheck source=tests/kernel/lab/enter.sh
+[ ! -e /proc/modules ] || echo "$LAB_JOB/bin/modprobe" >/proc/sys/kernel/modprobe
+# shellcheck source=remusnet/lab/enter.sh
 . "$LAB_JOB/enter.sh"
 echo o >/proc/sysrq-trigger
 # Power-off is asynchronous, and process 1 must not end: that would be a panic.

@@ -7,7 +7,7 @@ import pwd
 from dataclasses import dataclass
 from typing import TypedDict
 
-from tests.kernel.lab.errors import LabUnavailable
+from remusnet.lab.errors import LabUnavailable
 
 
 class Drop(TypedDict, total=False):

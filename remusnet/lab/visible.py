@@ -1,4 +1,4 @@
-"""What a pytest inside a lab runs: the host's Python and checkout, or copies that it may read.
+"""What Python inside a lab runs: the host's own, and its modules, or copies that it may read.
 
 A lab's job that is root inside still reads with the rights of an ordinary account of the host. A
 checkout or a virtual environment under root's home is closed to it.
@@ -15,35 +15,40 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kernel.lab.account import Account
-from tests.kernel.lab.errors import LabUnavailable
+from remusnet.lab.account import Account
+from remusnet.lab.errors import LabUnavailable
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+SOURCE = Path(__file__).resolve().parents[2]
+"""Where ``import remusnet`` finds it: a checkout, or the folder of installed packages."""
 
-# What no test reads, some of it large.
+# What nobody imports, some of it large.
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".cache", "build", "dist", ".*_cache")
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """How to start pytest inside: ``python``, ``environment``, and ``root``, the tests' folder."""
+    """How to start Python inside: ``python`` in ``environment``.
+
+    ``root``: where the folder that was asked for is found there.
+    """
 
     python: str
     root: Path
     environment: Mapping[str, str]
 
 
-def inside(root: Path, account: Account | None, scratch: Path) -> Inside:
-    """Python, the repository and the tests in ``root`` as ``account`` can read them.
+def inside(root: Path, account: Account | None, scratch: Path, imports: str) -> Inside:
+    """Python, remusnet and the folder ``root`` as ``account`` can read them.
 
     What is closed to it is copied below ``scratch``, which is then opened. Raises
-    ``LabUnavailable`` if the interpreter itself can't be read.
+    ``LabUnavailable`` if the interpreter itself can't be read, or can't import the modules that
+    ``imports`` names ("a, b").
     """
     if account is None or not account.change:
-        return Inside(sys.executable, root, {"PYTHONPATH": str(REPOSITORY)})
+        return Inside(sys.executable, root, {"PYTHONPATH": str(SOURCE)})
     packages = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
     python = Path(sys.executable)
-    closed = closed_to([root, REPOSITORY, *packages, python], account)
+    closed = closed_to([root, SOURCE, *packages, python], account)
     if python in closed or closed.intersection(packages):
         # A virtual environment's interpreter is a link beside its packages; the base is elsewhere.
         python = python.resolve()
@@ -53,10 +58,10 @@ def inside(root: Path, account: Account | None, scratch: Path) -> Inside:
     for source in sorted(closed - {Path(sys.executable)}):
         copies[source] = scratch / f"copy{len(copies)}"
         _copy(source, copies[source])
-    modules = [copies.get(REPOSITORY, REPOSITORY), *(copies[p] for p in packages if p in copies)]
+    modules = [copies.get(SOURCE, SOURCE), *(copies[p] for p in packages if p in copies)]
     path = os.pathsep.join(dict.fromkeys(map(str, modules)))
     place = Inside(str(python), copies.get(root, root), {"PYTHONPATH": path})
-    _try_out(place, account)
+    _try_out(place, account, imports)
     return place
 
 
@@ -74,8 +79,8 @@ def closed_to(paths: Sequence[Path], account: Account) -> set[Path]:
     return {Path(line) for line in done.stdout.splitlines()}
 
 
-def _try_out(place: Inside, account: Account) -> None:
-    program = "import os, sys, pytest, remusnet, tests.kernel.lab.inside; os.listdir(sys.argv[1])"
+def _try_out(place: Inside, account: Account, imports: str) -> None:
+    program = f"import os, sys, {imports}; os.listdir(sys.argv[1])"
     attempt = subprocess.run(
         [place.python, "-c", program, str(place.root)],
         cwd="/",
@@ -88,8 +93,8 @@ def _try_out(place: Inside, account: Account) -> None:
     if attempt.returncode != 0:
         why = (attempt.stderr.strip() or "killed").splitlines()[-1]
         raise LabUnavailable(
-            f"{account.name} can't run pytest with {place.python} ({why}): make the environment "
-            "with a system Python, or run this as an ordinary user"
+            f"{account.name} can't import {imports} with {place.python} ({why}): make the "
+            "environment with a system Python, or run this as an ordinary user"
         )
 
 
