@@ -6,8 +6,7 @@ from io import FileIO
 
 from remusnet.files import open_input
 from remusnet.policy import Policy, preset
-from remusnet.policy.presets import is_policy_path
-from remusnet.policy.toml import PolicyFileError, load
+from remusnet.policy.toml import PolicyFileError, is_policy_path, load
 from remusnet.tables.mistakes import Mistake
 
 LARGEST_POLICY_FILE = 1 << 20

@@ -15,7 +15,7 @@ from remusnet.classify.filters import FilterMatch
 from remusnet.errors import Conflict, InvalidInput, quoted, suggestion
 from remusnet.kernel.state.observe import Seen, marked_for
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
-from remusnet.kernel.wire.matches import canonical
+from remusnet.kernel.wire.messages import canonical
 from remusnet.kernel.wire.objects import Device, SeenFilter
 from remusnet.plan.names import BUFFER_MARK, SINK_MARK
 from remusnet.plan.operations import COOKIE, SHARED_COOKIE
@@ -91,6 +91,15 @@ def buffers_of(vif: str, seen: Seen) -> tuple[str, ...]:
     """The devices to which filters of ours send what ``vif`` holds: one, as a rule."""
     targets = {each.target for each in seen.filters_of(vif) if is_marked(each)}
     return tuple(sorted(seen.names[each] for each in targets if each in seen.names))
+
+
+def senders(seen: Seen) -> dict[str, tuple[str, ...]]:
+    """The vifs whose filters of ours send what they hold to each device, by its name."""
+    found: dict[str, list[str]] = {}
+    for vif in seen.filters:
+        for buffer in buffers_of(vif, seen):
+            found.setdefault(buffer, []).append(vif)
+    return {buffer: tuple(vifs) for buffer, vifs in found.items()}
 
 
 def vifs_of(device: Device) -> tuple[str, ...] | None:

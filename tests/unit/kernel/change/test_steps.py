@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from remusnet.classify.filters import LAST_PREF
 from remusnet.errors import Conflict
-from remusnet.kernel.change.changes import changes
+from remusnet.kernel.change.steps import changes
 from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.ownership import GUARD_PREF, check
 from remusnet.kernel.state.receipt import Phase, Receipt, noted, receipts_of
