@@ -371,7 +371,7 @@ def _until(holds: Callable[[], bool]) -> None:
 
 def test_a_full_disk_refuses_what_it_has_no_room_for_and_keeps_what_it_has(tmp_path: Path) -> None:
     """As SQLite says it, where a database may have no more pages than it has."""
-    many = {
+    many: dict[bytes, tuple[Binding, ...]] = {
         b"user%d@example.org" % number: (
             binding(b"sip:%b@h" % (b"x" * 500), aor=b"user%d@example.org" % number),
         )
