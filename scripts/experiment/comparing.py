@@ -86,7 +86,7 @@ def _of_services(run: Recording, history: History) -> Iterator[Figure]:
         rows = run.probes[service]
         lost = said[service]
         yield Figure(preset, f"{service}: lost", share(rows, 2), lost)
-        if run.lives_s and service != "established-calls":
+        if run.mean_flight_s and preset == "none" and service != "established-calls":
             yield _of_the_same_lives(run, service)
         if preset == "resilient":
             # A restart that is shorter than T1 delays no probe by more.
@@ -98,13 +98,13 @@ def _of_the_same_lives(run: Recording, service: str) -> Figure:
 
     That is a far sharper comparison: all that is left to chance is where between two probes a
     process begins and ends, of which the difference has a variance of 1/6 (probes apart)². What is
-    under way when a process ends is lost too.
+    under way when a process ends is lost too: as much as is under way on average.
     """
     rows, options = run.probes[service], run.options
     sent, lost = sum(row[1] for row in rows), sum(row[2] for row in rows)
     counted_s = sent / options.rate
     half = 1.96 * math.sqrt(len(run.lives_s) / 6) / sent
-    served_s = sum(run.lives_s) - len(run.lives_s) * run.flight_s[service]
+    served_s = sum(run.lives_s) - len(run.lives_s) * run.mean_flight_s[service]
     measured = Interval(lost / sent, lost / sent - half, lost / sent + half)
     return Figure(options.preset, f"{service}: of these lives", measured, 1 - served_s / counted_s)
 

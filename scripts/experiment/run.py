@@ -57,7 +57,8 @@ class Recording:
     """What a run came to.
 
     ``probes``: by service, a row for each `BIN_S` seconds: when it began, probes sent, lost,
-    delayed. ``flight_s``: by service, the median time to an answer. Under ``none``, of each
+    delayed. ``flight_s``, ``mean_flight_s``: by service, the median and the mean time to an answer,
+    the latter with the first ones of a process, which is slow at first. Under ``none``, of each
     process: ``starts_s``: from its start until a request is answered, be it after a while; then
     ``lives_s`` until its failure, by its own events; ``ends_s`` from there until it is gone.
     ``seconds`` holds the last of the probes' whole bins.
@@ -72,6 +73,7 @@ class Recording:
     starts_s: list[float]
     ends_s: list[float]
     lives_s: list[float] = field(default_factory=list)
+    mean_flight_s: dict[str, float] = field(default_factory=dict)
 
     def text(self) -> str:
         """As JSON, a service's rows in a line."""
@@ -150,6 +152,9 @@ class Run:
                 service: binned(tally.counts, seconds) for service, tally in probes.tallies.items()
             },
             flight_s={name: round(each.flight_s, 6) for name, each in probes.tallies.items()},
+            mean_flight_s={
+                name: round(each.mean_flight_s, 6) for name, each in probes.tallies.items()
+            },
             starts_s=[round(each, 3) for each in self._starts_s],
             ends_s=[round(each, 3) for each in self._ends_s],
             lives_s=[round(each, 3) for each in self._lives_s],
@@ -214,7 +219,8 @@ class Run:
             events.seek(self._read)
             told = [json.loads(line) for line in events]
             self._read = events.tell()
-        return min(each["time_ns"] for each in told if each["event"] == "failed") / 1e9
+        failed: list[int] = [each["time_ns"] for each in told if each["event"] == "failed"]
+        return min(failed) / 1e9
 
     async def _start(self) -> None:
         """Start the process, and wait until it answers a registration.
@@ -241,7 +247,10 @@ class Run:
             await asyncio.wait(open_ones, timeout=_ASKING_S, return_when=asyncio.FIRST_COMPLETED)
         for each in asked:
             each.cancel()
-        self._serves_since = min(answered) - _ASKING_S / 2
+        # Between that one and the one before it, which was lost.
+        first = min(answered)
+        before = max((sent for sent in asked.values() if sent < first), default=first)
+        self._serves_since = (before + first) / 2
         self._starts_s.append(self._serves_since - begun)
 
     async def _kill(self) -> None:
