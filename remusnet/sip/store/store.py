@@ -124,6 +124,11 @@ class Store:
         plain = self._url.set(drivername=self._url.get_backend_name())
         return plain.render_as_string(hide_password=True)
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to open: SQLite makes a file where there is none."""
+        return self.shared or os.path.lexists(self._url.database or "")
+
     async def open(self) -> None:
         """Connect, and make the tables where they are not there.
 
