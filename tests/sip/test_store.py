@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from remusnet.sip.auth import make_user
 from remusnet.sip.bindings import Binding
@@ -366,3 +367,58 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_full_disk_refuses_what_it_has_no_room_for_and_keeps_what_it_has(tmp_path: Path) -> None:
+    """As SQLite says it, where a database may have no more pages than it has."""
+    many: dict[bytes, tuple[Binding, ...]] = {
+        b"user%d@example.org" % number: (
+            binding(b"sip:%b@h" % (b"x" * 500), aor=b"user%d@example.org" % number),
+        )
+        for number in range(200)
+    }
+
+    async def limit(store: Store, pages: int) -> None:
+        async with store._connection() as connection:
+            await connection.execute(sa.text(f"PRAGMA max_page_count={pages}"))
+
+    async def work(store: Store) -> None:
+        await store.replace({BOB: (binding(b"sip:one@h"),)})
+        await limit(store, 1)
+        with pytest.raises(StoreUnavailable, match="database or disk is full"):
+            await store.replace({BOB: (binding(b"sip:two@h"),), **many})
+        [found] = (await store.load([BOB]))[BOB]
+        assert found.contact == b"sip:one@h"
+        await limit(store, 10_000)
+        await store.replace(many)
+
+    opened(f"sqlite:{tmp_path / 'sip.db'}", work)
+
+
+@pytest.mark.parametrize("which", ["sip.db*", "sip.db-wal"])
+@pytest.mark.parametrize("instead", [False, True])
+def test_a_store_whose_file_was_taken_away_confirms_nothing_until_it_is_opened_again(
+    instead: bool, which: str, tmp_path: Path
+) -> None:
+    """SQLite itself writes on into a file that has no name any more."""
+    file = tmp_path / "sip.db"
+
+    async def work(store: Store) -> None:
+        await store.replace({BOB: (binding(b"sip:one@h"),)})
+        for found in tmp_path.glob(which):
+            found.unlink()
+            if instead:
+                found.touch()
+        with pytest.raises(StoreUnavailable, match="the file is gone, or another one"):
+            await store.replace({BOB: (binding(b"sip:two@h"),)})
+        await store.close()
+        await store.open()
+        await store.replace({BOB: (binding(b"sip:three@h"),)})
+
+    opened(f"sqlite:{file}", work)
+
+    async def after(store: Store) -> None:
+        [found] = (await store.load([BOB]))[BOB]
+        assert found.contact == b"sip:three@h"
+
+    opened(f"sqlite:{file}", after)
