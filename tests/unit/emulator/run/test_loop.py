@@ -72,8 +72,14 @@ def test_a_plug_that_is_too_small_drops_and_rtp_joins_the_loop() -> None:
 
 
 def test_a_full_ring_stalls_media_that_bypasses() -> None:
-    """What Remus's users saw: real-time packets that nothing holds wait behind held TCP."""
-    bulk = '[[calls]]\ndirection = "send"\n[[tcp]]\nkind = "bulk"\nresponse = 400000\n'
+    """What Remus's users saw: real-time packets that nothing holds wait behind held TCP.
+
+    One connection has four segments in the host at most (TCP small queues); four fill eight slots.
+    """
+    bulk = (
+        '[[calls]]\ndirection = "send"\n'
+        '[[tcp]]\nkind = "bulk"\nresponse = 400000\ncount = 4\nspacing = "0ms"\n'
+    )
     free = outcome(HELD + bulk)
     full = outcome(HELD + "[vif]\nring = 8\n" + bulk)
     assert scene(free).counts.ring_stalls == 0
