@@ -161,7 +161,7 @@ def _outcome(
         sent_ns[sent],
         left_ns[sent],
         hold[sent],
-        gone[sent],
+        (gone & hold)[sent],
         epochs.mark_ns,
         epochs.commit_ns,
     )

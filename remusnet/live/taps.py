@@ -23,7 +23,7 @@ import numpy as np
 from remusnet.frames import Frames, Int64s
 from remusnet.live.rings import ETH_P_ALL, lost_frames, open_ring
 
-BLOCK, BLOCKS = 1 << 18, 32
+BLOCK, BLOCKS = 1 << 17, 64
 _MOST_BYTES = 2 << 30
 """Of the file: what comes after that is not measured, and the result says so."""
 # linux/if_packet.h: struct tpacket_block_desc, tpacket3_hdr, and sockaddr_ll behind that.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from remusnet.metrics.percentiles import rounded
+from remusnet.metrics.percentiles import NS_PER_MS, rounded
 from remusnet.results.comparison import Comparison, Outcome, Simulation
 
 _FEWEST = 1000
@@ -77,11 +77,20 @@ class LiveResult:
             return None
         return self.keeper_cpu_ns / 1000 / self.kept
 
+    def _keeper_json(self) -> dict[str, float | None] | None:
+        if self.kept is None or self.keeper_cpu_ns is None:
+            return None
+        cost = self.keeper_us_a_frame
+        return {
+            "frames": self.kept,
+            "cpu_ms": rounded(self.keeper_cpu_ns / NS_PER_MS),
+            "us_a_frame": None if cost is None else rounded(cost),
+        }
+
     def to_json(self) -> dict[str, object]:
         """The document of ``remusnet run --json``; see docs/reference/run.md."""
         outcome = self.outcome
         commit = outcome.output_commit
-        cost = self.keeper_us_a_frame
         return {
             "policy": outcome.policy,
             "plug": self.plug,
@@ -99,7 +108,7 @@ class LiveResult:
             },
             "sip": [each.to_json() for each in outcome.requests],
             "lost_failure": self.lost_failure,
-            "keeper_us_a_frame": None if cost is None else rounded(cost),
+            "keeper": self._keeper_json(),
             "notes": list(self.simulation.comparison.setting.notes),
         }
 
