@@ -2,6 +2,7 @@
 
 A frame goes on byte for byte as it was sent, so equal bytes match; of frames that are equal (an ARP
 request again and again) the first sent is the first that left, for a policy holds them all or none.
+But what a failure took does not come back: then those sent after it come first.
 Nothing of the plug's own record is used: whoever checks the plug must not ask it.
 """
 
@@ -30,16 +31,22 @@ class Matched:
     unknown: int
 
 
-def matched(sent: Frames, left: Frames) -> Matched:
-    """Both in order of time."""
+def matched(sent: Frames, left: Frames, failed_ns: int | None = None) -> Matched:
+    """Both in order of time; ``failed_ns``: when all that was held then was lost."""
     waiting: dict[tuple[int, bytes], deque[int]] = defaultdict(deque)
+    after: dict[tuple[int, bytes], deque[int]] = defaultdict(deque)
+    begun = sent.time_ns.tolist()
     for row, key in enumerate(_keys(sent)):
-        waiting[key].append(row)
+        new = failed_ns is not None and begun[row] >= failed_ns
+        (after if new else waiting)[key].append(row)
     left_ns = np.full(len(sent), NEVER, np.int64)
     unknown = 0
     times = left.time_ns.tolist()
     for row, key in enumerate(_keys(left)):
         rows = waiting.get(key)
+        newer = after.get(key)
+        if newer and begun[newer[0]] <= times[row]:
+            rows = newer
         if rows:
             left_ns[rows.popleft()] = times[row]
         else:

@@ -54,7 +54,7 @@ def traffic_of(recorded: Recorded, until_ns: int | None) -> Traffic:
     sent, outer = recorded.inner.frames, recorded.outer
     left = outer.frames.take(np.flatnonzero(outer.outgoing))
     others = outer.frames.take(np.flatnonzero(~outer.outgoing))
-    found = matched(sent, left)
+    found = matched(sent, left, recorded.failed_ns)
     left_ns = found.left_ns
     if until_ns is not None:
         kept = np.flatnonzero(sent.time_ns < until_ns)

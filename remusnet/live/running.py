@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from remusnet.errors import InvalidInput, RemusnetError
 
@@ -49,11 +49,12 @@ class LiveRun:
 
     def __enter__(self) -> Self:
         self._out = tempfile.TemporaryFile("w+", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")
         self._process = subprocess.Popen(
             self._arguments,
             stdin=subprocess.DEVNULL,
             stdout=self._out,
-            stderr=subprocess.STDOUT,
+            stderr=self._errors,
             cwd=self._folder,
         )
         deadline = time.monotonic() + _START_S
@@ -73,9 +74,10 @@ class LiveRun:
         trace: TracebackType | None,
     ) -> None:
         self._stop(signal.SIGTERM)
-        said = self._said()
+        printed, said = _content(self._out), self._said()
         self._out.close()
-        *before, last = said.rstrip("\n").split("\n")
+        self._errors.close()
+        *before, last = printed.rstrip("\n").split("\n")
         try:
             self.result = json.loads(last)
         except ValueError:
@@ -83,7 +85,8 @@ class LiveRun:
                 raise _error(said, self._process.returncode) from None
             error.add_note(said)
             return
-        self.printed = "\n".join(line for line in before if not line.startswith("remusnet: "))
+        lines = [line for line in said.splitlines() if not line.startswith("remusnet: ")]
+        self.printed = "\n".join([*before, *lines])
 
     def _stop(self, number: int) -> None:
         if self._process.poll() is None:
@@ -95,8 +98,13 @@ class LiveRun:
             self._process.wait()
 
     def _said(self) -> str:
-        size = os.fstat(self._out.fileno()).st_size
-        return os.pread(self._out.fileno(), size, 0).decode(errors="replace")
+        return _content(self._errors)
+
+
+def _content(file: IO[str]) -> str:
+    """All that is in it, wherever its writer is."""
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), size, 0).decode(errors="replace")
 
 
 def _error(said: str, code: int | None) -> RemusnetError:

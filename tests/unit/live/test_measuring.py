@@ -129,6 +129,16 @@ def test_equal_frames_leave_in_the_order_in_which_they_were_sent() -> None:
     assert found.unknown == 1
 
 
+def test_what_a_failure_took_is_not_what_was_sent_again_after_it() -> None:
+    sent, left = Frames.of([b"a" * 60] * 2, [1, 30]), Frames.of([b"a" * 60], [31])
+    assert matched(sent, left, failed_ns=20).left_ns.tolist() == [NEVER, 31]
+
+
+def test_what_leaves_after_a_failure_though_it_was_lost_is_found() -> None:
+    sent, left = Frames.of([b"a" * 60], [1]), Frames.of([b"a" * 60], [31])
+    assert matched(sent, left, failed_ns=20).left_ns.tolist() == [31]
+
+
 def test_the_document_has_what_scripts_rely_on() -> None:
     document = json.loads(json.dumps(_measured([50], [130]).to_json(), allow_nan=False))
     assert {
