@@ -6,8 +6,8 @@ each. It knows nothing of SIP.
 
 from __future__ import annotations
 
-from remusnet.actors.actor import Actor, Machine, Unexpected, Watched, expect
-from remusnet.actors.cell import Cell
+from remusnet.actors.actor import Actor, Machine, Unexpected, expect
+from remusnet.actors.cell import Cell, Watched
 from remusnet.actors.envelope import AskFailed, Reply
 from remusnet.actors.events import Change, Event, JsonLines
 from remusnet.actors.spec import Spec

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from remusnet.actors.cell import Cell
-    from remusnet.actors.events import Change
+from remusnet.actors.cell import Cell
 
 M = TypeVar("M", bound="Machine")
 Handled = Awaitable[None] | None
@@ -39,17 +36,6 @@ class Actor:
 
     def stopped(self) -> None:
         """Give back what this instance holds: the actor ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """Tells whoever watches that ``ref`` was restarted, resumed or stopped.
-
-    Death watch alone would hide a restart, in which references stay valid and state is lost.
-    """
-
-    ref: Cell
-    change: Change
 
 
 class Unexpected(Exception):

@@ -1,7 +1,8 @@
 """Where an actor lives: its reference, its mailbox, its place in the tree.
 
 Instances come and go with restarts; the cell stays, and with it the reference and the mailbox.
-How cells start, restart and stop is `remusnet.actors.supervision`.
+How cells start, restart and stop is `remusnet.actors.supervision`; what they need of the system
+that they are part of is `remusnet.actors.home`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from remusnet.actors import supervision
-from remusnet.actors.actor import Watched
 from remusnet.actors.envelope import (
     Asked,
     AskFailed,
@@ -23,15 +23,23 @@ from remusnet.actors.envelope import (
     Reply,
 )
 from remusnet.actors.events import Change
+from remusnet.actors.home import Home
 from remusnet.actors.place import Place
+from remusnet.actors.spec import Instance, Spec
 from remusnet.actors.state import State
 from remusnet.actors.strategy import OnMessage, Window
 from remusnet.actors.timer import STALE, Timer
 
-if TYPE_CHECKING:
-    from remusnet.actors.actor import Actor
-    from remusnet.actors.spec import Spec
-    from remusnet.actors.system import System
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Tells whoever watches that ``ref`` was restarted, resumed or stopped.
+
+    Death watch alone would hide a restart, in which references stay valid and state is lost.
+    """
+
+    ref: Cell
+    change: Change
 
 
 class Cell(Place):
@@ -42,6 +50,7 @@ class Cell(Place):
 
     __slots__ = (
         "_again",
+        "_system",
         "_timers",
         "_watchers",
         "born",
@@ -55,6 +64,7 @@ class Cell(Place):
         "instance",
         "life",
         "queued",
+        "ready",
         "restarts",
         "stash",
         "state",
@@ -63,12 +73,15 @@ class Cell(Place):
         "task",
     )
 
-    def __init__(self, system: System, parent: Cell | None, spec: Spec, name: str) -> None:
-        super().__init__(system, parent, spec, name)
+    def __init__(self, system: Home[Cell], parent: Cell | None, spec: Spec, name: str) -> None:
+        super().__init__(parent, spec, name)
+        self._system = system
         self.gated = spec.mailbox is not None  # whether `tell` has to look before it puts
-        self.state = State.STARTING
-        self.instance: Actor | None = None
+        self.state = _STARTING
+        self.instance: Instance | None = None
         self.take: Callable[[object], Awaitable[None] | None] = _nobody  # the instance's receive
+        # The same, while a message may go to it straight from the queue; see `enter`.
+        self.ready: Callable[[object], Awaitable[None] | None] | None = None
         self.task: asyncio.Future[None] | None = None
         self.failures: deque[float] | None = None
         self.restarts = 0
@@ -91,6 +104,11 @@ class Cell(Place):
 
     def __repr__(self) -> str:
         return f"<actor {self.path} {self.state.value}>"
+
+    @property
+    def system(self) -> Home[Cell]:
+        """The system that it is part of."""
+        return self._system
 
     @property
     def alive(self) -> bool:
@@ -146,7 +164,7 @@ class Cell(Place):
         if self._system.active is self and self.state is State.RUNNING:
             self.stop_asked = self.exceptional = True
         else:
-            supervision.stop(self)
+            self._system.stop_cell(self)
 
     # For the actor itself, as ``self.context``.
 
@@ -157,7 +175,7 @@ class Cell(Place):
         """
         cell = Cell(self._system, self, spec, name or spec.name)
         self.adopt(cell)
-        supervision.start(cell)
+        self._system.start_cell(cell)
         return cell
 
     def watch(self, other: Cell) -> None:
@@ -208,7 +226,7 @@ class Cell(Place):
 
     def deliver(self, envelope: object) -> None:
         """Take the next message from the system's queue: handle it, or keep it for later."""
-        if self.state is _RUNNING and self.stash is None:
+        if self.ready is not None:
             self._handle(envelope)
         elif self.state is State.STOPPED:
             self._bury(envelope, "the actor has stopped")
@@ -225,11 +243,17 @@ class Cell(Place):
                 self._system.enqueue_drain(self)
             else:
                 self.stash = None
+                self.enter(State.RUNNING)
             self._handle(envelope)
+
+    def enter(self, state: State) -> None:
+        """Be in ``state`` from now on: messages are taken while it runs and nothing waits."""
+        self.state = state
+        self.ready = self.take if state is _RUNNING and self.stash is None else None
 
     def resume(self) -> None:
         """Take messages again, as far as those above allow."""
-        self.state = State.SUSPENDED if self.held else State.RUNNING
+        self.enter(State.SUSPENDED if self.held else _RUNNING)
         if self.stash and not self.held:
             self._system.enqueue_drain(self)
 
@@ -238,8 +262,8 @@ class Cell(Place):
         for child in self.children:
             child.hold()
         self.held = True
-        if self.state is State.RUNNING:
-            self.state = State.SUSPENDED
+        if self.state is _RUNNING:
+            self.enter(State.SUSPENDED)
 
     def release(self) -> None:
         """Undo `hold`."""
@@ -291,7 +315,7 @@ class Cell(Place):
             self._timers.popitem()[1].cancel()
         self._timers = None
 
-    def let_go(self) -> Actor | None:
+    def let_go(self) -> Instance | None:
         """Have no instance any more (the result), and nothing that keeps it in memory."""
         instance, self.instance = self.instance, None
         self.take = _nobody
@@ -300,7 +324,9 @@ class Cell(Place):
 
     def notify(self, change: Change) -> None:
         """Tell those who watch."""
-        for watcher in tuple(self._watchers or ()):
+        if self._watchers is None:
+            return
+        for watcher in tuple(self._watchers):
             watcher.tell(Watched(self, change))
         if change is Change.STOPPED:
             self._watchers = None
@@ -335,11 +361,11 @@ class Cell(Place):
             awaited = self.take(message)
         except RejuvenationAsked:
             self.current = None
-            supervision.rejuvenate(self)
+            self._system.rejuvenate(self)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
             self.current = None
-            supervision.failed(self, error, envelope)
+            self._system.failed(self, error, envelope)
             return
         if awaited is None:
             self.current = None  # what is handled next may be a message that nobody has asked
@@ -354,10 +380,10 @@ class Cell(Place):
             self.exceptional = False
             self._again = None
             if self.stop_asked:
-                supervision.stop(self)
+                self._system.stop_cell(self)
 
     def _await(self, awaited: Awaitable[None], envelope: object) -> None:
-        self.state = State.BUSY
+        self.enter(State.BUSY)
         life = self.life
         self.task = task = asyncio.ensure_future(awaited, loop=self._system.loop)
 
@@ -375,12 +401,12 @@ class Cell(Place):
             if finished.cancelled() or error is not None:
                 # A strategy is for Exceptions; a cancelled handler is one to it.
                 failure = error if isinstance(error, Exception) else RuntimeError("cancelled")
-                supervision.failed(self, failure, envelope)
+                self._system.failed(self, failure, envelope)
                 return
             self._again = None
             if self.stop_asked:
-                self.state = State.RUNNING
-                supervision.stop(self)
+                self.enter(State.RUNNING)
+                self._system.stop_cell(self)
             else:
                 self.resume()
 
@@ -405,6 +431,7 @@ def _nobody(_message: object) -> None:
     raise AssertionError("a cell without an instance was running")
 
 
-_RUNNING = State.RUNNING
+# Python 3.11 takes 90 ns to find a member of an Enum, a global 5 ns.
+_STARTING, _RUNNING = State.STARTING, State.RUNNING
 # Without a limit, failures are counted for the back-off alone.
 _UNLIMITED = Window(most=2**63, seconds=60.0)

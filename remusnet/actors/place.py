@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Self
 
+from remusnet.actors.spec import Spec
 from remusnet.errors import InvalidInput, quoted
-
-if TYPE_CHECKING:
-    from remusnet.actors.cell import Cell
-    from remusnet.actors.spec import Spec
-    from remusnet.actors.system import System
 
 
 class Place:
     """What a cell is as a node of its system's tree."""
 
-    __slots__ = ("_children", "_system", "name", "parent", "spec")
+    __slots__ = ("_children", "name", "parent", "spec")
 
-    def __init__(self, system: System, parent: Cell | None, spec: Spec, name: str) -> None:
-        self._system = system
+    def __init__(self, parent: Self | None, spec: Spec, name: str) -> None:
         self.parent = parent
         self.spec = spec
         self.name = name
-        self._children: dict[str, Cell] | None = None
+        self._children: dict[str, Self] | None = None
 
     @property
     def path(self) -> str:
@@ -38,12 +33,7 @@ class Place:
         return self.spec.kind or self.spec.name
 
     @property
-    def system(self) -> System:
-        """The system that it is part of."""
-        return self._system
-
-    @property
-    def children(self) -> Iterator[Cell]:
+    def children(self) -> Iterator[Self]:
         """Its children, in the order of their start."""
         return iter(tuple(self._children.values()) if self._children else ())
 
@@ -52,11 +42,11 @@ class Place:
         """Whether there are any: most have none, and need not look."""
         return self._children is not None
 
-    def child(self, name: str) -> Cell | None:
+    def child(self, name: str) -> Self | None:
         """The child of that name."""
         return self._children.get(name) if self._children else None
 
-    def adopt(self, child: Cell) -> None:
+    def adopt(self, child: Self) -> None:
         """Have another child. Raises InvalidInput where one of its name lives."""
         if self._children is None:
             self._children = {}

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from remusnet.actors.strategy import Strategy
 from remusnet.errors import InvalidInput, quoted
 
-if TYPE_CHECKING:
-    from remusnet.actors.actor import Actor
-
 _DEFAULT = Strategy()
+
+
+class Instance(Protocol):
+    """What a cell needs of the actor that lives in it; `remusnet.actors.Actor` has it all."""
+
+    context: Any
+
+    def started(self) -> Awaitable[None] | None:
+        """Begin."""
+
+    def receive(self, message: object) -> Awaitable[None] | None:
+        """Handle ``message``."""
+
+    def restarting(self, error: Exception | None) -> None:
+        """Give back what this instance holds: it is about to be replaced."""
+
+    def stopped(self) -> None:
+        """Give back what this instance holds: the actor ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +41,7 @@ class Spec:
     """
 
     name: str
-    make: Callable[[], Actor]
+    make: Callable[[], Instance]
     kind: str = ""
     strategy: Strategy = _DEFAULT
     children: tuple[Spec, ...] = ()
@@ -37,7 +52,7 @@ class Spec:
         """Raise InvalidInput for names that no path can have, or that stand twice."""
         if not self.name or "/" in self.name:
             raise InvalidInput(f"invalid actor name: {quoted(self.name)}")
-        names = [child.name for child in self.children]
+        names = [child.name for child in self.children] if self.children else ()
         for name in names:
             if names.count(name) > 1:
                 raise InvalidInput(f"two children of {quoted(self.name)} are named {quoted(name)}")

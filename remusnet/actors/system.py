@@ -179,6 +179,11 @@ class System:
 
     # For cells and supervision.
 
+    start_cell = staticmethod(supervision.start)
+    stop_cell = staticmethod(supervision.stop)
+    rejuvenate = staticmethod(supervision.rejuvenate)
+    failed = staticmethod(supervision.failed)
+
     def enqueue(self, cell: Cell, envelope: object) -> None:
         """Let ``cell`` take ``envelope``, which is more than a message, when its turn comes."""
         self.queue.append((cast("Cell", _Order(cell)), envelope))
@@ -214,7 +219,8 @@ class System:
         for _ in range(count):
             cell, envelope = take_next()
             self.active = cell
-            if cell.state is not _RUNNING or cell.stash is not None:
+            take = cell.ready
+            if take is None:
                 cell.deliver(envelope)
                 continue
             # As Cell.deliver does it with what is a message and no more, which nobody has asked:
@@ -224,7 +230,7 @@ class System:
             try:
                 if before is not None:
                     before(cell, envelope)
-                awaited = cell.take(envelope)
+                awaited = take(envelope)
             except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
                 supervision.failed(cell, error, envelope)
                 continue
@@ -294,8 +300,7 @@ class _Order:
 
     __slots__ = ("cell",)
 
-    state = None
-    stash = None
+    ready = None
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
@@ -311,4 +316,3 @@ class _Order:
 
 
 _DRAIN = Envelope(None)
-_RUNNING = State.RUNNING

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from remusnet.actors.envelope import Envelope
 
-if TYPE_CHECKING:
-    from remusnet.actors.cell import Cell
-
 STALE = object()  # what the envelope of a timer that was cancelled holds
+
+
+class Orders(Protocol):
+    """Whose the timer is."""
+
+    def order(self, envelope: Envelope) -> object:
+        """Put ``envelope`` into the mailbox."""
 
 
 class Timer(Envelope):
@@ -19,7 +23,7 @@ class Timer(Envelope):
     __slots__ = ("_cell", "_off", "_timers", "handle", "key")
 
     def __init__(
-        self, cell: Cell, timers: dict[object, Timer], message: object, key: object
+        self, cell: Orders, timers: dict[object, Timer], message: object, key: object
     ) -> None:
         super().__init__(message)
         self._cell = cell

@@ -12,7 +12,7 @@ from remusnet.live.leftovers import clear_leftovers
 from remusnet.live.measuring import measure
 from remusnet.live.orders import RunOrder
 from remusnet.policy.policy import Policy
-from remusnet.results.live import LiveResult
+from remusnet.results.live_run import LiveResult
 
 __all__ = ["Listener", "RunOrder", "clear_leftovers", "run_each"]
 

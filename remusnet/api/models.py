@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from remusnet.host.policy_files import read_text
-from remusnet.policy.presets import is_policy_path
+from remusnet.policy.toml import is_policy_path
 
 if TYPE_CHECKING:
     from remusnet.availability.model import Blueprint

@@ -71,13 +71,15 @@ class PlanOptions:
 
         ``tried``: it is what is on trial. Raises what `apply` raises.
         """
-        from remusnet.host.trial import refuse_tried
         from remusnet.kernel.change.apply import apply as apply_plan
         from remusnet.kernel.memory import check_memory
+        from remusnet.kernel.run_dir import may_have_trials
         from remusnet.kernel.wire.netlink import require_rights
 
         require_rights("change network devices")
-        if not tried:
+        if not tried and may_have_trials(run_dir):
+            from remusnet.host.trial import refuse_tried
+
             refuse_tried(plan.vifs, run_dir)
         crowded = check_memory([plan], run_dir, force=force)
         done = apply_plan(plan, rate=self.rate, interval_ns=self.interval_ns, run_dir=run_dir)

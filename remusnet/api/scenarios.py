@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from remusnet.errors import InvalidInput, quoted
 from remusnet.host.policy_files import named_policy, read_text
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.presets import is_policy_path
+from remusnet.policy.toml import is_policy_path
 from remusnet.tables.mistakes import shown_origin
 
 if TYPE_CHECKING:

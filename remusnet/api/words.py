@@ -8,7 +8,7 @@ from pathlib import Path
 from remusnet.errors import InvalidInput, quoted
 from remusnet.host.policy_files import load_policy_file, named_policy
 from remusnet.policy import Policy
-from remusnet.policy.presets import is_policy_path
+from remusnet.policy.toml import is_policy_path
 from remusnet.units import parse_duration, parse_rate, parse_size
 
 PolicyWord = str | Path | Policy

@@ -124,7 +124,7 @@ class Show:
         self._live.console.print(Text.from_ansi(lines))
 
     def _tick(self, inner: Tapped, outer: Tapped, epochs: Epochs, counts: Counts) -> None:
-        from remusnet.report.live import live_line, live_table
+        from remusnet.report.live_run import live_line, live_table
 
         if self._watcher is None:
             return

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from remusnet.report.assertions import Checked
-    from remusnet.results.live import LiveResult
+    from remusnet.results.live_run import LiveResult
 
 _ELSEWHERE = ("report", "junit", "capture", "as_json")
 """Options that change nothing in the run."""
@@ -198,7 +198,7 @@ def command(
                 live=True,
                 capture=None if capture is None else Path(capture),
             )
-        from remusnet.results.live import together
+        from remusnet.results.live_run import together
 
         with Progress() as progress:
             line = f"{typed(context, without=_ELSEWHERE)} --report DIR"
@@ -247,7 +247,7 @@ def _present(
         sys.stdout.flush()
         click.echo(json.dumps(documents if compared else documents[0], allow_nan=False))
         return
-    from remusnet.report.live import print_live
+    from remusnet.report.live_run import print_live
 
     print_live(console(), results)
     tell(checked)

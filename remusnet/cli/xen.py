@@ -11,6 +11,7 @@ import click
 from remusnet.cli._groups import Group
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._terminal import echo
+from remusnet.cli.xen_epochs import fit_epochs, measure_epochs
 
 if TYPE_CHECKING:
     from remusnet.host.netbuf.places import Places
@@ -35,6 +36,10 @@ def command() -> None:
     xl remus guest backup
     remusnet xen status
     """
+
+
+command.add_command(measure_epochs)
+command.add_command(fit_epochs)
 
 
 @command.command("install")

@@ -25,14 +25,15 @@ from remusnet.kernel.journal import DONE, FAILED, because, record
 from remusnet.kernel.lock_files import is_locked
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.prepared import exists
-from remusnet.kernel.run_dir import AtWork, change_lock, folder_error
+from remusnet.kernel.run_dir import TRIAL_FILES, AtWork, change_lock, folder_error
 from remusnet.kernel.state.drivers import boot_id
 from remusnet.kernel.state.receipt import UNREADABLE, Phase, Receipt, Receipts, read_receipt
 from remusnet.plan.names import check_device_name
 from remusnet.plan.plan import Plan
 from remusnet.results.trial import Ending, Outcome
 
-WAITING, BACK, _LOCK = ".trial", ".back", ".trial-lock"
+WAITING, BACK = TRIAL_FILES
+_LOCK = ".trial-lock"
 _FORMAT = 1
 _LARGEST = 16 << 20
 _LONGEST_WAIT = 60.0

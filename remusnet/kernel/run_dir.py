@@ -20,7 +20,14 @@ from pathlib import Path
 from remusnet.defaults import RUN_DIR, RUN_DIR_VARIABLE
 from remusnet.errors import Conflict, InvalidInput, NotPermitted, RemusnetError, quoted
 from remusnet.kernel.lock_files import is_locked, said
-from remusnet.kernel.own_folder import CHANGE_LOCK, NEW, OwnFolder, Untrusted, driver_lock_file
+from remusnet.kernel.own_folder import (
+    CHANGE_LOCK,
+    NEW,
+    WATCH_LOCK,
+    OwnFolder,
+    Untrusted,
+    driver_lock_file,
+)
 from remusnet.plan.names import check_device_name
 
 
@@ -63,6 +70,8 @@ LONGEST_WAIT = 60.0
 _DRIVERS_WAIT = 0.2
 # Written by who has a lock of its own, or none of ours.
 _NOT_OURS = (f".xen{NEW}", f".state{NEW}", f".trial{NEW}")
+TRIAL_FILES = (".trial", ".back")
+"""How the names of the files end that say what is on trial (`remusnet.host.trial`)."""
 
 
 class AtWork(Conflict):
@@ -118,12 +127,33 @@ def driver_lock(folder: Path, buffer: str, problems: Problems | None = None) -> 
         os.close(descriptor)
 
 
+@contextmanager
+def watch_lock(folder: Path) -> Iterator[None]:
+    """No other process watches meanwhile. Raises Conflict, NotPermitted, or InvalidInput."""
+    try:
+        descriptor = _take(folder, WATCH_LOCK, 0, None)
+    except _Busy:
+        raise Conflict(
+            f"another remusnet watch{said(str(folder / WATCH_LOCK))} is at work already"
+        ) from None
+    assert descriptor is not None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def driver_of(folder: Path, buffer: str) -> str:
-    """Who has the driver's lock of ``buffer``, as in " by process 4711"; empty: nobody.
+    """Who has the driver's lock of ``buffer``, as in " by process 4711"; empty: nobody."""
+    return locked_by(folder, driver_lock_name(buffer))
+
+
+def locked_by(folder: Path, name: str) -> str:
+    """Who has the lock ``name``, as in " by process 4711"; empty: nobody.
 
     Also in a folder that others can change: what is driven is better left alone.
     """
-    path = str(folder / driver_lock_name(buffer))
+    path = str(folder / name)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:
@@ -152,6 +182,14 @@ def last_driver(folder: Path, buffer: str) -> str:
 def driver_lock_name(buffer: str) -> str:
     """What the lock file of the driver of ``buffer`` is called."""
     return driver_lock_file(check_device_name(buffer))
+
+
+def may_have_trials(folder: Path) -> bool:
+    """Whether anything looks as if it were on trial: only then `remusnet.host.trial` is needed."""
+    try:
+        return any(name.endswith(TRIAL_FILES) for name in os.listdir(folder))
+    except OSError:
+        return False  # no trial was ever begun there; or nothing there can be believed
 
 
 class _Busy(Exception):

@@ -29,7 +29,7 @@ from remusnet.policy.match import TCP
 from remusnet.policy.presets import PRESETS
 from remusnet.results.comparison import Comparison, Outcome, Passages, Setting, Simulation
 from remusnet.results.exchanges import SipTransaction
-from remusnet.results.live import LiveResult
+from remusnet.results.live_run import LiveResult
 
 _OWN = int(GUEST_MAC.replace(":", ""), 16)
 

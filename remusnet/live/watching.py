@@ -21,7 +21,7 @@ from remusnet.metrics.holding import hold_percentiles
 from remusnet.metrics.retransmissions import retransmitted
 from remusnet.policy.match import TCP
 from remusnet.policy.policy import Policy
-from remusnet.results.live import LiveView, StreamView
+from remusnet.results.live_run import LiveView, StreamView
 
 _WINDOW_NS = 10_000_000_000
 _MOST_FRAMES = 20_000

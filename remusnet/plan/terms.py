@@ -10,7 +10,8 @@ from remusnet.defaults import CLASSIFIER, INTERVAL_NS, RATE_BITS
 from remusnet.errors import RemusnetError
 from remusnet.plan.limits import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
 from remusnet.plan.plan import CLASSIFIERS, LARGEST_FRAME
-from remusnet.policy.presets import DEFAULT_POLICY, HOLD_ALL, PRESETS, is_policy_path
+from remusnet.policy.presets import DEFAULT_POLICY, HOLD_ALL, PRESETS
+from remusnet.policy.toml import is_policy_path
 from remusnet.tables.documents import Unfit, key_path, read_word
 from remusnet.tables.mistakes import Mistake, shown
 from remusnet.units import parse_duration, parse_rate, parse_size

@@ -83,8 +83,3 @@ def preset(name: str) -> Policy:
             f"unknown policy: {quoted(name)}{suggestion(name, PRESETS)}; "
             f"known are {', '.join(PRESETS)}, or the path of a .toml file"
         ) from None
-
-
-def is_policy_path(word: str) -> bool:
-    """Whether ``word`` is the path of a policy file (not the name of a preset)."""
-    return "/" in word or word.endswith(".toml")

@@ -68,6 +68,11 @@ def load(text: str, origin: str) -> Policy:
     )
 
 
+def is_policy_path(word: str) -> bool:
+    """Whether ``word`` is the path of a policy file (not the name of a preset)."""
+    return "/" in word or word.endswith(".toml")
+
+
 def unreachable(policy: Policy) -> tuple[str, ...]:
     """The names of the rules that are never asked: one before them matches every frame."""
     for index, rule in enumerate(policy.rules):

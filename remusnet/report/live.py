@@ -1,86 +1,89 @@
-"""What a live run came to, for a person, and its table while it runs."""
+"""Protections this second: a table for a terminal, a line each for a pipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
-from remusnet.report.layout import Section, print_compared
-from remusnet.report.simulation import print_simulation
-from remusnet.report.summary import NOTHING, fixed
-from remusnet.results.live import LiveResult, LiveView, together
+from remusnet.report.layout import Column, print_records
+from remusnet.results.driving import Activity
+from remusnet.results.live import Live
+from remusnet.units import format_size
 
-MOST_STREAMS = 8
-"""Rows of the table that changes; the report has all streams."""
-
-_ROWS: tuple[tuple[str, Callable[[LiveResult], str]], ...] = (
-    ("plug", lambda each: each.plug or NOTHING),
-    ("checkpoints", lambda each: str(each.epochs)),
-    ("TCP segments sent again", lambda each: str(each.retransmitted)),
-    ("  by the program", lambda each: str(each.retransmitted_by_program)),
-    ("userspace plug, us a frame", lambda each: fixed(each.keeper_us_a_frame) or NOTHING),
-    (
-        "the program's exit code",
-        lambda each: NOTHING if each.exit_code is None else str(each.exit_code),
-    ),
+_COLUMNS = (
+    Column("VIF"),
+    Column("HELD", right=True),
+    Column("PASSED", right=True),
+    Column("BACKLOG", right=True),
+    Column("EPOCHS/S", right=True),
+    Column("COMMIT", right=True),
+    Column("DRIVER"),
 )
+_COLOURS = {
+    Activity.DRIVES: "green",
+    Activity.SILENT: "yellow",
+    Activity.STOPPED: "red",
+    Activity.GONE: "red",
+}
 
 
-def print_live(console: Console, results: Sequence[LiveResult]) -> None:
-    """Policies side by side, each RTP stream, and what only a live run has."""
-    print_simulation(console, together(results).comparison)
-    console.print()
-    rows = [(name, [Text(cell(each)) for each in results]) for name, cell in _ROWS]
-    heads = [each.outcome.policy for each in results]
-    print_compared(console, heads, [Section("live run", rows)])
+def live_table(rows: Sequence[Live], notes: Iterable[str], columns: int, *, colour: bool) -> Text:
+    """A table, or where ``columns`` are too few for one a paragraph for each protection."""
+    console = Console(width=columns, highlight=False, force_terminal=colour, no_color=not colour)
+    with console.capture() as captured:
+        if rows:
+            print_records(console, _COLUMNS, [_cells(each) for each in rows])
+        else:
+            console.print("nothing is protected")
+        for text in dict.fromkeys((*notes, *(w for each in rows for w in each.status.warnings))):
+            console.print(Text(f"warning: {text}", "yellow"))
+    return Text.from_ansi(captured.get())
 
 
-def live_line(view: LiveView) -> str:
-    """The same in a line, for a log."""
-    parts = [
-        f"{view.seconds:.0f} s",
-        f"{view.epochs} checkpoints",
-        f"{view.held} held",
-        f"{view.bypassed} bypassed",
-        f"{view.dropped} dropped",
-    ]
-    if view.tcp_hold_ms is not None:
-        parts.append(f"TCP hold {view.tcp_hold_ms:.0f} ms")
-    if view.retransmitted:
-        parts.append(f"{view.retransmitted} TCP segments sent again")
-    if view.streams:
-        worst = max(each.jitter_ms for each in view.streams)
-        parts.append(f"{len(view.streams)} RTP streams, jitter up to {worst:.2f} ms")
-    return ", ".join(parts)
+def live_line(live: Live) -> str:
+    """As ``vif1.0 held=12 passed=3 backlog=0 epochs_per_second=4.9 commit_age=0.12 driver=xl/47``.
+
+    What nobody can tell is ``-``; ages are in seconds, the backlog in bytes.
+    """
+    age = live.commit_age_ns
+    rate = live.epochs_a_second
+    return " ".join(
+        (
+            ",".join(live.status.protected.vifs),
+            f"held={_number(live.status.held)}",
+            f"passed={_number(live.status.bypassed)}",
+            f"backlog={live.status.backlog}",
+            f"epochs_per_second={'-' if rate is None else f'{rate:.1f}'}",
+            f"commit_age={'-' if age is None else f'{age / 1e9:.3f}'}",
+            f"driver={_driver(live).replace(' ', '/') or '-'}",
+        )
+    )
 
 
-def live_table(view: LiveView, title: str) -> RenderableType:
-    """What is shown while it runs, in 60 columns; RTP and TCP of the last seconds."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    for _ in range(3):
-        table.add_column(justify="right", no_wrap=True)
-    waiting = f"{view.waiting} wait" if view.waiting is not None else ""
-    table.add_row("held", str(view.held), f"{view.released} released", waiting)
-    table.add_row("bypassed", str(view.bypassed), "", f"{view.dropped} dropped")
-    hold = "-" if view.tcp_hold_ms is None else f"{view.tcp_hold_ms:.0f} ms"
-    most = "" if view.tcp_hold_max_ms is None else f"max {view.tcp_hold_max_ms:.0f} ms"
-    table.add_row("TCP hold", hold, most, f"{view.retransmitted} sent again")
-    parts: list[RenderableType] = [
-        Text(f"{title}  {view.seconds:.0f} s, {view.epochs} checkpoints", "bold", no_wrap=True),
-        table,
-    ]
-    if view.streams:
-        streams = Table.grid(padding=(0, 2))
-        streams.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for _ in range(2):
-            streams.add_column(justify="right", no_wrap=True)
-        for each in view.streams[:MOST_STREAMS]:
-            streams.add_row(f"RTP {each.flow}", str(each.packets), f"{each.jitter_ms:.2f} ms")
-        if len(view.streams) > MOST_STREAMS:
-            streams.add_row(f"and {len(view.streams) - MOST_STREAMS} streams more", "", "")
-        parts.append(streams)
-    return Group(*parts)
+def _cells(live: Live) -> tuple[str | Text, ...]:
+    status, driver = live.status, live.driver
+    rate, age = live.epochs_a_second, live.commit_age_ns
+    colour = _COLOURS[driver.activity] if driver is not None else ""
+    return (
+        ", ".join(status.protected.vifs),
+        _number(status.held),
+        _number(status.bypassed),
+        format_size(status.backlog),
+        "-" if rate is None else f"{rate:.1f}",
+        "-" if age is None else f"{age / 1e9:.2f} s",
+        Text(_driver(live) or "-", colour),
+    )
+
+
+def _driver(live: Live) -> str:
+    driver = live.driver
+    if driver is None:
+        return live.locked.removeprefix(" by ")
+    who = "unknown" if driver.process is None else f"{driver.command} {driver.process}".strip()
+    return who if driver.activity is Activity.DRIVES else f"{who} {driver.activity.value}"
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else str(count)

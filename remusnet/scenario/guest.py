@@ -30,6 +30,7 @@ from remusnet.tables.fields import Fields
 from remusnet.tables.mistakes import Mistake, MistakenFile
 
 LARGEST_WORKING_SET = 1 << 44
+LONGEST_NAME = 64
 
 
 class GuestFileError(MistakenFile):
@@ -96,7 +97,9 @@ def load(text: str, origin: str) -> GuestModel:
         raise GuestFileError(origin, (found,))
     mistakes: list[Mistake] = []
     fields = Fields(found, "", mistakes)
-    name = fields.text("name", "guest", "one line of at most 64 characters", most=64)
+    name = fields.text(
+        "name", "guest", f"one line of at most {LONGEST_NAME} characters", most=LONGEST_NAME
+    )
     memory, pause, commit = (
         fields.inner(key) or Fields({}, key, mistakes) for key in ("memory", "pause", "commit")
     )

@@ -8,8 +8,9 @@ from remusnet.sip.flows import Endpoint
 from remusnet.sip.presets import RESILIENT, Preset
 from remusnet.sip.rejuvenation import Rejuvenation
 from remusnet.sip.settings import Settings
+from remusnet.sip.transport.connection import Limits
 from remusnet.sip.transport.floods import FloodLimits
-from remusnet.sip.transport.sockets import Limits, Listener
+from remusnet.sip.transport.sockets import Listener
 
 
 @dataclass(frozen=True, slots=True)

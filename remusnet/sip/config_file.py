@@ -18,8 +18,9 @@ from remusnet.sip.presets import PRESETS, RESILIENT
 from remusnet.sip.rejuvenation import ACTORS, Rejuvenation
 from remusnet.sip.settings import DIGESTS, Route, Settings
 from remusnet.sip.store import store_url
+from remusnet.sip.transport.connection import Limits
 from remusnet.sip.transport.floods import FloodLimits
-from remusnet.sip.transport.sockets import Limits, Listener
+from remusnet.sip.transport.sockets import Listener
 from remusnet.tables.documents import parse
 from remusnet.tables.fields import Fields
 from remusnet.tables.mistakes import Mistake, MistakenFile

@@ -18,8 +18,8 @@ from itertools import count, pairwise
 import pytest
 
 from remusnet.errors import Conflict, RemusnetError
-from remusnet.kernel.change.changes import changes
 from remusnet.kernel.change.execute import Interrupted
+from remusnet.kernel.change.steps import changes
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.state.status import status

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.lab.account import ordinary_account
-from tests.kernel.lab.errors import LabDied, LabUnavailable
-from tests.kernel.lab.kernel import find_kernel
+from remusnet.lab.account import ordinary_account
+from remusnet.lab.errors import LabDied, LabUnavailable
+from remusnet.lab.kernel import find_kernel
+from remusnet.lab.runs import Job
+from remusnet.lab.uml import Uml, memory_bytes
+from remusnet.lab.visible import SOURCE
 from tests.kernel.lab.plugin import shared_out
-from tests.kernel.lab.runs import Job
-from tests.kernel.lab.uml import Uml, memory_bytes
-from tests.kernel.lab.visible import REPOSITORY
 from tests.kernel.lab.wait import wait_until
 
 pytestmark = pytest.mark.kernel
@@ -30,7 +30,7 @@ def uml() -> Uml:
 
 
 def script(*argv: str) -> list[str]:
-    return [sys.executable, str(REPOSITORY / "scripts/uml"), *argv]
+    return [sys.executable, str(SOURCE / "scripts/uml"), *argv]
 
 
 def uml_processes(directory: str) -> list[str]:
@@ -61,10 +61,8 @@ class TestUml:
 
     def test_the_job_is_root_inside_and_has_its_environment_and_directory(self, uml: Uml) -> None:
         odd = "a b'c\"$d\n=e"
-        result = uml.run(
-            ["sh", "-c", 'id -u; pwd; printf %s "$ODD"'], env={"ODD": odd}, cwd=REPOSITORY
-        )
-        assert result.stdout == f"0\n{REPOSITORY}\n{odd}"
+        result = uml.run(["sh", "-c", 'id -u; pwd; printf %s "$ODD"'], env={"ODD": odd}, cwd=SOURCE)
+        assert result.stdout == f"0\n{SOURCE}\n{odd}"
 
     def test_a_script_ends_at_its_first_error(self, uml: Uml) -> None:
         result = uml.run("echo before\nfalse\necho after")
@@ -77,7 +75,7 @@ class TestUml:
             f"""
             hostname inside
             ip link add ifb7 type ifb
-            touch {REPOSITORY}/written && exit 1
+            touch {SOURCE}/written && exit 1
             touch /tmp/written && exit 2
             # Even where root inside makes it writable, it is not root outside.
             mount -o remount,rw /
@@ -142,7 +140,7 @@ class TestSetup:
     def test_a_machine_without_apt_is_told_what_to_install(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tests.kernel.lab.kernel.INSTALLED", tmp_path / "nowhere")
+        monkeypatch.setattr("remusnet.lab.kernel.INSTALLED", tmp_path / "nowhere")
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(LabUnavailable, match=r"user-mode-linux.*apt-get isn't on this machine"):
             find_kernel(tmp_path / "cache")
@@ -156,7 +154,7 @@ class TestSetup:
             "#!/bin/sh\necho 'W: old'\necho 'E: Unable to locate package' >&2\nexit 100\n"
         )
         apt.chmod(0o755)
-        monkeypatch.setattr("tests.kernel.lab.kernel.INSTALLED", tmp_path / "nowhere")
+        monkeypatch.setattr("remusnet.lab.kernel.INSTALLED", tmp_path / "nowhere")
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         with pytest.raises(LabUnavailable, match=r"E: Unable to locate package.*apt-get update"):
             find_kernel(tmp_path / "cache")
@@ -169,7 +167,7 @@ class TestSetup:
     def test_a_directory_without_execution_is_not_used_for_memory(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tests.kernel.lab.uml.MEMORY_DIRECTORIES", ("/proc",))
+        monkeypatch.setattr("remusnet.lab.uml.MEMORY_DIRECTORIES", ("/proc",))
         with pytest.raises(LabUnavailable, match="allows execution and has 256 MiB free"):
             Uml().run(["true"])
 
@@ -296,7 +294,7 @@ def run_suite(directory: Path, source: str, *argv: str, **environment: str) -> s
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.kernel.lab.plugin", "-rA", *argv],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "CI": "", **environment},
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "CI": "", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -417,7 +415,7 @@ def test_two(): pass
     def test_without_the_lab_its_tests_are_skipped_but_fail_on_ci(self, tmp_path: Path) -> None:
         without = """
 import pytest
-from tests.kernel.lab import kernel
+from remusnet.lab import kernel
 from pathlib import Path
 kernel.INSTALLED = Path("/nonexistent")
 kernel.default_cache = lambda: Path("/proc/nowhere")

@@ -23,14 +23,17 @@ from remusnet.kernel.run_dir import driver_lock
 from remusnet.policy import PRESETS
 from remusnet.results.trial import Ending
 from tests.kernel.lab.bed import VIF
-from tests.kernel.lab.protection import BUFFER, INTERVAL_NS, LIMIT, RATE, Site
+from tests.kernel.lab.protection import BUFFER, INTERVAL_NS, RATE, Site
 from tests.kernel.lab.wait import wait_until
 
 pytestmark = pytest.mark.uml(timeout=240)
 
 SHORT_NS = 2_000_000_000
 LONG_NS = 600_000_000_000
-TRIED = ("try", VIF, "--policy", "hold-all", "--limit", "10MB")
+# Small frames can cost 12.5 times the limit: no more than half of this kernel's memory.
+LIMIT = 5_000_000
+LIMITED = ("--limit", "5MB")
+TRIED = ("try", VIF, "--policy", "hold-all", *LIMITED)
 
 
 def options(policy: str = "hold-all") -> PlanOptions:
@@ -125,7 +128,7 @@ def test_enter_keeps_it_and_yes_does_not_ask(site: Site) -> None:
         terminal.wait()
         assert terminal.exitstatus == 0
     assert policy_now(site) == "hold-all"
-    assert site.program("try", VIF, "--limit", "10MB", "--yes")[0] == 0
+    assert site.program("try", VIF, *LIMITED, "--yes")[0] == 0
     assert policy_now(site) == "tcp-only"
     site.remove()
 
@@ -196,7 +199,7 @@ def test_a_guard_that_is_killed_while_it_goes_back_is_followed_by_the_next(prote
 
 def test_meanwhile_nobody_else_changes_it(protected: Site) -> None:
     with tried(protected, LONG_NS) as begun:
-        for words in (("apply", VIF, "--limit", "10MB"), ("remove", VIF), TRIED):
+        for words in (("apply", VIF, *LIMITED), ("remove", VIF), TRIED):
             code, _, err = protected.program(*words)
             assert (code, "is on trial, and goes back in" in err) == (5, True)
         begun.guard.go_back_now()

@@ -17,17 +17,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.lab import xstate
-from tests.kernel.lab.errors import LabDied, LabUnavailable
-from tests.kernel.lab.kernel import built_library, find_kernel
-from tests.kernel.lab.panic import panic_line
-from tests.kernel.lab.uml import Uml
-from tests.kernel.lab.visible import REPOSITORY
+from remusnet.lab import xstate
+from remusnet.lab.errors import LabDied, LabUnavailable
+from remusnet.lab.kernel import built_library, find_kernel
+from remusnet.lab.panic import panic_line
+from remusnet.lab.uml import Uml
+from remusnet.lab.visible import SOURCE
 
 pytestmark = [pytest.mark.kernel, pytest.mark.needs("gcc")]
 
-LARGER = xstate.SHIM.with_name("larger.c")
-REGISTERS = xstate.SHIM.with_name("registers.c")
+PRELOAD = Path(__file__).resolve().parent / "lab" / "preload"
+LARGER, REGISTERS = PRELOAD / "larger.c", PRELOAD / "registers.c"
 
 
 def larger(size: int) -> Path:
@@ -286,13 +286,13 @@ class TestScript:
     def run(self, setup: str, *argv: str) -> subprocess.CompletedProcess[str]:
         """``scripts/uml`` after some lines of Python."""
         program = (
-            "import runpy, sys\nfrom pathlib import Path\nfrom tests.kernel.lab import xstate\n"
+            "import runpy, sys\nfrom pathlib import Path\nfrom remusnet.lab import xstate\n"
             f"{setup}\nsys.argv = ['scripts/uml', *sys.argv[1:]]\n"
-            f"runpy.run_path({str(REPOSITORY / 'scripts/uml')!r}, run_name='__main__')"
+            f"runpy.run_path({str(SOURCE / 'scripts/uml')!r}, run_name='__main__')"
         )
         return subprocess.run(
             [sys.executable, "-c", program, *argv],
-            cwd=REPOSITORY,
+            cwd=SOURCE,
             env={name: value for name, value in os.environ.items() if name != xstate.VARIABLE},
             capture_output=True,
             text=True,

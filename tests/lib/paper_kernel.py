@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from remusnet.kernel.state.observe import Seen
-from remusnet.kernel.wire.matches import canonical, kind_of
+from remusnet.kernel.wire.messages import canonical, kind_of
 from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
 from remusnet.plan.operations import (
     AddFilter,

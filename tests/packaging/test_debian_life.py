@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.lab.account import ordinary_account
-from tests.kernel.lab.kernel import find_kernel
-from tests.kernel.lab.uml import memory_bytes, memory_directory
+from remusnet.lab.account import ordinary_account
+from remusnet.lab.kernel import find_kernel
+from remusnet.lab.uml import memory_bytes, memory_directory
 from tests.packaging.conftest import run
 
 SCRIPTS = Path(__file__).parent / "debian"

@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from remusnet.cli.main import main
+from remusnet.sip.message import Request, Response
+from tests.lib.sip_agent import Agent
 from tests.lib.sip_process import ServerProcess, exchange_udp, message, serving
 
 OPEN = ("--no-auth", "--domain", "example.org", "--min-expires", "1s")
@@ -110,6 +113,40 @@ def test_what_was_confirmed_is_there_after_kill_9(tmp_path: Path) -> None:
             server.ports["udp"], "REGISTER", "sip:example.org", to="<sip:user7@example.org>"
         )
         assert "<sip:user7@127.0.0.1:9>" in answer
+
+
+def test_a_call_goes_on_both_ways_after_kill_9(tmp_path: Path) -> None:
+    """The next process knows nothing of it but where its ends have registered."""
+    with Agent("alice") as alice, Agent("bob") as bob:
+        with serving(tmp_path, *OPEN) as server:
+            port = server.ports["udp"]
+            for agent in (alice, bob):
+                assert agent.register(port).status == 200
+            invite = alice.request("INVITE", "sip:bob@example.org")
+            alice.send(invite, port)
+            bob.answer(bob.wait_for("INVITE"), 200)
+            ok = alice.wait(lambda each: isinstance(each, Response) and each.status == 200)
+            assert isinstance(ok, Response)
+            server.end(signal.SIGKILL)
+        same = ("--listen", f"udp:127.0.0.1:{port}")
+        with serving(tmp_path, *OPEN, *same, listen=()) as server:
+            back = alice.contact.strip("<>")
+            sides = {"to": _text(invite, "from"), "from": _text(ok, "to")}
+            fields = {"call_id": invite.call_id.decode(), "route": _text(ok, "record-route")}
+            alice.send(alice.within(invite, ok, "ACK", invite.cseq[0]), port)
+            bob.wait_for("ACK")
+            for number in (1001, 1002):
+                alice.send(alice.within(invite, ok, "INFO", number), port)
+                bob.answer(bob.wait_for("INFO"), 200)
+                bob.send(bob.request("INFO", back, **sides, **fields), port)
+                alice.answer(alice.wait_for("INFO"), 200)
+            bob.send(bob.request("BYE", back, **sides, **fields), port)
+            alice.answer(alice.wait_for("BYE"), 200)
+            assert server.status()["calls"] == 0
+
+
+def _text(message: Request | Response, name: str) -> str:
+    return (message.get(name) or b"").decode()
 
 
 def test_status_restart_and_crash_as_a_user_types_them(tmp_path: Path) -> None:
@@ -217,7 +254,7 @@ def test_sighup_takes_over_domains_and_addresses_without_losing_bindings(tmp_pat
         (["serve", "missing.toml"], 2, "missing.toml"),
         (["status", "--control", "nobody.sock"], 3, "no server answers"),
         (["user", "add", "alice", "--password-stdin"], 2, "expected NAME@DOMAIN"),
-        (["user", "remove", "alice@example.org"], 2, "no user"),
+        (["user", "remove", "alice@example.org"], 2, "no store"),
         (["user", "list", "x.toml", "--store", "sqlite:x"], 2, "which of them has the users?"),
         (["user", "list", "sqlite:x"], 2, "a store needs --store"),
         (["user", "list", "missing.toml"], 2, "missing.toml"),
@@ -272,6 +309,24 @@ def test_users_are_added_listed_and_removed(tmp_path: Path) -> None:
     assert done.stdout == "alice@example.org\n", "a sip.toml says where they are, too"
     assert user("remove", "alice@example.org") == "alice@example.org: removed\n"
     assert user("list") == ""
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        user("remove", "alice@example.org")
+    assert refused.value.stderr == "remusnet: error: no user 'alice@example.org'\n"
+
+
+@pytest.mark.parametrize("words", [["list"], ["remove", "alice@example.org"]])
+def test_users_of_a_store_that_is_not_there_are_an_error_and_make_none(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file name with a slip in it was a new and empty store."""
+    store = tmp_path / "uesrs.db"
+    with pytest.raises(SystemExit) as ended:
+        main(["sip", "user", *words, "--store", f"sqlite:{store}"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        f"remusnet: error: no store sqlite:{store}; remusnet sip user add makes one\n"
+    )
+    assert not store.exists()
 
 
 def test_check_names_every_mistake(tmp_path: Path) -> None:

@@ -366,3 +366,32 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("which", ["sip.db*", "sip.db-wal"])
+@pytest.mark.parametrize("instead", [False, True])
+def test_a_store_whose_file_was_taken_away_confirms_nothing_until_it_is_opened_again(
+    instead: bool, which: str, tmp_path: Path
+) -> None:
+    """SQLite itself writes on into a file that has no name any more."""
+    file = tmp_path / "sip.db"
+
+    async def work(store: Store) -> None:
+        await store.replace({BOB: (binding(b"sip:one@h"),)})
+        for found in tmp_path.glob(which):
+            found.unlink()
+            if instead:
+                found.touch()
+        with pytest.raises(StoreUnavailable, match="the file is gone, or another one"):
+            await store.replace({BOB: (binding(b"sip:two@h"),)})
+        await store.close()
+        await store.open()
+        await store.replace({BOB: (binding(b"sip:three@h"),)})
+
+    opened(f"sqlite:{file}", work)
+
+    async def after(store: Store) -> None:
+        [found] = (await store.load([BOB]))[BOB]
+        assert found.contact == b"sip:three@h"
+
+    opened(f"sqlite:{file}", after)

@@ -18,7 +18,7 @@ from remusnet.plan.domains import Domain
 from remusnet.plan.plan import CLASSIFIERS, Plan, Protection
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.presets import is_policy_path
+from remusnet.policy.toml import is_policy_path
 
 
 def make_ready(places: Places) -> bool:

@@ -7,7 +7,7 @@ slower and right.
     remusnet-ready FORMAT VERSION BYTE-ORDER
     source PATH CONTENT|-           a file that it was made from, or that was not there
     filters POLICY CLASSIFIER yes|no RECEIPT    decoupled or not
-    message TEMPLATE                of the plan with those filters (`remusnet.kernel.prepared`)
+    message TEMPLATE                of the plan with those filters (`remusnet.kernel.wire.codec`)
     terms FILTERS LIMIT RATE INTERVAL yes|no yes|no     limit and interval asked for or not
     domain NAME|- UUID|- VIF|- NUMBER|- TERMS
     default TERMS
@@ -26,7 +26,7 @@ import sys
 import remusnet
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE
 from remusnet.kernel.own_folder import OwnFolder
-from remusnet.kernel.prepared import Template, read_template
+from remusnet.kernel.wire.codec import Template, read_template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from remusnet.classify.filters import LAST_PREF
 from remusnet.errors import Conflict
 from remusnet.kernel.prepared import ending_order
-from remusnet.kernel.state.inventory import Found, senders
+from remusnet.kernel.state.inventory import Found
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (
     BANKS,
@@ -26,6 +26,7 @@ from remusnet.kernel.state.ownership import (
     is_marked,
     is_shared,
     own_filters,
+    senders,
     vifs_of,
     vifs_of_sink,
 )

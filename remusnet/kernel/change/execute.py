@@ -22,19 +22,23 @@ from remusnet.classify.filters import Classification, Filter
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.change.drain import drain
 from remusnet.kernel.change.explain import describe, explain
-from remusnet.kernel.prepared import (
+from remusnet.kernel.state.observe import Seen
+from remusnet.kernel.wire.codec import (
     BUFFER,
     BUFFER_NAME,
+    HEADER,
+    IFINFOMSG,
     LIMIT,
+    RTM_NEWLINK,
+    RTM_SETLINK,
     SINK,
     SINK_NAME,
+    UINT,
     VIF,
     VIF_NAMES,
     Template,
     Text,
 )
-from remusnet.kernel.state.observe import Seen
-from remusnet.kernel.wire.codec import HEADER, IFINFOMSG, RTM_NEWLINK, RTM_SETLINK, UINT
 from remusnet.kernel.wire.messages import encode
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import (

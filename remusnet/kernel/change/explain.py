@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from remusnet.errors import Conflict, InvalidInput, MissingDependency, NotPermitted, RemusnetError
-from remusnet.kernel.wire.matches import kind_of
+from remusnet.kernel.wire.messages import kind_of
 from remusnet.kernel.wire.netlink import Answer, refusal
 from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, CreateBuffer, DeleteFilters
 from remusnet.plan.rows import Operation

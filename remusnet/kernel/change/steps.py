@@ -1,32 +1,63 @@
-"""One plan and what it takes to do it now: the operations that are missing, and what to say."""
+"""One plan and what it takes to do it now: the operations that are missing, and what to say.
+
+Where nothing is there the operations are the plan's own, in its order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from remusnet.kernel.change.changes import changes
+from remusnet.kernel.change.transition import Transition
 from remusnet.kernel.run_dir import driver_of
 from remusnet.kernel.state.counts import counts, dropped
 from remusnet.kernel.state.drift import Wanted
 from remusnet.kernel.state.drivers import record_of, stuck
-from remusnet.kernel.state.inventory import senders
 from remusnet.kernel.state.observe import Seen, observe
-from remusnet.kernel.state.ownership import check, is_shared
+from remusnet.kernel.state.ownership import (
+    BANKS,
+    check,
+    is_about,
+    is_marked,
+    is_shared,
+    own_filters,
+    senders,
+    sinks_for,
+    vifs_of,
+)
 from remusnet.kernel.state.receipt import (
     MARKS,
     Phase,
     Receipt,
     Receipts,
     has_new_plug,
+    has_new_queue,
     noted,
     receipts_of,
 )
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.operations import AddFilter, AddIngress, AddPlug, ClosePlug, OpenPlug, SetLimit
-from remusnet.plan.plan import Plan
+from remusnet.plan.names import buffer_alias, sink_alias
+from remusnet.plan.operations import (
+    AddFilter,
+    AddIngress,
+    AddPlug,
+    ClearPlug,
+    ClosePlug,
+    CreateBuffer,
+    DeleteSink,
+    LowerDevice,
+    MarkDevice,
+    OpenPlug,
+    QuietDevice,
+    RaiseDevice,
+    SealSink,
+    SetLimit,
+    sink_operations,
+)
+from remusnet.plan.plan import Plan, Protection
 from remusnet.plan.rows import Operation
+from remusnet.policy.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +65,16 @@ class Order:
     """A plan to be done, all of it or nothing; the rest is for its receipts.
 
     ``rate``: bits a second; ``interval_ns``: of checkpoints, and ``interval_from``, who says so.
+    ``driven``: buffer devices whose plugs somebody drives, as was seen; ``absent``: vifs of the
+    plan that are left alone, for they are not there.
     """
 
     plan: Plan
     rate: int
     interval_ns: int
     interval_from: str = ""
+    driven: Collection[str] = ()
+    absent: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -101,15 +136,20 @@ def step_of(order: Order, look: Look) -> Step:
     Raises Conflict where it would touch what is not ours, InvalidInput where a vif is not there.
     """
     plan, seen, before = order.plan, look.seen, look.receipts
-    check(plan, seen, before)
-    driven = [p.buffer for p in plan.protections if driver_of(look.run_dir, p.buffer)]
-    missing = tuple(changes(plan, seen, before, look.limits, driven, look.wanted(plan)))
+    check(plan, seen, before, order.absent)
+    driven = [
+        each.buffer
+        for each in plan.protections
+        if each.buffer in order.driven or driver_of(look.run_dir, each.buffer)
+    ]
+    wanted = look.wanted(plan)
+    missing = tuple(changes(plan, seen, before, look.limits, driven, wanted, order.absent))
     after = receipts_of(
         plan,
         rate=order.rate,
         interval_ns=order.interval_ns,
         shared=_shared(plan, seen, before),
-        indexes={vif: seen.devices[vif].index for vif in plan.vifs},
+        indexes=_indexes(order, seen, before),
         interval_from=order.interval_from,
     )
     notes = [*_lodgers(plan, look.sending)]
@@ -126,6 +166,21 @@ def intents(step: Step, look: Look) -> Iterator[Receipt]:
     for each in step.receipts:
         old = look.receipts.get(each.buffer)
         yield each if old is None else replace(each, **{m: getattr(old, m) for m in MARKS})
+
+
+def _indexes(order: Order, seen: Seen, before: Mapping[str, Receipt]) -> dict[str, int] | None:
+    """The numbers of the vifs, of absent ones those that they had; None where one is unknown."""
+    found = {}
+    for each in order.plan.protections:
+        old = before.get(each.buffer)
+        for vif in each.vifs:
+            if vif not in order.absent:
+                found[vif] = seen.devices[vif].index
+            elif old is not None and (index := old.index_of(vif)):
+                found[vif] = index
+            else:
+                return None
+    return found
 
 
 def completed(step: Step, look: Look, now: Seen) -> tuple[Receipt, ...]:
@@ -207,7 +262,129 @@ def limits_of(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dic
 
 def _shared(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, bool]:
     return {
-        vif: is_shared(vif, seen, receipts.get(protection.buffer))
+        # One that is made anew is ours, whosever the one before was.
+        vif: seen.ingress_of(vif) is not None
+        and is_shared(vif, seen, receipts.get(protection.buffer))
         for protection in plan.protections
         for vif in protection.vifs
     }
+
+
+def changes(
+    plan: Plan,
+    seen: Seen,
+    receipts: Mapping[str, Receipt],
+    limits: Mapping[str, int],
+    driven: Iterable[str] = (),
+    wanted: Wanted | None = None,
+    absent: Collection[str] = (),
+) -> Iterator[Operation]:
+    """What turns ``seen`` into ``plan``; nothing where it is that already.
+
+    ``limits``: the plugs' limits in bytes by their buffer devices, as far as they are known.
+    ``driven``: buffer devices whose plug somebody drives: it is not opened. ``wanted``: the filters
+    of the plan, where they are worked out already. ``absent``: vifs that are left alone. The state
+    has been checked (`remusnet.kernel.state.ownership.check`).
+    """
+    wanted = wanted or Wanted(plan)
+    for protection in plan.protections:
+        receipt = receipts.get(protection.buffer)
+        limit = limits.get(protection.buffer)
+        open_it = protection.buffer not in driven and not _was_applied(protection, receipt, seen)
+        purged = receipt is not None and has_new_queue(receipt, seen)
+        yield from _buffer(plan, protection, seen, limit, open_it=open_it, purged=purged)
+        yield from _sink(protection, seen)
+        for vif in protection.vifs:
+            if vif in absent:
+                continue
+            yield from _vif(wanted, protection, vif, seen, receipt)
+        for each in sinks_for(protection.vifs, seen):
+            if each.name != protection.sink:
+                yield DeleteSink(each.name, each.alias)
+
+
+def _buffer(
+    plan: Plan,
+    protection: Protection,
+    seen: Seen,
+    limit: int | None,
+    *,
+    open_it: bool,
+    purged: bool,
+) -> Iterator[Operation]:
+    name, alias = protection.buffer, buffer_alias(protection.vifs)
+    device, root = seen.devices.get(name), seen.root(name)
+    if device is None:
+        yield CreateBuffer(name)
+        yield MarkDevice(name, alias)
+    elif device.alias != alias:
+        yield MarkDevice(name, alias, device.alias or None)
+    if device is not None and device.up and purged and root is not None:
+        yield LowerDevice(name)
+    if device is None or not device.up or (purged and root is not None):
+        if root is not None:
+            yield ClearPlug(name)
+            yield ClosePlug(name)
+        yield QuietDevice(name)
+        yield RaiseDevice(name)
+    if root is None:
+        yield AddPlug(name, plan.limit)
+    elif limit != plan.limit:
+        yield SetLimit(name, plan.limit, limit)
+    if open_it and not _is_held_already(protection, seen):
+        # Never where frames were held before: some driver may think that they still are.
+        yield OpenPlug(name)
+
+
+def _sink(protection: Protection, seen: Seen) -> Iterator[Operation]:
+    """It drops what it gets before anything is mirrored to it, whatever it was."""
+    if not protection.sink:
+        return
+    name, alias = protection.sink, sink_alias(protection.vifs)
+    device = seen.devices.get(name)
+    if device is None:
+        yield from sink_operations(name, alias)
+        return
+    if device.alias != alias:
+        yield MarkDevice(name, alias, device.alias or None)
+    if seen.root(name) is None:
+        yield SealSink(name)
+    if not device.up:
+        yield QuietDevice(name)
+        yield RaiseDevice(name)
+
+
+def _was_applied(protection: Protection, receipt: Receipt | None, seen: Seen) -> bool:
+    """Whether this very plug has held frames of one of these very vifs.
+
+    Then it is not ours to open, though by now no filter sends there: what it holds is held still.
+    """
+    root = seen.root(protection.buffer)
+    if receipt is None or root is None:
+        return False
+    same_plug = receipt.handle == root.handle if receipt.handle else receipt.phase is Phase.APPLIED
+    return same_plug and any(is_about(receipt, vif, seen) for vif in protection.vifs)
+
+
+def _is_held_already(protection: Protection, seen: Seen) -> bool:
+    """Whether the vifs have filters of ours that hold, wherever these send to by now."""
+    device = seen.devices.get(protection.buffer)
+    before = vifs_of(device) if device is not None else None
+    return any(
+        each.verdict is Verdict.HOLD and is_marked(each)
+        for vif in (*protection.vifs, *(before or ()))
+        for each in seen.filters_of(vif)
+    )
+
+
+def _vif(
+    wanted: Wanted, protection: Protection, vif: str, seen: Seen, receipt: Receipt | None
+) -> Iterator[Operation]:
+    if seen.ingress_of(vif) is None:
+        yield AddIngress(vif)
+        for each in wanted.added(BANKS[0]):
+            yield AddFilter(vif, protection.buffer, each, sink=protection.sink)
+        return
+    shared = is_shared(vif, seen, receipt)
+    own = own_filters(vif, seen, receipt)
+    yield from Transition(wanted, vif, protection, seen, own, shared).operations()

@@ -21,7 +21,7 @@ from remusnet.kernel.state.ownership import (
     vifs_of_sink,
 )
 from remusnet.kernel.state.receipt import Phase, Receipt, has_new_plug, has_new_queue
-from remusnet.kernel.wire.matches import canonical, kind_of
+from remusnet.kernel.wire.messages import canonical, kind_of
 from remusnet.kernel.wire.objects import SeenFilter
 from remusnet.plan.matches import match_words
 from remusnet.plan.names import buffer_alias, sink_alias

@@ -73,15 +73,6 @@ def inventory(seen: Seen, receipts: Mapping[str, Receipt]) -> tuple[Found, ...]:
     return tuple(found)
 
 
-def senders(seen: Seen) -> dict[str, tuple[str, ...]]:
-    """The vifs whose filters of ours send what they hold to each device, by its name."""
-    found: dict[str, list[str]] = {}
-    for vif in seen.filters:
-        for buffer in buffers_of(vif, seen):
-            found.setdefault(buffer, []).append(vif)
-    return {buffer: tuple(vifs) for buffer, vifs in found.items()}
-
-
 def together_with(buffer: str, there: tuple[Found, ...]) -> Iterator[str]:
     """All vifs that end with ``buffer``: its own, and those that lodge in it."""
     for each in there:

@@ -43,7 +43,7 @@ from remusnet.kernel.wire.codec import (
     message,
     traffic_control,
 )
-from remusnet.kernel.wire.matches import KINDS
+from remusnet.kernel.wire.messages import KINDS
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
 from remusnet.plan.names import SINK_MARK

@@ -8,14 +8,14 @@ class, beside a marked one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
 from remusnet.classify.filters import FilterMatch
 from remusnet.errors import Conflict, InvalidInput, quoted, suggestion
 from remusnet.kernel.state.observe import Seen, marked_for
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
-from remusnet.kernel.wire.matches import canonical
+from remusnet.kernel.wire.messages import canonical
 from remusnet.kernel.wire.objects import Device, SeenFilter
 from remusnet.plan.names import BUFFER_MARK, SINK_MARK
 from remusnet.plan.operations import COOKIE, SHARED_COOKIE
@@ -93,6 +93,15 @@ def buffers_of(vif: str, seen: Seen) -> tuple[str, ...]:
     return tuple(sorted(seen.names[each] for each in targets if each in seen.names))
 
 
+def senders(seen: Seen) -> dict[str, tuple[str, ...]]:
+    """The vifs whose filters of ours send what they hold to each device, by its name."""
+    found: dict[str, list[str]] = {}
+    for vif in seen.filters:
+        for buffer in buffers_of(vif, seen):
+            found.setdefault(buffer, []).append(vif)
+    return {buffer: tuple(vifs) for buffer, vifs in found.items()}
+
+
 def vifs_of(device: Device) -> tuple[str, ...] | None:
     """The vifs that a buffer device of ours is for; None where it is not ours."""
     return marked_for(device, BUFFER_MARK)
@@ -121,16 +130,19 @@ def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:
     return qdisc is not None
 
 
-def check(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> None:
+def check(
+    plan: Plan, seen: Seen, receipts: Mapping[str, Receipt], absent: Collection[str] = ()
+) -> None:
     """Raises Conflict, naming its owner's traces, where ``plan`` would touch what is not ours.
 
-    Raises InvalidInput where a vif is not there.
+    Raises InvalidInput where a vif is not there, but for those that are said to be ``absent``.
     """
     elsewhere = {vif: each.buffer for each in receipts.values() for vif in each.vifs}
     for protection in plan.protections:
         receipt = receipts.get(protection.buffer)
         for vif in protection.vifs:
-            _check_vif(vif, protection, seen, receipt)
+            if vif not in absent:
+                _check_vif(vif, protection, seen, receipt)
             if receipt is None or vif not in receipt.vifs:
                 _check_buffer(vif, elsewhere.get(vif), protection)
         device = seen.devices.get(protection.buffer)

@@ -2,6 +2,7 @@
 
 A table of `Fields` names the attributes of one kind of object, and serves both ways. What ``tc``
 and ``ip`` send for the same commands was the model: the kernel must not be able to tell them apart.
+A `Template` is a message with holes: it serves many devices.
 
 Layouts: linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/pkt_sched.h, linux/gen_stats.h,
 linux/pkt_cls.h, linux/tc_act/tc_mirred.h. Numbers are in the machine's byte order.
@@ -13,7 +14,7 @@ from _struct import Struct  # struct is a file more to read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeAlias
 
     Field: TypeAlias = tuple[int, Callable[[Any], bytes], Callable[[bytes], Any]]
@@ -263,3 +264,92 @@ def in_flight(counters: tuple[int, ...]) -> int:
     """
     received, transmitted, _, _, _, _, dropped = counters
     return received - dropped - transmitted
+
+
+VIF, BUFFER, SINK, LIMIT = "V", "B", "S", "L"
+"""Holes of four bytes: the numbers of the three devices, and the plug's limit."""
+BUFFER_NAME, SINK_NAME, VIF_NAMES = "buffer", "sink", "vifs"
+"""Holes in a text: names of devices; those of the vifs with commas between them."""
+NUMBERS = (VIF, BUFFER, SINK, LIMIT)
+_NOTHING = "-"
+_TOGETHER, _ALONE = "+", "."
+
+
+class Text:
+    """An attribute with a hole: ``before`` and ``after`` stand around what ``name`` names."""
+
+    __slots__ = ("after", "before", "kind", "name")
+
+    def __init__(self, kind: int, before: bytes, name: str, after: bytes) -> None:
+        self.kind = kind
+        self.before = before
+        self.name = name
+        self.after = after
+
+
+class Template:
+    """A message of ``kind`` with ``flags``, and its body in ``parts``.
+
+    ``harmless``: the errnos that are no failure. ``together``: whether it can be sent with the one
+    before, whose answer it needs not know. ``holes``: those of `NUMBERS` that are in it.
+    """
+
+    __slots__ = ("flags", "harmless", "holes", "kind", "parts", "together")
+
+    def __init__(
+        self,
+        kind: int,
+        flags: int,
+        parts: Sequence[bytes | str | Text],
+        harmless: Sequence[int] = (),
+        together: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.flags = flags
+        self.parts = parts
+        self.harmless = harmless
+        self.together = together
+        self.holes = [each for each in parts if isinstance(each, str)]
+
+    def fill(self, values: Mapping[str, bytes]) -> bytes:
+        """The message with ``values`` in its holes."""
+        body = b"".join(
+            each
+            if isinstance(each, bytes)
+            else values[each]
+            if isinstance(each, str)
+            else attribute(each.kind, each.before + values[each.name] + each.after)
+            for each in self.parts
+        )
+        return HEADER.pack(HEADER.size + len(body), self.kind, self.flags, 0, 0) + body
+
+    def words(self) -> str:
+        """The same as words, for a file of lines."""
+        harmless = ",".join(map(str, self.harmless)) or _NOTHING
+        how = _TOGETHER if self.together else _ALONE
+        return " ".join([str(self.kind), str(self.flags), harmless, how, *map(_word, self.parts)])
+
+
+def read_template(text: str) -> Template:
+    """From its words. Raises ValueError."""
+    kind, flags, harmless, how, *words = text.split(" ")
+    errnos = () if harmless == _NOTHING else tuple(map(int, harmless.split(",")))
+    return Template(int(kind), int(flags), tuple(map(_part, words)), errnos, how == _TOGETHER)
+
+
+def _word(part: bytes | str | Text) -> str:
+    if isinstance(part, bytes):
+        return part.hex()
+    if isinstance(part, str):
+        return part
+    return f"{part.kind}:{part.before.hex()}:{part.name}:{part.after.hex()}"
+
+
+def _part(word: str) -> bytes | str | Text:
+    if word in NUMBERS:
+        return word
+    kind, colon, rest = word.partition(":")
+    if not colon:
+        return bytes.fromhex(word)
+    before, name, after = rest.split(":")
+    return Text(int(kind), bytes.fromhex(before), name, bytes.fromhex(after))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from remusnet.sip.message.framing import Framer
 from remusnet.sip.message.headers import split_list
-from remusnet.sip.message.malformed import Malformed
-from remusnet.sip.message.message import Message, Request, Response, parse
+from remusnet.sip.message.message import Malformed, Message, Request, Response, parse
 
 __all__ = ["Framer", "Malformed", "Message", "Request", "Response", "parse", "split_list"]

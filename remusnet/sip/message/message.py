@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import NoReturn, TypeVar
 
 from remusnet.sip.message.headers import NAMES, Header, header, made, split_list, unfolded
-from remusnet.sip.message.malformed import Malformed
 from remusnet.sip.message.uri import is_address
 
 M = TypeVar("M", bound="Message")
@@ -37,6 +36,20 @@ _NEEDED = (b"via", b"from", b"to", b"call-id", b"cseq")  # 8.1.1
 _REQUIRED = frozenset(_NEEDED)
 # Those that may stand once (RFC 3261, 7.3.1 and 20).
 _ONCE = (b"from", b"to", b"call-id", b"cseq", b"max-forwards", b"content-length")
+
+
+class Malformed(Exception):
+    """A message that nobody can act on.
+
+    ``status``: what a request like it is answered (RFC 3261, 21.4 and 21.5); 0 where no answer can
+    be built or none is due (a response, an ACK, no Via). ``message``: what could be read of it.
+    """
+
+    def __init__(self, reason: str, status: int = 400, message: Message | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.message = message
 
 
 class Message:
@@ -153,14 +166,26 @@ class Message:
                 continue
             first, *rest = split_list(found.value) or [b""]
             if rest:
-                written = found.line.partition(b":")[0].rstrip()
-                self.headers[place] = Header(
-                    wanted, written + b": " + b", ".join(rest), b", ".join(rest)
-                )
+                self.headers[place] = _listed(found, rest)
             else:
                 del self.headers[place]
             return first
         return None
+
+    def drop(self, name: str, count: int) -> None:
+        """Take out the topmost ``count`` values of that name (lower case), in one go."""
+        wanted = name.encode()
+        self._edited(wanted)
+        kept = []
+        for found in self.headers:
+            if not count or found.name != wanted:
+                kept.append(found)
+                continue
+            values = split_list(found.value) or [b""]
+            if rest := values[count:]:
+                kept.append(_listed(found, rest))
+            count = max(count - len(values), 0)
+        self.headers = kept
 
     def remove(self, name: str) -> None:
         """Take out all headers of that name (lower case)."""
@@ -196,6 +221,12 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<{self.start_line.decode('ascii', 'backslashreplace')}>"
+
+
+def _listed(old: Header, values: list[bytes]) -> Header:
+    """``old`` with these values, its name as it was written."""
+    value = b", ".join(values)
+    return Header(old.name, old.line.partition(b":")[0].rstrip() + b": " + value, value)
 
 
 class Request(Message):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from remusnet.sip.message.headers import split_list
-from remusnet.sip.message.malformed import Malformed
+from remusnet.sip.message.message import Malformed
 
 if TYPE_CHECKING:
     from remusnet.sip.message.message import Message

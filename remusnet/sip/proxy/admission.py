@@ -11,8 +11,8 @@ from enum import Enum
 from remusnet.sip.auth import credentials
 from remusnet.sip.flows import Flow
 from remusnet.sip.message import Request
-from remusnet.sip.message.uri import Uri, read_address
-from remusnet.sip.proxy.request import is_own_uri, is_served
+from remusnet.sip.message.uri import read_address
+from remusnet.sip.proxy.request import is_own_uri
 from remusnet.sip.settings import Settings
 from remusnet.sip.wiring import Wiring
 
@@ -51,10 +51,9 @@ Admission = Admitted | Refusal | Unproven | Claim
 
 
 def admission(
-    request: Request, uri: Uri, flow: Flow, settings: Settings, wiring: Wiring
+    request: Request, flow: Flow, settings: Settings, wiring: Wiring, *, to_ours: bool
 ) -> Admission:
-    """Whether a request to ``uri``, in no dialog, may go on."""
-    to_ours = is_served(uri, wiring)
+    """Whether a request, of no dialog that is known, may go on. ``to_ours``: own users get it."""
     trusted = not settings.authenticate and (
         not settings.allow_from or settings.trusts(flow.remote.host)
     )

@@ -54,7 +54,11 @@ class Way:
 
 @dataclass(slots=True)
 class Work:
-    """A request that is being worked on. ``transaction`` None: an ACK, which has none."""
+    """A request that is being worked on. ``transaction`` None: an ACK, which has none.
+
+    ``contact``: where its request URI leads, if that is a registered contact and its dialog is one
+    that this process knows nothing of; ``asks_contact``: the location is being asked.
+    """
 
     number: int
     request: Request
@@ -64,6 +68,8 @@ class Work:
     context: Context
     leg: Leg
     in_dialog: bool = False
+    asks_contact: bool = False
+    contact: Way | None = None
     groups: list[list[Way]] = field(default_factory=list)
     deadlines: dict[int, float] = field(default_factory=dict)
     branches: int = 0

@@ -6,23 +6,18 @@ Its table leads from a Call-ID to a session, the actor of that call (Hlaváček 
 from __future__ import annotations
 
 from remusnet.actors import Actor, Cell, Spec, Strategy
-from remusnet.sip.flows import Flow, Target
+from remusnet.sip.flows import Flow
 from remusnet.sip.message import Request
-from remusnet.sip.message.build import reply, tag_of
-from remusnet.sip.message.uri import read_address
+from remusnet.sip.message.build import reply
 from remusnet.sip.message.via import top
-from remusnet.sip.proxy.calls import Call, Calls, End, Leg, Work
+from remusnet.sip.proxy.calls import Call, Calls, Work
 from remusnet.sip.proxy.context import Context
+from remusnet.sip.proxy.dialogs import leg_of
 from remusnet.sip.proxy.news import NewWork
-from remusnet.sip.proxy.request import (
-    Judged,
-    Rejected,
-    is_for_server,
-    judge,
-)
+from remusnet.sip.proxy.request import Rejected, is_for_server, judge
 from remusnet.sip.proxy.session import Session
 from remusnet.sip.signals import Cancel, Incoming, IncomingAck, Respond
-from remusnet.sip.transport.table import response_target, server_name
+from remusnet.sip.transport.table import server_name
 from remusnet.sip.wiring import Wiring
 
 
@@ -91,7 +86,7 @@ class Proxy(Actor):
             own.numbers += 1
             call = Call(request.call_id, str(own.numbers), born=self.context.system.now())
             own.calls[request.call_id] = call
-        in_dialog, leg = _leg(call, request, judged, flow)
+        in_dialog, leg = leg_of(call, request, judged, flow)
         call.numbers += 1
         work = Work(
             call.numbers, request, flow, transaction, judged, Context(request), leg, in_dialog
@@ -111,31 +106,3 @@ class Proxy(Actor):
         )
         call.cell = self.context.spawn(spec)
         return call.cell
-
-
-def _leg(call: Call, request: Request, judged: Judged, flow: Flow) -> tuple[bool, Leg]:
-    """The dialog that a request is in, or a new one: of its caller this is where it is."""
-    sender = tag_of(request.get("from") or b"")
-    contact = read_address((request.values("contact") or [b""])[0])
-    uri = contact.uri.text if contact is not None else None
-    target = response_target(top(request), flow)
-    if tag_of(request.get("to") or b"") and call.legs:
-        to = tag_of(request.get("to") or b"")
-        # Who has no Route (sipp's scenarios) is found by its tag.
-        by_tag = next((each for each in call.legs.values() if to in each.ends), None)
-        leg = call.legs.get(judged.leg) or by_tag or call.legs[min(call.legs)]
-        known = leg.ends.get(sender)
-        if known is not None and _same_place(known.target, flow):
-            # Its connection may be another by now, its Contact too (target refresh, 12.2).
-            leg.remember(sender, End(target, uri or known.contact))
-        return True, leg
-    number = max(call.legs, default=0) + 1
-    leg = Leg(number, sender)
-    leg.remember(sender, End(target, uri))
-    call.legs[number] = leg
-    return False, leg
-
-
-def _same_place(target: Target, flow: Flow) -> bool:
-    host = target.remote.host if target.remote is not None else None
-    return flow.remote.host == host or (target.flow is not None and target.flow == flow)

@@ -30,6 +30,7 @@ from remusnet.sip.proxy.context import (
     Reply,
     SendCancel,
 )
+from remusnet.sip.proxy.dialogs import registered_as, to_contact
 from remusnet.sip.proxy.loops import shares
 from remusnet.sip.proxy.news import Broken, NewWork, Resolved, TimerC, TooLong, UserFound
 from remusnet.sip.proxy.request import about_server, is_for_server, is_own_uri, is_served, prepared
@@ -92,7 +93,15 @@ class Session(Actor):
         if work.in_dialog:
             self._within_dialog(work)
             return
-        found = admission(work.request, work.judged.uri, work.flow, self._settings, self._wiring)
+        aor = registered_as(work.judged, self._wiring)
+        if aor is not None and self._look_up(work, aor):
+            work.asks_contact = True
+        else:
+            self._admit(work)
+
+    def _admit(self, work: Work) -> None:
+        to_ours = work.contact is not None or is_served(work.judged.uri, self._wiring)
+        found = admission(work.request, work.flow, self._settings, self._wiring, to_ours=to_ours)
         if found is Admitted.YES:
             self._route(work)
         elif found is Admitted.IGNORED:
@@ -163,7 +172,9 @@ class Session(Actor):
     def _route(self, work: Work) -> None:
         uri = work.judged.uri
         routes = work.judged.request.values("route")
-        if routes:
+        if work.contact is not None:
+            self._forward(work, [[work.contact]])
+        elif routes:
             # A Route leads only where a configured one leads.
             if (way := by_route(uri, routes[0], self._settings)) is not None:
                 self._forward(work, [[way]])
@@ -172,13 +183,16 @@ class Session(Actor):
         elif is_for_server(uri, self._wiring):
             self._obey(work, work.context.give_up(about_server(work.request)))
         elif is_served(uri, self._wiring):
-            location = self._wiring.location
-            assert location is not None
-            aor = self._wiring.aor(uri)
-            if not location.tell(Lookup(aor, self.context, work.number)):
+            if not self._look_up(work, self._wiring.aor(uri)):
                 self._refuse(work, 503)
         else:
             self._to_others(work, uri)
+
+    def _look_up(self, work: Work, aor: bytes) -> bool:
+        """Ask the location; False: it has no room."""
+        location = self._wiring.location
+        assert location is not None
+        return location.tell(Lookup(aor, self.context, work.number))
 
     def _to_others(self, work: Work, uri: Uri) -> None:
         target = at_once(uri, self._settings)
@@ -203,11 +217,17 @@ class Session(Actor):
         work = self._call.works.get(found.key) if isinstance(found.key, int) else None
         if work is None:
             return
+        sockets = self._wiring.sockets
+        if work.asks_contact:
+            uri, bindings = work.judged.uri.text, found.bindings or ()
+            work.contact = to_contact(uri, bindings, self._settings, sockets)
+            work.asks_contact = False
+            self._admit(work)
+            return
         if found.bindings is None:
             self._refuse(work, 503)
             return
         secure = work.judged.uri.scheme == "sips"
-        sockets = self._wiring.sockets
         self._forward(work, by_bindings(found.bindings, self._settings, sockets, secure=secure))
 
     # Forwarding, and what comes of it.

@@ -105,6 +105,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._url = store_url(url)
         self._engine: AsyncEngine | None = None
+        self._files: tuple[tuple[int, int], ...] = ()  # SQLite's, as they were opened
         self._users: OrderedDict[tuple[str, str], User] = OrderedDict()
         # SQLite has one connection for all: without it one's commit would end another's transaction
         # in its middle.
@@ -122,6 +123,11 @@ class Store:
             return f"sqlite:{self._url.database}"
         plain = self._url.set(drivername=self._url.get_backend_name())
         return plain.render_as_string(hide_password=True)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to open: SQLite makes a file where there is none."""
+        return self.shared or os.path.lexists(self._url.database or "")
 
     async def open(self) -> None:
         """Connect, and make the tables where they are not there.
@@ -145,6 +151,7 @@ class Store:
         except StoreUnavailable:
             await self.close()
             raise
+        self._files = self._identities()
 
     async def close(self) -> None:
         """Disconnect, after the transaction that is under way.
@@ -153,6 +160,7 @@ class Store:
         waiting for ever, and the process with it.
         """
         engine, self._engine = self._engine, None
+        self._files = ()
         if engine is None:
             return
         async with AsyncExitStack() as stack:
@@ -190,6 +198,14 @@ class Store:
                 sa.delete(BINDINGS).where(BINDINGS.c.expires <= before)
             )
             return int(deleted.rowcount)
+
+    async def shift(self, step: float, now: float) -> None:
+        """Let what has not expired at ``now`` expire ``step`` s later: the clock was set."""
+        later = {"expires": BINDINGS.c.expires + step}
+        async with self._connection() as connection:
+            await connection.execute(
+                sa.update(BINDINGS).where(BINDINGS.c.expires > now).values(later)
+            )
 
     async def count(self, now: float) -> int:
         """How many bindings have not expired."""
@@ -245,6 +261,16 @@ class Store:
         async with self._connection() as connection:
             return (await connection.execute(sa.delete(USERS).where(same))).rowcount > 0
 
+    def _identities(self) -> tuple[tuple[int, int], ...]:
+        """Device and inode of SQLite's file and its write-ahead log; empty where one is missing."""
+        if self.shared or self._url.database == ":memory:":
+            return ()
+        try:
+            found = [os.stat(f"{self._url.database}{end}") for end in ("", "-wal")]
+        except OSError:
+            return ()
+        return tuple((each.st_dev, each.st_ino) for each in found)
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         """A transaction, which is committed at the end."""
@@ -254,6 +280,9 @@ class Store:
                     await stack.enter_async_context(self._alone)
                 if self._engine is None:  # also where it was closed while this waited its turn
                     raise StoreUnavailable(f"{self.place}: not open")
+                if self._files and self._identities() != self._files:
+                    # SQLite would go on to write into what nobody will ever find again.
+                    raise StoreUnavailable(f"{self.place}: the file is gone, or another one")
                 yield await stack.enter_async_context(self._engine.begin())
         except Exception as error:
             if not isinstance(error, (SQLAlchemyError, OSError, TimeoutError, *_driver_errors())):

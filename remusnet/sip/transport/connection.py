@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 from remusnet.sip.flows import Endpoint, Flow, Transport
 from remusnet.sip.message import Framer
-from remusnet.sip.transport.floods import INSISTS_S, source_of
-
-if TYPE_CHECKING:
-    from remusnet.sip.transport.sockets import Sockets
+from remusnet.sip.transport.datagrams import OnBytes
+from remusnet.sip.transport.floods import INSISTS_S, Floods, source_of
+from remusnet.sip.transport.intake import Intake
 
 # What a peer that doesn't read may make the server keep.
 _LARGEST_BACKLOG = 1024 * 1024
@@ -18,17 +18,45 @@ _LARGEST_BACKLOG = 1024 * 1024
 _PIECE = 2048
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What strangers may cost: connections, seconds of silence, seconds for half a message."""
+
+    connections: int = 10_000
+    idle_s: float = 1800.0
+    partial_s: float = 30.0
+
+
+class Keeper(Protocol):
+    """Whose the connections are: what a connection tells them and asks of them."""
+
+    limits: Limits
+    floods: Floods
+    intake: Intake
+    on_bytes: OnBytes
+
+    def add(self, connection: Connection) -> int:
+        """A number for a new connection; 0 where it is refused."""
+
+    def met(self, flow: Flow) -> None:
+        """A connection is open."""
+
+    def drop(self, connection: Connection, flow: Flow | None) -> None:
+        """A connection has ended."""
+
+
 class Connection(asyncio.Protocol):
     """One connection. ``key``: whom this server has connected to, where it did."""
 
-    def __init__(self, sockets: Sockets, transport: Transport, local: Endpoint | None) -> None:
-        self._sockets = sockets
+    def __init__(self, keeper: Keeper, transport: Transport, local: Endpoint | None) -> None:
+        self._keeper = keeper
         self._kind = transport
         self._local = local
         self._transport: asyncio.Transport | None = None
         self._flow: Flow | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._counted = 0
+        self._watched = -1  # how many messages there were when `_watch` began
         self._rest = bytearray()  # what the receiver has not been told yet
         self._arrived = 0.0  # when it came
         self._paused = self._ended = False
@@ -46,13 +74,13 @@ class Connection(asyncio.Protocol):
         self._transport = stream = cast(asyncio.Transport, transport)
         remote = Endpoint(*transport.get_extra_info("peername")[:2])
         self.source = source_of(remote.host)
-        self.number = self._sockets.add(self)
+        self.number = self._keeper.add(self)
         if not self.number:
             stream.abort()
             return
         local = self._local or Endpoint(*transport.get_extra_info("sockname")[:2])
         self._flow = Flow(self._kind, local, remote, self.number)
-        self._sockets.met(self._flow)
+        self._keeper.met(self._flow)
         self._look_after()
 
     def data_received(self, data: bytes) -> None:
@@ -64,7 +92,7 @@ class Connection(asyncio.Protocol):
             self._arrived = asyncio.get_running_loop().time()
             self._queue(len(data))
         self._rest += data
-        self._sockets.intake.go()
+        self._keeper.intake.go()
 
     def eof_received(self) -> bool:
         """The other side sends no more; what it has sent is to be handled first."""
@@ -74,7 +102,7 @@ class Connection(asyncio.Protocol):
     def _queue(self, size: int) -> None:
         """Wait for a turn."""
         piece = min(size, _PIECE)
-        self._sockets.intake.put(self.source, self._arrived, piece, self._pass_on, drop=False)
+        self._keeper.intake.put(self.source, self._arrived, piece, self._pass_on, drop=False)
 
     def _pass_on(self) -> None:
         """A piece, and the next one when others have had their turn."""
@@ -83,7 +111,7 @@ class Connection(asyncio.Protocol):
             return
         piece = bytes(self._rest[:_PIECE])
         del self._rest[:_PIECE]
-        self._sockets.on_bytes(piece, self._flow)
+        self._keeper.on_bytes(piece, self._flow)
         if self._rest:
             # What follows waits with its sender, whom the kernel stops.
             self._note_more(asyncio.get_running_loop().time(), went_on=self._paused)
@@ -107,17 +135,17 @@ class Connection(asyncio.Protocol):
             self._more_s += now - self._more_at
         self._more_at = now
         if span >= INSISTS_S:
-            self._sockets.floods.insists(self.source, self._more_s / span)
+            self._keeper.floods.insists(self.source, self._more_s / span)
             self._judged, self._more_s = now, 0.0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
         if self._watch is not None:
             self._watch.cancel()
-        self._sockets.drop(self, self._flow)
+        self._keeper.drop(self, self._flow)
         flow, self._flow = self._flow, None
         if flow is not None:
-            self._sockets.on_bytes(b"", flow)
+            self._keeper.on_bytes(b"", flow)
 
     def count_requests(self) -> int:
         """How many requests it has brought since that was asked last."""
@@ -144,18 +172,27 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _look_after(self) -> None:
-        """End it when it is silent for too long, sooner in the middle of a message."""
+        """End it when it is silent for too long, and where a message takes too long to come."""
         if self._watch is not None:
+            if self.framer.waiting and self.framer.messages == self._watched:
+                return  # a byte now and then makes no message of it (slowloris)
             self._watch.cancel()
-        limits = self._sockets.limits
-        loop = asyncio.get_running_loop()
+        self._watch_message()
+
+    def _watch_message(self) -> None:
+        self._watched = self.framer.messages
         # Whether half a message waits is known only after the receiver has seen these bytes.
-        self._watch = loop.call_later(limits.partial_s, self._still_partial)
+        loop = asyncio.get_running_loop()
+        self._watch = loop.call_later(self._keeper.limits.partial_s, self._still_partial)
 
     def _still_partial(self) -> None:
+        if self._rest or (self.framer.waiting and self.framer.messages != self._watched):
+            # The server itself is behind, or what waits now has begun since.
+            self._watch_message()
+            return
         if self.framer.waiting:
             self.abort()
             return
-        limits = self._sockets.limits
+        limits = self._keeper.limits
         rest = max(limits.idle_s - limits.partial_s, 0)
         self._watch = asyncio.get_running_loop().call_later(rest, self.close)

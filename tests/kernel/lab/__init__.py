@@ -1,7 +1,7 @@
-"""The kernel lab: a place where tests are root on a real kernel and can harm nothing.
+"""What tests on a real kernel use.
 
-Two labs, one interface (``lab.runs.Lab``): ``lab.uml`` boots a User-Mode Linux kernel that has all
-that remusnet uses; ``lab.netns`` enters fresh namespaces of the running kernel. ``lab.plugin`` runs
-pytest items inside them, ``lab.bed`` is the network that those tests send frames through. Nothing
-here is imported by the package remusnet.
+Two labs, one interface (``remusnet.lab.runs.Lab``): ``remusnet.lab.uml`` boots a User-Mode Linux
+kernel that has all that remusnet uses; ``netns`` enters fresh namespaces of the running kernel.
+``plugin`` runs pytest items inside them, ``bed`` is the network that those tests send frames
+through. Nothing here is imported by the package remusnet.
 """

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.kernel.lab.errors import LabDied
+from remusnet.lab.errors import LabDied
+from remusnet.lab.runs import Job, Lab, Run
+from remusnet.lab.visible import Inside
 from tests.kernel.lab.inside import REPORTS, VARIABLE, WANTED
-from tests.kernel.lab.runs import Job, Lab, Run
-from tests.kernel.lab.visible import Inside
 from tests.lib import long
 
 # From the start of a lab, or the end of a test, to the start of the next test. Booting, starting

@@ -6,5 +6,5 @@ export PATH
 mount -t tmpfs -o mode=755 tmpfs /run
 # The host's /sys shows the host's network devices; a new one shows this namespace's.
 mount -t sysfs sysfs /sys
-# shellcheck source=tests/kernel/lab/enter.sh
+# shellcheck source=remusnet/lab/enter.sh
 . "$LAB_JOB/enter.sh"

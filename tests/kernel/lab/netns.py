@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.kernel.lab.account import Account
-from tests.kernel.lab.errors import LabUnavailable
-from tests.kernel.lab.runs import Job, Run
+from remusnet.lab.account import Account
+from remusnet.lab.errors import LabUnavailable
+from remusnet.lab.runs import Job, Run
+
+_INIT = Path(__file__).resolve().with_name("init-netns.sh")
 
 
 def unshare_command() -> list[str]:
@@ -42,9 +45,9 @@ class Netns:
 
     def start(self, job: Job) -> Run:
         """Start ``job`` in new namespaces."""
-        run = Run.prepare(job, None)
+        run = Run.prepare(job, None, _INIT)
         try:
-            init = str(run.directory / "init-netns.sh")
+            init = str(run.directory / _INIT.name)
             run.begin([*unshare_command(), "sh", init], {"LAB_JOB": str(run.directory)}, None)
         except BaseException:
             run.__exit__(None, None, None)

@@ -19,13 +19,13 @@ from typing import TypeVar
 
 import pytest
 
+from remusnet.lab.errors import LabDied, LabUnavailable
+from remusnet.lab.runs import Lab
+from remusnet.lab.uml import Uml
+from remusnet.lab.visible import inside
 from tests.kernel.lab.batch import Batch
-from tests.kernel.lab.errors import LabDied, LabUnavailable
 from tests.kernel.lab.inside import VARIABLE
 from tests.kernel.lab.netns import Netns
-from tests.kernel.lab.runs import Lab
-from tests.kernel.lab.uml import Uml
-from tests.kernel.lab.visible import inside
 from tests.lib.long import count
 
 LABS: Mapping[str, Callable[[], Lab]] = {"uml": Uml, "netns": Netns}
@@ -33,6 +33,7 @@ MARKERS = (
     "uml(timeout=120): runs as root in a UML kernel, which many tests share",
     "netns(timeout=120): runs as root in fresh namespaces of the running kernel",
 )
+_IMPORTS = "pytest, remusnet, tests.kernel.lab.inside"
 _TIMEOUT_SECONDS = 120
 # A boot and the start of a pytest take as long as so many tests.
 _FEWEST = 20
@@ -119,7 +120,7 @@ class LabPlugin:
         lab = LABS[name]()
         scratch = tempfile.TemporaryDirectory(prefix="remusnet-inside-")
         self._scratch.append(scratch)
-        place = inside(self._config.rootpath, lab.account, Path(scratch.name))
+        place = inside(self._config.rootpath, lab.account, Path(scratch.name), _IMPORTS)
         timeouts = {item.nodeid: _timeout(item) for item in items}
         return Batch(lab, place, self._config, timeouts)
 

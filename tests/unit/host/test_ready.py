@@ -17,9 +17,9 @@ from remusnet.host.netbuf.contract import BadCall, Call, read_call
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, BY_XL
 from remusnet.host.netbuf.places import Places
 from remusnet.host.netbuf.ready import Ready, read_ready
-from remusnet.kernel import prepared
 from remusnet.kernel.change.execute import Encoder
 from remusnet.kernel.state.receipt import MARKS, receipts_of
+from remusnet.kernel.wire import codec
 from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.policy import PRESETS
 from tests.lib.long import count
@@ -58,13 +58,13 @@ def test_prepared_filters_are_the_messages_of_the_plan(
     assert terms is not None
     assert terms.filters.decouple is decouple
     values = {
-        prepared.VIF: (260).to_bytes(4, "little"),
-        prepared.BUFFER: bytes([4, 3, 2, 1]),
-        prepared.SINK: bytes([8, 7, 6, 5]),
-        prepared.LIMIT: (10**6).to_bytes(4, "little"),
-        prepared.BUFFER_NAME: BUFFER.encode(),
-        prepared.SINK_NAME: SINK.encode(),
-        prepared.VIF_NAMES: VIF.encode(),
+        codec.VIF: (260).to_bytes(4, "little"),
+        codec.BUFFER: bytes([4, 3, 2, 1]),
+        codec.SINK: bytes([8, 7, 6, 5]),
+        codec.LIMIT: (10**6).to_bytes(4, "little"),
+        codec.BUFFER_NAME: BUFFER.encode(),
+        codec.SINK_NAME: SINK.encode(),
+        codec.VIF_NAMES: VIF.encode(),
     }
     plan = build_plan(
         [VIF],

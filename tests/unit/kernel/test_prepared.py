@@ -11,7 +11,8 @@ import pytest
 from remusnet.kernel import prepared
 from remusnet.kernel.change import execute
 from remusnet.kernel.change.execute import harmless, together
-from remusnet.kernel.prepared import GaveUp, Template, read_template
+from remusnet.kernel.prepared import GaveUp
+from remusnet.kernel.wire.codec import Template, read_template
 from remusnet.kernel.wire.messages import encode
 from remusnet.kernel.wire.netlink import Answer
 from remusnet.plan.operations import (

@@ -17,7 +17,7 @@ from remusnet.live.measuring import measure
 from remusnet.live.orders import RunOrder
 from remusnet.live.taps import Tapped
 from remusnet.policy import PRESETS
-from remusnet.results.live import LiveResult, together
+from remusnet.results.live_run import LiveResult, together
 from remusnet.schedule import Schedule
 
 _MS = 1_000_000

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from remusnet.sip.auth import make_user, parse_credentials
+from remusnet.sip.bindings import Binding
 from remusnet.sip.message import Request, Response
 from remusnet.sip.settings import Settings
 from tests.lib.sip_bench import request
@@ -372,3 +373,23 @@ async def test_users_register_themselves_and_nobody_else() -> None:
     assert isinstance(challenge, Response)
     await bench.receive(with_credentials(asked, challenge, "secret"), BOB)
     assert bench.statuses() == [403]
+
+
+@virtual
+async def test_a_register_with_2_000_contacts_is_refused_before_they_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each with each of 64 KB: that kept everybody waiting for seconds."""
+    compared = 0
+    same_contact = Binding.same_contact
+
+    def counted(binding: Binding, uri: bytes) -> bool:
+        nonlocal compared
+        compared += 1
+        return same_contact(binding, uri)
+
+    monkeypatch.setattr(Binding, "same_contact", counted)
+    bench = await opened(WholeBench())
+    contact = ", ".join(f"<sip:a@192.0.2.1:{port}>" for port in range(2_000, 4_000))
+    assert (await registered(bench, contact=contact)).status == 403
+    assert compared == 0

@@ -10,9 +10,9 @@ import pytest
 
 from remusnet.classify.filters import LAST_PREF
 from remusnet.errors import Conflict
-from remusnet.kernel.change.changes import changes
 from remusnet.kernel.change.ending import endings_of, operations
 from remusnet.kernel.change.remove import _left, _settle
+from remusnet.kernel.change.steps import changes
 from remusnet.kernel.run_dir import Problems
 from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.inventory import Found, inventory, together_with

@@ -41,8 +41,7 @@ from remusnet.kernel.wire.codec import (
     text_attribute,
     traffic_control,
 )
-from remusnet.kernel.wire.matches import KINDS, canonical, kind_of
-from remusnet.kernel.wire.messages import encode, filter_info
+from remusnet.kernel.wire.messages import KINDS, canonical, encode, filter_info, kind_of
 from remusnet.plan.operations import AddFilter, DrainPlug, undo_of
 from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
 from remusnet.policy import PRESETS, Policy

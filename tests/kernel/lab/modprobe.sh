@@ -1,5 +1,0 @@
-#!/bin/sh
-# modprobe for the UML kernel, whose modules aren't in /lib/modules. The kernel calls it with an
-# environment of its own, so it finds its files beside itself.
-here=${0%/bin/modprobe}
-exec "$here/kmod/modprobe" -d "$here/tree" "$@"
