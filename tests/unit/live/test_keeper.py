@@ -120,4 +120,5 @@ def test_the_end_releases_everything(bench: Bench) -> None:
     bench.send(b"b")
     bench.tell(Order.RELEASE_ALL)
     assert bench.come(2) == [b"a", b"b"]
+    bench.tell(Order.BUFFER)  # what is told after an order is of before it
     assert bench.board.read().backlog == 0
