@@ -217,7 +217,9 @@ def main() -> int:
     parser.add_argument("flow", nargs="*", metavar="FLOW", help=f"{', '.join(TITLES)} (all)")
     parser.add_argument("--functions", action="store_true", help="name the functions too")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--check", action="store_true", help="fail where a flow enters more files than it did")
+    parser.add_argument(
+        "--check", action="store_true", help="fail where a flow enters more files than it did"
+    )
     parser.add_argument("--in-kernel", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # head has seen enough
