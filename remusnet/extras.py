@@ -14,6 +14,7 @@ from remusnet.errors import MissingDependency
 
 _DEBIAN = {
     "availability": "python3-scipy",
+    "dask": "python3-distributed",
     "libvirt": "python3-libvirt",
     "monitoring": "python3-prometheus-client",
     "report": "python3-matplotlib",

@@ -135,10 +135,13 @@ def sweep(
     wanted: Sweep,
     *,
     workers: int | None = None,
+    engine: str | None = None,
     journal: Path | None = None,
     tell: Tell = _silent,
 ) -> Swept:
-    """Run all points. The result depends on the seeds only, not on ``workers``.
+    """Run all points. The result depends on the seeds only, not on ``workers`` or ``engine``.
+
+    ``engine``: a Dask cluster, as `remusnet.parallel.mapped` has it.
 
     ``journal``: a file that has every point that is done, for a run that goes on after a kill;
     it is deleted when all are. Raises InvalidInput, and MissingDependency for several workers
@@ -146,7 +149,7 @@ def sweep(
     """
     tasks = wanted.tasks()
     found: list[Row] = []
-    for task, done in zip(tasks, _done(tasks, workers, journal, tell), strict=True):
+    for task, done in zip(tasks, _done(tasks, workers, engine, journal, tell), strict=True):
         found += rows(task, done)
     if journal is not None:
         journal.unlink(missing_ok=True)
@@ -167,7 +170,13 @@ class Tuning:
     maximise: bool = False
 
 
-def tune(wanted: Tuning, *, workers: int | None = None, tell: Tell = _silent) -> Optimum | Nothing:
+def tune(
+    wanted: Tuning,
+    *,
+    workers: int | None = None,
+    engine: str | None = None,
+    tell: Tell = _silent,
+) -> Optimum | Nothing:
     """The best interval. A requirement has to hold in every run, the metric is their mean.
 
     Raises as `sweep`, and InvalidInput for a requirement that is no assertion.
@@ -183,7 +192,8 @@ def tune(wanted: Tuning, *, workers: int | None = None, tell: Tell = _silent) ->
         many = replace(base, interval_ns=tuple(intervals), policies=(policy,))
         tasks = [replace(each, requirements=wanted.requirements) for each in many.tasks()]
         found: dict[int, list[Done]] = {}
-        for task, done in zip(tasks, mapped(running.run, tasks, workers=workers), strict=True):
+        results = mapped(running.run, tasks, workers=workers, engine=engine)
+        for task, done in zip(tasks, results, strict=True):
             found.setdefault(task.interval_ns, []).append(done)
         tried += len(intervals)
         tell(tried, 0)
@@ -197,6 +207,7 @@ def curves_of(
     result: Optimum | Nothing,
     *,
     workers: int | None = None,
+    engine: str | None = None,
     tell: Tell = _silent,
 ) -> Swept:
     """The sweep that shows what was chosen: the grid, the chosen interval, and all that matters."""
@@ -212,6 +223,7 @@ def curves_of(
     return sweep(
         replace(wanted.sweep, interval_ns=tuple(sorted(grid)), asked=asked),
         workers=workers,
+        engine=engine,
         tell=tell,
     )
 
@@ -236,13 +248,17 @@ def _require_own_traffic(scenario: Scenario) -> None:
 
 
 def _done(
-    tasks: Sequence[Task], workers: int | None, journal: Path | None, tell: Tell
+    tasks: Sequence[Task],
+    workers: int | None,
+    engine: str | None,
+    journal: Path | None,
+    tell: Tell,
 ) -> Iterator[Done]:
     """What each task comes to, in order: from the journal, else by running it."""
     known = {} if journal is None else _read(journal)
     keys = [_key(each) for each in tasks] if journal is not None else [""] * len(tasks)
     left = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
-    ran = mapped(running.run, left, workers=workers)
+    ran = mapped(running.run, left, workers=workers, engine=engine)
     count = 0
     with _Journal(journal) as write:
         for key in keys:

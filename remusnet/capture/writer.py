@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,15 +30,33 @@ def write(path: str | Path, frames: Frames) -> None:
 
     Raises InvalidInput: a time that pcap can't hold, a frame that is too long, an unwritable path.
     """
-    name = "standard output" if path == "-" else quoted(str(path))
-    _check(frames, name)
+    _check(frames, _named(path))
+    _write(path, lambda stream: _write_to(stream, frames))
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Writes ``content`` likewise. Raises InvalidInput for an unwritable path."""
+
+    def write_to(stream: BinaryIO) -> None:
+        stream.write(content)
+        stream.flush()
+
+    _write(path, write_to)
+
+
+def _named(path: str | Path) -> str:
+    return "standard output" if path == "-" else quoted(str(path))
+
+
+def _write(path: str | Path, write_to: Callable[[BinaryIO], None]) -> None:
+    name = _named(path)
     try:
         if path == "-":
             if sys.stdout is None:  # started with its standard output closed
                 raise InvalidInput(f"cannot write to {name}: it is closed")
-            _write_to(sys.stdout.buffer, frames)
+            write_to(sys.stdout.buffer)
         else:
-            _write_file(path, frames)
+            _write_file(path, write_to)
     except OSError as error:
         raise InvalidInput(f"cannot write to {name}: {error.strerror}") from None
     except ValueError:  # a null byte, say; Python's own words for it differ between versions
@@ -57,18 +76,18 @@ def _check(frames: Frames, name: str) -> None:
             raise InvalidInput(f"cannot write to {name}: frame {index + 1} {what}")
 
 
-def _write_file(path: str | Path, frames: Frames) -> None:
+def _write_file(path: str | Path, write_to: Callable[[BinaryIO], None]) -> None:
     # Through a link, so that the link stays and what it points to is replaced.
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         # Renaming over /dev/null would take it from everybody else.
         with target.open("wb") as stream:
-            _write_to(stream, frames)
+            write_to(stream)
         return
     beside = target.with_name(f".remusnet-{os.urandom(8).hex()}.tmp")
     try:
         with beside.open("xb") as stream:
-            _write_to(stream, frames)
+            write_to(stream)
         beside.replace(target)
     except BaseException:
         beside.unlink(missing_ok=True)

@@ -36,6 +36,11 @@ def grid_options(command: _Function) -> _Function:
     """The scenario, and what both do with it."""
     for option in (
         click.option(
+            "--engine",
+            metavar="dask://HOST:PORT",
+            help="Run on the Dask cluster whose scheduler is there, instead of this machine.",
+        ),
+        click.option(
             "--jobs",
             "workers",
             type=click.IntRange(1, 1024),
@@ -77,6 +82,17 @@ def grid_options(command: _Function) -> _Function:
     ):
         command = option(command)
     return command
+
+
+def check_engine_option(engine: str | None, workers: int | None) -> None:
+    """Before anything is run. Raises InvalidInput, MissingDependency without Dask."""
+    if engine is None:
+        return
+    if workers is not None:
+        raise click.UsageError("--engine, --jobs: a cluster has the workers that it has")
+    from remusnet.parallel import check_engine
+
+    check_engine(engine)
 
 
 def policies_named(text: str | None) -> tuple[Policy, ...]:

@@ -29,7 +29,8 @@ def console() -> Console:
     """For tables."""
     from rich.console import Console
 
-    return Console(highlight=False, width=width())
+    # Without a height rich takes 80 columns for granted where TERM is "dumb".
+    return Console(highlight=False, width=width(), height=shutil.get_terminal_size().lines)
 
 
 def echo(text: str, *, nl: bool = True, wrap: bool = True) -> None:

@@ -72,6 +72,8 @@ COMMANDS = {
     "remove": LazyCommand(
         "remusnet.cli.remove", "End a protection; release what is held", _BY_HAND
     ),
+    "watch": LazyCommand("remusnet.cli.watch", "Keep protections as they were applied", _BY_HAND),
+    "trace": LazyCommand("remusnet.cli.trace", "Show what becomes of each frame", _BY_HAND),
     "plug": LazyCommand(
         "remusnet.cli.plug", "Hold or release what is in a buffer device", _BY_HAND
     ),
@@ -83,6 +85,7 @@ COMMANDS = {
     "availability": LazyCommand(
         "remusnet.cli.availability", "Compare how available designs are, by models", _MODEL
     ),
+    "lab": LazyCommand("remusnet.cli.lab", "Have a real kernel to try things in, as a process"),
     "doctor": LazyCommand("remusnet.cli.doctor", "Show what this machine lacks, and what mends it"),
     "completion": LazyCommand("remusnet.cli.completion", "Print a shell's completion script"),
 }

@@ -12,6 +12,7 @@ from remusnet.cli._interrupts import load_chance
 from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._sweeping import (
+    check_engine_option,
     grid_options,
     guest_named,
     policies_named,
@@ -23,7 +24,7 @@ from remusnet.cli._terminal import console, warn
 from remusnet.cli._typed import TypedCommand, typed
 from remusnet.errors import quoted
 
-_ELSEWHERE = ("report", "csv", "as_json", "workers")
+_ELSEWHERE = ("report", "csv", "as_json", "workers", "engine")
 """Options that change no number."""
 
 
@@ -69,6 +70,7 @@ def command(
     guest: str | None,
     repeats: int,
     workers: int | None,
+    engine: str | None,
     policy: str | None,
     settings: tuple[str, ...],
     asked: tuple[str, ...],
@@ -95,6 +97,7 @@ def command(
     from remusnet.api.sweeps import metrics as metrics_named
     from remusnet.sweep.grid import axis, intervals
 
+    check_engine_option(engine, workers)
     load_chance()
     model = guest_named(guest)
     wanted = Sweep(
@@ -118,7 +121,9 @@ def command(
     if journal is not None and journal.exists():
         warn([f"going on from {quoted(str(journal))}; delete it to begin anew"])
     with Progress() as progress, whole_or_gone(Path(report) if report else None) as finished:
-        done = sweep(wanted, workers=workers, journal=journal, tell=told(progress, "sweeping"))
+        done = sweep(
+            wanted, workers=workers, engine=engine, journal=journal, tell=told(progress, "sweeping")
+        )
         if report is not None:
             from remusnet.sweep.page import short, write_sweep
 

@@ -12,6 +12,7 @@ from remusnet.cli._interrupts import load_chance
 from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._sweeping import (
+    check_engine_option,
     grid_options,
     guest_named,
     setting,
@@ -59,6 +60,7 @@ def command(
     guest: str | None,
     repeats: int,
     workers: int | None,
+    engine: str | None,
     policy: Policy,
     requirements: tuple[str, ...],
     minimise: str | None,
@@ -88,6 +90,7 @@ def command(
         raise click.UsageError("--minimise, --maximise: give one of them, not both")
     if minimise is None and maximise is None:
         minimise = "overhead"
+    check_engine_option(engine, workers)
     (objective,) = metrics_named([minimise or maximise or ""])
     grid = intervals(interval, points)
     if len(grid) < 2:
@@ -104,16 +107,18 @@ def command(
         with style():  # is matplotlib there?
             prepare(Path(report), KIND)
     with Progress() as progress, whole_or_gone(Path(report) if report else None) as finished:
-        result = tune(wanted, workers=workers, tell=told(progress, "tuning"))
+        result = tune(wanted, workers=workers, engine=engine, tell=told(progress, "tuning"))
         words = choice(result, objective, maximise=wanted.maximise)
         document = choice_json(result, objective)
         if report is not None:
             from remusnet.api.sweeps import curves_of
             from remusnet.sweep.page import short, write_sweep
 
-            done = curves_of(wanted, result, workers=workers, tell=told(progress, "curves"))
+            done = curves_of(
+                wanted, result, workers=workers, engine=engine, tell=told(progress, "curves")
+            )
             shown = [short(each) for each in grid]
-            without = ("report", "as_json", "workers")
+            without = ("report", "as_json", "workers", "engine")
             write_sweep(
                 Path(report),
                 done.rows,

@@ -11,7 +11,7 @@ import click
 from remusnet.cli._groups import Group
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._terminal import echo
-from remusnet.cli.xen_epochs import fit_epochs
+from remusnet.cli.xen_epochs import fit_epochs, measure_epochs
 
 if TYPE_CHECKING:
     from remusnet.host.netbuf.places import Places
@@ -38,6 +38,7 @@ def command() -> None:
     """
 
 
+command.add_command(measure_epochs)
 command.add_command(fit_epochs)
 
 

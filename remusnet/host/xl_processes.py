@@ -8,6 +8,7 @@ by root only. (Debian's /usr/sbin/xl is a shell script that becomes /usr/lib/xen
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -16,6 +17,8 @@ from remusnet.kernel.own_folder import writable_by_others
 
 # xl.1, remus: these take a value; xl's own options come before the command.
 _WITH_VALUE = "iNs"
+_INTERVAL = re.compile("-[A-Za-z]*i([0-9]*)", re.ASCII)
+_INTERVAL_MS = 200
 # tools/libs/light/libxl_save_helper.c: MODE IO_FD SEND_BACK_FD DOMID ...
 _XL, _HELPER, _RESTORE, _DOMID = "xl", "libxl-save-helper", "--restore-domain", 4
 
@@ -38,6 +41,20 @@ def remus_domains(proc: Path = Path("/proc")) -> dict[str, int]:
         if domain is not None and not _is_child(each, found.get(domain)):
             found[domain] = each
     return {domain: each.number for domain, each in found.items()}
+
+
+def interval_ms(number: int, proc: Path = Path("/proc")) -> int | None:
+    """The interval that the ``xl remus`` of a number was told, xl's own without; None for none."""
+    for each in _processes(proc, _XL):
+        if each.number == number and "remus" in each.words:
+            words = each.words[each.words.index("remus") + 1 :]
+            for word, then in zip(words, (*words[1:], ""), strict=True):
+                given = _INTERVAL.fullmatch(word)
+                if given:
+                    value = given[1] or then
+                    return int(value) if value.isdecimal() else None
+            return _INTERVAL_MS
+    return None
 
 
 def receivers(proc: Path = Path("/proc")) -> dict[int, int]:

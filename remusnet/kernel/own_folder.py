@@ -23,6 +23,8 @@ NEW = ".new"
 """Behind the name of a file that is not whole yet."""
 CHANGE_LOCK = "lock"
 """In the run directory: who has it may change the kernel."""
+WATCH_LOCK, WATCH_RECORD = "watch.lock", "watch.state"
+"""There: who has the lock watches, and writes what it has seen into the record."""
 _OTHERS_WRITE = 0o022
 _POLL_SECONDS = 0.002
 _DIGITS = 10

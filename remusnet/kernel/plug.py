@@ -89,9 +89,10 @@ class Plug:
         self._lock = lock
         self._problems = Problems()
         with ExitStack() as stack:
-            self._netlink = stack.enter_context(Netlink())
+            # First: so its port is this process's number, as a rule; who listens knows us by it.
             self._line = PlugLine(self._index)
             stack.callback(self._line.close)
+            self._netlink = stack.enter_context(Netlink())
             qdisc = self._find()
             there = device_at(self._netlink, self._index)
             self._line.expect(up=there.up, queue=there.queue)

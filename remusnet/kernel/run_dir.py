@@ -20,7 +20,14 @@ from pathlib import Path
 from remusnet.defaults import RUN_DIR, RUN_DIR_VARIABLE
 from remusnet.errors import Conflict, InvalidInput, NotPermitted, RemusnetError, quoted
 from remusnet.kernel.lock_files import is_locked, said
-from remusnet.kernel.own_folder import CHANGE_LOCK, NEW, OwnFolder, Untrusted, driver_lock_file
+from remusnet.kernel.own_folder import (
+    CHANGE_LOCK,
+    NEW,
+    WATCH_LOCK,
+    OwnFolder,
+    Untrusted,
+    driver_lock_file,
+)
 from remusnet.plan.names import check_device_name
 
 
@@ -120,12 +127,33 @@ def driver_lock(folder: Path, buffer: str, problems: Problems | None = None) -> 
         os.close(descriptor)
 
 
+@contextmanager
+def watch_lock(folder: Path) -> Iterator[None]:
+    """No other process watches meanwhile. Raises Conflict, NotPermitted, or InvalidInput."""
+    try:
+        descriptor = _take(folder, WATCH_LOCK, 0, None)
+    except _Busy:
+        raise Conflict(
+            f"another remusnet watch{said(str(folder / WATCH_LOCK))} is at work already"
+        ) from None
+    assert descriptor is not None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def driver_of(folder: Path, buffer: str) -> str:
-    """Who has the driver's lock of ``buffer``, as in " by process 4711"; empty: nobody.
+    """Who has the driver's lock of ``buffer``, as in " by process 4711"; empty: nobody."""
+    return locked_by(folder, driver_lock_name(buffer))
+
+
+def locked_by(folder: Path, name: str) -> str:
+    """Who has the lock ``name``, as in " by process 4711"; empty: nobody.
 
     Also in a folder that others can change: what is driven is better left alone.
     """
-    path = str(folder / driver_lock_name(buffer))
+    path = str(folder / name)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:

@@ -8,7 +8,7 @@ ln -s /proc/self/fd /dev/fd
 ln -s /proc/self/fd/1 /dev/stdout
 ln -s /proc/self/fd/2 /dev/stderr
 echo uml >/proc/sys/kernel/hostname
-echo "$LAB_JOB/bin/modprobe" >/proc/sys/kernel/modprobe
+[ ! -e /proc/modules ] || echo "$LAB_JOB/bin/modprobe" >/proc/sys/kernel/modprobe
 # shellcheck source=remusnet/lab/enter.sh
 . "$LAB_JOB/enter.sh"
 echo o >/proc/sysrq-trigger

@@ -1,6 +1,7 @@
 """Where the UML kernel comes from: Debian's packages, installed or only unpacked.
 
-Unpacking needs no root: ``apt-get download`` and ``dpkg-deb -x`` into a cache, once.
+Unpacking needs no root: ``apt-get download`` and ``dpkg-deb -x`` into a cache, once. The kernel
+with virtual time is compiled: see `remusnet.lab.build`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +17,13 @@ from pathlib import Path
 
 from remusnet.lab import xstate
 from remusnet.lab.errors import LabUnavailable
+from remusnet.lab.guard import Guard
 
 # An ordinary user's PATH often lacks the sbin directories.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 INSTALLED = Path("/")  # where a package manager puts it
+_WANTED = "the kernel lab needs Debian's packages user-mode-linux and kmod"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,15 @@ class Kernel:
 
     ``linux`` is the executable, ``modules`` the directory that holds one directory a kernel
     version, ``modprobe`` a program that acts as modprobe when it's called by that name,
-    ``preload`` what the loader has to load before ``linux``.
+    ``preload`` what the loader has to load before ``linux``. ``virtual``: its time passes while
+    nobody has anything to do, and stands still otherwise.
     """
 
     linux: Path
     modules: Path
     modprobe: Path
     preload: tuple[Path, ...] = ()
+    virtual: bool = False
 
 
 def default_cache() -> Path:
@@ -57,13 +61,18 @@ def find_kernel(cache: Path | None = None) -> Kernel:
     top = INSTALLED
     if not ((top / "usr/bin/linux.uml").exists() and (top / "usr/lib/uml/modules").is_dir()):
         top = _unpacked("user-mode-linux", cache)
-    modules = top / "usr/lib/uml/modules"
+    return kernel_of(top / "usr/bin/linux.uml", top / "usr/lib/uml/modules", cache)
+
+
+def kernel_of(linux: Path, modules: Path, cache: Path, *, virtual: bool = False) -> Kernel:
+    """The kernel ``linux`` with all that it takes to run it here; raises as `find_kernel` does."""
     modprobe = shutil.which("modprobe", path=SYSTEM_PATH)
     return Kernel(
-        linux=top / "usr/bin/linux.uml",
+        linux=linux,
         modules=modules,
         modprobe=Path(modprobe) if modprobe else _unpacked_kmod(cache),
         preload=xstate.preload(modules, lambda: built_library(xstate.SHIM, cache)),
+        virtual=virtual,
     )
 
 
@@ -73,7 +82,7 @@ def built_library(source: Path, cache: Path | None = None, **macros: int) -> Pat
     Raises ``LabUnavailable`` if that can't be done.
     """
     cache = default_cache() if cache is None else cache
-    with _writable(cache, source.name):
+    with writable(cache, source.name):
         return xstate.compiled(source, cache, **{"LIMIT": xstate.LIMIT, **macros})
 
 
@@ -88,14 +97,16 @@ def _unpacked(package: str, cache: Path) -> Path:
     target = cache / package
     if target.is_dir():
         return target
-    with _writable(cache, package), _locked(cache / "lock"):
+    with writable(cache, package), locked(cache / "lock"):
         if not target.is_dir():
-            _unpack(package, target)
+            with Guard(cache, "unpack-") as guard:
+                unpack(package, guard.directory / "tree", _WANTED)
+                (guard.directory / "tree").rename(target)
     return target
 
 
 @contextmanager
-def _writable(cache: Path, thing: str) -> Iterator[None]:
+def writable(cache: Path, thing: str) -> Iterator[None]:
     """A cache to put ``thing`` into; what its file system refuses is said of both."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -108,18 +119,21 @@ def _writable(cache: Path, thing: str) -> Iterator[None]:
         raise LabUnavailable(f"can't keep {thing} in {cache}: {error}") from error
 
 
-def _unpack(package: str, target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="unpack-") as name:
-        scratch = Path(name)
-        # Root's download would otherwise drop to an account that can't write here, and warn.
-        _tool(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package], scratch)
-        (archive,) = scratch.glob("*.deb")
-        _tool(["dpkg-deb", "-x", str(archive), "tree"], scratch)
-        (scratch / "tree").rename(target)
+def unpack(package: str, target: Path, wanted: str) -> None:
+    """Download ``package`` and unpack it into ``target``; ``wanted`` begins the error's sentence.
+
+    Raises ``LabUnavailable`` where apt and dpkg can't.
+    """
+    # Root's download would otherwise drop to an account that can't write here, and warn.
+    root = ["-o", "APT::Sandbox::User=root"]
+    _tool(["apt-get", "-q", *root, "download", package], target.parent, wanted)
+    (archive,) = target.parent.glob("*.deb")
+    _tool(["dpkg-deb", "-x", str(archive), target.name], target.parent, wanted)
+    archive.unlink()
 
 
-def _tool(argv: list[str], directory: Path) -> None:
-    wanted = f"the kernel lab needs Debian's packages user-mode-linux and kmod; {argv[0]}"
+def _tool(argv: list[str], directory: Path, wanted: str) -> None:
+    wanted = f"{wanted}; {argv[0]}"
     mend = "install them, or run 'apt-get update' with a network"
     try:
         subprocess.run(
@@ -140,7 +154,8 @@ def _tool(argv: list[str], directory: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else has the lock ``path`` meanwhile."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

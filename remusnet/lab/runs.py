@@ -21,14 +21,16 @@ from typing import Protocol, Self
 
 from remusnet.lab.account import Account
 from remusnet.lab.errors import LabDied
+from remusnet.lab.guard import Guard
 from remusnet.lab.kernel import SYSTEM_PATH
 from remusnet.lab.panic import panic_line
 
 HERE = Path(__file__).resolve().parent
 
-# No lab outlives this, even if whoever started it was killed and could not end it.
-_BACKSTOP_SECONDS = 3600
 _POLL_SECONDS = 0.02
+
+TERMINAL = "terminal"
+"""A file of this name among a job's: it runs on the kernel's console, not with files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,14 @@ class Lab(Protocol):
 
 
 class Run:
-    """A job under way. Leaving its context ends it and removes its directory."""
+    """A job under way. Leaving its context ends it and removes its directory.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    So does the end of this process, whatever ends it.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self.directory = guard.directory
+        self._guard = guard
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -99,27 +105,40 @@ class Run:
         """
         # A user's own TMPDIR may be closed to the account; the system's is not.
         parent = "/tmp" if account is not None and account.change else None
-        run = cls(Path(tempfile.mkdtemp(prefix="remusnet-lab-", dir=parent)))
-        for script in (HERE / "enter.sh", *scripts):
-            shutil.copyfile(script, run.directory / script.name)
-            (run.directory / script.name).chmod(0o755)
-        for name, text in {**job.files, "job": job.script()}.items():
-            (run.directory / name).write_text(text, encoding="utf-8")
+        run = cls(Guard(Path(parent or tempfile.gettempdir()), "remusnet-lab-"))
+        try:
+            for script in (HERE / "enter.sh", *scripts):
+                shutil.copyfile(script, run.directory / script.name)
+                (run.directory / script.name).chmod(0o755)
+            for name, text in {**job.files, "job": job.script()}.items():
+                (run.directory / name).write_text(text, encoding="utf-8")
+        except BaseException:
+            run.__exit__(None, None, None)
+            raise
         return run
 
-    def begin(self, argv: Sequence[str], env: Mapping[str, str], account: Account | None) -> None:
-        """Start the lab's process as the head of its own session and process group."""
+    def begin(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        account: Account | None,
+        terminal: int | None = None,
+    ) -> None:
+        """Start the lab's process as the head of its own session and process group.
+
+        ``terminal``: a descriptor for its input and output, if they are not a file.
+        """
         with (self.directory / "console").open("wb") as console:
             if account is not None and account.change:
                 # Whatever the umask is, the account has to read what was laid out for it.
                 for path in (self.directory, *self.directory.rglob("*")):
                     os.chown(path, account.uid, account.gid, follow_symlinks=False)
             self._process = subprocess.Popen(
-                ["timeout", "-k", "5", str(_BACKSTOP_SECONDS), *argv],
+                argv,
                 cwd=self.directory,
                 env={"PATH": SYSTEM_PATH, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=console,
+                stdin=subprocess.DEVNULL if terminal is None else terminal,
+                stdout=console if terminal is None else terminal,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 **(account.drop() if account is not None else {}),
@@ -152,15 +171,15 @@ class Run:
         except FileNotFoundError:
             return ""
 
-    def wait(self, timeout: float, watch: Callable[[], None] = lambda: None) -> Result:
+    def wait(self, timeout: float | None, watch: Callable[[], None] = lambda: None) -> Result:
         """Wait for the job's end, calling ``watch`` meanwhile and once after it.
 
         Raises ``LabDied`` if the lab ended without a status of the job, or if ``timeout`` seconds
-        passed (``TimeoutError`` is its cause).
+        (None: any number) passed (``TimeoutError`` is its cause).
         """
-        deadline = time.monotonic() + timeout
+        begun = time.monotonic()
         while not self.ended():
-            if time.monotonic() > deadline:
+            if timeout is not None and time.monotonic() - begun > timeout:
                 self.stop()
                 watch()
                 late = TimeoutError(f"stopped after {timeout:g} s")
@@ -201,4 +220,24 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._guard.close()
+
+
+class Passed:
+    """Passes on what a job writes, as it writes it, to our own standard output and error."""
+
+    def __init__(self, run: Run) -> None:
+        self._pairs = [(run.directory / name, fd) for name, fd in (("stdout", 1), ("stderr", 2))]
+        self._offsets = [0, 0]
+
+    def __call__(self) -> None:
+        """Pass on what is new."""
+        for index, (path, fd) in enumerate(self._pairs):
+            if not path.exists():
+                continue
+            with path.open("rb") as file:
+                file.seek(self._offsets[index])
+                while data := file.read(1 << 16):
+                    self._offsets[index] += len(data)
+                    while data:
+                        data = data[os.write(fd, data) :]

@@ -22,6 +22,10 @@ MEMORY_DIRECTORIES = ("/dev/shm", "/tmp", "/var/tmp")
 _UNITS = {"M": 1 << 20, "G": 1 << 30}
 
 
+# Time passes only while all wait, and costs nothing else. The date is always the same one.
+_VIRTUAL = ("time-travel=inf-cpu", "time-travel-start=1700000000000000000")
+
+
 def memory_bytes(text: str) -> int:
     """``"256M"`` in bytes; ``ValueError`` if it's anything but a number and M or G."""
     if text[-1:] not in _UNITS or not text[:-1].isdecimal():
@@ -56,14 +60,22 @@ class Uml:
     kernel: Kernel = field(default_factory=find_kernel)
     account: Account = field(default_factory=ordinary_account)
 
-    def start(self, job: Job) -> Run:
-        """Boot a kernel for ``job``; power is off when it ends."""
+    def start(self, job: Job, *, terminal: int | None = None) -> Run:
+        """Boot a kernel for ``job``; power is off when it ends.
+
+        ``terminal``: the descriptor of one, to be the kernel's console.
+        """
         tmpdir = memory_directory(memory_bytes(self.memory))
         run = Run.prepare(job, self.account, HERE / "init-uml.sh", HERE / "modprobe.sh")
         try:
             self._lay_out(run.directory, job)
             environment = {"TMPDIR": tmpdir, **self._preload(run.directory)}
-            run.begin(self._command(run.directory), environment, self.account)
+            run.begin(
+                self._command(run.directory, "fd:0,fd:1" if terminal is not None else "null,fd:1"),
+                environment,
+                self.account,
+                terminal,
+            )
         except BaseException:
             run.__exit__(None, None, None)
             raise
@@ -112,7 +124,7 @@ class Uml:
             (directory / names[-1]).symlink_to(library)
         return {"LD_PRELOAD": ":".join(names)} if names else {}
 
-    def _command(self, directory: Path) -> list[str]:
+    def _command(self, directory: Path, console: str) -> list[str]:
         return [
             str(self.kernel.linux),
             f"mem={self.memory}",
@@ -121,7 +133,7 @@ class Uml:
             "rootflags=/",
             "ro",
             "con=null",
-            "con0=null,fd:1",
+            f"con0={console}",
             "quiet",
             "loglevel=4",
             # Without it a ~/.uml appears.
@@ -132,6 +144,10 @@ class Uml:
             # They measure which checksum is fastest, for RAID: 0.3 s of each boot.
             "initcall_blacklist=raid6_select_algo,calibrate_xor_blocks",
             f"init={directory / 'init-uml.sh'}",
+            # Where the drivers are built in, they come with these; as modules they have options.
+            "ifb.numifbs=0",
+            "dummy.numdummies=0",
+            *(_VIRTUAL if self.kernel.virtual else ()),
             # What the kernel doesn't know becomes the environment of init.
             f"LAB_JOB={directory}",
         ]

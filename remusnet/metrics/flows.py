@@ -66,13 +66,18 @@ def address(columns: Columns, index: int, *, source: bool) -> int:
     return int(high) << 64 | int(low)
 
 
+def ethertype_text(ethertype: int | None) -> str:
+    """``arp``, ``ethertype 0x88b5``; ``no ethertype`` for None."""
+    if ethertype is None:
+        return "no ethertype"
+    return _ETHERTYPE_NAMES.get(ethertype, f"ethertype 0x{ethertype:04x}")
+
+
 def flow_of(columns: Columns, index: int) -> str:
-    """The flow of frame ``index``: `flow_text` for IP, else the ethertype (``arp``, ``0x88b5``)."""
+    """The flow of frame ``index``: `flow_text` for IP, else the ethertype."""
     if columns.ip_version[index] == 0:
         ethertype = int(columns.ethertype[index])
-        if ethertype < 0:
-            return "no ethertype"
-        return _ETHERTYPE_NAMES.get(ethertype, f"ethertype 0x{ethertype:04x}")
+        return ethertype_text(None if ethertype < 0 else ethertype)
     protocol = int(columns.protocol[index])
     # ICMP has no ports, and a later fragment hides them; a frame may be cut before them.
     ported = protocol in PORT_PROTOCOLS

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from remusnet.errors import MissingDependency
+from remusnet.errors import InvalidInput, MissingDependency, quoted
 
 _Task = TypeVar("_Task")
 _Done = TypeVar("_Done")
@@ -31,6 +31,21 @@ class Workers(StrEnum):
     PROCESSES = "processes"
 
 
+DASK = "dask://"
+"""Begins the name of a cluster: ``dask://scheduler:8786``."""
+
+
+def check_engine(engine: str) -> None:
+    """Raises InvalidInput for what names no cluster, MissingDependency without Dask."""
+    host, _, port = engine.removeprefix(DASK).rpartition(":")
+    named = engine.startswith(DASK) and host and port.isascii() and port.isdecimal()
+    if not named or int(port) >= 1 << 16 or not host.isprintable() or {*host} & {*"/@ "}:
+        raise InvalidInput(f"engine: {quoted(engine)}; expected dask://HOST:PORT, of a scheduler")
+    from remusnet.parallel.dask import load
+
+    load()
+
+
 def seeds(seed: int, count: int) -> list[np.random.SeedSequence]:
     """``count`` seeds of independent streams, always the same ones for a ``seed``."""
     return np.random.SeedSequence(seed).spawn(count)
@@ -42,6 +57,7 @@ def mapped(
     *,
     workers: int | None = None,
     kind: Workers = Workers.PROCESSES,
+    engine: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[_Done]:
     """What ``work`` makes of each of ``tasks``, in their order, on ``workers`` cores (None: all).
@@ -49,10 +65,17 @@ def mapped(
     What ``work`` raises is raised here, and the tasks that have not begun are dropped. With one
     worker all runs in this thread. Raises MissingDependency where several are asked for without
     joblib; with None, one does it then.
+
+    ``engine``: the Dask cluster that does it instead, ``dask://scheduler:8786``. Raises as
+    `check_engine`, and MissingDependency where none answers or its workers are of no use.
     """
-    count = _workers(workers, len(tasks))
     results: Iterator[_Done]
-    if count == 1:
+    if engine is not None:
+        check_engine(engine)
+        from remusnet.parallel.dask import mapped_by
+
+        results = mapped_by(engine.removeprefix(DASK), work, tasks)
+    elif (count := _workers(workers, len(tasks))) == 1:
         results = map(work, tasks)
     else:
         from joblib import Parallel, delayed

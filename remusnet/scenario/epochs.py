@@ -50,7 +50,7 @@ class Trace:
 
     ``at_ns``: the suspend; ``period_ns``: since the suspend before; ``pause_ns``: from the suspend
     to the resume; ``lag_ns``: from there to the commit. ``backlog``: what the plug held at the
-    commit. ``dirty``: what had to be copied. ``interval_ns``: what was configured, if it is known.
+    suspend. ``dirty``: what had to be copied. ``interval_ns``: what was configured, if it is known.
     """
 
     name: str

@@ -87,6 +87,8 @@ class _Host:
         there = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True)
         ours = [line.split()[0] for line in there.stdout.splitlines()]
         devices = [each for each in ours if each.startswith(("ifb", "sink"))]
+        if not devices:
+            return
         batch("tc", [f"qdisc delete dev {vif} ingress" for vif in self._names])
         batch("ip", [f"link delete dev {each}" for each in devices])
         for receipt in self._run.glob("*.json"):
@@ -118,7 +120,7 @@ class _Host:
 
     def _read(self) -> None:
         """The same in the words of ``ip`` and ``tc``: devices, qdiscs, filters of each vif."""
-        batch("ip", ["-d link show"], "-j")
+        batch("ip", ["link show"], "-j", "-d")
         lines = ["qdisc show", *(f"filter show dev {vif} ingress" for vif in self._names)]
         batch("tc", lines, "-j", "-s")
 

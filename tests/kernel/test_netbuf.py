@@ -404,7 +404,7 @@ def test_without_rights_one_line_says_so(host: XenHost) -> None:
 def test_a_second_xl_for_the_same_domain_does_not_take_the_plug_from_the_first(
     host: XenHost,
 ) -> None:
-    """Its plug lets frames go and holds others: somebody drives it."""
+    """Somebody tells its plug something while the second one listens."""
     set_up(host)
     with host.bed.from_guest() as guest, Libxl(host) as libxl:
         libxl.postsuspend()

@@ -26,6 +26,7 @@ def extras() -> list[str]:
     ("extra", "command"),
     [
         ("availability", "apt install python3-scipy"),
+        ("dask", "apt install python3-distributed"),
         ("libvirt", "apt install python3-libvirt"),
         ("monitoring", "apt install python3-prometheus-client"),
         ("report", "apt install python3-matplotlib"),

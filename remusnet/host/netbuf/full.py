@@ -128,6 +128,7 @@ def _remove(
         together=True,
         netlink=netlink,
         longest_wait=remaining(deadline),
+        longest_listen=remaining(deadline) / 3,
     )
     return tuple(dict.fromkeys((*problems.lines, *done.problems)))
 

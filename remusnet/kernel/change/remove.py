@@ -11,11 +11,12 @@ from remusnet.kernel.change.ending import Ending, endings_of, operations
 from remusnet.kernel.change.execute import Executor, Interrupted, interrupts
 from remusnet.kernel.journal import DONE, FAILED, record
 from remusnet.kernel.run_dir import LONGEST_WAIT, Problems, change_lock
-from remusnet.kernel.state.drivers import forget_driver, refuse_driven
+from remusnet.kernel.state.drivers import forget_driver
 from remusnet.kernel.state.inventory import Found, inventory, together_with
 from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import is_about, is_shared, no_such_vif
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
+from remusnet.kernel.watch.driven import LONGEST_LISTEN, refuse_driven
 from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.policy.verdict import Verdict
 from remusnet.results.protection import Fate, Removed
@@ -30,6 +31,7 @@ def remove(
     together: bool = False,
     netlink: Netlink | None = None,
     longest_wait: float = LONGEST_WAIT,
+    longest_listen: float = LONGEST_LISTEN,
 ) -> Removed:
     """Ends the protection of ``vifs`` and leaves no trace of it.
 
@@ -38,9 +40,11 @@ def remove(
     other vifs which send to their buffer devices, whatever they are called by now. What can't be
     written in ``run_dir`` stops nothing, and is among the result's problems. Where the end of one
     protection fails the others end all the same, and the error names all that failed.
-    ``longest_wait``: seconds to wait for another remusnet. Raises Conflict while something drives
-    the plug (unless ``force``), or where somebody else's things would go too; InvalidInput for a
-    vif that is not there and was not protected; NotPermitted, KernelRefused, Interrupted.
+    ``longest_wait``: seconds to wait for another remusnet; ``longest_listen``: to a plug,
+    for a driver (see `refuse_driven`).
+    Raises Conflict while something drives the plug (unless ``force``), or where somebody else's
+    things would go too; InvalidInput for a vif that is not there and was not protected;
+    NotPermitted, KernelRefused, Interrupted.
     """
     require_rights("change network devices")
     if netlink is None:
@@ -53,6 +57,7 @@ def remove(
                 together=together,
                 netlink=own,
                 longest_wait=longest_wait,
+                longest_listen=longest_listen,
             )
     problems = Problems()
     with change_lock(run_dir, longest_wait, problems), interrupts() as noted:
@@ -67,8 +72,9 @@ def remove(
             if vif not in gone and vif not in seen.devices:
                 raise no_such_vif(vif, seen)
         if not force:
-            buffers = dict.fromkeys(each.found.buffer or each.found.lodges_in for each in endings)
-            refuse_driven(netlink, seen, run_dir, tuple(filter(None, buffers)))
+            named = (each.found.buffer or each.found.lodges_in for each in endings)
+            buffers = tuple(filter(None, dict.fromkeys(named)))
+            refuse_driven(netlink, seen, run_dir, buffers, receipts, longest_listen)
         needed = tuple(operations(endings, seen, drop=drop))
         kept = [each.found.receipt for each in endings if each.found.receipt is not None]
         store.write(kept, Phase.REMOVING)

@@ -1,10 +1,4 @@
-"""Whether something drives a plug, and what its last driver has made of it.
-
-What is driven is not ours to release. A driver of remusnet's own holds a lock
-(`remusnet.kernel.run_dir.driver_lock`). Others, Xen's among them, show only in what they do: a plug
-that lets some frames go and keeps others is no plug that was opened or forgotten. One that holds
-nothing, or releases nothing while it is watched, can't be told from one that nobody drives;
-docs/reference/apply.md says so.
+"""What a plug's last driver has made of it. Who drives now: `remusnet.kernel.watch`.
 
 The kernel has no way to tell what state a plug is in (it has no dump), so a driver leaves a record,
 a small file in the run directory, for the next process. It is believed only for the same boot, the
@@ -16,17 +10,13 @@ it wrong, and nobody can tell.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from remusnet.errors import Conflict
 from remusnet.kernel.own_folder import OwnFolder, record_file
 from remusnet.kernel.run_dir import Problems, driver_lock_name, driver_of, folder_error, last_driver
-from remusnet.kernel.state.observe import Seen, roots
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.state.observe import Seen
 from remusnet.plan.names import check_device_name
 
 _FORMAT = 1
@@ -147,31 +137,6 @@ def _name(device: str) -> str:
     return record_file(check_device_name(device))
 
 
-WATCH_SECONDS = 0.5
-_LOOKS = 25
-
-
-def refuse_driven(netlink: Netlink, seen: Seen, run_dir: Path, buffers: Iterable[str]) -> None:
-    """Raises Conflict where something drives the plug of one of ``buffers``.
-
-    Takes `WATCH_SECONDS` where a plug holds something, for all of them together, else no time.
-    """
-    watched = []
-    for buffer in buffers:
-        who = driver_of(run_dir, buffer)
-        if who:
-            raise Conflict(f"the plug of {buffer} is driven{who}: stop that first, or give --force")
-        root = seen.root(buffer)
-        if root is not None and root.kind == "plug" and root.counters.qlen:
-            watched.append(seen.devices[buffer].index)
-    driven = [seen.names[index] for index in _driven(netlink, watched)]
-    if driven:
-        raise Conflict(
-            f"something drives the plug of {', '.join(driven)}: it lets frames go and holds others "
-            "(checkpoints of a guest that is still protected?); stop that first, or give --force"
-        )
-
-
 def stuck(buffer: str, seen: Seen, run_dir: Path) -> tuple[str, ...]:
     """A sentence where a plug holds frames that its last driver has left: it was killed."""
     root = seen.root(buffer)
@@ -204,18 +169,3 @@ def forget_driver(folder: Path, buffer: str, problems: Problems | None = None) -
             raise folder_error(folder, error) from error
         problems.note("could not delete the driver's lock file", folder, error)
     forget_record(folder, buffer, problems)
-
-
-def _driven(netlink: Netlink, watched: Collection[int]) -> list[int]:
-    """Those of the devices ``watched`` whose plugs let some frames go and keep others."""
-    released: dict[int, set[int]] = {index: set() for index in watched}
-    holding = dict.fromkeys(watched, 0)
-    for _ in range(_LOOKS if watched else 0):
-        found = roots(netlink)
-        for index in watched:
-            if index in found:
-                released[index].add(found[index].counters.packets)
-                holding[index] += found[index].counters.qlen > 0
-        time.sleep(WATCH_SECONDS / _LOOKS)
-    # An open plug holds nothing, but for the moment in which a frame goes through it.
-    return [each for each in watched if len(released[each]) > 1 and holding[each] > _LOOKS // 2]

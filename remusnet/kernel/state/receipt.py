@@ -27,7 +27,8 @@ from remusnet.policy.presets import PRESETS
 from remusnet.policy.toml import load, to_toml
 
 _FORMAT = 1
-_SUFFIX = ".json"
+SUFFIX = ".json"
+"""Of the file of a receipt, behind the name of the buffer device."""
 _LARGEST = 4 << 20
 
 
@@ -211,7 +212,7 @@ class Receipts:
         try:
             with OwnFolder(str(self.folder)) as opened:
                 for name in opened.names():
-                    if not name.endswith(_SUFFIX):
+                    if not name.endswith(SUFFIX):
                         continue
                     try:
                         receipt = _read(opened, name)
@@ -250,7 +251,7 @@ class Receipts:
         """
         names = [self._name(each) for each in buffers]
         # As older versions have called a half-written one.
-        names += [name.removesuffix(_SUFFIX) + NEW for name in names]
+        names += [name.removesuffix(SUFFIX) + NEW for name in names]
         try:
             with OwnFolder(str(self.folder)) as opened:
                 for name in names:
@@ -261,7 +262,7 @@ class Receipts:
             self._fail("could not delete the receipt", error)
 
     def _name(self, buffer: str) -> str:
-        return f"{check_device_name(buffer)}{_SUFFIX}"
+        return f"{check_device_name(buffer)}{SUFFIX}"
 
     def _fail(self, what: str, error: OSError) -> None:
         if self._problems is None:
@@ -278,7 +279,7 @@ def _as_lines(content: Mapping[str, object]) -> str:
 def _read(folder: OwnFolder, name: str) -> Receipt:
     try:
         receipt = read_receipt(json.loads(folder.read(name, _LARGEST)))
-        if name != f"{receipt.buffer}{_SUFFIX}":
+        if name != f"{receipt.buffer}{SUFFIX}":
             raise ValueError("not of the buffer device that it is named after")
     except PermissionError:
         raise

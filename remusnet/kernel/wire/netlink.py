@@ -79,6 +79,11 @@ class Netlink:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+    @property
+    def port(self) -> int:
+        """Of the socket: events that its messages make say it as their sender's."""
+        return int(self._socket.getsockname()[0])
+
     def close(self) -> None:
         """Closes the socket."""
         self._socket.close()

@@ -77,11 +77,17 @@ class Site:
         force: bool = False,
         drop: bool = False,
         netlink: Netlink | None = None,
+        longest_listen: float = 0,
     ) -> Removed:
-        """Removes in Dom0."""
+        """Removes in Dom0; it listens for drivers where a test says so."""
         with self.bed.dom0.entered():
             return remove(
-                vifs or (VIF,), run_dir=self.run_dir, force=force, drop=drop, netlink=netlink
+                vifs or (VIF,),
+                run_dir=self.run_dir,
+                force=force,
+                drop=drop,
+                netlink=netlink,
+                longest_listen=longest_listen,
             )
 
     def program(self, *words: str) -> tuple[int, str, str]:
@@ -118,8 +124,8 @@ class Site:
         }
 
     def files(self) -> set[str]:
-        """What is in the run directory beside the lock."""
-        return {path.name for path in self.run_dir.glob("*")} - {"lock"}
+        """What is in the run directory beside the locks of who changes and who watches."""
+        return {path.name for path in self.run_dir.glob("*")} - {"lock", "watch.lock"}
 
     def plug(self, action: PlugAction, device: str = BUFFER) -> None:
         """Tells the plug something, as a driver would."""

@@ -90,3 +90,9 @@ def test_help_fits_a_narrow_terminal_but_for_its_examples(command: list[str]) ->
     # No column of letters: words stand beside each other, but for a name or a help's last word.
     lines = [line for line in text.splitlines() if line]
     assert sum(len(line.split()) == 1 for line in lines) < len(lines) / 4
+
+
+def test_a_dumb_terminal_is_as_wide_as_it_says() -> None:
+    code, text = seen("classify", CALL, columns=60, TERM="dumb")
+    assert code == 0
+    assert max(map(len, text.splitlines())) <= 60

@@ -87,7 +87,7 @@ checkpoints() { grep -c 'Checkpointed save' "$OUT/xl-$1.log"; }
 start_remus() {
     local name=$1 script=$2
     WINDOW=$name NETBUF=$script \
-        stdbuf -oL xl -vvv remus -F -b -e -i 1000 -N /lab/job/timed-netbuf.sh $GUEST localhost >"$OUT/xl-$name.log" 2>&1 &
+        stdbuf -oL xl -vvv remus -F -b -e -i "${EVERY:-1000}" -N /lab/job/timed-netbuf.sh $GUEST localhost >"$OUT/xl-$name.log" 2>&1 &
     XL=$!
     for _ in $(seq 240); do
         [ "$(checkpoints "$name")" -ge 2 ] && return

@@ -22,7 +22,9 @@ _BESIDES = _words(
     # What is essential in Debian, and nobody depends on.
     "base-files base-passwd bash bsdutils coreutils dash debianutils findutils grep gzip hostname "
     "libc-bin sed tar util-linux "
-    "gawk kmod mount procps"
+    "gawk kmod mount procps "
+    # apt itself needs it, and numpy.
+    "libstdc++6"
 )
 """What a Debian has anyway."""
 

@@ -1,9 +1,8 @@
-"""Waiting for plugs, and watching who drives them: one look at the kernel is for all of them."""
+"""Waiting for plugs: one look at the kernel is for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,6 @@ from remusnet.errors import Conflict
 from remusnet.kernel.change import drain as drain_module
 from remusnet.kernel.change.drain import drain
 from remusnet.kernel.change.execute import Executor
-from remusnet.kernel.state import drivers as drivers_module
-from remusnet.kernel.state.drivers import refuse_driven
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.wire.codec import plug_message
 from remusnet.kernel.wire.messages import PlugAction
@@ -62,8 +59,6 @@ def plugs(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, int]], Plugs]:
         found = Plugs(held)
         monkeypatch.setattr(drain_module, "roots", found.roots)
         monkeypatch.setattr(drain_module, "in_flight", lambda *_: 0)
-        monkeypatch.setattr(drivers_module, "roots", found.roots)
-        monkeypatch.setattr(drivers_module, "WATCH_SECONDS", 0)
         return found
 
     return made
@@ -105,21 +100,3 @@ def test_what_does_not_empty_is_named_and_nothing_else(
     with pytest.raises(Conflict, match=r"^ifb2 still holds 0 B after 0\.01 s: ") as caught:
         drain(kernel, {"ifb2": 2, "ifb3": 3}, longest_wait=0.01)
     assert "ifb3" not in str(caught.value)
-
-
-@pytest.mark.parametrize("number", [1, 40])
-def test_plugs_are_watched_together_and_the_driven_ones_named(
-    plugs: Callable[[dict[int, int]], Plugs], tmp_path: Path, number: int
-) -> None:
-    kernel = plugs(dict.fromkeys(range(1, 2 + number), 10**6))
-    kernel.stuck = 1
-    devices = {
-        f"ifb{index}": Device(index, f"ifb{index}", "ifb", "", True) for index in kernel.held
-    }
-    seen = Seen(devices, kernel.roots(None), {}, {})
-    kernel.looks = 0
-    with pytest.raises(Conflict, match=r"something drives the plug of ifb2") as caught:
-        refuse_driven(kernel, seen, tmp_path, devices)
-    assert "ifb1:" not in str(caught.value)
-    assert kernel.looks == 25
-    refuse_driven(kernel, seen, tmp_path, ["ifb1", "ifb-gone"])

@@ -1,0 +1,1 @@
+"""What happens in the kernel, as it tells: who drives a plug, and what becomes of our objects."""
