@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from remusnet import defaults
+from remusnet.cli._completing import files
+from remusnet.cli._quantities import DURATION
 from remusnet.errors import InvalidInput, quoted
 from remusnet.host.policy_files import named_policy
 from remusnet.policy import DEFAULT_POLICY, PRESETS, Policy
@@ -84,3 +87,36 @@ def _distinct(
     if twice is not None:
         raise InvalidInput(f"two policies are named {quoted(twice)}; give one another name")
     return policies
+
+
+# How a simulated guest and a driven plug are checkpointed.
+interval_option = click.option(
+    "--interval",
+    type=DURATION,
+    metavar="TIME",
+    default=defaults.INTERVAL,
+    show_default=True,
+    help="The checkpoint interval (xl's own default).",
+)
+commit_delay_option = click.option(
+    "--commit-delay",
+    type=DURATION,
+    metavar="TIME",
+    default=defaults.COMMIT_DELAY,
+    show_default=True,
+    help="From the resume to the commit. The default is an assumption.",
+)
+schedule_option = click.option(
+    "--schedule",
+    type=click.Choice(["xl", "xend"]),
+    default="xl",
+    show_default=True,
+    help="What the interval is counted from: xl the commit, xend the suspend.",
+)
+
+junit_option = click.option(
+    "--junit",
+    metavar="FILE",
+    shell_complete=files,
+    help="Write what the assertions found as JUnit XML.",
+)
