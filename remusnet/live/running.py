@@ -19,7 +19,7 @@ from remusnet.errors import InvalidInput, RemusnetError
 
 _READY = re.compile(r"^remusnet: (\d+\.\d+\.\d+\.\d+) under .* come from (\S+)$", re.MULTILINE)
 _ERROR = re.compile(r"^remusnet: error: (.*)$", re.MULTILINE)
-_START_S, _END_S = 30.0, 60.0
+_START_S, _END_S = 60.0, 60.0
 
 
 class LiveRun:

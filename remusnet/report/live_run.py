@@ -70,7 +70,12 @@ def live_table(view: LiveView, title: str) -> RenderableType:
     most = "" if view.tcp_hold_max_ms is None else f"max {view.tcp_hold_max_ms:.0f} ms"
     table.add_row("TCP hold", hold, most, f"{view.retransmitted} sent again")
     parts: list[RenderableType] = [
-        Text(f"{title}  {view.seconds:.0f} s, {view.epochs} checkpoints", "bold", no_wrap=True),
+        Text(
+            f"{view.seconds:.0f} s, {view.epochs} checkpoints  {title}",
+            "bold",
+            no_wrap=True,
+            overflow="ellipsis",
+        ),
         table,
     ]
     if view.streams:
