@@ -422,7 +422,9 @@ def test_what_bypasses_never_comes_to_the_userspace_plug() -> None:
     done = _run(*options, "--", sys.executable, "-c", _FLOOD, "2000", "1")
     result = _result(done)
     assert result["bypassed"] >= 1_000
-    assert result["held"] == result["keeper"]["frames"] == 0
+    assert result["held"] == 0
+    # A classifier that is not exact holds the few MLD reports of IPv6 too; nothing of the flood.
+    assert result["keeper"]["frames"] <= 5
 
 
 @pytest.mark.netns
