@@ -72,6 +72,7 @@ COMMANDS = {
     "remove": LazyCommand(
         "remusnet.cli.remove", "End a protection; release what is held", _BY_HAND
     ),
+    "watch": LazyCommand("remusnet.cli.watch", "Keep protections as they were applied", _BY_HAND),
     "trace": LazyCommand("remusnet.cli.trace", "Show what becomes of each frame", _BY_HAND),
     "plug": LazyCommand(
         "remusnet.cli.plug", "Hold or release what is in a buffer device", _BY_HAND

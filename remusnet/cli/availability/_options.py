@@ -24,11 +24,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _parameters(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
+    context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    from remusnet.availability.models.parameters import PARAMETERS
+    from remusnet.availability.models.library import parameters_of
 
-    words = [f"{name}=" for name in PARAMETERS]
+    words = [f"{name}=" for name in parameters_of(context.params.get("model") or "")]
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 

@@ -199,6 +199,14 @@ class Store:
             )
             return int(deleted.rowcount)
 
+    async def shift(self, step: float, now: float) -> None:
+        """Let what has not expired at ``now`` expire ``step`` s later: the clock was set."""
+        later = {"expires": BINDINGS.c.expires + step}
+        async with self._connection() as connection:
+            await connection.execute(
+                sa.update(BINDINGS).where(BINDINGS.c.expires > now).values(later)
+            )
+
     async def count(self, now: float) -> int:
         """How many bindings have not expired."""
         query = sa.select(sa.func.count()).select_from(BINDINGS).where(BINDINGS.c.expires > now)
