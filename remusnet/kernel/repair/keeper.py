@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,7 @@ from remusnet.kernel.run_dir import AtWork, driver_of, watch_lock
 from remusnet.kernel.state.observe import Seen, observe, roots
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
 from remusnet.kernel.watch.events import Event, Events, LinkEvent, Lost, QdiscEvent
+from remusnet.kernel.watch.ports import open_ports
 from remusnet.kernel.watch.record import FIRST_NS, SPACING_NS, Watched, publish, withdraw
 from remusnet.kernel.watch.senders import Senders
 from remusnet.kernel.wire.netlink import Netlink, require_rights
@@ -76,6 +78,8 @@ class Keeper:
         self._due: dict[str, int] = {}
         self._not_before: dict[str, int] = {}
         self._appeared: dict[str, int] = {}
+        # Of the first link event since the last look at everything: a look may see more than that.
+        self._linked_ns = 0
         self._everything_ns = 0
         self._published_ns = 0
         self._publish_ns: int | None = 0  # None: there is no news
@@ -115,6 +119,8 @@ class Keeper:
     def start(self) -> int:
         """Looks at everything, and mends it. How many protections there are."""
         self._look(time.monotonic_ns(), everything=True)
+        if not self._everything_ns:
+            self._look(time.monotonic_ns(), everything=True)
         self._publish()
         count = len(self._known.receipts)
         self._teller.say(
@@ -148,11 +154,12 @@ class Keeper:
     def drivers(self) -> dict[str, tuple[Driver, ...]]:
         """Who drives each plug, by its buffer device."""
         now = time.monotonic_ns()
-        found = {}
-        for buffer, receipt in self._known.receipts.items():
-            if receipt.index:
-                found[buffer] = self._senders.drivers(receipt.index, now)
-        return found
+        there = open_ports()
+        return {
+            buffer: self._senders.drivers(receipt.index, now, there=there)
+            for buffer, receipt in self._known.receipts.items()
+            if receipt.index
+        }
 
     # Which protections an event is about
 
@@ -190,6 +197,7 @@ class Keeper:
             self._appeared.pop(device.name, None)
         elif device.name not in self._appeared:
             self._appeared[device.name] = event.at_ns
+            self._linked_ns = self._linked_ns or event.at_ns
             if self._fulfils or device.alias.startswith((BUFFER_MARK, SINK_MARK)):
                 self._everything_ns = 0  # who applies makes buffer devices
 
@@ -232,6 +240,8 @@ class Keeper:
                 del self._due[name]
         if everything and self._fulfils:
             self._fulfil(receipts, seen)
+        if everything:
+            self._linked_ns = 0
 
     def _forget(self, receipts: Mapping[str, Receipt], seen: Seen) -> None:
         """What is about nothing that is there: memory stays as it is, however long we watch."""
@@ -349,7 +359,8 @@ class Keeper:
             if isinstance(result, RemusnetError):
                 self._teller.alarm(buffer, vifs, f"{', '.join(vifs)}: {result}")
             elif result.operations:
-                since = max((self._appeared.get(vif, 0) for vif in vifs), default=0)
+                since = max(self._appeared.get(vif, 0) for vif in vifs) or self._linked_ns
+                self._everything_ns = 0
                 self._teller.protected(order.plan, now - since if since else None, result.notes)
 
     # What others may know
@@ -362,6 +373,8 @@ class Keeper:
         self._publish_ns = None
         found = self.drivers()
         self._teller.drivers(found)
+        if any(each.activity is not Activity.GONE for each in chain(*found.values())):
+            self._publish_by(self._published_ns + SPACING_NS)  # who falls silent makes no event
         with suppress(OSError):
             publish(self._run_dir, Watched(os.getpid(), self._since_ns, found))
 
