@@ -26,7 +26,7 @@ from remusnet.units import format_duration
 KIND: Final = "a sweep"
 PAGE: Final = "index.html"
 MOST_ROWS: Final = 4
-"""Of a figure: as many as fit on a sheet of paper, or a screen."""
+"""Curves of a figure and columns of a table: as many as fit on a sheet of paper, or a screen."""
 _FILES = (
     FileBeside("runs.csv", "a row for each number of each run"),
     FileBeside("means.csv", "a row for each number, with its 95 % interval over the runs"),
@@ -141,8 +141,7 @@ class Page:
     choice: Choice | None
     setting: tuple[tuple[str, str], ...]
     figures: tuple[Drawn, ...]
-    heads: tuple[str, ...]
-    tables: tuple[tuple[str, list[tuple[str, list[str]]]], ...]
+    tables: tuple[tuple[str, list[str], list[tuple[str, list[str]]]], ...]
     command: str | None
     files: tuple[FileBeside, ...] = _FILES
 
@@ -177,8 +176,11 @@ def write_sweep(
         choice=words,
         setting=tuple(setting),
         figures=tuple(_figures(means, asked, words, limits)),
-        heads=tuple(head(each) for each in asked),
-        tables=tuple(tables(means, asked)),
+        tables=tuple(
+            (name, [head(each) for each in part], rows)
+            for part in _parts(asked)
+            for name, rows in tables(means, part)
+        ),
         command=command,
     )
     document: dict[str, object] = {"points": [each.to_json() for each in means]}
@@ -232,7 +234,6 @@ def _figures(
         else ""
     )
     points = f"Each point is a run, or the mean of several with its 95 % interval.{marked}"
-    parts = [asked[at : at + MOST_ROWS] for at in range(0, len(asked), MOST_ROWS)]
     with style():
         found = [
             (
@@ -249,7 +250,7 @@ def _figures(
                     limits=limits,
                 ),
             )
-            for number, part in enumerate(parts, 1)
+            for number, part in enumerate(_parts(asked), 1)
         ]
         found.append(
             (
@@ -265,6 +266,10 @@ def _figures(
         for caption, made in found:
             if made is not None:
                 yield Drawn(caption, markup(inline(to_svg(made), caption.name, caption.title)))
+
+
+def _parts(asked: Sequence[Asked]) -> list[Sequence[Asked]]:
+    return [asked[at : at + MOST_ROWS] for at in range(0, len(asked), MOST_ROWS)]
 
 
 def _limit(text: str) -> tuple[str, float]:
