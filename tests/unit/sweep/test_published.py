@@ -78,5 +78,6 @@ def test_an_answer_that_is_held_takes_up_to_a_period_where_it_took_less_than_a_m
     held = swept(tmp_path, FAST, "xl", "hold-all", *asked)
     # xl's period at 100 ms is 110 to 125 ms with this guest.
     assert 80 < held["tcp.hold.max"][100] < 140
-    assert 20 < held["tcp.hold.median"][100] < 100
+    # Who answers what a commit has let go sends as an epoch begins: most wait for nearly all of it.
+    assert 20 < held["tcp.hold.median"][100] <= held["tcp.hold.max"][100]
     assert held["tcp.hold.max"][25] < held["tcp.hold.max"][50] < held["tcp.hold.max"][100]
