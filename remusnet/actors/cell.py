@@ -64,6 +64,7 @@ class Cell(Place):
         "instance",
         "life",
         "queued",
+        "ready",
         "restarts",
         "stash",
         "state",
@@ -76,9 +77,11 @@ class Cell(Place):
         super().__init__(parent, spec, name)
         self._system = system
         self.gated = spec.mailbox is not None  # whether `tell` has to look before it puts
-        self.state = State.STARTING
+        self.state = _STARTING
         self.instance: Instance | None = None
         self.take: Callable[[object], Awaitable[None] | None] = _nobody  # the instance's receive
+        # The same, while a message may go to it straight from the queue; see `enter`.
+        self.ready: Callable[[object], Awaitable[None] | None] | None = None
         self.task: asyncio.Future[None] | None = None
         self.failures: deque[float] | None = None
         self.restarts = 0
@@ -223,7 +226,7 @@ class Cell(Place):
 
     def deliver(self, envelope: object) -> None:
         """Take the next message from the system's queue: handle it, or keep it for later."""
-        if self.state is _RUNNING and self.stash is None:
+        if self.ready is not None:
             self._handle(envelope)
         elif self.state is State.STOPPED:
             self._bury(envelope, "the actor has stopped")
@@ -240,11 +243,17 @@ class Cell(Place):
                 self._system.enqueue_drain(self)
             else:
                 self.stash = None
+                self.enter(State.RUNNING)
             self._handle(envelope)
+
+    def enter(self, state: State) -> None:
+        """Be in ``state`` from now on: messages are taken while it runs and nothing waits."""
+        self.state = state
+        self.ready = self.take if state is _RUNNING and self.stash is None else None
 
     def resume(self) -> None:
         """Take messages again, as far as those above allow."""
-        self.state = State.SUSPENDED if self.held else State.RUNNING
+        self.enter(State.SUSPENDED if self.held else _RUNNING)
         if self.stash and not self.held:
             self._system.enqueue_drain(self)
 
@@ -253,8 +262,8 @@ class Cell(Place):
         for child in self.children:
             child.hold()
         self.held = True
-        if self.state is State.RUNNING:
-            self.state = State.SUSPENDED
+        if self.state is _RUNNING:
+            self.enter(State.SUSPENDED)
 
     def release(self) -> None:
         """Undo `hold`."""
@@ -315,7 +324,9 @@ class Cell(Place):
 
     def notify(self, change: Change) -> None:
         """Tell those who watch."""
-        for watcher in tuple(self._watchers or ()):
+        if self._watchers is None:
+            return
+        for watcher in tuple(self._watchers):
             watcher.tell(Watched(self, change))
         if change is Change.STOPPED:
             self._watchers = None
@@ -372,7 +383,7 @@ class Cell(Place):
                 self._system.stop_cell(self)
 
     def _await(self, awaited: Awaitable[None], envelope: object) -> None:
-        self.state = State.BUSY
+        self.enter(State.BUSY)
         life = self.life
         self.task = task = asyncio.ensure_future(awaited, loop=self._system.loop)
 
@@ -394,7 +405,7 @@ class Cell(Place):
                 return
             self._again = None
             if self.stop_asked:
-                self.state = State.RUNNING
+                self.enter(State.RUNNING)
                 self._system.stop_cell(self)
             else:
                 self.resume()
@@ -420,6 +431,7 @@ def _nobody(_message: object) -> None:
     raise AssertionError("a cell without an instance was running")
 
 
-_RUNNING = State.RUNNING
+# Python 3.11 takes 90 ns to find a member of an Enum, a global 5 ns.
+_STARTING, _RUNNING = State.STARTING, State.RUNNING
 # Without a limit, failures are counted for the back-off alone.
 _UNLIMITED = Window(most=2**63, seconds=60.0)

@@ -52,7 +52,7 @@ class Spec:
         """Raise InvalidInput for names that no path can have, or that stand twice."""
         if not self.name or "/" in self.name:
             raise InvalidInput(f"invalid actor name: {quoted(self.name)}")
-        names = [child.name for child in self.children]
+        names = [child.name for child in self.children] if self.children else ()
         for name in names:
             if names.count(name) > 1:
                 raise InvalidInput(f"two children of {quoted(self.name)} are named {quoted(name)}")

@@ -18,6 +18,10 @@ from remusnet.actors.events import Change
 from remusnet.actors.state import State
 from remusnet.actors.strategy import Directive, OnChildren, OnMessage, Scope
 
+# For each start and stop: Python 3.11 takes 90 ns to find a member of an Enum, a global 5 ns.
+_RUNNING, _STOPPING, _STOPPED = State.RUNNING, State.STOPPING, State.STOPPED
+_STARTED, _ENDED = Change.STARTED, Change.STOPPED
+
 Steps = Generator["asyncio.Future[None]", None, None]
 
 
@@ -30,7 +34,7 @@ def failed(cell: Cell, error: Exception, envelope: object) -> None:
     """Answer a failure: ``error`` was raised while ``envelope`` was handled (None: at a start)."""
     system = cell.system
     strategy = cell.spec.strategy
-    cell.state = State.FAILED
+    cell.enter(State.FAILED)
     cell.incident = system.next_incident()
     system.emit(cell, Change.FAILED, error)
     directive = strategy.directive_for(error)
@@ -51,7 +55,7 @@ def failed(cell: Cell, error: Exception, envelope: object) -> None:
         if cell.task is None:
             cell.resume()
         else:
-            cell.state = State.BUSY
+            cell.enter(State.BUSY)
         _drive(_complete_children(cell))
     else:
         # An actor whose start failed has nothing to resume: it is restarted.
@@ -69,9 +73,9 @@ def stop(cell: Cell) -> asyncio.Future[None] | None:
 
     None where that is done, else what will be.
     """
-    if cell.state is not State.STOPPING and cell.state is not State.STOPPED:
+    if cell.state is not _STOPPING and cell.state is not _STOPPED:
         _drive(_stop(cell))
-    return None if cell.state is State.STOPPED else cell.system.when_stopped(cell)
+    return None if cell.state is _STOPPED else cell.system.when_stopped(cell)
 
 
 def _drive(steps: Steps) -> None:
@@ -164,7 +168,7 @@ def _in_place(cell: Cell) -> list[Cell]:
 def _begin(cell: Cell) -> None:
     """Let nothing of the old life happen any more, and nothing of the next one yet."""
     cell.life += 1
-    cell.state = State.RESTARTING
+    cell.enter(State.RESTARTING)
     if cell.escalated:
         # Its parent has answered: its window begins anew.
         cell.escalated = False
@@ -219,14 +223,14 @@ def _revive(cell: Cell, *, first: bool) -> Steps:
         return
     if cell.life != life:
         return
-    again = not first or cell.incident is not None
-    if again:
+    change = _STARTED
+    if not first or cell.incident is not None:
         cell.restarts += 1
+        change = Change.RESTARTED
     cell.born = cell.system.now()
-    change = Change.RESTARTED if again else Change.STARTED
     cell.system.emit(cell, change)
     cell.notify(change)
-    cell.state = State.RUNNING
+    cell.state = _RUNNING
     if cell.stop_asked:
         stop(cell)
         return
@@ -280,7 +284,7 @@ def _stop_children(cell: Cell) -> Steps:
 
 def _stop(cell: Cell) -> Steps:
     cell.life += 1
-    cell.state = State.STOPPING
+    cell.enter(_STOPPING)
     cell.gated = True
     cell.cancel_timers()
     if cell.has_children:
@@ -295,10 +299,10 @@ def _stop(cell: Cell) -> Steps:
             cell.system.complain(cell, late)
     cell.cancel_timers()
     cell.current = None  # a timer's envelope has its cell
-    cell.state = State.STOPPED
+    cell.enter(_STOPPED)
     cell.bury_all("the actor has stopped")
     if cell.parent is not None:
         cell.parent.forget_child(cell.name)
-    cell.system.emit(cell, Change.STOPPED)
-    cell.notify(Change.STOPPED)
+    cell.system.emit(cell, _ENDED)
+    cell.notify(_ENDED)
     cell.system.has_stopped(cell)

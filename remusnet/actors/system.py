@@ -219,7 +219,8 @@ class System:
         for _ in range(count):
             cell, envelope = take_next()
             self.active = cell
-            if cell.state is not _RUNNING or cell.stash is not None:
+            take = cell.ready
+            if take is None:
                 cell.deliver(envelope)
                 continue
             # As Cell.deliver does it with what is a message and no more, which nobody has asked:
@@ -229,7 +230,7 @@ class System:
             try:
                 if before is not None:
                     before(cell, envelope)
-                awaited = cell.take(envelope)
+                awaited = take(envelope)
             except Exception as error:  # noqa: BLE001 - whatever it is, the strategy answers it
                 supervision.failed(cell, error, envelope)
                 continue
@@ -299,8 +300,7 @@ class _Order:
 
     __slots__ = ("cell",)
 
-    state = None
-    stash = None
+    ready = None
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
@@ -316,4 +316,3 @@ class _Order:
 
 
 _DRAIN = Envelope(None)
-_RUNNING = State.RUNNING

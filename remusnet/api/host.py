@@ -52,14 +52,14 @@ def make_true(
     different, wanted = _difference(desired, run_dir, connect)
     crowded = check_memory((each.plan for each in wanted), run_dir, force=force)
     found(different)
-    outcomes, damaged = apply_each(wanted, run_dir=run_dir, refuse=_refusing(run_dir), ended=ended)
+    outcomes, damaged = apply_each(wanted, run_dir=run_dir, refuse=refusing(run_dir), ended=ended)
     said = (note for each in outcomes if isinstance(each, Applied) for note in each.notes)
     warnings = (warning for each in wanted for warning in each.plan.warnings)
     notes = dict.fromkeys((*damaged, *different.notes, *said, *warnings, *crowded))
     return HostApplied(different, outcomes, tuple(notes))
 
 
-def _refusing(run_dir: Path) -> Refuse:
+def refusing(run_dir: Path) -> Refuse:
     """What belongs to ``xl``, and what is on trial."""
     xls = but_xls(run_dir)
     tried = {vif for trial, _ in trials(run_dir) for vif in trial.vifs}
@@ -83,7 +83,7 @@ def _difference(
         wishes = desired.wishes(there)
         wanted = tuple(orders(wishes))
         look = look_at(netlink, run_dir, [each.plan for each in wanted])
-    refuse = _refusing(run_dir)
+    refuse = refusing(run_dir)
     foreseen = tuple(
         foresee(order, look, wish.path, refuse) for order, wish in zip(wanted, wishes, strict=True)
     )

@@ -17,6 +17,7 @@ from remusnet.api.protection import Listing, status, verify
 from remusnet.errors import Conflict, InvalidInput, NotPermitted, quoted
 from remusnet.extras import lacking
 from remusnet.results.monitoring import Reading
+from remusnet.results.watching import WatchCounts
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -66,14 +67,19 @@ def write_metrics(file: Path, *vifs: str, run_dir: str | Path | None = None) -> 
         raise InvalidInput(f"{quoted(str(file))}: {error.strerror}") from None
 
 
-def serve_metrics(address: str, read: Callable[[], Sequence[Reading]] = readings) -> MetricsServer:
+def serve_metrics(
+    address: str,
+    read: Callable[[], Sequence[Reading]] = readings,
+    counts: WatchCounts | None = None,
+) -> MetricsServer:
     """Serve the metrics at ``address`` ("127.0.0.1:9911", "[::1]:9911"; port 0 takes any).
 
-    Each request reads the kernel, by ``read``; where that fails, ``remusnet_up`` is 0. Raises
+    Each request reads the kernel, by ``read``; where that fails, ``remusnet_up`` is 0. ``counts``:
+    of the watcher that serves them. Raises
     InvalidInput, MissingDependency, NotPermitted, or Conflict where the port is taken.
     """
     host, port = _parsed(address)
-    registry = _prometheus().registry(read)
+    registry = _prometheus().registry(read, counts)
     from prometheus_client import make_wsgi_app
 
     try:

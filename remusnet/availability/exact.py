@@ -17,7 +17,7 @@ from remusnet.availability.measures import Estimate, Measure, MeasureKind, Metho
 from remusnet.availability.net import Memory
 from remusnet.availability.races import Race, TiedRace, race
 from remusnet.availability.states import StateSpace, Step
-from remusnet.availability.stationary import Entries, Vector, dead, stationary
+from remusnet.availability.stationary import Entries, Nearby, Vector, dead, stationary
 from remusnet.availability.unfolding import Mode
 
 
@@ -52,10 +52,10 @@ def is_markov(modes: Sequence[Mode]) -> bool:
     return all(isinstance(each.distribution, Exponential | None) for each in modes)
 
 
-def solved_markov(space: StateSpace) -> Solved:
+def solved_markov(space: StateSpace, nearby: Nearby | None = None) -> Solved:
     """The chain's stationary shares. Raises InvalidInput and MissingDependency (`stationary`)."""
     rates = _rates(space)
-    shares = stationary(space, _entries(space, rates))
+    shares = stationary(space, _entries(space, rates), nearby)
     detail = f"CTMC of {len(space.states)} states"
     return Solved(space, shares, _firings(space, shares, rates), Method.EXACT, detail)
 

@@ -33,7 +33,7 @@ MOST_EVENTS: Final = 1_000_000_000
 MOST_SLOW_EVENTS: Final = 20_000_000
 """The same where the net is played step by step."""
 BATCHES: Final = 32
-REPLICAS: Final = 8
+REPLICAS: Final = 16
 
 _PILOT = 16_000
 _FEWEST_CYCLES = 1_000

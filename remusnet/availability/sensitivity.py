@@ -15,6 +15,7 @@ from remusnet.availability.module import YEAR
 from remusnet.availability.sampling import simulated
 from remusnet.availability.solve import solution
 from remusnet.availability.states import StateSpace, TooManyStates, explored
+from remusnet.availability.stationary import Nearby
 from remusnet.availability.unfolding import Mode, Net, unfolded
 from remusnet.errors import InvalidInput
 
@@ -136,11 +137,15 @@ def _saved(base: Estimate, other: Estimate) -> float:
 
 
 class _Working:
-    """Works models out that differ in numbers only: their states are searched for once."""
+    """Works models out that differ in numbers only.
+
+    The states of the first one are searched for once, and its solution helps to find the others'.
+    """
 
     def __init__(self, plan: Plan, means: Means, services: Sequence[Service]) -> None:
         self._plan, self._means, self._services = plan, means, services
         self._space: StateSpace | None = None
+        self._nearby = Nearby()
 
     def estimates(self, model: Model) -> tuple[Estimate, ...]:
         """The services' estimates."""
@@ -148,22 +153,24 @@ class _Working:
         if self._plan.method in (None, Method.EXACT) and is_markov(net.modes):
             space = self._states(net)
             if space is not None:
-                return tuple(map(solved_markov(space).estimate, self._services))
+                return tuple(map(solved_markov(space, self._nearby).estimate, self._services))
         solved = solution(net, self._plan.method)
         if solved is not None:
             return tuple(map(solved.estimate, self._services))
         return simulated(net, self._services, sampling(self._plan, self._means))
 
     def _states(self, net: Net) -> StateSpace | None:
-        """The states of ``net``: those of the last one, where only times differ."""
+        """The states of ``net``: those of the first one, where only times differ."""
         known = self._space
         if known is not None and _shape(known.net) == _shape(net):
             return replace(known, net=net)
         try:
-            self._space = explored(net)
+            found = explored(net)
         except TooManyStates:
             return None
-        return self._space
+        if known is None:
+            self._space = found
+        return found
 
 
 def _shape(net: Net) -> tuple[object, ...]:

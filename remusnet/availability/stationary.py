@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +18,38 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _DENSE = 600
+# A pass makes what is left so much smaller, in about ten steps; where it doesn't, factors are new.
+_CLOSE = 1e-10
+_CLOSE_ENOUGH = 1e-9
+_STEPS = 60
 
 Vector = NDArray[np.float64]
 Entries = tuple[Sequence[int], Sequence[int], Sequence[float]]
 
 
-def stationary(space: StateSpace, entries: Entries) -> Vector:
+@dataclass(slots=True)
+class Nearby:
+    """The factors of the first large chain that was solved with it, which help to solve others.
+
+    Chains that differ in a rate or two are so near that ten steps of GMRES, with these factors as
+    its preconditioner, do what a factorization takes thirty times as long for.
+    """
+
+    factors: Any = None
+
+
+def stationary(space: StateSpace, entries: Entries, nearby: Nearby | None = None) -> Vector:
     """The stationary vector of the chain with ``entries`` (from, to, rate or probability).
 
-    States that are left for good get 0. Raises InvalidInput where the net dies, or may end in
-    several ways; MissingDependency without scipy.
+    States that are left for good get 0. ``nearby``: given with chains that are alike. Raises
+    InvalidInput where the net dies, or may end in several ways; MissingDependency without scipy.
     """
     matrix = matrix_of(entries, len(space.states))
     members = _recurrent(space, matrix)
     inner = matrix[members][:, members]
     found = np.zeros(len(space.states))
-    found[members] = _gth(inner.toarray()) if len(members) <= _DENSE else _sparse(inner)
+    small = len(members) <= _DENSE
+    found[members] = _gth(inner.toarray()) if small else _sparse(inner, nearby or Nearby())
     return found
 
 
@@ -99,7 +117,7 @@ def _gth(matrix: Vector) -> Vector:
     return scaled
 
 
-def _sparse(matrix: csr_matrix) -> Vector:
+def _sparse(matrix: csr_matrix, nearby: Nearby) -> Vector:
     """The same by sparse LU, with the first state's value fixed: an M-matrix, no cancellation."""
     from scipy.sparse import diags
     from scipy.sparse.linalg import splu
@@ -107,13 +125,37 @@ def _sparse(matrix: csr_matrix) -> Vector:
     out = np.asarray(matrix.sum(axis=1)).ravel()
     balance = (diags(out) - matrix).T.tocsc()
     right = -balance[1:, 0].toarray().ravel()
-    solver = splu(
-        balance[1:, 1:].tocsc(),
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
-    rest = np.maximum(solver.solve(right), 0.0)
-    found = np.concatenate(([1.0], rest))
+    inner = balance[1:, 1:].tocsc()
+    rest = _refined(nearby.factors, inner, right)
+    if rest is None:
+        nearby.factors = splu(
+            inner,
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
+        rest = nearby.factors.solve(right)
+    found = np.concatenate(([1.0], np.maximum(rest, 0.0)))
     scaled: Vector = found / found.sum()
     return scaled
+
+
+def _refined(factors: Any, matrix: Any, right: Vector) -> Vector | None:
+    """The solution by the ``factors`` of a matrix nearby; None where they don't lead to it.
+
+    A second pass solves for what the first has left: what is rare gets its digits there.
+    """
+    if factors is None or factors.shape != matrix.shape:
+        return None
+    from scipy.sparse.linalg import LinearOperator, gmres
+
+    known = LinearOperator(matrix.shape, factors.solve)
+    word = "rtol" if "rtol" in signature(gmres).parameters else "tol"  # of scipy below 1.12
+    options: dict[str, Any] = {word: _CLOSE, "atol": 0.0, "restart": _STEPS, "maxiter": 2}
+    found, left = np.zeros_like(right), right
+    for _ in range(2):
+        found = found + gmres(matrix, left, M=known, **options)[0]
+        left = right - matrix @ found
+        if not np.linalg.norm(left) <= _CLOSE_ENOUGH * np.linalg.norm(right):
+            return None
+    return found

@@ -257,7 +257,7 @@ def add_user(user: str, store: str, password_stdin: bool) -> None:
 def list_users(store: str, as_json: bool) -> None:
     """List all users."""
     _needed()
-    users: Sequence[User] = _with_store(store, lambda opened: opened.users())
+    users: Sequence[User] = _with_store(store, lambda opened: opened.users(), new=False)
     if as_json:
         click.echo(json.dumps([{"user": each.name, "domain": each.domain} for each in users]))
         return
@@ -272,7 +272,7 @@ def remove_user(user: str, store: str) -> None:
     """Remove a user; what is registered stays until it expires."""
     _needed()
     name, domain = _parted(user)
-    if not _with_store(store, lambda opened: opened.remove_user(name, domain)):
+    if not _with_store(store, lambda opened: opened.remove_user(name, domain), new=False):
         raise InvalidInput(f"no user {quoted(user)}")
     echo(f"{name}@{domain}: removed")
 
@@ -317,8 +317,8 @@ def _parted(user: str) -> tuple[str, str]:
     return name, parse_domain(domain)
 
 
-def _with_store(text: str, work: Callable[[Store], Any]) -> Any:
-    """What ``work`` comes to with the store that ``text`` names."""
+def _with_store(text: str, work: Callable[[Store], Any], *, new: bool = True) -> Any:
+    """What ``work`` comes to with the store that ``text`` names; ``new``: it may be a new one."""
     import asyncio
 
     from remusnet.errors import Conflict
@@ -331,6 +331,8 @@ def _with_store(text: str, work: Callable[[Store], Any]) -> Any:
 
     async def main() -> Any:
         store = Store(text)
+        if not new and not store.exists:
+            raise InvalidInput(f"no store {store.place}; remusnet sip user add makes one")
         try:
             await store.open()
             return await work(store)

@@ -18,6 +18,9 @@ from remusnet.cli._terminal import echo, warn
 @run_dir_option
 @json_option
 @click.option(
+    "--watch", is_flag=True, help="Again and again: a table, or in a pipe a line a second."
+)
+@click.option(
     "--prometheus",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -30,6 +33,7 @@ def command(
     uri: str,
     run_dir: Path,
     as_json: bool,
+    watch: bool,
     prometheus: Path | None,
 ) -> None:
     """Show what protects VIF (without VIF: every vif), and how much it holds.
@@ -41,8 +45,12 @@ def command(
     remusnet status
     remusnet status vif1.0 --json
     remusnet status --domain guest
+    remusnet status --watch
     remusnet status --prometheus /var/lib/prometheus/node-exporter/remusnet.prom
     """
+    if watch:
+        _watch(vifs, domain, uri, run_dir, as_json, prometheus)
+        return
     if prometheus is not None:
         _metrics(prometheus, vifs, domain, run_dir, as_json)
         return
@@ -52,6 +60,23 @@ def command(
     found = status(*vifs, domain=domain, connect=uri, run_dir=run_dir)
     warn(found.notes)
     echo(status_json(found) if as_json else status_text(found), nl=False, wrap=not as_json)
+
+
+def _watch(
+    vifs: tuple[str, ...],
+    domain: str | None,
+    uri: str,
+    run_dir: Path,
+    as_json: bool,
+    prometheus: Path | None,
+) -> None:
+    from remusnet.api.protection import groups_of
+    from remusnet.cli._live import watch_status
+
+    if prometheus is not None:
+        raise click.UsageError("--watch or --prometheus, not both")
+    chosen = tuple(vif for group in groups_of(vifs, domain, uri) for vif in group)
+    watch_status(chosen, run_dir, as_json=as_json)
 
 
 def _metrics(

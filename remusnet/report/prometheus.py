@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from remusnet import __version__
 from remusnet.errors import RemusnetError
 from remusnet.results.monitoring import Reading
+from remusnet.results.watching import Occasion, WatchCounts
 
 Read = Callable[[], Sequence[Reading]]
 
@@ -73,11 +74,37 @@ COUNTERS: dict[str, tuple[str, _Value]] = {
 """Without the ``_total`` that their samples end in."""
 
 
+WATCH_COUNTERS: dict[str, tuple[str, Callable[[WatchCounts], float]]] = {
+    "remusnet_watch_repairs": (
+        "Protections that remusnet watch has repaired.",
+        lambda each: each.happened[Occasion.REPAIRED],
+    ),
+    "remusnet_watch_protected": (
+        "Vifs that it has protected when they appeared.",
+        lambda each: each.happened[Occasion.PROTECTED],
+    ),
+    "remusnet_watch_open_seconds": (
+        "How long protections stood open until then.",
+        lambda each: each.open_ns / 1e9,
+    ),
+    "remusnet_watch_alarms": (
+        "What it could not repair, or had to repair again and again.",
+        lambda each: each.happened[Occasion.ALARM],
+    ),
+    "remusnet_watch_lost_events": (
+        "How often the kernel's events came faster than it could read them.",
+        lambda each: each.happened[Occasion.LOST],
+    ),
+}
+"""Without the ``_total`` that their samples end in; of the watcher that serves them."""
+
+
 class Readings(Collector):
     """Reads anew each time that somebody asks; an error is a sample, too."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, counts: WatchCounts | None = None) -> None:
         self._read = read
+        self._counts = counts
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: else the registry would read once more, to know the names."""
@@ -93,14 +120,17 @@ class Readings(Collector):
             up = False
         yield GaugeMetricFamily("remusnet_up", "Whether the kernel could be read.", float(up))
         yield _build()
+        if self._counts is not None:
+            for name, (what, value) in WATCH_COUNTERS.items():
+                yield CounterMetricFamily(name, what, float(value(self._counts)))
         if up:
             yield from _families(readings)
 
 
-def registry(read: Read) -> CollectorRegistry:
-    """A registry of nothing but these metrics."""
+def registry(read: Read, counts: WatchCounts | None = None) -> CollectorRegistry:
+    """A registry of nothing but these metrics; ``counts``: of the watcher that serves them."""
     found = CollectorRegistry()
-    found.register(Readings(read))
+    found.register(Readings(read, counts))
     return found
 
 

@@ -102,7 +102,7 @@ class Control:
             return {"ok": self._handler(order)}
         except RemusnetError as error:
             return {"error": str(error), "exit_code": error.exit_code}
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: brackets within brackets, thousands deep
             return {"error": "no JSON", "exit_code": 2}
 
 

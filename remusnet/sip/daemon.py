@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -19,6 +21,9 @@ from remusnet.sip.control import Control
 from remusnet.sip.metrics import serve_metrics
 from remusnet.sip.orders import obey
 from remusnet.sip.server import Server
+
+# The store's, listeners, control, metrics, and TLS connections that are not open yet.
+_OTHER_FILES = 256
 
 
 def serve(config: Config, control: Path, reload: Callable[[], Config] | None) -> None:
@@ -60,7 +65,7 @@ async def _serve(
     reload: Callable[[], Config] | None,
     events: Callable[[Event], None] | None,
 ) -> None:
-    server = Server(config, on_event=events, tell=_say)
+    server = Server(with_room_for_files(config, _say), on_event=events, tell=_say)
     control = Control(path, lambda order: obey(server, order))
     await server.start()
     try:
@@ -100,13 +105,30 @@ async def _serve(
         raise CheckFailed(f"the server ended: {server.system.failure}")
 
 
+def with_room_for_files(config: Config, tell: Callable[[str], None]) -> Config:
+    """Let this process open as many files as it may have connections; else fewer of those.
+
+    The usual limit is 1,024: where it is reached no connection is accepted, and none is made.
+    """
+    wanted = config.limits.connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    most = soft - _OTHER_FILES if soft > 2 * _OTHER_FILES else soft // 2
+    if most >= config.limits.connections:
+        return config
+    tell(f"at most {most} connections: this process may open {soft} files (ulimit -n)")
+    return replace(config, limits=replace(config.limits, connections=most))
+
+
 async def _reload(server: Server, reload: Callable[[], Config] | None) -> None:
     """Take over what a running server can; a file with mistakes changes nothing."""
     if reload is None:
         _say("SIGHUP: nothing to read again, this server was started without a file")
         return
     try:
-        changed = await server.reload(reload())
+        changed = await server.reload(with_room_for_files(reload(), _say))
     except RemusnetError as error:
         _say(f"SIGHUP: nothing is changed: {error}")
     else:

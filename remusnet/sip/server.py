@@ -23,6 +23,7 @@ from remusnet.sip.registrar import Registrar, Registrations
 from remusnet.sip.rejuvenation import rejuvenate
 from remusnet.sip.settings import Settings
 from remusnet.sip.signals import Bytes
+from remusnet.sip.steady import SteadyClock
 from remusnet.sip.store import Store, StoreUnavailable
 from remusnet.sip.timers import Timers
 from remusnet.sip.tls import client_context, server_context
@@ -100,6 +101,11 @@ class Server:
         self.held = holdings(config.settings, self.store, asyncio.get_running_loop().time)
         self.held.locations.remembered = config.remembered
         self.held.locations.gather_s = _GATHER_S
+        if not self.store.shared:
+            # Servers that share a store have the time of day in common, and nothing else.
+            clock = SteadyClock()
+            self.wiring.wall = self.held.locations.wall = clock
+            self.held.locations.steady = clock
         self.held.calls.most = config.max_calls
         self.system = System(
             on_event=on_event,

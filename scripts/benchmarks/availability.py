@@ -51,7 +51,7 @@ MEMORY_MB = 1024.0
 RARE, RARER = 1e-8, 1e-12
 RARE_ERROR = 0.05
 RARE_S = 60.0
-LONG = 40_000_000
+LONG = 100_000_000
 
 _Process = Generator[simpy.Event, Any, None]
 _GROWTH = 0.67

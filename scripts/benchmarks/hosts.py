@@ -120,7 +120,7 @@ class _Host:
 
     def _read(self) -> None:
         """The same in the words of ``ip`` and ``tc``: devices, qdiscs, filters of each vif."""
-        batch("ip", ["-d link show"], "-j")
+        batch("ip", ["link show"], "-j", "-d")
         lines = ["qdisc show", *(f"filter show dev {vif} ingress" for vif in self._names)]
         batch("tc", lines, "-j", "-s")
 

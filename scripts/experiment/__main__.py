@@ -46,10 +46,10 @@ def main(words: Sequence[str] | None = None) -> int:
             runs = [_read(arguments.replay, name) for name in _recorded(arguments)]
         else:
             runs = [_ran(name, arguments) for name in arguments.preset or PRESETS]
+        found = [each for run, events in runs for each in figures(run, events)]
     except (RemusnetError, OSError) as error:
         print(f"availability-experiment: {error}", file=sys.stderr)
         return 2 if isinstance(error, InvalidInput | OSError) else 1
-    found = [each for run, events in runs for each in figures(run, events)]
     if arguments.json:
         rows = [{**asdict(each), "agrees": each.agrees} for each in found]
         print(json.dumps({"figures": rows, "runs": [asdict(run.options) for run, _ in runs]}))

@@ -11,14 +11,15 @@ from remusnet.availability.fitting.events import read_events
 from remusnet.availability.fitting.families import scipy_part
 from remusnet.availability.fitting.history import History, history_of
 from remusnet.availability.fitting.likelihood import Interval, fitted
-from remusnet.availability.intervals import student
 from remusnet.availability.models.supervision import ACTORS, TreeTimes, server, services
 from remusnet.availability.solve import solve
+from remusnet.errors import InvalidInput
 from scripts.experiment.probes import CALLS, SERVICES
-from scripts.experiment.run import Recording
+from scripts.experiment.run import BIN_S, Recording
 
 _BATCHES = 32
-# In so few bins is something lost that batches would take their spread for too small.
+# In so few bins, and in no more than half of them, is something lost that batches would take their
+# spread for too small.
 _RARE = 20
 
 
@@ -56,9 +57,11 @@ def share(rows: Sequence[Sequence[int]], column: int) -> Interval:
     is Poisson's: probes that are lost together are one event.
     """
     sent, some = sum(row[1] for row in rows), sum(row[column] for row in rows)
+    if len(rows) < 2:
+        raise InvalidInput(f"too short to tell: {len(rows)} bins of {BIN_S} s")
     value = some / sent
     hit = sum(row[column] > 0 for row in rows)
-    if hit < _RARE:
+    if hit < min(_RARE, len(rows) / 2):
         chi2 = scipy_part("stats").chi2
         most = float(chi2.ppf(0.975, 2 * hit + 2)) / 2
         if not hit:
@@ -66,11 +69,13 @@ def share(rows: Sequence[Sequence[int]], column: int) -> Interval:
         return Interval(
             value, value * float(chi2.ppf(0.025, 2 * hit)) / 2 / hit, value * most / hit
         )
-    size = len(rows) / _BATCHES
-    batches = [rows[int(n * size) : int((n + 1) * size)] for n in range(_BATCHES)]
+    count = min(_BATCHES, len(rows))
+    size = len(rows) / count
+    batches = [rows[int(n * size) : int((n + 1) * size)] for n in range(count)]
     counts = [(sum(r[1] for r in batch), sum(r[column] for r in batch)) for batch in batches]
     spread = sum((lost - value * asked) ** 2 for asked, lost in counts)
-    half = student(_BATCHES - 1) * math.sqrt(spread * _BATCHES / (_BATCHES - 1)) / sent
+    quantile = float(scipy_part("stats").t.ppf(0.975, count - 1))
+    half = quantile * math.sqrt(spread * count / (count - 1)) / sent
     return Interval(value, max(value - half, 0.0), min(value + half, 1.0))
 
 
@@ -81,9 +86,27 @@ def _of_services(run: Recording, history: History) -> Iterator[Figure]:
         rows = run.probes[service]
         lost = said[service]
         yield Figure(preset, f"{service}: lost", share(rows, 2), lost)
+        if run.mean_flight_s and preset == "none" and service != "established-calls":
+            yield _of_the_same_lives(run, service)
         if preset == "resilient":
             # A restart that is shorter than T1 delays no probe by more.
             yield Figure(preset, f"{service}: delayed", share(rows, 3), 0.0)
+
+
+def _of_the_same_lives(run: Recording, service: str) -> Figure:
+    """What is lost, beside the time in which no process served: chance has the same part in both.
+
+    That is a far sharper comparison: all that is left to chance is where between two probes a
+    process begins and ends, of which the difference has a variance of 1/6 (probes apart)². What is
+    under way when a process ends is lost too: as much as is under way on average.
+    """
+    rows, options = run.probes[service], run.options
+    sent, lost = sum(row[1] for row in rows), sum(row[2] for row in rows)
+    counted_s = sent / options.rate
+    half = 1.96 * math.sqrt(len(run.lives_s) / 6) / sent
+    served_s = sum(run.lives_s) - len(run.lives_s) * run.mean_flight_s[service]
+    measured = Interval(lost / sent, lost / sent - half, lost / sent + half)
+    return Figure(options.preset, f"{service}: of these lives", measured, 1 - served_s / counted_s)
 
 
 def _of_restarts(run: Recording, history: History) -> Iterator[Figure]:

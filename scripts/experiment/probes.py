@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
-from statistics import median
+from statistics import fmean, median
 
 from scripts.experiment.phones import Call, Phone, called, registered
 
@@ -42,6 +42,11 @@ class Tally:
     def flight_s(self) -> float:
         """How long an answered probe is under way, by the median."""
         return median(self.latencies_s) if self.latencies_s else 0.0
+
+    @property
+    def mean_flight_s(self) -> float:
+        """How long an answered probe is under way, on average."""
+        return fmean(self.latencies_s) if self.latencies_s else 0.0
 
 
 class Probes:

@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +25,8 @@ ACTORS = (*STANDING, "transport")
 BIN_S = 10
 _STARTING_S = 60.0
 _OBEYING_S = 20.0
+# So far apart are the requests that find out since when a new process answers.
+_ASKING_S = 0.02
 _CONFIG = """\
 listen = ["udp:{host}:{port}"]
 domains = ["example.org"]
@@ -55,8 +57,11 @@ class Recording:
     """What a run came to.
 
     ``probes``: by service, a row for each `BIN_S` seconds: when it began, probes sent, lost,
-    delayed. ``flight_s``: by service, the median time to an answer. ``starts_s``, ``ends_s``: how
-    long each start of the process took until it answered, and each end from the fault on.
+    delayed. ``flight_s``, ``mean_flight_s``: by service, the median and the mean time to an answer,
+    the latter with the first ones of a process, which is slow at first. Under ``none``, of each
+    process: ``starts_s``: from its start until a request is answered, be it after a while; then
+    ``lives_s`` until its failure, by its own events; ``ends_s`` from there until it is gone.
+    ``seconds`` holds the last of the probes' whole bins.
     """
 
     options: Options
@@ -67,6 +72,8 @@ class Recording:
     flight_s: dict[str, float]
     starts_s: list[float]
     ends_s: list[float]
+    lives_s: list[float] = field(default_factory=list)
+    mean_flight_s: dict[str, float] = field(default_factory=dict)
 
     def text(self) -> str:
         """As JSON, a service's rows in a line."""
@@ -111,6 +118,9 @@ class Run:
         self._latest = math.inf
         self._starts_s: list[float] = []
         self._ends_s: list[float] = []
+        self._lives_s: list[float] = []
+        self._serves_since = 0.0
+        self._read = 0
 
     async def run(self) -> Recording:
         """Start, probe, strike and repair, until there were failures enough."""
@@ -124,6 +134,7 @@ class Run:
         try:
             await self._start()
             await probes.begin()
+            self._serves_since = probes.begun
             self._latest = time.monotonic() + options.at_most_s
             while self._goes_on():
                 await self._live()
@@ -141,14 +152,17 @@ class Run:
                 service: binned(tally.counts, seconds) for service, tally in probes.tallies.items()
             },
             flight_s={name: round(each.flight_s, 6) for name, each in probes.tallies.items()},
+            mean_flight_s={
+                name: round(each.mean_flight_s, 6) for name, each in probes.tallies.items()
+            },
             starts_s=[round(each, 3) for each in self._starts_s],
             ends_s=[round(each, 3) for each in self._ends_s],
+            lives_s=[round(each, 3) for each in self._lives_s],
         )
 
     async def _live(self) -> None:
         """Strike the server that runs; where that ends it, repair it."""
-        now = time.monotonic()
-        due = [(now + self._life(), actor) for actor in ACTORS]
+        due = [(self._serves_since + self._life(), actor) for actor in ACTORS]
         heapq.heapify(due)
         while self._goes_on():
             when, actor = heapq.heappop(due)
@@ -165,7 +179,7 @@ class Run:
             self._failures += 1
             self._tell(f"{self._failures} of {self._options.failures} failures")
             if self._options.preset == "none":
-                await self._repair(struck)
+                await self._repair()
                 return
 
     async def _crash(self, actor: str) -> None:
@@ -189,17 +203,31 @@ class Run:
             else:
                 return
 
-    async def _repair(self, struck: float) -> None:
+    async def _repair(self) -> None:
         assert self._process is not None
         async with asyncio.timeout(_STARTING_S):
             await self._process.wait()
-        ended = time.monotonic()
-        self._ends_s.append(ended - struck)
+        ended, failed = time.monotonic(), self._failed_at()
+        self._lives_s.append(failed - self._serves_since)
+        self._ends_s.append(ended - failed)
         await asyncio.sleep(self._random.uniform(*self._options.repair_s))
         await self._start()
 
+    def _failed_at(self) -> float:
+        """When an actor of the process that has ended failed; its clock is this one's."""
+        with self.events.open() as events:
+            events.seek(self._read)
+            told = [json.loads(line) for line in events]
+            self._read = events.tell()
+        failed: list[int] = [each["time_ns"] for each in told if each["event"] == "failed"]
+        return min(failed) / 1e9
+
     async def _start(self) -> None:
-        """Start the process, and wait until it answers a registration."""
+        """Start the process, and wait until it answers a registration.
+
+        It serves since the first one that it answers was sent: what comes while it is slow at
+        first waits in its socket, and is not lost.
+        """
         begun = time.monotonic()
         command = [sys.executable, "-m", "remusnet", "sip", "serve", str(self._folder / "sip.toml")]
         command += ["--control", str(self._control)]
@@ -209,17 +237,21 @@ class Run:
             self._process = await asyncio.create_subprocess_exec(
                 *command, stderr=stderr, stdin=asyncio.subprocess.DEVNULL
             )
-        asked: set[asyncio.Task[bool]] = set()
-        while not any(each.done() and each.result() for each in asked):
+        asked: dict[asyncio.Task[bool], float] = {}
+        while not (answered := [sent for task, sent in asked.items() if _good(task)]):
             if self._process.returncode is not None or time.monotonic() > begun + _STARTING_S:
                 raise RemusnetError(f"the server did not start: {self._said()}")
-            # Many at once: what comes before it listens is lost, and its first answer may be slow.
-            asked.add(asyncio.ensure_future(registered(self._caller, "starter", _STARTING_S)))
-            await asyncio.wait(asked, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
-            asked = {each for each in asked if not each.done() or each.result()}
+            task = asyncio.ensure_future(registered(self._caller, "starter", _STARTING_S))
+            asked[task] = time.monotonic()
+            open_ones = [each for each in asked if not each.done()]
+            await asyncio.wait(open_ones, timeout=_ASKING_S, return_when=asyncio.FIRST_COMPLETED)
         for each in asked:
             each.cancel()
-        self._starts_s.append(time.monotonic() - begun)
+        # Between that one and the one before it, which was lost.
+        first = min(answered)
+        before = max((sent for sent in asked.values() if sent < first), default=first)
+        self._serves_since = (before + first) / 2
+        self._starts_s.append(self._serves_since - begun)
 
     async def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -242,3 +274,8 @@ class Run:
     def _said(self) -> str:
         lines: list[Any] = (self._folder / "stderr").read_text().splitlines()
         return str(lines[-1]) if lines else "it said nothing"
+
+
+def _good(task: asyncio.Task[bool]) -> bool:
+    """Whether what was asked has been answered well."""
+    return task.done() and task.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from remusnet.sip.bindings import Binding
 from remusnet.sip.store import Rows, Store, StoreUnavailable, User
@@ -51,6 +52,15 @@ class MemoryStore(Store):
         gone = sum(map(len, self.bindings.values())) - sum(map(len, kept.values()))
         self.bindings = kept
         return gone
+
+    async def shift(self, step: float, now: float) -> None:
+        self._reach()
+        self.bindings = {
+            aor: tuple(
+                replace(each, expires=each.expires + step * (each.expires > now)) for each in all_
+            )
+            for aor, all_ in self.bindings.items()
+        }
 
     async def count(self, now: float) -> int:
         self._reach()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from remusnet.cli.main import main
 from remusnet.sip.message import Request, Response
 from tests.lib.sip_agent import Agent
 from tests.lib.sip_process import ServerProcess, exchange_udp, message, serving
@@ -253,7 +254,7 @@ def test_sighup_takes_over_domains_and_addresses_without_losing_bindings(tmp_pat
         (["serve", "missing.toml"], 2, "missing.toml"),
         (["status", "--control", "nobody.sock"], 3, "no server answers"),
         (["user", "add", "alice", "--password-stdin"], 2, "expected NAME@DOMAIN"),
-        (["user", "remove", "alice@example.org"], 2, "no user"),
+        (["user", "remove", "alice@example.org"], 2, "no store"),
         (["user", "list", "x.toml", "--store", "sqlite:x"], 2, "which of them has the users?"),
         (["user", "list", "sqlite:x"], 2, "a store needs --store"),
         (["user", "list", "missing.toml"], 2, "missing.toml"),
@@ -308,6 +309,24 @@ def test_users_are_added_listed_and_removed(tmp_path: Path) -> None:
     assert done.stdout == "alice@example.org\n", "a sip.toml says where they are, too"
     assert user("remove", "alice@example.org") == "alice@example.org: removed\n"
     assert user("list") == ""
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        user("remove", "alice@example.org")
+    assert refused.value.stderr == "remusnet: error: no user 'alice@example.org'\n"
+
+
+@pytest.mark.parametrize("words", [["list"], ["remove", "alice@example.org"]])
+def test_users_of_a_store_that_is_not_there_are_an_error_and_make_none(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file name with a slip in it was a new and empty store."""
+    store = tmp_path / "uesrs.db"
+    with pytest.raises(SystemExit) as ended:
+        main(["sip", "user", *words, "--store", f"sqlite:{store}"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        f"remusnet: error: no store sqlite:{store}; remusnet sip user add makes one\n"
+    )
+    assert not store.exists()
 
 
 def test_check_names_every_mistake(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from remusnet.sip.auth import make_user
 from remusnet.sip.bindings import Binding
@@ -366,6 +367,32 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_full_disk_refuses_what_it_has_no_room_for_and_keeps_what_it_has(tmp_path: Path) -> None:
+    """As SQLite says it, where a database may have no more pages than it has."""
+    many: dict[bytes, tuple[Binding, ...]] = {
+        b"user%d@example.org" % number: (
+            binding(b"sip:%b@h" % (b"x" * 500), aor=b"user%d@example.org" % number),
+        )
+        for number in range(200)
+    }
+
+    async def limit(store: Store, pages: int) -> None:
+        async with store._connection() as connection:
+            await connection.execute(sa.text(f"PRAGMA max_page_count={pages}"))
+
+    async def work(store: Store) -> None:
+        await store.replace({BOB: (binding(b"sip:one@h"),)})
+        await limit(store, 1)
+        with pytest.raises(StoreUnavailable, match="database or disk is full"):
+            await store.replace({BOB: (binding(b"sip:two@h"),), **many})
+        [found] = (await store.load([BOB]))[BOB]
+        assert found.contact == b"sip:one@h"
+        await limit(store, 10_000)
+        await store.replace(many)
+
+    opened(f"sqlite:{tmp_path / 'sip.db'}", work)
 
 
 @pytest.mark.parametrize("which", ["sip.db*", "sip.db-wal"])

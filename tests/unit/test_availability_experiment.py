@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from remusnet.availability.fitting.events import read_events
 from remusnet.availability.fitting.history import history_of
 from remusnet.availability.models.supervision import ACTORS, PRESETS, RESTART_S
+from remusnet.errors import InvalidInput
 from scripts.experiment.__main__ import main
 from scripts.experiment.comparing import restart_times, share
 from scripts.experiment.run import binned
+from tests.lib.long import count
 
 DATA = Path(__file__).parents[1] / "data" / "availability-experiment"
 
@@ -41,6 +44,44 @@ def test_another_model_would_be_told_from_the_measured_one(
     (tmp_path / "none.json").write_text(text.replace(life, '"actor_life_s": 40.0'))
     assert main(["--replay", str(tmp_path)]) == 1
     assert "<- outside" in capsys.readouterr().out
+
+
+def test_what_is_lost_is_the_time_without_a_process_to_20_ms_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded = json.loads((DATA / "none.json").read_text())
+    for by_s, code in ((0.0, 0), (0.02, 1), (-0.02, 1)):
+        moved = {**recorded, "lives_s": [each + by_s for each in recorded["lives_s"]]}
+        (tmp_path / "none.json").write_text(json.dumps(moved))
+        assert main(["--replay", str(tmp_path)]) == code, by_s
+        said = capsys.readouterr().out.splitlines()
+        marked = [line for line in said if "of these lives" in line and "<- outside" in line]
+        assert bool(marked) == bool(code), said
+
+
+def test_the_interval_of_a_share_holds_what_chance_does_to_the_lives() -> None:
+    truth, rate, runs = 4.4 / 6.4, 7.0, count(sample=200, long=1000)
+    random = np.random.default_rng(1)
+    covered = 0
+    for _ in range(runs):
+        lives, repairs = random.exponential(2.0, 205), random.uniform(3.9, 4.9, 205)
+        edges = np.cumsum(np.column_stack((lives, repairs)).ravel())
+        sent = np.arange(0, int(edges[-1] / 10) * 10, 1 / rate)
+        lost = np.searchsorted(edges, sent) % 2
+        bins = (sent / 10).astype(int)
+        rows = np.column_stack((np.bincount(bins), np.bincount(bins, lost))).astype(int)
+        found = share([[0, *row, 0] for row in rows.tolist()], 2)
+        covered += found.low <= truth <= found.high
+    # 93 to 97 % of many; four standard deviations of 200.
+    assert 0.95 - 4 * (0.95 * 0.05 / runs) ** 0.5 <= covered / runs, covered
+
+
+def test_an_interval_of_a_short_run_is_one_of_shares() -> None:
+    rows = [[10 * n, 70, lost, 0] for n, lost in enumerate((65, 44, 63, 20, 46, 57, 40, 66))]
+    found = share(rows, 2)
+    assert 0 < found.low < found.value < found.high <= 1
+    with pytest.raises(InvalidInput, match="too short to tell: 1 bins of 10 s"):
+        share(rows[:1], 2)
 
 
 @pytest.mark.parametrize("preset", RESTART_S)

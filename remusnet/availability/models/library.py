@@ -1,4 +1,4 @@
-"""Models that ship, by name: the designs, and the thesis's."""
+"""Models that ship, by name: the designs, the thesis's, the tree as the SIP server has it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import Final
 from remusnet.availability.distributions import Exponential
 from remusnet.availability.measures import Measure, MeasureKind
 from remusnet.availability.model import Blueprint, Given, Model, Service
-from remusnet.availability.models import thesis
+from remusnet.availability.models import supervision, thesis
 from remusnet.availability.models.designs import DESIGNS
 from remusnet.availability.models.numbers import Numbers
-from remusnet.availability.models.parameters import PARAMETERS, Values, settings_of
+from remusnet.availability.models.parameters import (
+    PARAMETERS,
+    Parameter,
+    Unit,
+    Values,
+    settings_of,
+)
 from remusnet.availability.module import HOUR, Module
 from remusnet.availability.net import Memory
 from remusnet.errors import InvalidInput, quoted, suggestion
@@ -33,13 +39,14 @@ def blueprint(name: str, settings: Iterable[str] = ()) -> Blueprint:
             f"unknown design {quoted(name)}{suggestion(name, READY)}; "
             f"expected a file (.toml), or one of {', '.join(READY)}"
         )
-    numbers = {each.name: each.read(each.default) for each in PARAMETERS.values()}
-    numbers.update(settings_of(settings, PARAMETERS))
+    known = parameters_of(name)
+    numbers = {each.name: each.read(each.default) for each in known.values()}
+    numbers.update(settings_of(settings, known))
     noted = Numbers(numbers)
     ready(name, noted)
     given = {
         each.name: Given(each, numbers[each.name])
-        for each in PARAMETERS.values()
+        for each in known.values()
         if each.name in noted.used
     }
 
@@ -50,7 +57,23 @@ def blueprint(name: str, settings: Iterable[str] = ()) -> Blueprint:
 
 
 def _meaning(name: str) -> str:
-    return (DESIGNS[name].__doc__ or "").strip() if name in DESIGNS else _THESIS[name]
+    return (DESIGNS[name].__doc__ or "").strip() if name in DESIGNS else _MEANINGS[name]
+
+
+def parameters_of(name: str) -> Mapping[str, Parameter]:
+    """All that may be set of the model of that name, by name."""
+    return {**PARAMETERS, **_restarts(_TREES[name])} if name in _TREES else PARAMETERS
+
+
+def _restarts(preset: str) -> dict[str, Parameter]:
+    """How long each actor of the server's tree restarts, as measured."""
+    source = f"measured under {preset} (scripts/availability-experiment)"
+    return {
+        (key := f"restart.{actor}"): Parameter(
+            key, f"{1000 * mean:.4g}ms", Unit.TIME, f"the mean restart of {actor}", source
+        )
+        for actor, mean in supervision.RESTART_S.get(preset, {}).items()
+    }
 
 
 def _design(name: str, values: Values) -> Model:
@@ -88,7 +111,39 @@ def _standard(memory: Memory, values: Values) -> Model:
     return Model(f"thesis-standard-{memory}", net, (Service("server", "Running > 0"),))
 
 
-_THESIS: Final = {
+def _supervised(preset: str, values: Values) -> Model:
+    """The server's tree; an actor that restarts doesn't serve, be it for a tenth of a ms."""
+    measured = supervision.RESTART_S.get(preset)
+    times = supervision.TreeTimes(
+        life=Exponential(values["actor.mttf"]),
+        restart={
+            name: Exponential(values[f"restart.{name}"] if measured else 1.0)
+            for name in supervision.ACTORS
+        },
+        repair=Exponential(values["section.mttr"]),
+        call_mean=values["call.mean"],
+        sticky=values["actor.sticky"] if measured else 0.0,
+    )
+    asked = supervision.services(preset, times)
+    causes = {"end of the process": "Ended > 0"}
+    if measured:
+        causes["restart of all"] = "Restarting > 0"
+        causes |= {f"restart of {name}": f"{name}.Up == 0" for name in supervision.ACTORS}
+    services = tuple(Service(each.name, each.text) for each in asked)
+    net = supervision.server(preset, times)
+    name = next(each for each, of in _TREES.items() if of == preset)
+    return Model(name, net, services, {**causes, "lost calls": "Lost > 0"})
+
+
+_TREES: Final = {
+    "supervision": "resilient",
+    "supervision-thesis": "thesis",
+    "supervision-none": "none",
+}
+_MEANINGS: Final = {
+    "supervision": "The tree of remusnet sip: what outlives an actor is kept (resilient).",
+    "supervision-thesis": "The tree of remusnet sip as the thesis has it: sessions end (thesis).",
+    "supervision-none": "remusnet sip without supervision: any actor's failure ends the process.",
     "thesis-standard-resample": "The thesis's standard system (Fig. 22), its clocks new each time.",
     "thesis-standard-age": "The thesis's standard system, whose sections keep their age.",
     "thesis-actor": "An actor of the thesis (Fig. 17), restarted by a parent that never fails.",
@@ -102,4 +157,5 @@ READY: Final[Mapping[str, Callable[[Values], Model]]] = {
     "thesis-actor": _actor,
     "thesis-transport": partial(_tree, "transport"),
     "thesis-server": partial(_tree, "server"),
+    **{name: partial(_supervised, preset) for name, preset in _TREES.items()},
 }

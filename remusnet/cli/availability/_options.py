@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from remusnet.cli._completing import files, folders, words
+from remusnet.cli._options import junit_option
 from remusnet.errors import CheckFailed, InvalidInput, quoted, suggestion
 from remusnet.tables.mistakes import MistakenFile, shown_origin
 
@@ -24,11 +25,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _parameters(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
+    context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    from remusnet.availability.models.parameters import PARAMETERS
+    from remusnet.availability.models.library import parameters_of
 
-    words = [f"{name}=" for name in PARAMETERS]
+    words = [f"{name}=" for name in parameters_of(context.params.get("model") or "")]
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
@@ -102,12 +103,7 @@ def file_options(command: _Function) -> _Function:
         click.option(
             "--csv", metavar="FILE", shell_complete=files, help="Write the values as CSV."
         ),
-        click.option(
-            "--junit",
-            metavar="FILE",
-            shell_complete=files,
-            help="Write what the assertions found as JUnit XML.",
-        ),
+        junit_option,
         click.option(
             "--assert",
             "assertions",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from remusnet.errors import quoted
 
 if TYPE_CHECKING:
     from remusnet.availability.model import Given
+    from remusnet.availability.sensitivity import Sensitivity
     from remusnet.report.availability.assertions import Asked as Seen
 
 
@@ -101,6 +103,8 @@ def command(
                 answers=tuple(answers),
                 given=tuple(given[name] for name in PARAMETERS if name in given),
                 judged=judged,
+                sensitivity=_sensitivity(settings, services, progress),
+                nets=tuple(each.model.net for each in answers),
                 services=services,
                 command=f"{typed(context, without=_NOT_ASKED)} --report DIR",
             )
@@ -117,6 +121,27 @@ def command(
         for file in written:
             click.echo(f"wrote {quoted(str(file))}")
     fail(judged, "", told=not as_json)
+
+
+def _sensitivity(
+    settings: Sequence[str], services: Sequence[str], progress: Progress
+) -> tuple[tuple[str, Sensitivity], ...]:
+    """For the report: of each design by the services that are asked for, else by new calls."""
+    from remusnet.availability.model import Plan
+    from remusnet.availability.models.designs import DESIGNS
+    from remusnet.availability.models.library import blueprint
+    from remusnet.availability.sensitivity import sensitivity
+
+    found = []
+    for design in DESIGNS:
+
+        def varied(done: int, every: int, design: str = design) -> None:
+            progress.step(f"varying the parameters of {design}: {done} of {every}")
+
+        asked = services or ("new-calls",)
+        of_design = sensitivity(blueprint(design, settings), Plan(), asked, progress=varied)
+        found += [(f"{design}: {each.service.name}", each) for each in of_design]
+    return tuple(found)
 
 
 _NOT_ASKED = ("report", "junit", "csv", "as_json")

@@ -155,12 +155,15 @@ def command(
                 answers=(answer,),
                 given=tuple(blueprint.given.values()),
                 judged=judged,
-                sensitivity=_sensitivity(blueprint, plan, answer, workers, progress),
-                net=made.net,
+                sensitivity=tuple(
+                    (each.service.name, each)
+                    for each in _sensitivity(blueprint, plan, answer, workers, progress)
+                ),
+                nets=(made.net,),
                 command=f"{line} --report DIR",
             )
             progress.step(f"drawing the report {quoted(str(wanted.report))}")
-            document["sensitivity"] = [sensitivity_entry(each) for each in told.sensitivity]
+            document["sensitivity"] = [sensitivity_entry(each) for _, each in told.sensitivity]
             written.append(write_availability(wanted.report, told, document, rows))
         whole()
     if as_json:

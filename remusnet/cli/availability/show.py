@@ -24,6 +24,7 @@ def command(model: str, settings: tuple[str, ...], form: str | None) -> None:
 
     \b
     remusnet availability show actors
+    remusnet availability show supervision
     remusnet availability show thesis-server --svg > server.svg
     remusnet availability show model.toml --dot | dot -Tpdf > model.pdf
     remusnet availability show model.toml --pnml > model.pnml

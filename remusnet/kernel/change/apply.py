@@ -18,7 +18,7 @@ from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
 from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.plan.plan import Plan
-from remusnet.results.protection import Applied
+from remusnet.results.protection import Applied, Difference
 
 
 def apply(
@@ -181,7 +181,7 @@ def _run(
         done = [each for each in moves if each.error is None]
         now = observe(netlink, [vif for each in done for vif in each.step.order.plan.vifs])
         for move in done:
-            if found := [each for receipt in move.step.receipts for each in drift(receipt, now)]:
+            if found := _drift(move.step, now):
                 more = f" (and {len(found) - 1} more)" if found[1:] else ""
                 what = f"the kernel has not become what was planned: {found[0]}{more}"
                 move.fail(KernelRefused(what))
@@ -198,6 +198,11 @@ def _run(
         raise
     for move in done:
         move.succeed(look.run_dir, look.seen)
+
+
+def _drift(step: Step, now: Seen) -> list[Difference]:
+    found = (each for receipt in step.receipts for each in drift(receipt, now))
+    return [each for each in found if each.device not in step.order.absent]
 
 
 def _note_limit(run_dir: Path, seen: Seen, plan: Plan) -> tuple[str, ...]:

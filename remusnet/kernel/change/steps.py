@@ -5,7 +5,7 @@ Where nothing is there the operations are the plan's own, in its order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -65,12 +65,16 @@ class Order:
     """A plan to be done, all of it or nothing; the rest is for its receipts.
 
     ``rate``: bits a second; ``interval_ns``: of checkpoints, and ``interval_from``, who says so.
+    ``driven``: buffer devices whose plugs somebody drives, as was seen; ``absent``: vifs of the
+    plan that are left alone, for they are not there.
     """
 
     plan: Plan
     rate: int
     interval_ns: int
     interval_from: str = ""
+    driven: Collection[str] = ()
+    absent: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -132,15 +136,20 @@ def step_of(order: Order, look: Look) -> Step:
     Raises Conflict where it would touch what is not ours, InvalidInput where a vif is not there.
     """
     plan, seen, before = order.plan, look.seen, look.receipts
-    check(plan, seen, before)
-    driven = [p.buffer for p in plan.protections if driver_of(look.run_dir, p.buffer)]
-    missing = tuple(changes(plan, seen, before, look.limits, driven, look.wanted(plan)))
+    check(plan, seen, before, order.absent)
+    driven = [
+        each.buffer
+        for each in plan.protections
+        if each.buffer in order.driven or driver_of(look.run_dir, each.buffer)
+    ]
+    wanted = look.wanted(plan)
+    missing = tuple(changes(plan, seen, before, look.limits, driven, wanted, order.absent))
     after = receipts_of(
         plan,
         rate=order.rate,
         interval_ns=order.interval_ns,
         shared=_shared(plan, seen, before),
-        indexes={vif: seen.devices[vif].index for vif in plan.vifs},
+        indexes=_indexes(order, seen, before),
         interval_from=order.interval_from,
     )
     notes = [*_lodgers(plan, look.sending)]
@@ -157,6 +166,21 @@ def intents(step: Step, look: Look) -> Iterator[Receipt]:
     for each in step.receipts:
         old = look.receipts.get(each.buffer)
         yield each if old is None else replace(each, **{m: getattr(old, m) for m in MARKS})
+
+
+def _indexes(order: Order, seen: Seen, before: Mapping[str, Receipt]) -> dict[str, int] | None:
+    """The numbers of the vifs, of absent ones those that they had; None where one is unknown."""
+    found = {}
+    for each in order.plan.protections:
+        old = before.get(each.buffer)
+        for vif in each.vifs:
+            if vif not in order.absent:
+                found[vif] = seen.devices[vif].index
+            elif old is not None and (index := old.index_of(vif)):
+                found[vif] = index
+            else:
+                return None
+    return found
 
 
 def completed(step: Step, look: Look, now: Seen) -> tuple[Receipt, ...]:
@@ -238,7 +262,9 @@ def limits_of(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dic
 
 def _shared(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, bool]:
     return {
-        vif: is_shared(vif, seen, receipts.get(protection.buffer))
+        # One that is made anew is ours, whosever the one before was.
+        vif: seen.ingress_of(vif) is not None
+        and is_shared(vif, seen, receipts.get(protection.buffer))
         for protection in plan.protections
         for vif in protection.vifs
     }
@@ -251,13 +277,14 @@ def changes(
     limits: Mapping[str, int],
     driven: Iterable[str] = (),
     wanted: Wanted | None = None,
+    absent: Collection[str] = (),
 ) -> Iterator[Operation]:
     """What turns ``seen`` into ``plan``; nothing where it is that already.
 
     ``limits``: the plugs' limits in bytes by their buffer devices, as far as they are known.
     ``driven``: buffer devices whose plug somebody drives: it is not opened. ``wanted``: the filters
-    of the plan, where they are worked out already. The state has been checked
-    (`remusnet.kernel.state.ownership.check`).
+    of the plan, where they are worked out already. ``absent``: vifs that are left alone. The state
+    has been checked (`remusnet.kernel.state.ownership.check`).
     """
     wanted = wanted or Wanted(plan)
     for protection in plan.protections:
@@ -268,6 +295,8 @@ def changes(
         yield from _buffer(plan, protection, seen, limit, open_it=open_it, purged=purged)
         yield from _sink(protection, seen)
         for vif in protection.vifs:
+            if vif in absent:
+                continue
             yield from _vif(wanted, protection, vif, seen, receipt)
         for each in sinks_for(protection.vifs, seen):
             if each.name != protection.sink:

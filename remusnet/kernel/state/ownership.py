@@ -8,7 +8,7 @@ class, beside a marked one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
 from remusnet.classify.filters import FilterMatch
@@ -130,16 +130,19 @@ def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:
     return qdisc is not None
 
 
-def check(plan: Plan, seen: Seen, receipts: Mapping[str, Receipt]) -> None:
+def check(
+    plan: Plan, seen: Seen, receipts: Mapping[str, Receipt], absent: Collection[str] = ()
+) -> None:
     """Raises Conflict, naming its owner's traces, where ``plan`` would touch what is not ours.
 
-    Raises InvalidInput where a vif is not there.
+    Raises InvalidInput where a vif is not there, but for those that are said to be ``absent``.
     """
     elsewhere = {vif: each.buffer for each in receipts.values() for vif in each.vifs}
     for protection in plan.protections:
         receipt = receipts.get(protection.buffer)
         for vif in protection.vifs:
-            _check_vif(vif, protection, seen, receipt)
+            if vif not in absent:
+                _check_vif(vif, protection, seen, receipt)
             if receipt is None or vif not in receipt.vifs:
                 _check_buffer(vif, elsewhere.get(vif), protection)
         device = seen.devices.get(protection.buffer)

@@ -16,6 +16,7 @@ from remusnet.errors import RemusnetError
 from remusnet.kernel.own_folder import WATCH_LOCK, WATCH_RECORD, OwnFolder
 from remusnet.kernel.run_dir import locked_by
 from remusnet.kernel.watch.ports import is_stopped
+from remusnet.kernel.watch.senders import activity
 from remusnet.plan.rows import Json
 from remusnet.results.driving import Activity, Driver, PlugOrder
 
@@ -102,7 +103,10 @@ def _driver(data: Mapping[str, Any]) -> Driver:
 
 def _aged(driver: Driver, age_ns: int) -> Driver:
     """The same now: an order since then would have been written down within `SPACING_NS`."""
-    if age_ns <= 2 * SPACING_NS:
+    if driver.activity is Activity.GONE:
         return driver
-    released = None if driver.released_ns is None else driver.released_ns + age_ns
-    return replace(driver, silent_ns=driver.silent_ns + age_ns, released_ns=released)
+    if age_ns > 2 * SPACING_NS:
+        released = None if driver.released_ns is None else driver.released_ns + age_ns
+        driver = replace(driver, silent_ns=driver.silent_ns + age_ns, released_ns=released)
+    now = activity(driver.process, driver.silent_ns, driver.period_ns)
+    return replace(driver, activity=now)

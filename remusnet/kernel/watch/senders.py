@@ -18,7 +18,7 @@ _MOST_ORDERS = 32
 _MOST_SENDERS = 16
 _LEAST_ORDERS = 3
 """Of somebody whose socket is closed: fewer are a command's, not a driver's."""
-_PATIENCE_PERIODS, _PATIENCE_NS = 2, 200_000_000
+_PATIENCE_PERIODS, _PATIENCE_NS = 2, 1_000_000_000
 """A driver is silent after two periods and what a busy machine may be late by."""
 _UNKNOWN_PERIOD_NS = 60_000_000_000
 """A driver of which one order was seen has an epoch of at most that."""
@@ -86,15 +86,23 @@ class Senders:
         self._note(known, event)
         return True
 
-    def drivers(self, index: int, now_ns: int, passed_now: int | None = None) -> tuple[Driver, ...]:
+    def drivers(
+        self,
+        index: int,
+        now_ns: int,
+        passed_now: int | None = None,
+        there: Mapping[int, int] | None = None,
+    ) -> tuple[Driver, ...]:
         """Who drives the plug of the device ``index``, or did so last: the latest first.
 
-        ``passed_now``: frames that it has let go by ``now_ns``, where somebody has looked.
+        ``passed_now``: frames that it has let go by ``now_ns``, where somebody has looked;
+        ``there``: the sockets that are open, where somebody has looked.
         """
         known = self._plugs.get(index)
         if known is None or not known.senders:
             return ()
-        there = self._open_ports()
+        if there is None:
+            there = self._open_ports()
         found = [
             _driver(each, now_ns, passed_now, is_open=each.port in there)
             for each in known.senders.values()
@@ -158,11 +166,16 @@ _RELEASE = PlugOrder.RELEASE
 
 
 def _activity(sender: _Sender, silent_ns: int, takes: int | None, *, is_open: bool) -> Activity:
-    if not is_open:
-        return Activity.GONE
-    if sender.process is not None and ports.is_stopped(sender.process):
+    return activity(sender.process, silent_ns, takes) if is_open else Activity.GONE
+
+
+def activity(process: int | None, silent_ns: int, period_ns: int | None) -> Activity:
+    """What a driver does whose socket is open; ``silent_ns``: since its last order."""
+    if process is not None and ports.is_stopped(process):
         return Activity.STOPPED
-    longest = _UNKNOWN_PERIOD_NS if takes is None else _PATIENCE_PERIODS * takes + _PATIENCE_NS
+    longest = _UNKNOWN_PERIOD_NS
+    if period_ns is not None:
+        longest = _PATIENCE_PERIODS * period_ns + _PATIENCE_NS
     return Activity.SILENT if silent_ns > longest else Activity.DRIVES
 
 

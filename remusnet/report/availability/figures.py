@@ -92,22 +92,20 @@ def largest(rows: Sequence[tuple[str, Mapping[str, float]]]) -> list[str]:
     return ordered[:MOST_CAUSES]
 
 
-def tornado(found: Sequence[Sensitivity]) -> Figure:
-    """Minutes a year with each parameter halved and doubled, widest first: axes a service."""
-    most = max(min(len(each.varied), MOST_PARAMETERS) for each in found)
-    made, rows = figure(len(found), 0.9 + 0.26 * most)
-    for axes, each in zip(rows, found, strict=True):
-        base = (each.base.rest or 0.0) * YEAR / _MINUTE
-        widest = sorted(each.varied, key=lambda one: -one.swing())[:MOST_PARAMETERS]
-        for place, varied in enumerate(widest):
-            for colour, estimate in ((BLUE, varied.halved), (ORANGE, varied.doubled)):
-                if estimate is not None:
-                    value = (estimate.rest or 0.0) * YEAR / _MINUTE
-                    axes.barh(place, value - base, left=base, color=colour, height=0.62)
-        axes.axvline(base, color=INK, linewidth=1)
-        _named(axes, [f"{one.given.name} ({one.given.shown})" for one in widest])
-        axes.set_title(f"{each.service.name}: {shown_minutes(base * _MINUTE)} min/year")
-        axes.set_xlabel("minutes a year")
+def tornado(name: str, found: Sensitivity) -> Figure:
+    """Minutes a year with each parameter halved and doubled, widest first."""
+    widest = sorted(found.varied, key=lambda one: -one.swing())[:MOST_PARAMETERS]
+    made, (axes,) = figure(1, 0.9 + 0.26 * len(widest))
+    base = (found.base.rest or 0.0) * YEAR / _MINUTE
+    for place, varied in enumerate(widest):
+        for colour, estimate in ((BLUE, varied.halved), (ORANGE, varied.doubled)):
+            if estimate is not None:
+                value = (estimate.rest or 0.0) * YEAR / _MINUTE
+                axes.barh(place, value - base, left=base, color=colour, height=0.62)
+    axes.axvline(base, color=INK, linewidth=1)
+    _named(axes, [f"{one.given.name} ({one.given.shown})" for one in widest])
+    axes.set_title(f"{name}: {shown_minutes(base * _MINUTE)} min/year")
+    axes.set_xlabel("minutes a year")
     from matplotlib.patches import Patch
 
     handles = [Patch(color=BLUE, label="halved"), Patch(color=ORANGE, label="doubled")]

@@ -39,7 +39,10 @@ MOST_MODULES = 40
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a report is of. ``answers``: one of a run, several to compare."""
+    """What a report is of. ``answers``: one of a run, several to compare, with a net each.
+
+    ``sensitivity``: by what it is of, such as ``remus: new-calls``.
+    """
 
     title: str
     description: str
@@ -47,8 +50,8 @@ class Told:
     answers: tuple[Answer, ...]
     given: tuple[Given, ...]
     judged: tuple[Judged, ...] = ()
-    sensitivity: tuple[Sensitivity, ...] = ()
-    net: Module | None = None
+    sensitivity: tuple[tuple[str, Sensitivity], ...] = ()
+    nets: tuple[Module, ...] = ()
     notes: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     command: str = ""
@@ -76,6 +79,14 @@ class Cause:
 
     name: str
     cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CauseTable:
+    """What the services of an answer are down for: ``heads`` are their names."""
+
+    heads: tuple[str, ...]
+    rows: tuple[Cause, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +120,12 @@ def availability_page(told: Told) -> str:
         drawn = {
             "downtime": _drawn(figures.downtimes(rows), "downtime", "Downtime") if rows else "",
             "causes": _drawn(figures.causes(causes), "causes", "Causes") if causes else "",
-            "tornado": (
-                _drawn(figures.tornado(told.sensitivity), "tornado", "Sensitivity")
-                if told.sensitivity
-                else ""
-            ),
         }
-    modules, as_text = _net(told.net)
+        tornados = [
+            _drawn(figures.tornado(name, each), f"tornado{number}", f"Sensitivity: {name}")
+            for number, (name, each) in enumerate(told.sensitivity)
+        ]
+    modules, as_text = _nets(told.nets)
     return render(
         "availability.html.j2",
         told=told,
@@ -128,9 +138,11 @@ def availability_page(told: Told) -> str:
         ],
         curves=[row for answer in told.answers for row in curve_rows(answer.curves)],
         figures=drawn,
-        cause_heads=[name for name, _ in causes],
-        causes=_cause_rows(causes),
-        varied=[(each, _varied(each)) for each in told.sensitivity],
+        causes=_cause_tables(told),
+        varied=[
+            (name, drawing, _varied(each))
+            for (name, each), drawing in zip(told.sensitivity, tornados, strict=True)
+        ],
         modules=modules,
         net_text=as_text,
         failed=sum(not each.passed for each in told.judged),
@@ -145,11 +157,29 @@ def _causes(told: Told) -> list[tuple[str, dict[str, float]]]:
     """Seconds a year by cause, for each service that has some."""
     found = []
     for answer, each in told.rows:
-        split = answer.causes.get(each.name, ())
-        seconds = {cause.name: cause.value * YEAR for cause in split if cause.value > 0}
+        seconds = _seconds(answer, each)
         if seconds:
             found.append((told.name(answer, each), seconds))
     return found
+
+
+def _seconds(answer: Answer, service: Estimate) -> dict[str, float]:
+    split = answer.causes.get(service.name, ())
+    return {cause.name: cause.value * YEAR for cause in split if cause.value > 0}
+
+
+def _cause_tables(told: Told) -> list[CauseTable]:
+    """A table for each answer: all designs' services side by side would be too wide to print."""
+    tables = []
+    for answer in told.answers:
+        causes = [
+            (told.name(answer, each), seconds)
+            for of, each in told.rows
+            if of is answer and (seconds := _seconds(answer, each))
+        ]
+        if causes:
+            tables.append(CauseTable(tuple(name for name, _ in causes), tuple(_cause_rows(causes))))
+    return tables
 
 
 def _cause_rows(causes: Sequence[tuple[str, dict[str, float]]]) -> list[Cause]:
@@ -177,12 +207,22 @@ def _varied(found: Sensitivity) -> list[tuple[str, ...]]:
     return rows
 
 
-def _net(net: Module | None) -> tuple[list[DrawnModule], str]:
-    """The drawings, or the text where the library that places nodes is missing."""
-    if net is None:
-        return [], ""
-    shown = outline(net)[:MOST_MODULES]
+def _nets(nets: Sequence[Module]) -> tuple[list[DrawnModule], str]:
+    """The drawings, or the text where the library that places nodes is missing.
+
+    A module that several nets have is drawn once.
+    """
+    drawn: dict[str, str] = {}
     try:
-        return [DrawnModule(each.name, markup(module_svg(graph(each)))) for each in shown], ""
+        for net in nets:
+            for each in outline(net):
+                name = (
+                    each.name
+                    if each.module is net or len(nets) == 1
+                    else f"{net.name}: {each.name}"
+                )
+                if len(drawn) < MOST_MODULES:
+                    drawn.setdefault(module_svg(graph(each)), name)
     except MissingDependency:
-        return [], net_text(net)
+        return [], "\n".join(map(net_text, nets))
+    return [DrawnModule(name, markup(svg)) for svg, name in drawn.items()], ""

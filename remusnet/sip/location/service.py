@@ -14,11 +14,12 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from remusnet.actors import Actor, Cell
 from remusnet.sip.bindings import Binding, OutOfOrder, TooMany, Update, alive, applied
+from remusnet.sip.steady import SteadyClock
 from remusnet.sip.store import Store, StoreUnavailable
 from remusnet.sip.wiring import Wiring
 
@@ -96,7 +97,8 @@ class Locations:
 
     ``remembered``: how many addresses of record stay in memory. ``most``: bindings that one may
     have. ``gather_s``: so long after a batch the next one begins at the earliest, s: more of them
-    share what a transaction costs besides its rows. ``wall``: the wall clock, in seconds.
+    share what a transaction costs besides its rows. ``wall``: the wall clock, in seconds;
+    ``steady``: the same, where it is one that has to be told when the machine's is set.
     """
 
     store: Store
@@ -104,11 +106,13 @@ class Locations:
     most: int = 20
     gather_s: float = 0.0
     wall: Callable[[], float] = time.time
+    steady: SteadyClock | None = None
     memory: OrderedDict[bytes, tuple[Binding, ...]] = field(default_factory=OrderedDict)
     pending: list[Register | Lookup] = field(default_factory=list)
     answers: deque[tuple[Cell, Registered | Found]] = field(default_factory=deque)  # to be told
     working: asyncio.Task[None] | None = None
     latest: float = float("-inf")  # when the last batch ended
+    expiring: bool = False  # what has expired is to be deleted when the store is free
     opened: bool = False
     trouble: str = ""  # why the store is away
     # What a batch that failed has changed, or not. While the store is away calls go to where the
@@ -122,6 +126,21 @@ class Locations:
         self.memory.move_to_end(aor)
         while len(self.memory) > self.remembered:
             self.memory.popitem(last=False)
+
+    def shift(self, step: float) -> None:
+        """The clock was set: what is in memory expires as much later, and the clock goes along."""
+
+        def later(bindings: tuple[Binding, ...]) -> tuple[Binding, ...]:
+            return tuple(replace(each, expires=each.expires + step) for each in bindings)
+
+        for aor, bindings in self.memory.items():
+            self.memory[aor] = later(bindings)
+        self.answers = deque(
+            (asker, replace(answer, bindings=later(answer.bindings)) if answer.bindings else answer)
+            for asker, answer in self.answers
+        )
+        if self.steady is not None:
+            self.steady.follow(step)
 
 
 class Location(Actor):
@@ -197,7 +216,12 @@ class Location(Actor):
 
     def _work(self) -> None:
         own = self._own
-        if own.working is None and own.pending and own.opened:
+        if own.working is not None or not own.opened:
+            return
+        if own.expiring:
+            own.expiring = False
+            own.working = self._task(self._expire(self.context))
+        elif own.pending:
             own.working = self._task(self._gathered(self.context))
 
     def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -300,18 +324,23 @@ class Location(Actor):
         for aor, bindings in list(own.memory.items()):
             if bindings and not alive(bindings, now):
                 own.memory[aor] = ()
-        if own.opened and own.working is None:
-            own.working = self._task(self._expire(now, self.context))
+        own.expiring = True
+        self._work()
 
-    async def _expire(self, now: float, cell: Cell) -> None:
+    async def _expire(self, cell: Cell) -> None:
+        own = self._own
         try:
-            await self._own.store.expire(now)
-            total = await self._own.store.count(now)
+            if own.steady is not None and (step := own.steady.step()):
+                await own.store.shift(step, own.wall())
+                own.shift(step)
+            now = own.wall()
+            await own.store.expire(now)
+            total = await own.store.count(now)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
             cell.tell(Committed([], {}, _text(error)))
         else:
             # Other servers may write to the same store: this is when theirs are counted too.
-            cell.tell(Committed([], {}, None, total - self._own.total))
+            cell.tell(Committed([], {}, None, total - own.total))
 
 
 def given_up(message: Committed | Opened) -> Committed | Opened | None:

@@ -28,17 +28,18 @@ class Framer:
     """Cuts a stream into messages.
 
     A double CRLF between messages is a keep-alive, which wants a single one back (RFC 5626, 4.4.1):
-    ``pings`` counts those that nobody has answered yet, ``requests`` the messages that are no
-    responses.
+    ``pings`` counts those that nobody has answered yet, ``messages`` all, ``requests`` those that
+    are no responses.
     """
 
-    __slots__ = ("_data", "_lost", "_searched", "pings", "requests")
+    __slots__ = ("_data", "_lost", "_searched", "messages", "pings", "requests")
 
     def __init__(self) -> None:
         self._data = bytearray()
         self._searched = 0
         self._lost = False
         self.pings = 0
+        self.messages = 0
         self.requests = 0
 
     @property
@@ -55,6 +56,7 @@ class Framer:
             return
         self._data += data
         while (message := self._next()) is not None:
+            self.messages += 1
             if message[:8] != b"SIP/2.0 ":
                 self.requests += 1
             yield message

@@ -166,14 +166,26 @@ class Message:
                 continue
             first, *rest = split_list(found.value) or [b""]
             if rest:
-                written = found.line.partition(b":")[0].rstrip()
-                self.headers[place] = Header(
-                    wanted, written + b": " + b", ".join(rest), b", ".join(rest)
-                )
+                self.headers[place] = _listed(found, rest)
             else:
                 del self.headers[place]
             return first
         return None
+
+    def drop(self, name: str, count: int) -> None:
+        """Take out the topmost ``count`` values of that name (lower case), in one go."""
+        wanted = name.encode()
+        self._edited(wanted)
+        kept = []
+        for found in self.headers:
+            if not count or found.name != wanted:
+                kept.append(found)
+                continue
+            values = split_list(found.value) or [b""]
+            if rest := values[count:]:
+                kept.append(_listed(found, rest))
+            count = max(count - len(values), 0)
+        self.headers = kept
 
     def remove(self, name: str) -> None:
         """Take out all headers of that name (lower case)."""
@@ -209,6 +221,12 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<{self.start_line.decode('ascii', 'backslashreplace')}>"
+
+
+def _listed(old: Header, values: list[bytes]) -> Header:
+    """``old`` with these values, its name as it was written."""
+    value = b", ".join(values)
+    return Header(old.name, old.line.partition(b":")[0].rstrip() + b": " + value, value)
 
 
 class Request(Message):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dns.asyncresolver
 import dns.exception
+import dns.name
 import dns.rdatatype
 import dns.resolver
 
@@ -48,13 +51,16 @@ async def look_up(uri: Uri) -> tuple[Target, ...]:
     transport = transport_of(uri)
     host = uri.host
     if uri.port:
-        chosen = transport or Transport.UDP
-        return await _addresses(resolver, host, uri.port, chosen, host)
-    candidates = [transport] if transport else await _by_naptr(resolver, host)
+        # Who names a port wants that one, and nothing else asked (4.2).
+        return await _addresses(resolver, host, uri.port, transport or Transport.UDP, host)
+    if transport is not None:
+        services = [(transport, f"{_PREFIXES[transport]}.{host}")]
+    else:
+        services = await _by_naptr(resolver, host)
     found: list[Target] = []
-    for candidate in candidates:
-        for name, port in await _by_srv(resolver, f"{_PREFIXES[candidate]}.{host}"):
-            found += await _addresses(resolver, name, port, candidate, host)
+    for chosen, service in services:
+        for name, port in await _by_srv(resolver, service):
+            found += await _addresses(resolver, name, port, chosen, host)
         if len(found) >= _MOST:
             break
     if not found:
@@ -63,25 +69,37 @@ async def look_up(uri: Uri) -> tuple[Target, ...]:
     return tuple(found[:_MOST])
 
 
-async def _by_naptr(resolver: dns.asyncresolver.Resolver, host: str) -> list[Transport]:
-    """The transports that a domain offers, best first (4.1)."""
-    try:
-        answer = await resolver.resolve(host, dns.rdatatype.NAPTR)
-    except dns.exception.DNSException:
-        return [Transport.UDP, Transport.TCP]
-    records = sorted(answer, key=lambda each: (each.order, each.preference))
-    services = [each.service.decode("ascii", "replace").upper() for each in records]
-    known = [_SERVICES[service] for service in services if service in _SERVICES]
-    return known or [Transport.UDP, Transport.TCP]
+async def _by_naptr(resolver: dns.asyncresolver.Resolver, host: str) -> list[tuple[Transport, str]]:
+    """The transports that a domain offers, best first, and the names of their services (4.1)."""
+    found = []
+    for each in await _records(resolver, host, dns.rdatatype.NAPTR):
+        transport = _SERVICES.get(each.service.decode("ascii", "replace").upper())
+        if transport is not None and each.flags.lower() == b"s":
+            found.append((transport, each.replacement.to_text(omit_final_dot=True)))
+    usual = (Transport.UDP, Transport.TCP)
+    return found or [(transport, f"{_PREFIXES[transport]}.{host}") for transport in usual]
 
 
 async def _by_srv(resolver: dns.asyncresolver.Resolver, name: str) -> list[tuple[str, int]]:
+    """Hosts and ports, those of the lowest priority first, drawn by weight (RFC 2782)."""
+    records = await _records(resolver, name, dns.rdatatype.SRV)
+    # A target of "." says that there is no such service.
+    return [
+        (each.target.to_text(omit_final_dot=True), each.port)
+        for each in records[:_MOST]
+        if each.target != dns.name.root
+    ]
+
+
+async def _records(
+    resolver: dns.asyncresolver.Resolver, name: str, kind: dns.rdatatype.RdataType
+) -> list[Any]:
+    """In the order that their RFC asks for; none where nobody answers."""
     try:
-        answer = await resolver.resolve(name, dns.rdatatype.SRV)
+        answer = await resolver.resolve(name, kind)
     except dns.exception.DNSException:
         return []
-    records = sorted(answer, key=lambda each: (each.priority, -each.weight))
-    return [(each.target.to_text(omit_final_dot=True), each.port) for each in records[:_MOST]]
+    return list(answer.rrset.processing_order()) if answer.rrset is not None else []
 
 
 async def _addresses(
@@ -89,9 +107,6 @@ async def _addresses(
 ) -> tuple[Target, ...]:
     found = []
     for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
-        try:
-            answer = await resolver.resolve(host, kind)
-        except dns.exception.DNSException:
-            continue
-        found += [Target(transport, Endpoint(each.address, port), name=name) for each in answer]
+        records = await _records(resolver, host, kind)
+        found += [Target(transport, Endpoint(each.address, port), name=name) for each in records]
     return tuple(found)

@@ -124,6 +124,11 @@ class Store:
         plain = self._url.set(drivername=self._url.get_backend_name())
         return plain.render_as_string(hide_password=True)
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to open: SQLite makes a file where there is none."""
+        return self.shared or os.path.lexists(self._url.database or "")
+
     async def open(self) -> None:
         """Connect, and make the tables where they are not there.
 
@@ -193,6 +198,14 @@ class Store:
                 sa.delete(BINDINGS).where(BINDINGS.c.expires <= before)
             )
             return int(deleted.rowcount)
+
+    async def shift(self, step: float, now: float) -> None:
+        """Let what has not expired at ``now`` expire ``step`` s later: the clock was set."""
+        later = {"expires": BINDINGS.c.expires + step}
+        async with self._connection() as connection:
+            await connection.execute(
+                sa.update(BINDINGS).where(BINDINGS.c.expires > now).values(later)
+            )
 
     async def count(self, now: float) -> int:
         """How many bindings have not expired."""

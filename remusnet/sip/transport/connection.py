@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._flow: Flow | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._counted = 0
+        self._watched = -1  # how many messages there were when `_watch` began
         self._rest = bytearray()  # what the receiver has not been told yet
         self._arrived = 0.0  # when it came
         self._paused = self._ended = False
@@ -171,15 +172,24 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _look_after(self) -> None:
-        """End it when it is silent for too long, sooner in the middle of a message."""
+        """End it when it is silent for too long, and where a message takes too long to come."""
         if self._watch is not None:
+            if self.framer.waiting and self.framer.messages == self._watched:
+                return  # a byte now and then makes no message of it (slowloris)
             self._watch.cancel()
-        limits = self._keeper.limits
-        loop = asyncio.get_running_loop()
+        self._watch_message()
+
+    def _watch_message(self) -> None:
+        self._watched = self.framer.messages
         # Whether half a message waits is known only after the receiver has seen these bytes.
-        self._watch = loop.call_later(limits.partial_s, self._still_partial)
+        loop = asyncio.get_running_loop()
+        self._watch = loop.call_later(self._keeper.limits.partial_s, self._still_partial)
 
     def _still_partial(self) -> None:
+        if self._rest or (self.framer.waiting and self.framer.messages != self._watched):
+            # The server itself is behind, or what waits now has begun since.
+            self._watch_message()
+            return
         if self.framer.waiting:
             self.abort()
             return

@@ -23,6 +23,7 @@ from remusnet.sip.transport.intake import Intake
 OnUnsent = Callable[[str], None]
 
 _CONNECT_SECONDS = 5.0
+_HANDSHAKE_SECONDS = 10.0  # of TLS: until then a connection counts for nothing
 # For the answers to what came before the message that ends a connection.
 _LAST_WORDS_SECONDS = 1.0
 
@@ -74,6 +75,7 @@ class Sockets:
         self._datagrams: list[Datagrams] = []
         self._servers: dict[Listener, asyncio.Server] = {}
         self._connections: dict[int, Connection] = {}
+        self._by_source: dict[str, dict[int, Connection]] = {}
         self._by_remote: dict[tuple[Transport, Endpoint], Flow] = {}
         self._outgoing: dict[tuple[Transport, Endpoint, str], Connection] = {}
         self._opening: dict[tuple[Transport, Endpoint, str], _Waiting] = {}
@@ -264,6 +266,7 @@ class Sockets:
             sock=bound,
             backlog=1024,
             ssl=self._server_tls if tls else None,
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls else None,
         )
         bound_listener = Listener(listener.transport, local)
         self._servers[bound_listener] = server
@@ -312,16 +315,34 @@ class Sockets:
             connection.write(data)
 
     def add(self, connection: Connection) -> int:
-        """A number for a new connection; 0 where there are too many, or its source is blocked."""
-        if connection.source in self.floods.blocked:
+        """A number for a new connection; 0 where its source is blocked, or has its share.
+
+        Where there are too many, the source that has most loses its latest: nobody keeps others
+        out by opening all that there may be.
+        """
+        source = connection.source
+        if source in self.floods.blocked:
             self.refused += 1
             return 0
         if len(self._connections) >= self.limits.connections:
             self.refused += 1
-            return 0
+            most = max(self._by_source.values(), key=len)
+            if len(most) <= len(self._by_source.get(source, ())) + 1:
+                return 0
+            latest = next(reversed(most.values()))
+            self._forget(latest)
+            latest.abort()
         self._numbers += 1
         self._connections[self._numbers] = connection
+        self._by_source.setdefault(source, {})[self._numbers] = connection
         return self._numbers
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.pop(connection.number, None)
+        others = self._by_source.get(connection.source, {})
+        others.pop(connection.number, None)
+        if not others:
+            self._by_source.pop(connection.source, None)
 
     def met(self, flow: Flow) -> None:
         """A connection is open: it can be found by whom it leads to."""
@@ -331,7 +352,7 @@ class Sockets:
         """A connection has ended."""
         if flow is not None and self._by_remote.get((flow.transport, flow.remote)) == flow:
             del self._by_remote[flow.transport, flow.remote]
-        self._connections.pop(connection.number, None)
+        self._forget(connection)
         if connection.key is not None and self._outgoing.get(connection.key) is connection:
             del self._outgoing[connection.key]
 

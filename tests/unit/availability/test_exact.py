@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from scipy.sparse import linalg
 
 from remusnet.availability.distributions import (
     Deterministic,
@@ -14,10 +15,13 @@ from remusnet.availability.distributions import (
     Uniform,
     Weibull,
 )
+from remusnet.availability.exact import solved_markov
 from remusnet.availability.measures import Measure, Method
 from remusnet.availability.module import HOUR, YEAR, Module
 from remusnet.availability.net import Memory, Servers
 from remusnet.availability.solve import Question, solve
+from remusnet.availability.states import explored
+from remusnet.availability.stationary import Nearby
 from remusnet.availability.unfolding import Net, unfolded
 from remusnet.errors import InvalidInput
 from tests.unit.availability import nets
@@ -157,3 +161,30 @@ def test_an_infinite_server_works_on_as_many_enablings_as_the_tokens_give() -> N
     (seen,) = solve(net, [Measure("asked", "two == 2")])
     weights = [1, 2 * 2.5 / 1.5, 2 * (2.5 / 1.5) ** 2]
     assert seen.value == pytest.approx(weights[2] / sum(weights), rel=1e-12)
+
+
+def test_a_chain_is_solved_from_the_factors_of_one_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two queues side by side have 729 states, and a product form."""
+    made: list[object] = []
+    splu = linalg.splu
+
+    def counted(*args: object, **options: object) -> object:
+        made.append(args)
+        return splu(*args, **options)
+
+    monkeypatch.setattr(linalg, "splu", counted)
+    nearby = Nearby()
+    for coming in (2.0, 4.0, 1.0):
+        net = Module("queues")
+        for name, mean in (("a", coming), ("b", 3.0)):
+            free, queue = net.place(f"{name}Free", 26), net.place(name)
+            net.timed(f"{name}Comes", Exponential(mean)).takes(free).puts(queue)
+            net.timed(f"{name}Goes", Exponential(1.0)).takes(queue).puts(free)
+        space = explored(unfolded(net))
+        found = solved_markov(space, nearby)
+        for name, load in (("a", 1 / coming), ("b", 1 / 3)):
+            full = load**26 / sum(load**n for n in range(27))
+            estimate = found.estimate(Measure("full", f"{name} == 26"))
+            # What is rare keeps its digits: 2e-16 of b, of which nine are asked.
+            assert estimate.value == pytest.approx(full, rel=1e-9)
+    assert len(made) == 1

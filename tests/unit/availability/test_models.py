@@ -5,9 +5,11 @@ import pytest
 from remusnet.availability.distributions import Deterministic, Exponential
 from remusnet.availability.measures import Estimate, Measure, MeasureKind, Method
 from remusnet.availability.models.designs import DESIGNS, SERVICES, compared
+from remusnet.availability.models.library import blueprint
 from remusnet.availability.models.parameters import PARAMETERS, Values, parse_time, values
 from remusnet.availability.models.parts import layer
 from remusnet.availability.models.printed import tables
+from remusnet.availability.models.supervision import NEEDED, RESTART_S
 from remusnet.availability.models.thesis import (
     ActorTimes,
     idle_actors,
@@ -150,3 +152,33 @@ def test_escalation_takes_faults_that_stick() -> None:
 def test_exponential_times_may_be_given_to_the_thesiss_actor() -> None:
     with pytest.raises(InvalidInput, match="invalid sticky: 1"):
         ActorTimes(Exponential(1.0), Exponential(1.0), sticky=1)
+
+
+@pytest.mark.parametrize("name", ["supervision", "supervision-thesis"])
+def test_the_servers_tree_can_be_had_by_name_with_its_measured_restarts(name: str) -> None:
+    model = blueprint(name, ["actor.sticky=0", "call.mean=1s"]).made()
+    assert [each.name for each in model.services] == list(SERVICES)
+    sampling = Sampling(0.05)
+    seen = dict(zip(SERVICES, solve(model.net, model.services, Question(sampling)), strict=True))
+    preset = {"supervision": "resilient"}.get(name, "thesis")
+    for service in ("registration", "new-calls"):
+        restarts = sum(RESTART_S[preset][actor] for actor in NEEDED[service])
+        rest = seen[service].rest
+        assert rest is not None
+        # Under thesis the transport supervisor's restart waits for none below it.
+        assert rest == pytest.approx(restarts / (2208 * HOUR), rel=0.1)
+
+
+def test_without_supervision_every_failure_takes_somebodys_repair() -> None:
+    model = blueprint("supervision-none", ["actor.mttf=80h", "section.mttr=6min"]).made()
+    registration, new_calls, _ = solve(model.net, model.services)
+    assert registration.value == pytest.approx(10 / 10.1, rel=1e-12)
+    assert new_calls.value == registration.value
+
+
+def test_only_the_servers_tree_has_a_restart_time_for_each_actor() -> None:
+    with pytest.raises(InvalidInput, match=r"unknown parameter 'restart\.proxy'"):
+        blueprint("actors", ["restart.proxy=1s"])
+    given = blueprint("supervision", ["restart.proxy=1s"]).given
+    assert given["restart.proxy"].value == 1
+    assert "measured under resilient" in given["restart.coder"].parameter.source

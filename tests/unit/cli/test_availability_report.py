@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from remusnet.availability.models.designs import DESIGNS
 from remusnet.cli.main import main
 from tests.unit.cli.test_availability_run import EXACT
 
@@ -107,6 +108,9 @@ def test_a_comparison_has_a_report_and_assertions_by_design(
     page = (folder / "index.html").read_text("utf-8")
     for expected in ("actors-on-remus: established-calls", "split brain", "TSWJ 165316"):
         assert expected in page
+    for design in DESIGNS:
+        assert f'aria-label="Sensitivity: {design}: new-calls"' in page
+        assert f'aria-label="The net {design}"' in page
     valid((folder / "report.json").read_text("utf-8"))
 
 

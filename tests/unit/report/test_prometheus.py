@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from remusnet.errors import KernelRefused
 from remusnet.report.prometheus import COUNTERS, GAUGES, registry, text
 from remusnet.results.monitoring import Reading
+from remusnet.results.watching import Happening, Occasion, WatchCounts
 from tests.lib.readings import INGRESS_GONE, UNPROTECTED, reading
 
+WATCH_NAMES = ("repairs", "protected", "open_seconds", "alarms", "lost_events")
 Labels = tuple[tuple[str, str], ...]
 HERE = (("buffer", "ifb-1.0"), ("vif", "vif1.0"))
 
@@ -54,6 +57,21 @@ def test_what_can_not_be_told_is_no_sample() -> None:
     assert found["remusnet_open", nowhere] == 1
     assert ("remusnet_backlog_bytes", nowhere) not in found
     assert ("remusnet_limit_bytes", nowhere) not in found
+
+
+def test_what_a_watcher_has_done_is_counted_without_labels() -> None:
+    counts = WatchCounts()
+    counts.note(Happening(Occasion.REPAIRED, "", "ifb-1.0", ("vif1.0",), 20_000_000, 0))
+    counts.note(Happening(Occasion.REPAIRED, "", "ifb-1.0", ("vif1.0",), 30_000_000, 30_000_000))
+    counts.note(Happening(Occasion.PROTECTED, "", "ifb-1.0", ("vif1.0",), None, None))
+    found = samples(generate_latest(registry(list, counts)))
+    assert {name: found[f"remusnet_watch_{name}_total", ()] for name in WATCH_NAMES} == {
+        "repairs": 2,
+        "protected": 1,
+        "open_seconds": 0.03,
+        "alarms": 0,
+        "lost_events": 0,
+    }
 
 
 def test_a_kernel_that_can_not_be_read_is_down_and_no_old_number() -> None:

@@ -24,7 +24,8 @@ SECTIONS += [f"16.6, {step}" for step in (1, 2, 3, 4, 6, 7, 8, 9, 10, 11)]
 SECTIONS += [f"16.7, {step}" for step in (1, 2, 3, 4, 5, 6, 7, 10)] + ["16.8", "16.9", "16.10"]
 SECTIONS += ["17.1.1.2", "17.1.1.3", "17.1.2.2", "17.1.3", "17.1.4", "17.2.1", "17.2.2", "17.2.3"]
 SECTIONS += ["18.1.1", "18.1.2", "18.2.1", "18.2.2", "18.3", "18.4", "22.3", "22.4", "26.3.2"]
-SECTIONS += [f"RFC {number}" for number in (3327, 3581, 4320, 5393, 6026, 8760)]
+SECTIONS += [f"RFC 3263, {section}" for section in ("4.1", "4.2", "4.3")]
+SECTIONS += [f"RFC {number}" for number in (3263, 3327, 3581, 4320, 5393, 6026, 8760)]
 
 
 def names() -> set[str]:
@@ -57,7 +58,7 @@ def test_each_section_has_a_row(section: str) -> None:
 def test_each_test_of_rules_and_transactions_is_in_the_table() -> None:
     """Who adds one, adds its rule."""
     listed = set(re.findall(r"`(\w+::\w+)`", TABLE.read_text(encoding="utf-8")))
-    files = ("test_rules", "test_responses", "test_transactions", "test_registrar")
+    files = ("test_rules", "test_responses", "test_transactions", "test_registrar", "test_resolver")
     of_rules = {name for name in names() if name.split("::")[0] in files}
     inner = {"test_transactions::test_an_invite_whose_user_is_lost_is_answered_some_time"}
     inner.add("test_registrar::test_a_store_that_is_away_is_503_and_nothing_confirmed_is_lost")

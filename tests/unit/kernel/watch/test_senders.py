@@ -42,8 +42,8 @@ def test_a_driver_is_silent_after_two_periods_and_a_bit(senders: Senders) -> Non
     (found,) = senders.drivers(INDEX, 1000 * MS)
     assert (str(found), found.activity) == ("process 4711 (xl)", Activity.DRIVES)
     assert (found.period_ns, found.orders) == (200 * MS, 10)
-    (found,) = senders.drivers(INDEX, 1501 * MS)
-    assert (found.activity, found.silent_ns) == (Activity.SILENT, 601 * MS)
+    (found,) = senders.drivers(INDEX, 2301 * MS)
+    assert (found.activity, found.silent_ns) == (Activity.SILENT, 1401 * MS)
 
 
 def test_who_has_closed_its_socket_is_gone_or_was_only_a_command(

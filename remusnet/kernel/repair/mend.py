@@ -1,0 +1,96 @@
+"""One protection made again what its receipt says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from remusnet.errors import RemusnetError
+from remusnet.kernel.change.apply import apply_each
+from remusnet.kernel.change.steps import Order
+from remusnet.kernel.journal import because
+from remusnet.kernel.run_dir import change_lock
+from remusnet.kernel.state.observe import Seen, observe
+from remusnet.kernel.state.ownership import vifs_of, vifs_of_sink
+from remusnet.kernel.state.receipt import Receipt
+from remusnet.kernel.wire.codec import (
+    NLM_F_CREATE,
+    NLM_F_REPLACE,
+    PLUG_QOPT,
+    RTM_NEWQDISC,
+    RTM_SETLINK,
+    TC_H_ROOT,
+    UINT,
+    link,
+    message,
+    traffic_control,
+)
+from remusnet.kernel.wire.messages import PlugAction
+from remusnet.kernel.wire.netlink import Netlink
+from remusnet.plan.names import buffer_alias
+from remusnet.results.protection import Applied
+
+ACTION = "repair"
+"""Of the journal's entries."""
+
+
+def mend(
+    receipt: Receipt,
+    absent: Collection[str],
+    netlink: Netlink,
+    run_dir: Path,
+    *,
+    driven: Collection[str],
+) -> Applied:
+    """Makes the kernel what ``receipt`` says, but for the vifs that are ``absent``.
+
+    ``driven``: as of `Order`. Raises what `apply` raises; Conflict where another remusnet is at
+    work just now.
+    """
+    order = order_of(receipt, absent, driven)
+    with because(ACTION):
+        with change_lock(run_dir, longest_wait=0):
+            for request in _ours_again(receipt, observe(netlink, ())):
+                netlink.do(request, f"take back {receipt.buffer} or its sink")
+        (found,), _ = apply_each([order], run_dir=run_dir, netlink=netlink, longest_wait=0)
+    if isinstance(found, RemusnetError):
+        raise found
+    return found
+
+
+def order_of(receipt: Receipt, absent: Collection[str], driven: Collection[str]) -> Order:
+    """What applies ``receipt`` once more."""
+    return Order(
+        receipt.plan(),
+        receipt.rate,
+        receipt.interval_ns,
+        receipt.interval_from,
+        driven=driven,
+        absent=absent,
+    )
+
+
+def _ours_again(receipt: Receipt, seen: Seen) -> Iterator[bytes]:
+    """What puts a plug, or a seal, in the place of whatever somebody has made the root of a device
+    of ours: at once, so that nothing leaves in between, and what waited there is dropped. And its
+    mark on the buffer device.
+
+    Only on devices that are remusnet's, by the receipt's number or their marks: nobody else has any
+    business there.
+    """
+    device, root = seen.devices.get(receipt.buffer), seen.root(receipt.buffer)
+    if device is not None and device.index == receipt.index and not vifs_of(device):
+        yield message(RTM_SETLINK, 0, link(device.index, alias=buffer_alias(receipt.vifs)))
+        device = replace(device, alias=buffer_alias(receipt.vifs))
+    if device is not None and root is not None and root.kind != "plug" and vifs_of(device):
+        options = PLUG_QOPT.pack(PlugAction.LIMIT, receipt.limit)
+        yield _root(device.index, "plug", options)
+    sink, seal = seen.devices.get(receipt.sink), seen.root(receipt.sink)
+    if sink is not None and seal is not None and seal.kind != "pfifo" and vifs_of_sink(sink):
+        yield _root(sink.index, "pfifo", UINT.pack(0))
+
+
+def _root(index: int, kind: str, options: bytes) -> bytes:
+    body = traffic_control(index, parent=TC_H_ROOT, kind=kind, options=options)
+    return message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, body)
