@@ -16,7 +16,7 @@ from remusnet.host.policy_files import named_policy
 from remusnet.policy import DEFAULT_POLICY, PRESETS, Policy
 
 if TYPE_CHECKING:
-    _ParamType = click.ParamType[Policy]
+    _ParamType = click.ParamType[Policy | str]
 else:
     _ParamType = click.ParamType  # older clicks have no type parameter
 
@@ -26,18 +26,23 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 class PolicyType(_ParamType):
     """The name of a preset, or the path of a policy file: it ends in .toml or has a slash.
 
-    Converting raises InvalidInput: for an unknown name with a suggestion, for a file as
+    ``others``: words that stand for no policy, and are left as they are. Converting raises
+    InvalidInput: for an unknown name with a suggestion, for a file as
     `remusnet.host.policy_files.load_policy_file` does.
     """
 
     name = "policy"
 
+    def __init__(self, *others: str) -> None:
+        self._others = others
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Policy:
-        """The policy that ``value`` names."""
-        if isinstance(value, Policy):
-            return value
+    ) -> Policy | str:
+        """The policy that ``value`` names, or one of ``others`` as it is."""
+        if isinstance(value, Policy) or value in self._others:
+            found: Policy | str = value
+            return found
         return named_policy(value)
 
     def shell_complete(
@@ -49,7 +54,8 @@ class PolicyType(_ParamType):
             for name, policy in PRESETS.items()
             if name.startswith(incomplete)
         ]
-        return [*presets, CompletionItem(incomplete, type="file")]
+        others = [CompletionItem(word) for word in self._others if word.startswith(incomplete)]
+        return [*presets, *others, CompletionItem(incomplete, type="file")]
 
 
 def policy_option(*, multiple: bool = False) -> Callable[[_Function], _Function]:
