@@ -11,6 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+# An ordinary user's PATH often lacks the sbin directories.
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 GUARD = Path(__file__).resolve().with_name("guard.sh")
 
 
@@ -24,7 +27,8 @@ class Guard:
     def __init__(self, parent: Path, prefix: str) -> None:
         # A session of its own: a Ctrl-C, or a kill of our process group, is not for the guard.
         self._process = subprocess.Popen(
-            ["sh", str(GUARD), str(parent), prefix],
+            ["/bin/sh", str(GUARD), str(parent), prefix],
+            env={"PATH": SYSTEM_PATH},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

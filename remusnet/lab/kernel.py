@@ -17,10 +17,7 @@ from pathlib import Path
 
 from remusnet.lab import xstate
 from remusnet.lab.errors import LabUnavailable
-from remusnet.lab.guard import Guard
-
-# An ordinary user's PATH often lacks the sbin directories.
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from remusnet.lab.guard import SYSTEM_PATH, Guard
 
 INSTALLED = Path("/")  # where a package manager puts it
 _WANTED = "the kernel lab needs Debian's packages user-mode-linux and kmod"

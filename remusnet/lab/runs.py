@@ -21,8 +21,7 @@ from typing import Protocol, Self
 
 from remusnet.lab.account import Account
 from remusnet.lab.errors import LabDied
-from remusnet.lab.guard import Guard
-from remusnet.lab.kernel import SYSTEM_PATH
+from remusnet.lab.guard import SYSTEM_PATH, Guard
 from remusnet.lab.panic import panic_line
 
 HERE = Path(__file__).resolve().parent
@@ -38,14 +37,14 @@ class Job:
     """What to run in a lab: ``argv``, in the directory ``cwd``, with ``env`` added to a bare one.
 
     ``writable`` names directories of the host that the job may write beside its own; ``files`` are
-    texts to be found there, in ``$LAB_JOB``.
+    to be found there, in ``$LAB_JOB``.
     """
 
     argv: Sequence[str]
     env: Mapping[str, str]
     cwd: Path = Path("/")
     writable: Sequence[Path] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
 
     def script(self) -> str:
         """The job as a shell script."""
@@ -110,8 +109,9 @@ class Run:
             for script in (HERE / "enter.sh", *scripts):
                 shutil.copyfile(script, run.directory / script.name)
                 (run.directory / script.name).chmod(0o755)
-            for name, text in {**job.files, "job": job.script()}.items():
-                (run.directory / name).write_text(text, encoding="utf-8")
+            for name, content in {**job.files, "job": job.script()}.items():
+                data = content.encode() if isinstance(content, str) else content
+                (run.directory / name).write_bytes(data)
         except BaseException:
             run.__exit__(None, None, None)
             raise

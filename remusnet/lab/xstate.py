@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -90,12 +91,20 @@ def too_small(modules: Path) -> bool:
 
 def kernel_version(modules: Path) -> tuple[int, int]:
     """Major and minor version of the newest kernel with a directory there; (0, 0) if none has."""
-    found = [(0, 0)]
-    for entry in modules.glob("*.*"):
-        major, minor = entry.name.split(".")[:2]
-        if major.isdecimal() and minor.isdecimal():
-            found.append((int(major), int(minor)))
-    return max(found)
+    major, minor, *_ = (*_numbers(kernel_release(modules)), 0, 0)
+    return major, minor
+
+
+def kernel_release(modules: Path) -> str:
+    """``6.1.176``: what the newest kernel with a directory there calls itself; empty if none."""
+    names = [each.name for each in modules.glob("*.*") if len(_numbers(each.name)) > 1]
+    return max(names, key=_numbers, default="")
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    """Those that ``release`` begins with."""
+    found = re.match(r"[0-9]+(\.[0-9]+)*", release)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def preload(modules: Path, build: Callable[[], Path]) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from remusnet.cli._lazy import LazyCommand, LazyGroup
 
 _ROOM = "remusnet.cli.lab"
 _KERNEL = "A kernel to try things in"
+_EMULATOR = "How true the emulator is"
 
 
 class _Group(LazyGroup):
@@ -17,6 +18,9 @@ class _Group(LazyGroup):
         "setup": LazyCommand(f"{_ROOM}.setup", "Get the kernel, and try it", _KERNEL),
         "exec": LazyCommand(f"{_ROOM}.exec", "Run a command in it, as root", _KERNEL),
         "shell": LazyCommand(f"{_ROOM}.shell", "Open a shell in it, as root", _KERNEL),
+        "run": LazyCommand(
+            f"{_ROOM}.run", "Send a scenario through it, beside the emulator", _EMULATOR
+        ),
     }
 
 
@@ -30,4 +34,5 @@ def command() -> None:
     remusnet lab setup
     remusnet lab exec -- tc qdisc add dev lo root plug limit 1000000
     remusnet lab shell
+    remusnet lab run fig11 --compare
     """

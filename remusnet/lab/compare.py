@@ -1,0 +1,174 @@
+"""A scenario's frames through a real kernel's rules and plug, beside what the emulator says."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from remusnet.emulator.run.departures import Departures, departures
+from remusnet.frames import Int64s
+from remusnet.lab import script
+from remusnet.lab.errors import LabDied
+from remusnet.lab.guard import Guard
+from remusnet.lab.runs import Job, Run
+from remusnet.lab.script import Seen, Step, Terms
+from remusnet.lab.uml import Uml
+from remusnet.lab.visible import SOURCE, inside
+from remusnet.lab.xstate import kernel_release
+from remusnet.policy import Policy
+from remusnet.policy.toml import to_toml
+from remusnet.results.agreement import NO_EPOCH, Agreement, Passing
+from remusnet.results.stream import NEVER
+from remusnet.scenario.scenario import Scenario
+
+_MODULE = "remusnet.lab.replay"
+_RATE, _INTERVAL_NS = 10**9, 200_000_000
+"""What the receipt in the kernel says of where its limit comes from; the scenario has its own."""
+_BOOT_S, _FACTOR = 300, 20
+"""A run may take so long, and the scenario's duration so many times: machines are busy."""
+
+_SIGHTING = np.dtype([("where", "u1"), ("number", "<u4"), ("time_ns", "<i8"), ("crc", "<u4")])
+
+Tell = Callable[[str], None]
+
+
+def compare(
+    scenario: Scenario, policy: Policy, lab: Uml, *, classifier: str, tell: Tell
+) -> Agreement:
+    """Send what the guest of ``scenario`` sends under ``policy`` through a kernel of ``lab``.
+
+    In real time that takes as long as the scenario. ``tell`` hears what is done now. Raises
+    ``LabUnavailable``, ``LabDied``, and InvalidInput as `departures` does.
+    """
+    tell(f"emulating {scenario.name} under {policy.name}")
+    emulated = departures(scenario, policy)
+    limit = scenario.host.limit
+    terms = Terms(to_toml(policy), classifier, _RATE, _INTERVAL_NS, limit, lab.kernel.virtual)
+    with Guard(Path("/tmp"), "remusnet-inside-") as guard:
+        tell("starting the kernel")
+        place = inside(SOURCE, lab.account, guard.directory, _MODULE)
+        job = Job(
+            [place.python, "-m", _MODULE],
+            place.environment,
+            files={
+                script.TERMS: terms.text(),
+                script.STEPS: b"".join(script.written_steps(_steps(emulated))),
+            },
+        )
+        with lab.start(job) as run:
+            _wait(run, scenario, tell)
+            return _agreement(scenario, policy, lab, emulated, run.directory)
+
+
+def _wait(run: Run, scenario: Scenario, tell: Tell) -> None:
+    """Until the replay has ended; raises ``LabDied`` where it failed."""
+
+    def watch() -> None:
+        path = run.directory / script.DONE
+        if path.exists() and (size := path.stat().st_size) >= script.TIME.size:
+            with path.open("rb") as file:
+                file.seek((size // script.TIME.size - 1) * script.TIME.size)
+                (time_ns,) = script.TIME.unpack(file.read(script.TIME.size))
+            tell(f"{scenario.name}: {time_ns / 1e9:.0f} of {scenario.duration_ns / 1e9:.0f} s")
+
+    result = run.wait(_BOOT_S + _FACTOR * scenario.duration_ns / 1e9, watch)
+    if result.status != 0:
+        said = (result.stderr.strip() or "nothing").splitlines()[-1]
+        raise LabDied(f"the replay in the kernel failed: {said}")
+
+
+def _steps(emulated: Departures) -> Iterator[Step]:
+    """In order of time; of equal times a commit, a suspend, then frames, as in the emulator."""
+    planned = emulated.checkpoints
+    times = np.concatenate([planned.commit_ns, planned.suspend_ns, emulated.sent_ns])
+    commits, operations = len(planned), 2 * len(planned)
+    for row in _order(emulated).tolist():
+        if row >= operations:
+            number = row - operations
+            yield Step(int(times[row]), script.numbered(emulated.frames[number], number))
+        else:
+            yield Step(int(times[row]), b"", buffer=row >= commits)
+
+
+def _order(emulated: Departures) -> Int64s:
+    """Commits, suspends and frames, counted through, as they come.
+
+    A commit belongs to the suspend before it, and may be at the same time.
+    """
+    planned = emulated.checkpoints
+    count, frames = len(planned), len(emulated.sent_ns)
+    times = np.concatenate([planned.commit_ns, planned.suspend_ns, emulated.sent_ns])
+    of = np.arange(count)
+    # Within a time: what an earlier checkpoint does comes before a later one, a suspend before its
+    # own commit, frames after all.
+    rank = np.concatenate([2 * of + 1, 2 * of, np.full(frames, 2 * count)])
+    place = np.concatenate([np.zeros(2 * count, np.int64), np.arange(frames)])
+    return np.lexsort((place, rank, times))
+
+
+def _agreement(
+    scenario: Scenario, policy: Policy, lab: Uml, emulated: Departures, directory: Path
+) -> Agreement:
+    done_ns = np.fromfile(directory / script.DONE, "<i8")
+    count, frames = len(emulated.checkpoints), len(emulated.frames)
+    opened_ns = int(done_ns[-1])
+    at = np.empty(2 * count + frames, np.int64)
+    at[_order(emulated)] = done_ns[:-1]
+    released_ns, sent_ns = at[:count], at[2 * count :]
+    sightings = np.fromfile(directory / script.SEEN, _SIGHTING)
+    seen, crc = _passing(sightings, released_ns, opened_ns, frames)
+    ours = emulated.checkpoints.commit_ns
+    epoch = np.full(frames, NO_EPOCH, np.int64)
+    left = emulated.held & (emulated.left_ns != NEVER)
+    epoch[left] = np.searchsorted(ours, emulated.left_ns[left], side="left")
+    late_ns = sent_ns - emulated.sent_ns
+    known = left & (epoch < count)
+    late_ns[known] = (released_ns - ours)[epoch[known]]
+    return Agreement(
+        scenario=scenario.name,
+        policy=policy.name,
+        kernel=kernel_release(lab.kernel.modules),
+        virtual=lab.kernel.virtual,
+        limit=scenario.host.limit,
+        checkpoints=count,
+        sent_ns=emulated.sent_ns,
+        length=np.array([len(each) for each in emulated.frames], np.int64),
+        emulated=Passing(emulated.held, emulated.dropped, epoch, emulated.left_ns),
+        seen=seen,
+        replay_late_ns=late_ns,
+        changed=seen.left & (crc != _checksums(emulated)),
+    )
+
+
+def _checksums(emulated: Departures) -> Int64s:
+    sent = (script.numbered(frame, number) for number, frame in enumerate(emulated.frames))
+    return np.fromiter(map(zlib.crc32, sent), np.int64, len(emulated.frames))
+
+
+def _passing(
+    sightings: npt.NDArray[np.void], released_ns: Int64s, opened_ns: int, frames: int
+) -> tuple[Passing, Int64s]:
+    """What became of each frame, and the CRC-32 of those that came out.
+
+    What only leaves when the plug is opened at the end would have stayed in it for good.
+    """
+    released = sightings[sightings["where"] == Seen.BUFFER]
+    arrived = sightings[sightings["where"] == Seen.CLIENT]
+    kept = released["time_ns"] >= opened_ns
+    held = np.zeros(frames, np.bool_)
+    held[released["number"]] = True
+    epoch = np.full(frames, NO_EPOCH, np.int64)
+    in_time = released[~kept]
+    epoch[in_time["number"]] = np.searchsorted(released_ns, in_time["time_ns"], side="right") - 1
+    left_ns = np.full(frames, NEVER, np.int64)
+    left_ns[arrived["number"]] = arrived["time_ns"]
+    left_ns[released["number"][kept]] = NEVER
+    crc = np.zeros(frames, np.int64)
+    crc[arrived["number"]] = arrived["crc"]
+    never = left_ns == NEVER
+    dropped = never & ~held
+    return Passing(held | dropped, dropped, epoch, left_ns), crc

@@ -1,0 +1,180 @@
+"""What runs inside the kernel: a guest's frames through the rules, and a plug at its times.
+
+    guest0 ------ vif1.0 ---- xenbr0 (bridge) ---- cl0 ------ client0
+                     (ifb-1.0: where held frames wait)
+
+``remusnet apply`` puts the rules on vif1.0. Frames go in at guest0 and come out at client0; what
+was held is seen at the buffer device too. One thread does all in order of time, so that a frame
+that is due after an operation is sent after it, however late both are.
+
+Run as ``python -m remusnet.lab.replay``, in the directory ``$LAB_JOB``; see `remusnet.lab.script`
+for its files.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import subprocess
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from remusnet.kernel.change.apply import apply
+from remusnet.kernel.wire.codec import plug_message
+from remusnet.kernel.wire.messages import PlugAction
+from remusnet.kernel.wire.netlink import Netlink
+from remusnet.lab import script
+from remusnet.lab.ring import Ring
+from remusnet.lab.script import Seen, Terms, number_of
+from remusnet.plan.plan import build_plan
+from remusnet.policy import Policy
+
+VIF, GUEST, CLIENT = "vif1.0", "guest0", "client0"
+_BED = f"""\
+link add xenbr0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0
+link add {VIF} type veth peer name {GUEST}
+link add cl0 type veth peer name {CLIENT}
+link set {VIF} master xenbr0
+link set cl0 master xenbr0
+link set {VIF} type bridge_slave learning off
+link set cl0 type bridge_slave learning off
+"""
+_DEVICES = ("xenbr0", VIF, GUEST, "cl0", CLIENT)
+_FORWARDING = "3"
+
+_SO_SNDBUFFORCE = 32
+_PR_SET_TIMERSLACK, _TIMER_ABSTIME = 29, 1
+_S = 1_000_000_000
+_LEAD_NS, _TAIL_NS, _QUIET_NS = _S // 5, _S // 5, 3_000_000
+_MOST_UNREAD = 1_000
+
+_libc = ctypes.CDLL(None)
+
+
+def main() -> None:
+    """Read the script, do it, write what was seen."""
+    place = Path(os.environ["LAB_JOB"])
+    terms = Terms.read((place / script.TERMS).read_text(encoding="utf-8"))
+    _make_bed()
+    buffer = _protect(terms)
+    with (
+        (place / script.STEPS).open("rb") as steps,
+        (place / script.SEEN).open("wb") as seen,
+        (place / script.DONE).open("wb") as done,
+    ):
+        _Replay(buffer, terms, seen, done).run(script.read_steps(steps))
+
+
+def _make_bed() -> None:
+    # The kernel may load IPv6 with its first socket only; addrgenmode is refused before.
+    socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
+    quiet = "".join(f"link set {d} addrgenmode none\nlink set {d} up\n" for d in _DEVICES)
+    subprocess.run(["ip", "-batch", "-"], input=_BED + quiet, text=True, check=True)
+    # The kernel sees in its own time that both ends of a pair are up, and drops frames till then.
+    deadline = time.monotonic() + 30
+    while not _forwarding():
+        if time.monotonic() > deadline:
+            raise RuntimeError("the bed doesn't come up")
+        time.sleep(0.01)
+
+
+def _forwarding() -> bool:
+    def says(device: str, file: str) -> str:
+        return Path("/sys/class/net", device, file).read_text(encoding="ascii").strip()
+
+    up = all(says(each, "operstate") == "up" for each in _DEVICES)
+    return up and all(says(each, "brport/state") == _FORWARDING for each in (VIF, "cl0"))
+
+
+def _protect(terms: Terms) -> str:
+    """Apply the policy; the buffer device's name. The plug's limit comes later: it may be less."""
+    plan = build_plan(
+        [VIF],
+        Policy.from_toml(terms.policy),
+        classifier=terms.classifier,
+        rate=terms.rate,
+        interval_ns=terms.interval_ns,
+    )
+    apply(plan, rate=terms.rate, interval_ns=terms.interval_ns, run_dir=Path("/run/remusnet"))
+    return plan.protections[0].buffer
+
+
+class _Replay:
+    def __init__(self, buffer: str, terms: Terms, seen: BinaryIO, done: BinaryIO) -> None:
+        self._index = socket.if_nametoindex(buffer)
+        self._netlink = Netlink()
+        self._seen, self._done = seen, done
+        self._held, self._arrived = Ring(buffer, outgoing=True), Ring(CLIENT)
+        self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self._out.bind((GUEST, 0))
+        # What a plug holds is charged to its sender, which would block.
+        self._out.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 29)
+        self._virtual = terms.virtual
+        self._begin_ns = 0
+        self._tell(PlugAction.LIMIT, terms.limit)
+        self._tell(PlugAction.BUFFER)  # apply leaves it open
+
+    def run(self, steps: Iterator[script.Step]) -> None:
+        """All steps at their times; then the plug is opened, to see what it still has."""
+        _libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        # From a whole second on, so that in virtual time each run is like the others.
+        self._begin_ns = (time.time_ns() + _LEAD_NS) // _S * _S + _S
+        unread = last_ns = 0
+        for step in steps:
+            unread += 1
+            if unread == _MOST_UNREAD or step.time_ns - last_ns > _QUIET_NS:
+                self._read()
+                unread = 0
+            last_ns = step.time_ns
+            _sleep_until(self._begin_ns + last_ns)
+            done_ns = last_ns
+            # In virtual time no frame is late, and to ask for the time costs as much as to send.
+            if not self._virtual or not step.frame:
+                done_ns = time.time_ns() - self._begin_ns
+            if step.frame:
+                self._out.send(step.frame)
+            else:
+                self._tell(PlugAction.BUFFER if step.buffer else PlugAction.RELEASE_ONE)
+            self._done.write(script.TIME.pack(done_ns))
+        _sleep_until(self._begin_ns + last_ns + _TAIL_NS)
+        self._read()
+        self._done.write(script.TIME.pack(time.time_ns() - self._begin_ns))
+        self._tell(PlugAction.RELEASE_INDEFINITE)
+        time.sleep(_TAIL_NS / _S)
+        self._read()
+
+    def _tell(self, action: PlugAction, limit: int = 0) -> None:
+        self._netlink.do(plug_message(self._index, action, limit), action.name)
+
+    def _read(self) -> None:
+        for where, ring in ((Seen.BUFFER, self._held), (Seen.CLIENT, self._arrived)):
+            for frame in ring.frames():
+                number = number_of(frame.data)
+                if number is not None:
+                    time_ns = frame.time_ns - self._begin_ns
+                    self._seen.write(
+                        script.SIGHTING.pack(where, number, time_ns, zlib.crc32(frame.data))
+                    )
+
+
+def _sleep_until(time_ns: int) -> None:
+    """As time.sleep does, but in one system call, which is dear here; at once if it is past."""
+    until = _Timespec(*divmod(time_ns, _S))
+    sleep, where = _libc.clock_nanosleep, ctypes.byref(until)
+    while sleep(time.CLOCK_REALTIME, _TIMER_ABSTIME, where, None) == errno.EINTR:
+        pass
+
+
+class _Timespec(ctypes.Structure):
+    """``struct timespec``."""
+
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+if __name__ == "__main__":
+    main()
