@@ -43,6 +43,7 @@ SUBJECTS = {
     "netbuf": Subject("the script of xl remus -N, against Xen's own", lab="UML"),
     "actors": Subject("supervised actors, against pykka's; 100,000 of them, against 100 MB"),
     "availability": Subject("playing Petri nets, against SimPy and against one core"),
+    "sweep": Subject("a sweep of 1,000 points on two cores, against one"),
     "sip": Subject("calls and registrations through the SIP server, against Kamailio"),
 }
 
