@@ -1,4 +1,5 @@
-"""The pytest plugin: ``remusnet_simulate("call.toml")`` in a test suite of your own.
+"""The pytest plugin: ``remusnet_simulate("call.toml")`` and ``remusnet_live("./server")`` in a test
+suite of your own.
 
 It is loaded wherever remusnet is installed, so it imports nothing but pytest until it is used.
 docs/reference/pytest.md is its manual.
@@ -19,6 +20,7 @@ from remusnet import defaults
 if TYPE_CHECKING:
     from remusnet.api.words import PolicyWord
     from remusnet.frames import Frames
+    from remusnet.live.running import LiveRun
     from remusnet.report.result import Result
 
 _LONGEST_NAME = 200
@@ -55,6 +57,12 @@ def remusnet_simulate(request: pytest.FixtureRequest) -> Simulate:
     simulate = Simulate(request.path.parent, keep=kept is not None)
     request.node.stash[_SIMULATE] = simulate
     return simulate
+
+
+@pytest.fixture
+def remusnet_live(request: pytest.FixtureRequest) -> Live:
+    """Runs a program under Remus, live: see `Live.__call__`."""
+    return Live(request.path.parent)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -162,6 +170,55 @@ class Simulate:
             else:
                 lines.append(f"kept: {quoted(str(directory / PAGE))}")
         return lines
+
+
+class Live:
+    """What the fixture `remusnet_live` gives a test. Programs begin in ``folder``, the test's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(
+        self,
+        *command: str,
+        policy: str | Path = "tcp-only",
+        interval: str = defaults.INTERVAL,
+        pause: str = defaults.PAUSE,
+        commit_delay: str = defaults.COMMIT_DELAY,
+        publish: Sequence[str] = (),
+        plug: str = "auto",
+        user: str | None = None,
+        fail_after: str | None = None,
+        outage: str = "1s",
+        capture: str | Path | None = None,
+    ) -> LiveRun:
+        """A context in which ``command`` runs, with its ``address``; after it ``result`` is what
+        ``remusnet run --json`` prints. The arguments are that command's options.
+
+        Entering it raises what the command would print, as `remusnet.errors.RemusnetError` with its
+        exit code. A violation of output commit fails the test that looks at ``result``.
+        """
+        from remusnet.live.running import LiveRun
+
+        given = {
+            "policy": policy,
+            "interval": interval,
+            "pause": pause,
+            "commit-delay": commit_delay,
+            "plug": plug,
+            "user": user,
+            "fail-after": fail_after,
+            "outage": outage,
+            "capture": capture,
+        }
+        options = [
+            word
+            for name, value in given.items()
+            if value is not None
+            for word in (f"--{name}", str(value))
+        ]
+        options += [word for each in publish for word in ("--publish", each)]
+        return LiveRun(command, options, self._folder)
 
 
 _SIMULATE = pytest.StashKey[Simulate]()

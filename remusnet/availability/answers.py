@@ -71,7 +71,7 @@ def answered(
     services = model.services if split and model.causes else ()
     asked = {each.name: causes_of(each, model.causes) for each in services}
     used = sampling(plan, Means() if means is None else means)
-    solved = solution(net, plan.method)
+    solved = solution(net, plan.method, plan.phases)
     if solved is not None:
         estimates = tuple(map(solved.estimate, model.measures))
         causes = {name: tuple(map(solved.estimate, each)) for name, each in asked.items()}

@@ -9,6 +9,7 @@ from typing import Final
 from remusnet.availability.measures import Measure, Method
 from remusnet.availability.models.parameters import Parameter
 from remusnet.availability.module import Module
+from remusnet.availability.phases import Phases
 
 OTHER: Final = "other"
 """The cause of what no cause explains."""
@@ -33,6 +34,7 @@ class Plan:
 
     ``rare``: an event that is seldom met, as an expression: a simulation splits on the way to it.
     ``at``: times from the start, in seconds, rising, at which values are asked for as well.
+    ``phases``: make times that aren't exponential of stages, and solve the net that comes out.
     """
 
     relative_error: float = 0.01
@@ -41,6 +43,7 @@ class Plan:
     method: Method | None = None
     rare: str | None = None
     at: tuple[float, ...] = ()
+    phases: Phases | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ class _Working:
             space = self._states(net)
             if space is not None:
                 return tuple(map(solved_markov(space, self._nearby).estimate, self._services))
-        solved = solution(net, self._plan.method)
+        solved = solution(net, self._plan.method, self._plan.phases)
         if solved is not None:
             return tuple(map(solved.estimate, self._services))
         return simulated(net, self._services, sampling(self._plan, self._means))

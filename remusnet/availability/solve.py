@@ -76,9 +76,9 @@ def _solved(net: Net, phases: Phases | None) -> Solved | None:
         made = phased(net, phases)
         try:
             found = solved_markov(explored(made.net))
+            return replace(found, detail=f"{found.detail}, {made.detail}")
         except TooManyStates:
-            return None
-        return replace(found, detail=f"{found.detail}, {made.detail}")
+            pass  # it may have a closed form still
     try:
         space = explored(net) if markov else explored(net, _MOST_RENEWAL_STATES)
     except TooManyStates:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from remusnet import defaults
+from remusnet.cli._completing import files
+from remusnet.cli._quantities import DURATION
 from remusnet.errors import InvalidInput, quoted
 from remusnet.host.policy_files import named_policy
 from remusnet.policy import DEFAULT_POLICY, PRESETS, Policy
 
 if TYPE_CHECKING:
-    _ParamType = click.ParamType[Policy]
+    _ParamType = click.ParamType[Policy | str]
 else:
     _ParamType = click.ParamType  # older clicks have no type parameter
 
@@ -23,18 +26,23 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 class PolicyType(_ParamType):
     """The name of a preset, or the path of a policy file: it ends in .toml or has a slash.
 
-    Converting raises InvalidInput: for an unknown name with a suggestion, for a file as
+    ``others``: words that stand for no policy, and are left as they are. Converting raises
+    InvalidInput: for an unknown name with a suggestion, for a file as
     `remusnet.host.policy_files.load_policy_file` does.
     """
 
     name = "policy"
 
+    def __init__(self, *others: str) -> None:
+        self._others = others
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Policy:
-        """The policy that ``value`` names."""
-        if isinstance(value, Policy):
-            return value
+    ) -> Policy | str:
+        """The policy that ``value`` names, or one of ``others`` as it is."""
+        if isinstance(value, Policy) or value in self._others:
+            found: Policy | str = value
+            return found
         return named_policy(value)
 
     def shell_complete(
@@ -46,7 +54,8 @@ class PolicyType(_ParamType):
             for name, policy in PRESETS.items()
             if name.startswith(incomplete)
         ]
-        return [*presets, CompletionItem(incomplete, type="file")]
+        others = [CompletionItem(word) for word in self._others if word.startswith(incomplete)]
+        return [*presets, *others, CompletionItem(incomplete, type="file")]
 
 
 def policy_option(*, multiple: bool = False) -> Callable[[_Function], _Function]:
@@ -78,3 +87,36 @@ def _distinct(
     if twice is not None:
         raise InvalidInput(f"two policies are named {quoted(twice)}; give one another name")
     return policies
+
+
+# How a simulated guest and a driven plug are checkpointed.
+interval_option = click.option(
+    "--interval",
+    type=DURATION,
+    metavar="TIME",
+    default=defaults.INTERVAL,
+    show_default=True,
+    help="The checkpoint interval (xl's own default).",
+)
+commit_delay_option = click.option(
+    "--commit-delay",
+    type=DURATION,
+    metavar="TIME",
+    default=defaults.COMMIT_DELAY,
+    show_default=True,
+    help="From the resume to the commit. The default is an assumption.",
+)
+schedule_option = click.option(
+    "--schedule",
+    type=click.Choice(["xl", "xend"]),
+    default="xl",
+    show_default=True,
+    help="What the interval is counted from: xl the commit, xend the suspend.",
+)
+
+junit_option = click.option(
+    "--junit",
+    metavar="FILE",
+    shell_complete=files,
+    help="Write what the assertions found as JUnit XML.",
+)

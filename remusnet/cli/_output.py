@@ -16,7 +16,7 @@ UNPRINTED = 74
 """The exit code where what was done could not be printed: EX_IOERR of sysexits.h."""
 
 _STDOUT = 1
-_CHANGING = ("apply", "confirm", "remove", "try", "plug", "checkpoint", "watch", "xen")
+_CHANGING = ("apply", "confirm", "remove", "try", "plug", "checkpoint", "run", "watch", "xen")
 """Commands that print after they have changed something."""
 _WRITING = ("--out", "--report", "--junit")
 """Options of ``simulate`` that leave something behind. Without them its print is all there is."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from remusnet.cli._completing import files, folders, metrics
+from remusnet.cli._completing import folders, metrics
+from remusnet.cli._options import junit_option
 from remusnet.cli._progress import Progress
 from remusnet.cli._terminal import width
 from remusnet.errors import CheckFailed, InvalidInput, quoted
@@ -33,12 +34,7 @@ def report_options(command: _Function) -> _Function:
             shell_complete=folders,
             help="Write a report: one HTML page with figures, JSON, CSV, and the released frames.",
         ),
-        click.option(
-            "--junit",
-            metavar="FILE",
-            shell_complete=files,
-            help="Write what the assertions found as JUnit XML.",
-        ),
+        junit_option,
         click.option(
             "--assert",
             "assertions",

@@ -134,7 +134,8 @@ def print_means(console: Console, means: Sequence[Mean], asked: Sequence[Asked])
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from remusnet.sweep.page import head, tables
+    from remusnet.sweep.curves import head
+    from remusnet.sweep.page import tables
 
     # Without a terminal a record is a line, so heads are not stacked.
     narrow = console.width < 200

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from remusnet import defaults
 from remusnet.cli._completing import buffers
+from remusnet.cli._options import commit_delay_option, interval_option, schedule_option
 from remusnet.cli._protecting import json_option, run_dir_option
 from remusnet.cli._quantities import DURATION
 
@@ -20,22 +20,8 @@ if TYPE_CHECKING:
 
 @click.command("checkpoint")
 @click.argument("ifb", metavar="IFB", shell_complete=buffers)
-@click.option(
-    "--interval",
-    type=DURATION,
-    metavar="TIME",
-    default=defaults.INTERVAL,
-    show_default=True,
-    help="The checkpoint interval (xl's own default).",
-)
-@click.option(
-    "--commit-delay",
-    type=DURATION,
-    metavar="TIME",
-    default=defaults.COMMIT_DELAY,
-    show_default=True,
-    help="From the resume to the commit. The default is an assumption.",
-)
+@interval_option
+@commit_delay_option
 @click.option(
     "--pause",
     type=DURATION,
@@ -44,13 +30,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="From the suspend to the resume. No guest is stopped: it only delays the commit.",
 )
-@click.option(
-    "--schedule",
-    type=click.Choice(["xl", "xend"]),
-    default="xl",
-    show_default=True,
-    help="What the interval is counted from: xl the commit, xend the suspend.",
-)
+@schedule_option
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N checkpoints.")
 @click.option("--duration", type=DURATION, metavar="TIME", help="End within this time.")
 @run_dir_option

@@ -31,9 +31,10 @@ def command(context: click.Context, run_dir: Path, as_json: bool) -> None:
     """
     from remusnet.host.doctor import check_xen
     from remusnet.kernel.doctor import check_kernel
+    from remusnet.live.doctor import check_live
     from remusnet.report.doctor import doctor_json, doctor_text
     from remusnet.results.checks import exit_code
 
-    checks = [*check_kernel(run_dir), *check_xen()]
+    checks = [*check_kernel(run_dir), *check_xen(), *check_live()]
     echo(doctor_json(checks) if as_json else doctor_text(checks), wrap=not as_json)
     context.exit(exit_code(checks))

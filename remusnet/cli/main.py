@@ -29,7 +29,7 @@ from remusnet.cli.names import COMPLETE_VARIABLE, PROGRAM
 from remusnet.defaults import RUN_DIR, RUN_DIR_VARIABLE
 from remusnet.errors import InvalidInput, NotPermitted, RemusnetError
 
-_TRY = "See what Remus does to calls (neither root nor Xen)"
+_TRY = "See what Remus does to calls (without Xen)"
 _INTERVAL = "Choose a checkpoint interval"
 _BY_HAND = "Protect a guest by hand"
 _XEN = "Protect a guest under xl remus"
@@ -44,6 +44,7 @@ COMMANDS = {
     "classify": LazyCommand(
         "remusnet.cli.classify", "Show what each policy holds of a capture", _TRY
     ),
+    "run": LazyCommand("remusnet.cli.run", "Run a program of your own under Remus, live", _TRY),
     "scenario": LazyCommand("remusnet.cli.scenario", "List, show and check scenarios", _TRY),
     "metrics": LazyCommand("remusnet.cli.metrics", "List what assertions can ask for", _TRY),
     "figures": LazyCommand("remusnet.cli.figures", "Simulate and draw the thesis's figures", _TRY),

@@ -15,7 +15,7 @@ from remusnet.cli._capture import read_frames
 from remusnet.cli._completing import files, scenarios_or_files
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._interrupts import load_chance
-from remusnet.cli._options import PolicyType
+from remusnet.cli._options import PolicyType, commit_delay_option, interval_option, schedule_option
 from remusnet.cli._progress import Progress
 from remusnet.cli._quantities import DURATION, RATE, SIZE
 from remusnet.cli._reporting import asked, fail, finish, make_ready, report_options, tell
@@ -75,14 +75,7 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
     metavar="N",
     help="Another seed than the scenario's: other chance, where there is any.",
 )
-@click.option(
-    "--interval",
-    type=DURATION,
-    metavar="TIME",
-    default=defaults.INTERVAL,
-    show_default=True,
-    help="The checkpoint interval (xl's own default).",
-)
+@interval_option
 @click.option(
     "--period",
     type=DURATION,
@@ -97,21 +90,8 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
     show_default=True,
     help="How long each checkpoint stops the guest. The default is an assumption.",
 )
-@click.option(
-    "--commit-delay",
-    type=DURATION,
-    metavar="TIME",
-    default=defaults.COMMIT_DELAY,
-    show_default=True,
-    help="From the resume to the commit. The default is an assumption.",
-)
-@click.option(
-    "--schedule",
-    type=click.Choice(["xl", "xend"]),
-    default="xl",
-    show_default=True,
-    help="What the interval is counted from: xl the commit, xend the suspend.",
-)
+@commit_delay_option
+@schedule_option
 @click.option(
     "--guest",
     metavar="MAC|IP",

@@ -80,7 +80,8 @@ def mapped(
     else:
         from joblib import Parallel, delayed
 
-        pool = Parallel(n_jobs=count, prefer=str(kind), return_as="generator", batch_size=1)
+        # Short tasks go in batches: handing one over takes some ms.
+        pool = Parallel(n_jobs=count, prefer=str(kind), return_as="generator", batch_size="auto")
         results = pool(delayed(work)(task) for task in tasks)
     for number, result in enumerate(results, 1):
         if progress is not None:

@@ -14,7 +14,7 @@ from remusnet.report.assertions import Checked
 from remusnet.report.drawing import inline, style, to_svg
 from remusnet.report.figures import Caption, report_figures
 from remusnet.report.measures import Measurements
-from remusnet.report.simulation import OPEN_LOOP, plain, setting_lines, title
+from remusnet.report.simulation import caveat, plain, setting_lines, title
 from remusnet.report.stream_groups import Group, groups
 from remusnet.report.summary import NOTHING, Summary, burst, fixed, hazards, sides, summary
 from remusnet.report.templating import markup, render
@@ -173,9 +173,9 @@ def _voice_cells(voices: tuple[Voice, ...]) -> tuple[str, str, str, str]:
 
 
 def _caveats(measurements: Measurements) -> tuple[str, ...]:
-    scenario = measurements.comparison.setting.scenario
-    found = list(scenario.assumptions) if scenario else [OPEN_LOOP]
-    found += measurements.comparison.setting.notes
+    setting = measurements.comparison.setting
+    found = list(setting.scenario.assumptions) if setting.scenario else [caveat(setting)]
+    found += setting.notes
     for stream, _ in measurements.streams:
         found += [f"{stream.rtp.flow}: {note}" for note in stream.rtp.notes]
         for voice in measurements.voices(stream):

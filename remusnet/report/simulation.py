@@ -41,6 +41,10 @@ OPEN_LOOP = (
     "TCP would send slower, and SIP over UDP would send again. Pause and commit delay are "
     "assumptions until you have measured yours."
 )
+LIVE = (
+    "A live run: the program was stopped at each checkpoint, but nothing was copied, and its "
+    "kernel's TCP ran on meanwhile. What clients did, they did under this delay."
+)
 MOST_STREAMS = 20
 """Streams that get a table. A capture can have thousands; JSON has them all."""
 
@@ -76,11 +80,16 @@ def print_simulation(console: Console, comparison: Comparison) -> None:
     _print_expectations(console, comparison.outcomes)
     console.print()
     if comparison.setting.scenario is None:
-        print_sentence(console, OPEN_LOOP)
+        print_sentence(console, caveat(comparison.setting))
     for sentence in comparison.setting.scenario.assumptions if comparison.setting.scenario else ():
         print_sentence(console, f"Assumed: {plain(sentence)}")
     for sentence in comparison.setting.notes:
         print_sentence(console, f"Note: {plain(sentence)}")
+
+
+def caveat(setting: Setting) -> str:
+    """What to know of a recording or a live run before trusting its numbers."""
+    return LIVE if setting.live else OPEN_LOOP
 
 
 def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
@@ -94,8 +103,9 @@ def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
             f"a checkpoint every {format_duration(setting.period_ns)} (schedule "
             f"{setting.schedule}: interval {interval}, pause {pause}, commit delay {delay})"
         )
+    what = "scenario" if setting.scenario else "program" if setting.live else "capture"
     yield from (
-        ("scenario" if setting.scenario else "capture", plain(setting.capture)),
+        (what, plain(setting.capture)),
         ("guest", guest),
         ("Remus", period),
         ("plug", f"{format_size(setting.limit)} at most"),

@@ -100,6 +100,7 @@ class Setting:
     ``capture``: what was replayed, or the scenario's name. ``scenario``: what only a scenario has,
     None of a replay. Without checkpoints ``schedule`` is ``none`` and its times are 0; where they
     vary, its times are means. ``notes``: what to know before trusting the numbers, each a sentence.
+    ``live``: measured of a real program, whose clients have reacted; ``capture`` is its command.
     """
 
     capture: str
@@ -114,9 +115,10 @@ class Setting:
     limit: int
     scenario: ScenarioSetting | None = None
     notes: tuple[str, ...] = ()
+    live: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """The keys of ``simulate --json`` beside ``runs``."""
+        """The keys of ``simulate --json`` beside ``runs``; ``live`` of a live run only."""
         return {
             "capture": self.capture,
             "guest": {
@@ -133,6 +135,7 @@ class Setting:
             },
             "limit_bytes": self.limit,
             "notes": list(self.notes),
+            **({"live": True} if self.live else {}),
             **({} if self.scenario is None else {"scenario": self.scenario.to_json()}),
         }
 

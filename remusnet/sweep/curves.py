@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from remusnet.metrics.percentiles import NS_PER_MS
-from remusnet.report.drawing import INK, LOST, colours, figure
+from remusnet.report.drawing import GREEN, INK, LOST, colours, figure
 from remusnet.report.metric_table import METRICS
 from remusnet.sweep.running import Asked, finite
 from remusnet.sweep.table import Mean
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COST, WAIT = "overhead", "tcp.hold.p99"
 """What a checkpoint costs, and what it keeps waiting: the two ends of the trade."""
 MOST_LINES: Final = 12
+_SCALES = {"mos": "1 to 5", "mos.min": "1 to 5", "voice.r": "0 to 100"}
+"""Of metrics that have no unit."""
 
 Line = tuple[str, list[Mean]]
 """What a line is called, and its means in the order of intervals."""
@@ -29,12 +31,14 @@ def curves(
     asked: Sequence[Asked],
     *,
     chosen_ns: int | None = None,
+    good_ns: tuple[int, int] | None = None,
     limits: Sequence[tuple[str, float]] = (),
 ) -> Figure | None:
     """A row for each metric over a logarithmic interval, a line for each policy and setting.
 
-    The band is the 95 % interval of the mean. ``chosen_ns``: the interval to mark; ``limits``: of
-    metrics (by text), in their units. None where no metric has two points.
+    The band is the 95 % interval of the mean. ``chosen_ns``: the interval to mark; ``good_ns``:
+    from where to where others are as good; ``limits``: of metrics (by text), in their units. None
+    where no metric has two points.
     """
     rows = [(each, lines(means, each.text)) for each in asked]
     rows = [(each, found) for each, found in rows if any(len(points) > 1 for _, points in found)]
@@ -50,10 +54,22 @@ def curves(
         for text, limit in limits:
             if text == each.text:
                 axes.axhline(limit, color=LOST, linewidth=1, linestyle=(0, (4, 3)))
+        if good_ns is not None:
+            low, high = (each_ns / NS_PER_MS for each_ns in good_ns)
+            axes.axvspan(low, high, color=GREEN, alpha=0.15, linewidth=0)
         if chosen_ns is not None:
             axes.axvline(chosen_ns / NS_PER_MS, color=INK, linewidth=1, linestyle=(0, (2, 2)))
-        unit = METRICS[each.metric].unit
-        axes.set_title(f"{each.text} ({unit})" if unit else each.text)
+        axes.set_title(head(each))
+    if chosen_ns is not None:
+        drawn[0].annotate(
+            f"{chosen_ns / NS_PER_MS:.4g} ms",
+            (chosen_ns / NS_PER_MS, 1),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            xytext=(4, -12),
+            fontsize=9,
+            fontweight="bold",
+        )
     last = drawn[-1]
     last.set_xscale("log")
     ticks = _ticks(means)
@@ -63,6 +79,12 @@ def curves(
     handles, labels = drawn[0].get_legend_handles_labels()
     made.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)), fontsize=9)
     return made
+
+
+def head(asked: Asked) -> str:
+    """What a metric is called where its numbers stand: with its unit, or its scale."""
+    unit = METRICS[asked.metric].unit or _SCALES.get(asked.metric)
+    return f"{asked.text} ({unit})" if unit else asked.text
 
 
 def pareto(means: Sequence[Mean], chosen_ns: int | None = None) -> Figure | None:

@@ -3,7 +3,7 @@
 A grid first, then ever finer ones around the best point that keeps all requirements, until its
 neighbours are closer than the tolerance. That needs no derivative, and finds the optimum where the
 metric has one valley in the range, as costs of checkpoints do; where several requirements leave
-islands, the grid finds those that are wider than its steps.
+islands, the grid finds those that are wider than its steps. Their edges are looked for as well.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from remusnet.sweep.grid import logarithmic
@@ -20,6 +21,7 @@ FLAT: Final = 0.05
 """An interval whose metric is within this share of the optimum's is as good."""
 _TOLERANCE: Final = 0.005
 _INNER: Final = 5
+_STEP_NS: Final = 10_000
 _MOST_ROUNDS: Final = 12
 
 
@@ -90,7 +92,7 @@ def optimum(judge: Judge, grid: Sequence[int], *, maximise: bool = False) -> Opt
     for _ in range(_MOST_ROUNDS):
         best = search.best()
         assert best is not None
-        inner = search.around(best.interval_ns)
+        inner = [*search.around(best.interval_ns), *search.edges(best)]
         if not inner:
             break
         search.look(inner)
@@ -141,6 +143,21 @@ class _Search:
                 found += logarithmic(low, high, _INNER // 2 + 2)[1:-1]
         return found
 
+    def edges(self, best: Judged) -> list[int]:
+        """Points between those that keep all requirements and those beside them that don't.
+
+        Where the metric is better on the other side, the best may be at such an edge, even if by
+        chance it is worse a little before it, as a high percentile is of few packets.
+        """
+        found = []
+        for one, other in pairwise(self.tried):
+            low, high = one.interval_ns, other.interval_ns
+            if one.feasible != other.feasible and high / low > 1 + _TOLERANCE:
+                beyond = one if other.feasible else other
+                if self.cost(beyond) <= self.cost(best):
+                    found.append(round(math.sqrt(low * high) / _STEP_NS) * _STEP_NS)
+        return [each for each in found if each not in self._seen]
+
     def flat(self, best: Judged) -> tuple[int, int]:
         """How far from the best interval others are as good."""
         return self._flat_end(best, up=False), self._flat_end(best, up=True)
@@ -156,7 +173,7 @@ class _Search:
                 continue
             bad = each.interval_ns
             while max(good, bad) / min(good, bad) > 1 + 4 * _TOLERANCE:
-                middle = round(math.sqrt(good * bad) / 10_000) * 10_000
+                middle = round(math.sqrt(good * bad) / _STEP_NS) * _STEP_NS
                 if middle in (good, bad):
                     break
                 self.look([middle])

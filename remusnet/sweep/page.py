@@ -17,7 +17,7 @@ from remusnet.report.folder import replaced
 from remusnet.report.metric_table import METRICS
 from remusnet.report.page import Drawn, FileBeside
 from remusnet.report.templating import markup, render
-from remusnet.sweep.curves import curves, name_of, pareto
+from remusnet.sweep.curves import curves, head, name_of, pareto
 from remusnet.sweep.optimum import FLAT, Nothing, Optimum
 from remusnet.sweep.running import Asked, Kept
 from remusnet.sweep.table import Mean, Row, means_csv, tidy_csv
@@ -25,6 +25,8 @@ from remusnet.units import format_duration
 
 KIND: Final = "a sweep"
 PAGE: Final = "index.html"
+MOST_ROWS: Final = 4
+"""Curves of a figure and columns of a table: as many as fit on a sheet of paper, or a screen."""
 _FILES = (
     FileBeside("runs.csv", "a row for each number of each run"),
     FileBeside("means.csv", "a row for each number, with its 95 % interval over the runs"),
@@ -44,13 +46,17 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a tuning came to, in words. ``headline``: the interval, or that there is none."""
+    """What a tuning came to, in words. ``headline``: the interval, or that there is none.
+
+    ``good_ns``: from where to where others are as good.
+    """
 
     found: bool
     headline: str
     requirements: tuple[Requirement, ...]
     lines: tuple[str, ...]
     interval_ns: int | None
+    good_ns: tuple[int, int] | None = None
 
 
 def choice(result: Optimum | Nothing, objective: Asked, *, maximise: bool) -> Choice:
@@ -95,6 +101,7 @@ def choice(result: Optimum | Nothing, objective: Asked, *, maximise: bool) -> Ch
         required,
         tuple(lines),
         best.interval_ns,
+        result.flat_ns,
     )
 
 
@@ -134,8 +141,7 @@ class Page:
     choice: Choice | None
     setting: tuple[tuple[str, str], ...]
     figures: tuple[Drawn, ...]
-    heads: tuple[str, ...]
-    tables: tuple[tuple[str, list[tuple[str, list[str]]]], ...]
+    tables: tuple[tuple[str, list[str], list[tuple[str, list[str]]]], ...]
     command: str | None
     files: tuple[FileBeside, ...] = _FILES
 
@@ -170,8 +176,11 @@ def write_sweep(
         choice=words,
         setting=tuple(setting),
         figures=tuple(_figures(means, asked, words, limits)),
-        heads=tuple(head(each) for each in asked),
-        tables=tuple(tables(means, asked)),
+        tables=tuple(
+            (name, [head(each) for each in part], rows)
+            for part in _parts(asked)
+            for name, rows in tables(means, part)
+        ),
         command=command,
     )
     document: dict[str, object] = {"points": [each.to_json() for each in means]}
@@ -218,19 +227,32 @@ def _figures(
     limits: Sequence[tuple[str, float]],
 ) -> Iterator[Drawn]:
     chosen = words.interval_ns if words else None
+    marked = (
+        " Dotted: the interval that was chosen; green: others that are as good; dashed: what was "
+        "required."
+        if words
+        else ""
+    )
+    points = f"Each point is a run, or the mean of several with its 95 % interval.{marked}"
     with style():
         found = [
             (
                 Caption(
-                    "curves",
-                    "What the interval changes",
-                    "Each point is a run, or the mean of several with its 95 % interval. Dotted: "
-                    "the interval that was chosen; dashed: what was required."
-                    if words
-                    else "Each point is a run, or the mean of several with its 95 % interval.",
+                    f"curves-{number}" if number > 1 else "curves",
+                    "What the interval changes" + (f" ({number})" if number > 1 else ""),
+                    points if number == 1 else "",
                 ),
-                curves(means, asked, chosen_ns=chosen, limits=limits),
-            ),
+                curves(
+                    means,
+                    part,
+                    chosen_ns=chosen,
+                    good_ns=words.good_ns if words else None,
+                    limits=limits,
+                ),
+            )
+            for number, part in enumerate(_parts(asked), 1)
+        ]
+        found.append(
             (
                 Caption(
                     "pareto",
@@ -239,23 +261,21 @@ def _figures(
                     "long TCP is held. On the line no other interval is better in both.",
                 ),
                 pareto(means, chosen),
-            ),
-        ]
+            )
+        )
         for caption, made in found:
             if made is not None:
                 yield Drawn(caption, markup(inline(to_svg(made), caption.name, caption.title)))
+
+
+def _parts(asked: Sequence[Asked]) -> list[Sequence[Asked]]:
+    return [asked[at : at + MOST_ROWS] for at in range(0, len(asked), MOST_ROWS)]
 
 
 def _limit(text: str) -> tuple[str, float]:
     """What a requirement is about, as the curves name it, and its limit."""
     found = parse(text)
     return found.metric.path, found.limit
-
-
-def head(asked: Asked) -> str:
-    """What a metric's column is called, with its unit."""
-    unit = METRICS[asked.metric].unit
-    return f"{asked.text} ({unit})" if unit else asked.text
 
 
 def _worst(kept: Kept) -> str:

@@ -69,6 +69,9 @@ class Report:
     escalated: dict[str, int] = field(default_factory=dict)
     expected: dict[str, int] | None = None  # with --beyond
     server_ended: bool = False
+    # Of the server: what it has computed, and how long it could have, but waited for a processor.
+    cpu_s: float | None = None
+    waited_s: float | None = None
 
     @property
     def lost(self) -> int:
@@ -118,6 +121,7 @@ def chaos(folder: Path, arguments: argparse.Namespace) -> Report:
         _count(report, others)
         report.server_ended = server.process.poll() is not None
         if not report.server_ended:
+            report.cpu_s, report.waited_s = _processor_s(server.process.pid)
             server.end()
     report.faults, report.faults_by_kind = faults.by_kind.total(), dict(faults.by_kind)
     lines = [json.loads(line) for line in events.read_text().splitlines()]
@@ -128,6 +132,12 @@ def chaos(folder: Path, arguments: argparse.Namespace) -> Report:
     if isinstance(faults, BeyondLimit):
         report.expected = dict(Counter(faults.struck))
     return report
+
+
+def _processor_s(pid: int) -> tuple[float, float]:
+    """Seconds on a processor, and seconds of waiting for one, of a process's main thread."""
+    text = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    return int(text[0]) / 1e9, int(text[1]) / 1e9
 
 
 def _agents(
@@ -226,6 +236,9 @@ def _print(report: Report) -> None:
         rows["expected"] = "as they were" if report.as_expected else f"{report.expected}"
     if report.server_ended:
         rows["server"] = "ended"
+    elif report.cpu_s is not None:
+        # Where it waits for longer than it computes, the machine loses calls, and not the server.
+        rows["server"] = f"{report.cpu_s:.1f} s of CPU, {report.waited_s:.1f} s of waiting for one"
     for name, text in rows.items():
         print(f"{name:14} {text}")
 

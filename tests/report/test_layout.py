@@ -21,6 +21,7 @@ from tests.lib.browser import Browser
 ROOT = Path(__file__).parents[2]
 RECORDING = ROOT / "tests" / "data" / "call.pcap"
 OWN_REMUS = ROOT / "docs" / "examples" / "availability" / "our-remus.toml"
+THESIS_CALL = ROOT / "docs" / "examples" / "thesis-call.toml"
 WIDTHS = (1280, 500, 390)
 PAPER = 688
 """CSS pixels between the margins of A4: (210 - 2 x 14) mm at 96 pixels an inch."""
@@ -107,7 +108,21 @@ def designs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "index.html"
 
 
-@pytest.fixture(params=["recording", "scenario", "thesis", "availability", "designs"])
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tuned") / "report"
+    asked = ("--require", "mos.min >= 3.5", "--require", "tcp.hold.p99 < 300ms")
+    with pytest.raises(SystemExit):
+        main(
+            [
+                *("tune", str(THESIS_CALL), "--guest", "busy-pbx", *asked, "--jobs", "1"),
+                *("--interval", "100ms,140ms,200ms", "--report", str(folder)),
+            ]
+        )
+    return folder / "index.html"
+
+
+@pytest.fixture(params=["recording", "scenario", "thesis", "availability", "designs", "tuned"])
 def page(request: pytest.FixtureRequest) -> Path:
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Path)

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,33 @@ def test_every_module_that_code_names_is_there() -> None:
             if file != Path(__file__):
                 for names in re.findall(r"`+remusnet[./][^`]*`", file.read_text(encoding="utf-8")):
                     check_names(names)
+
+
+@each_page
+def test_every_file_of_python_that_a_page_names_by_its_end_is_there(page: Path) -> None:
+    """As in `wire/codec.py`, within a room that is named before."""
+    check_ends(page.read_text(encoding="utf-8"))
+
+
+def test_a_file_of_python_that_is_gone_is_noticed() -> None:
+    check_ends("`wire/codec.py` and `checkpoint.py`")
+    for gone in ("`wire/of-old.py`", "`wire/gone.py`", "`odec.py`"):
+        with pytest.raises(AssertionError):
+            check_ends(gone)
+
+
+def check_ends(text: str) -> None:
+    there = python_files()
+    for end in re.findall(r"`([\w/-]+\.py)`", text):
+        assert any(f"/{path}".endswith(f"/{end}") for path in there), end
+
+
+@cache
+def python_files() -> tuple[str, ...]:
+    """All that are ours, from the top folder."""
+    ours = ("remusnet", "tests", "scripts", "vagrant", "docs")
+    found = (file for folder in ours for file in (ROOT / folder).rglob("*.py"))
+    return tuple(str(file.relative_to(ROOT)) for file in found)
 
 
 def check_names(text: str) -> None:

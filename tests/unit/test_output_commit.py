@@ -148,7 +148,9 @@ TIMES = {
 def test_nothing_held_leaves_before_the_commit_of_its_epoch(
     simulate: Simulate, source: Path, times: str
 ) -> None:
-    for seen in simulate(source, *TIMES[times]).values():
+    found = simulate(source, *TIMES[times])
+    assert set(found) == {"tcp-only", "real-time", "hold-all", "stock-remus"}
+    for seen in found.values():
         assert seen.early() == 0
         counts = seen.run["output_commit"]
         assert counts["held"] == len(seen.held()) > 0
@@ -158,7 +160,9 @@ def test_nothing_held_leaves_before_the_commit_of_its_epoch(
 
 
 def test_what_is_not_held_is_delayed_by_pauses_only(simulate: Simulate, source: Path) -> None:
-    for seen in simulate(source, "--interval", "400ms", "--pause", "50ms").values():
+    found = simulate(source, "--interval", "400ms", "--pause", "50ms")
+    assert set(found) == {"tcp-only", "real-time", "hold-all", "stock-remus"}
+    for seen in found.values():
         late = {
             left - recorded
             for frame, recorded, left in seen.pairs()

@@ -14,6 +14,7 @@ from remusnet.availability.measures import Method
 from remusnet.availability.model import Budget, Plan
 from remusnet.availability.models.parameters import parse_time
 from remusnet.availability.module import Module
+from remusnet.availability.phases import Phases
 from remusnet.errors import InvalidInput
 from remusnet.tables.documents import Unfit
 from remusnet.tables.fields import Fields
@@ -43,6 +44,9 @@ def read_plan(fields: Fields | None, net: Module | None) -> Plan:
         rare=fields.text("rare", "", "an expression over places") or None,
     )
     plan = replace(plan, at=fields.read("at", (), _moments, _AT) or ())
+    moments = fields.whole("phases", 0, least=2, most=3)
+    if moments:
+        plan = replace(plan, phases=Phases(moments))
     if plan.rare is not None and net is not None:
         try:
             compiled(plan.rare, Scope(Names(net)), "")

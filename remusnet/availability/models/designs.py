@@ -28,8 +28,15 @@ _ONE_HOST: Final = {
 }
 _TWO_HOSTS: Final = {
     "failover": "hosts.Failover > 0",
+    "lost epoch": "hosts.LostEpoch > 0",
     "split brain": "hosts.Split > 0",
     "both hosts down": "hosts.Dark > 0",
+}
+# Calls that were up before the lost epoch are up in the last checkpoint too.
+_UNDER_REMUS: Final = {
+    "registration": "Run > 0",
+    "new-calls": "Run > 0",
+    "established-calls": "Run + hosts.LostEpoch > 0",
 }
 _GUEST: Final = {
     "guest system": "guest_layer.Failed > 0",
@@ -75,14 +82,16 @@ def _actors(values: Values) -> Design:
 def _remus(values: Values) -> Design:
     """The standard server under Remus: hosts' failures are masked, the software's are not."""
     net = Module("remus")
-    return _whole(net, values, _guest(net, values, _two_hosts(net, values)), _TWO_HOSTS, "Run > 0")
+    return _whole(
+        net, values, _guest(net, values, _two_hosts(net, values)), _TWO_HOSTS, _UNDER_REMUS
+    )
 
 
 def _actors_on_remus(values: Values) -> Design:
     """A server of supervised actors under Remus."""
     net = Module("actors-on-remus")
     return _supervised(
-        net, values, _guest(net, values, _two_hosts(net, values)), _TWO_HOSTS, "Run > 0"
+        net, values, _guest(net, values, _two_hosts(net, values)), _TWO_HOSTS, _UNDER_REMUS
     )
 
 
@@ -145,7 +154,11 @@ def _guest(net: Module, values: Values, below: Place) -> Place:
 
 
 def _whole(
-    net: Module, values: Values, guest: Place, causes: Mapping[str, str], also: str = "1"
+    net: Module,
+    values: Values,
+    guest: Place,
+    causes: Mapping[str, str],
+    also: Mapping[str, str] | None = None,
 ) -> Design:
     """The standard server on ``guest``: all of it is up, or nothing."""
     up = net.place("Server", 1)
@@ -158,11 +171,23 @@ def _whole(
         "section": "server_layer.Failed > 0",
         "program's start": "server_layer.Stopped > 0",
     }
-    return _with_calls(net, values, up, dict.fromkeys(SERVICES, f"Server > 0 and {also}"), causes)
+    services = dict.fromkeys(SERVICES, "Server > 0")
+    return _with_calls(net, values, up, _needing(services, also), causes)
+
+
+def _needing(services: Mapping[str, str], also: Mapping[str, str] | None) -> dict[str, str]:
+    """``services``, each of which needs what ``also`` says too."""
+    if also is None:
+        return dict(services)
+    return {name: f"{text} and {also[name]}" for name, text in services.items()}
 
 
 def _supervised(
-    net: Module, values: Values, guest: Place, causes: Mapping[str, str], also: str = "1"
+    net: Module,
+    values: Values,
+    guest: Place,
+    causes: Mapping[str, str],
+    also: Mapping[str, str] | None = None,
 ) -> Design:
     """The server of actors on ``guest``: a service is there while the actors that it needs are."""
     alive = net.place("Alive", 1)
@@ -170,7 +195,7 @@ def _supervised(
     none_of = " + ".join(
         ("tree.transport.transportRestarting", "tree.transport.Down", "tree.core.Down")
     )
-    common = f"Alive > 0 and {also} and {none_of} == 0"
+    common = f"Alive > 0 and {none_of} == 0"
     calls_need = f"{common} and tree.core.locationRestarting == 0"
     proxied = "tree.core.proxyRestarting == 0"
     services = {
@@ -188,7 +213,7 @@ def _supervised(
         "group's restart": "tree.transport.Down + tree.core.Down > 0",
         "actor's restart": f"{restarting} > 0",
     }
-    return _with_calls(net, values, alive, services, causes)
+    return _with_calls(net, values, alive, _needing(services, also), causes)
 
 
 def _with_calls(

@@ -16,16 +16,18 @@ from remusnet.availability.net import Servers
 def remus(values: Values) -> Module:
     """Two hosts under Remus: the guest ``Run``s on one; its memory, ``Image``, is on either.
 
-    The other host is a Spare in step with it. If the first fails, the
-    Spare takes over (Failover), or, by chance, both run (Split) until somebody ends it and the
-    guest is booted. What is repaired is copied to (Sync) before it is a Spare again; until then
-    nothing is protected, and a failure stops the guest (Dark). A hypervisor fails with its host's
-    guest, and is repaired sooner than a host.
+    The other host is a Spare in step with it. If the first fails, the Spare takes over (Failover)
+    from the last checkpoint: what the guest has done since is lost, so for as long as that was
+    (LostEpoch) what is being set up has to be done again. Or, by chance, both run (Split) until
+    somebody ends it and the guest is booted. What is repaired is copied to (Sync) before it is a
+    Spare again; until then nothing is protected, and a failure stops the guest (Dark). A hypervisor
+    fails with its host's guest, and is repaired sooner than a host.
     """
     module = Module("remus")
     run, image = module.port("Run"), module.port("Image")
     spare, sync = module.place("Spare", 1), module.place("Sync")
     fallen, failover = module.place("Fallen"), module.place("Failover")
+    lost = module.place("LostEpoch")
     split, dark, ready = module.place("Split"), module.place("Dark"), module.place("Ready")
     for kind in ("host", "hypervisor"):
         broken = module.place(f"{kind}Broken")
@@ -42,7 +44,8 @@ def remus(values: Values) -> Module:
         both.takes(fallen).takes(spare).takes(image).puts(split)
     alone = module.immediate("alone").takes(fallen).takes(image).puts(dark)
     alone.inhibited_by(spare)
-    module.timed("failover", Exponential(values["remus.failover"])).takes(failover).puts(run)
+    module.timed("failover", Exponential(values["remus.failover"])).takes(failover).puts(lost)
+    module.timed("done again", Exponential(values["remus.epoch"])).takes(lost).puts(run)
     module.timed("one ends", Exponential(values["splitbrain.mttr"])).takes(split).puts(run).puts(
         image
     )

@@ -124,6 +124,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         _part("actor.sticky", "1%", "restarts that fail again at once", _ASSUMED),
         _time("actor.window", "30s", "after which a restart is forgotten (T7)", _THESIS),
         _time("remus.failover", "1s", "silence until the backup runs", _THESIS),
+        _time("remus.epoch", "200ms", "what a failover loses of set-ups: 40 to 200 ms", _THESIS),
         _time("remus.copy", "10min", "copying a guest to a new backup", _ASSUMED),
         _part("remus.splitbrain", "0.1%", "failovers after which both hosts run", _ASSUMED),
         _time("splitbrain.mttr", "30min", "until somebody has ended that", _ASSUMED),

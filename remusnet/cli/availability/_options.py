@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from remusnet.cli._completing import files, folders, words
+from remusnet.cli._options import junit_option
 from remusnet.errors import CheckFailed, InvalidInput, quoted, suggestion
 from remusnet.tables.mistakes import MistakenFile, shown_origin
 
@@ -102,12 +103,7 @@ def file_options(command: _Function) -> _Function:
         click.option(
             "--csv", metavar="FILE", shell_complete=files, help="Write the values as CSV."
         ),
-        click.option(
-            "--junit",
-            metavar="FILE",
-            shell_complete=files,
-            help="Write what the assertions found as JUnit XML.",
-        ),
+        junit_option,
         click.option(
             "--assert",
             "assertions",

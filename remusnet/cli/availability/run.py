@@ -13,7 +13,7 @@ from remusnet.cli._completing import words
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._progress import Progress
 from remusnet.cli._protecting import json_option
-from remusnet.cli._terminal import console
+from remusnet.cli._terminal import console, warn
 from remusnet.cli._typed import TypedCommand, typed
 from remusnet.cli.availability._options import (
     asked,
@@ -70,6 +70,13 @@ METHODS = ("exact", "closed form", "simulation")
     metavar="TIME",
     help="The values so long after the start as well: 1h. Repeat it.  [default: the model's]",
 )
+@click.option(
+    "--phases",
+    type=click.IntRange(2, 3),
+    metavar="MOMENTS",
+    help="Solve what would be simulated: each time as stages that have its first 2 or 3 moments.  "
+    "[default: the model's]",
+)
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Cores.  [default: all]")
 @click.option(
     "--method",
@@ -90,6 +97,7 @@ def command(
     budget: str | None,
     rare: str | None,
     moments: tuple[str, ...],
+    phases: int | None,
     workers: int | None,
     method: str | None,
     assertions: tuple[str, ...],
@@ -110,10 +118,13 @@ def command(
     remusnet availability run actors --set actor.restart=300ms
     remusnet availability run model.toml --assert 'downtime[service=calls] < 1h' --junit out.xml
     remusnet availability run model.toml --at 1h --at 1d
+    remusnet availability run thesis-actor --phases 2
     remusnet availability run model.toml --report report/
     """
     from remusnet.availability.answers import Means, answered
     from remusnet.availability.file.run_keys import parse_moments
+    from remusnet.availability.measures import Method
+    from remusnet.availability.phases import Phases
     from remusnet.report.availability.assertions import asked as seen
     from remusnet.report.availability.assertions import judge
     from remusnet.report.availability.directory import write_availability
@@ -131,6 +142,8 @@ def command(
         plan = replace(plan, rare=rare)
     if moments:
         plan = replace(plan, at=parse_moments(moments))
+    if phases is not None:
+        plan = replace(plan, phases=Phases(phases))
     with Progress() as progress, whole_or_gone(Path(report) if report else None) as whole:
         wanted = asked(assertions, junit, csv, report)
 
@@ -142,6 +155,8 @@ def command(
         made = blueprint.made()
         with of_model(model):
             answer = answered(made, plan, means, split=True)
+        if plan.phases is not None and answer.estimates[0].method == Method.SIMULATION:
+            warn(["phase-type: the stages make too many states: it was simulated"])
         judged = judge(wanted.assertions, seen(answer.estimates, made.services))
         document = run_document(answer, blueprint.given, judged)
         rows = csv_text((made.name, each) for each in answer.estimates)

@@ -100,12 +100,12 @@ def simulate(
         outcomes.append(
             replace(
                 _measure(frames, headers, found, judgement, checkpoints, deliveries, theirs),
-                sip=_answered(requests, frames, found, deliveries),
+                sip=answered(requests, frames, found, deliveries),
             )
         )
         released.append(left)
-    as_recorded = _answered(requests, frames, found, None)
-    comparison = Comparison(setting, tuple(outcomes), recorded, as_recorded)
+    recorded_sip = answered(requests, frames, found, None)
+    comparison = Comparison(setting, tuple(outcomes), recorded, recorded_sip)
     return Simulation(comparison, tuple(released))
 
 
@@ -185,7 +185,7 @@ def _measure(
     )
 
 
-def _answered(
+def answered(
     requests: Sequence[SipRequest], frames: Frames, guest: Guest, deliveries: Deliveries | None
 ) -> tuple[SipTransaction, ...]:
     """When each request was answered, as recorded or after ``deliveries``.

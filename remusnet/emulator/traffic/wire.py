@@ -95,14 +95,14 @@ def _checksum(data: bytes) -> int:
 
 
 @dataclass(slots=True)
-class TcpWire:
-    """A connection from ``client_port`` to ``server_port``; the guest is the client or not."""
+class _Ports:
+    """A conversation from ``client_port`` to ``server_port``; the guest is the client or not."""
 
     host: Host
     client_port: int
     server_port: int
     guest_is_client: bool
-    protocol: int = TCP_PROTOCOL
+    protocol: int
 
     @property
     def flow(self) -> str:
@@ -110,6 +110,18 @@ class TcpWire:
         guest, peer = (self.host.address, PEER)
         client, server = (guest, peer) if self.guest_is_client else (peer, guest)
         return flow_text(self.protocol, client, self.client_port, server, self.server_port)
+
+    def ports(self, *, from_guest: bool) -> tuple[int, int]:
+        """Source and destination."""
+        ports = (self.client_port, self.server_port)
+        return ports if from_guest == self.guest_is_client else ports[::-1]
+
+
+@dataclass(slots=True)
+class TcpWire(_Ports):
+    """A connection."""
+
+    protocol: int = TCP_PROTOCOL
 
     def length(self, what: What) -> int:
         """See `Wire`."""
@@ -120,9 +132,7 @@ class TcpWire:
         """Sequence numbers start at what depends on the ports alone."""
         if not isinstance(what, Segment):
             raise TypeError(f"no segment: {what}")
-        by_client = from_guest == self.guest_is_client
-        ports = (self.client_port, self.server_port)
-        sport, dport = ports if by_client else ports[::-1]
+        sport, dport = self.ports(from_guest=from_guest)
         frame = bytearray(_headers(self.host, TCP(sport=sport, dport=dport), from_guest=from_guest))
         flags = (_SYN if what.syn else _PUSH if what.size else 0) | (_ACK if what.ack else 0)
         base, other = (sport << 16 | dport), (dport << 16 | sport)
@@ -161,21 +171,10 @@ def _options_length(segment: Segment) -> int:
 
 
 @dataclass(slots=True)
-class UdpWire:
+class UdpWire(_Ports):
     """Datagrams between a client and a server."""
 
-    host: Host
-    client_port: int
-    server_port: int
-    guest_is_client: bool
     protocol: int = UDP_PROTOCOL
-
-    @property
-    def flow(self) -> str:
-        """From the client to the server."""
-        guest, peer = (self.host.address, PEER)
-        client, server = (guest, peer) if self.guest_is_client else (peer, guest)
-        return flow_text(self.protocol, client, self.client_port, server, self.server_port)
 
     def length(self, what: What) -> int:
         """See `Wire`."""
@@ -185,9 +184,7 @@ class UdpWire:
         """See `Wire`."""
         if not isinstance(what, Payload):
             raise TypeError(f"no datagram: {what}")
-        by_client = from_guest == self.guest_is_client
-        ports = (self.client_port, self.server_port)
-        sport, dport = ports if by_client else ports[::-1]
+        sport, dport = self.ports(from_guest=from_guest)
         frame = bytearray(
             _headers(self.host, UDP(sport=sport, dport=dport, chksum=0), from_guest=from_guest)
         )

@@ -11,25 +11,16 @@ addresses by itself, and floods the rest: it learns nothing here.
 
 from __future__ import annotations
 
-import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from remusnet.kernel.wire.codec import (
-    IFLA_IFNAME,
-    IFLA_LINKINFO,
-    NLM_F_DUMP,
-    RTM_GETLINK,
-    attributes,
-    link,
-    message,
-)
-from remusnet.kernel.wire.netlink import Netlink
-from tests.kernel.lab.namespace import Namespace, ip_batch, namespaces
+from pyroute2 import IPRoute
+
+from tests.kernel.lab.namespace import Namespace, namespaces
 from tests.kernel.lab.packets import Capture, Sender
 from tests.kernel.lab.wait import wait_until
 
@@ -44,10 +35,10 @@ IPV4 = ("10.9.0.2", "10.9.0.3")
 IPV6 = ("fd09::2", "fd09::3")
 
 
-# linux/if_link.h, linux/if.h, linux/if_bridge.h
-_IFLA_OPERSTATE, _IF_OPER_UP = 16, 6
-_IFLA_INFO_SLAVE_DATA, _IFLA_BRPORT_STATE, _BR_STATE_FORWARDING = 5, 1, 3
-_FIXED = len(link())
+# linux/if_link.h, linux/if_bridge.h, linux/if_addr.h
+_IN6_ADDR_GEN_MODE_NONE, _BR_STATE_FORWARDING, _IFA_F_NODAD = 1, 3, 0x02
+_TC_H_ROOT = 0xFFFFFFFF  # linux/pkt_sched.h
+_BRIDGE_OPTIONS = {"br_forward_delay": 0, "br_stp_state": 0, "br_mcast_snooping": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +61,17 @@ class Bed:
 
     def add_ifb(self, name: str = "ifb0") -> None:
         """Add an IFB with one queue (more would put mq above the plug), silent and up."""
-        ip_batch(
-            f"link add {name} numtxqueues 1 numrxqueues 1 type ifb\n" + _up(name),
-            self.dom0.name,
-        )
+        with self.dom0.netlink() as netlink:
+            index = _add(netlink, name, "ifb", num_tx_queues=1, num_rx_queues=1)
+            netlink.link("set", index=index, state="up")
 
     def qdisc(self, device: str) -> QdiscState:
         """The state of the root qdisc of a device in Dom0."""
-        answers = json.loads(self.dom0.tc(f"-j -s qdisc show dev {device}"))
-        (root,) = (answer for answer in answers if answer.get("root"))
-        return QdiscState(root["kind"], root["backlog"], root["qlen"], root["drops"])
+        with self.dom0.netlink() as netlink:
+            index = socket.if_nametoindex(device)
+            (root,) = (each for each in netlink.get_qdiscs(index) if each["parent"] == _TC_H_ROOT)
+        now = root.get_attr("TCA_STATS2").get_attr("TCA_STATS_QUEUE")
+        return QdiscState(root.get_attr("TCA_KIND"), now["backlog"], now["qlen"], now["drops"])
 
     def wait_for_held(self, device: str, packets: int) -> None:
         """Wait until so many packets wait in a device; more or fewer are an ``AssertionError``."""
@@ -100,12 +92,18 @@ class Bed:
         return Capture(self.dom0, device, outgoing=True)
 
 
-def _up(device: str) -> str:
-    """Bring a device up that stays silent.
+def _add(netlink: IPRoute, name: str, kind: str, **more: object) -> int:
+    """Make a device that stays silent; its number. It is not up yet."""
+    netlink.link("add", ifname=name, kind=kind, **more)
+    return _silence(netlink, name)
 
-    In one command the kernel would bring it up first, with a link-local address and its noise.
-    """
-    return f"link set {device} addrgenmode none\nlink set {device} up\n"
+
+def _silence(netlink: IPRoute, name: str) -> int:
+    """Let a device have no address of its own when it comes up: it would tell of it."""
+    index = socket.if_nametoindex(name)
+    inet6 = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _IN6_ADDR_GEN_MODE_NONE)]}
+    netlink.link("set", index=index, IFLA_AF_SPEC={"attrs": [("AF_INET6", inet6)]})
+    return index
 
 
 def _bypass_netfilter(namespace: Namespace) -> None:
@@ -115,21 +113,17 @@ def _bypass_netfilter(namespace: Namespace) -> None:
             switch.write_text("0", encoding="ascii")
 
 
-def _running(namespace: Namespace, *devices: str) -> bool:
+def _running(netlink: IPRoute, devices: Collection[str]) -> bool:
     """Whether ``devices`` take frames: up, and forwarding where they are ports of a bridge.
 
     The kernel sees to that in its own time once both ends of a veth pair are up; until then it
     drops what is sent.
     """
-    with namespace.entered(), Netlink() as netlink:
-        found = netlink.dump(message(RTM_GETLINK, NLM_F_DUMP, link()))
     ready = set()
-    for _, body in found:
-        about = attributes(body[_FIXED:])
-        port = attributes(attributes(about.get(IFLA_LINKINFO, b"")).get(_IFLA_INFO_SLAVE_DATA, b""))
-        forwarding = port.get(_IFLA_BRPORT_STATE, bytes([_BR_STATE_FORWARDING]))
-        if about[_IFLA_OPERSTATE][0] == _IF_OPER_UP and forwarding[0] == _BR_STATE_FORWARDING:
-            ready.add(about[IFLA_IFNAME].rstrip(b"\0").decode())
+    for each in netlink.get_links():
+        state = each.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_STATE")
+        if each.get_attr("IFLA_OPERSTATE") == "UP" and state in (None, _BR_STATE_FORWARDING):
+            ready.add(each.get_attr("IFLA_IFNAME"))
     return ready.issuperset(devices)
 
 
@@ -143,29 +137,36 @@ def open_bed(*, addresses: bool = False) -> Iterator[Bed]:
     socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
     with namespaces("dom0", "guest", "client") as (dom0, guest, client):
         _bypass_netfilter(dom0)
-        ip_batch(
-            f"link add {BRIDGE} type bridge forward_delay 0 stp_state 0 mcast_snooping 0\n"
-            f"link add {VIF} type veth peer name {GUEST_END} netns {guest.name}\n"
-            f"link add {UPLINK} type veth peer name {CLIENT_END} netns {client.name}\n"
-            + "".join(
-                f"link set {port} master {BRIDGE}\nlink set {port} type bridge_slave learning off\n"
-                for port in (VIF, UPLINK)
-            )
-            + "".join(map(_up, (BRIDGE, VIF, UPLINK))),
-            dom0.name,
-        )
-        for index, (namespace, end) in enumerate(((guest, GUEST_END), (client, CLIENT_END))):
-            lines = "link set lo up\n" + _up(end)
-            if addresses:
-                lines += f"address add {IPV4[index]}/24 dev {end}\n"
-                lines += f"address add {IPV6[index]}/64 dev {end} nodad\n"
-            ip_batch(lines, namespace.name)
+        with dom0.netlink() as netlink:
+            made = [_add(netlink, BRIDGE, "bridge", **_BRIDGE_OPTIONS)]
+            for port, there, end in (
+                (VIF, guest, GUEST_END),
+                (UPLINK, client, CLIENT_END),
+            ):
+                peer = {"ifname": end, "net_ns_fd": there.name}
+                index = _add(netlink, port, "veth", peer=peer, master=made[0])
+                netlink.brport("set", index=index, learning=0)
+                made.append(index)
+            for index in made:
+                netlink.link("set", index=index, state="up")
+        for (namespace, end), own in zip(
+            ((guest, GUEST_END), (client, CLIENT_END)), zip(IPV4, IPV6, strict=True), strict=True
+        ):
+            with namespace.netlink() as netlink:
+                netlink.link("set", index=socket.if_nametoindex("lo"), state="up")
+                index = _silence(netlink, end)
+                netlink.link("set", index=index, state="up")
+                for address, length in zip(own if addresses else (), (24, 64), strict=False):
+                    netlink.addr(
+                        "add", index=index, address=address, prefixlen=length, flags=_IFA_F_NODAD
+                    )
         for namespace, devices in (
             (dom0, (VIF, UPLINK, BRIDGE)),
             (guest, (GUEST_END,)),
             (client, (CLIENT_END,)),
         ):
-            wait_until(
-                partial(_running, namespace, *devices), f"{devices} running in {namespace.name}"
-            )
+            with namespace.netlink() as netlink:
+                wait_until(
+                    partial(_running, netlink, devices), f"{devices} running in {namespace.name}"
+                )
         yield Bed(dom0, guest, client)

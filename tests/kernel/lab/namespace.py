@@ -1,4 +1,4 @@
-"""Named network namespaces: made by ``ip``, entered by a thread or by a process."""
+"""Named network namespaces, entered by a thread or by a process."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from pyroute2 import IPRoute, netns
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _LONGEST_S = 120  # of a command, also where a kernel is a process among others
@@ -51,6 +53,12 @@ class Namespace:
             finally:
                 _setns(back.fileno())
 
+    @contextmanager
+    def netlink(self) -> Iterator[IPRoute]:
+        """rtnetlink in the namespace, by other code than remusnet's; this thread is in it, too."""
+        with self.entered(), IPRoute() as found:
+            yield found
+
     def run(self, *argv: str, input_text: str = "") -> str:
         """The output of a program in the namespace, with a /sys of its own; a failure raises."""
         return _run(["ip", "netns", "exec", self.name, *argv], input_text)
@@ -83,17 +91,30 @@ class Namespace:
 @contextmanager
 def namespaces(*labels: str) -> Iterator[list[Namespace]]:
     """New namespaces with these labels in their names, removed with all that's in them."""
-    made = [Namespace(f"{label}-{secrets.token_hex(4)}") for label in labels]
+    made: list[Namespace] = []
     try:
-        ip_batch("".join(f"netns add {namespace.name}\n" for namespace in made))
+        with open("/proc/thread-self/ns/net", "rb") as back:
+            try:
+                for label in labels:
+                    _call("unshare", _CLONE_NEWNET)
+                    name = f"{label}-{secrets.token_hex(4)}"
+                    netns.attach(name, "thread-self")
+                    made.append(Namespace(name))
+            finally:
+                _setns(back.fileno())
         yield made
     finally:
-        there = [namespace for namespace in made if Path("/run/netns", namespace.name).exists()]
-        ip_batch("".join(f"netns delete {namespace.name}\n" for namespace in there))
+        for namespace in made:
+            if Path("/run/netns", namespace.name).exists():
+                netns.remove(namespace.name)
 
 
 def _setns(descriptor: int) -> None:
-    # os.setns came with Python 3.12.
-    if _libc.setns(descriptor, _CLONE_NEWNET) != 0:
+    _call("setns", descriptor, _CLONE_NEWNET)
+
+
+def _call(name: str, *arguments: int) -> None:
+    """A call of libc that Python has from 3.12 on."""
+    if _libc[name](*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

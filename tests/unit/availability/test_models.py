@@ -182,3 +182,22 @@ def test_only_the_servers_tree_has_a_restart_time_for_each_actor() -> None:
     given = blueprint("supervision", ["restart.proxy=1s"]).given
     assert given["restart.proxy"].value == 1
     assert "measured under resilient" in given["restart.coder"].parameter.source
+
+
+@pytest.mark.parametrize("design", ["remus", "actors-on-remus"])
+def test_a_failover_loses_an_epoch_of_what_is_being_set_up_and_no_call_that_was_up(
+    design: str,
+) -> None:
+    model = blueprint(design, ["remus.epoch=250ms", "remus.failover=1s"]).made()
+    measures = (
+        Measure("failover", "hosts.Failover > 0"),
+        Measure("epoch", "hosts.LostEpoch > 0"),
+        *(Measure(each.name, f"hosts.LostEpoch > 0 and ({each.text})") for each in model.services),
+    )
+    failover, epoch, *served = (each.value for each in solve(model.net, measures))
+    # One after the other: their shares of time are as their means.
+    assert epoch / failover == pytest.approx(0.25, rel=1e-9)
+    registration, new_calls, established = served
+    assert (registration, new_calls) == (0, 0)
+    # But for what is down anyway then.
+    assert established == pytest.approx(epoch, rel=0.02)

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from remusnet.availability.states import TooManyStates
 from remusnet.cli.main import main
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
@@ -209,6 +210,32 @@ def test_values_from_the_start_on_are_those_of_the_two_states(
     assert (code, low < exact[0] < high) == (0, True)
     code, _, err = run(capsys, model, "--at", "soon")
     assert (code, "--at: invalid time: 'soon'; expected times from the start" in err) == (2, True)
+
+
+def test_stages_are_asked_for_and_what_they_stand_for_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = run(capsys, "thesis-actor", "--phases", "2", "--set", "actor.sticky=0")
+    assert (code, err) == (0, "")
+    assert "actor.T1 as 0.127 Erlang-5 | 0.873 Erlang-6 (2 moments)." in out
+    code, out, _ = run(capsys, "thesis-actor", "--phases", "3", "--set", "actor.sticky=0", "--json")
+    (actor,) = json.loads(out)["measures"]
+    # A renewal process: of its times only the means count.
+    assert actor["value"] == pytest.approx(2208 * 3600 / (2208 * 3600 + 1), rel=1e-9)
+    assert (code, actor["method"]) == (0, "exact")
+
+
+def test_stages_that_make_too_many_states_leave_the_net_to_the_usual_ways(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many(*_: object) -> None:
+        raise TooManyStates("more than 200000 states")
+
+    monkeypatch.setattr("remusnet.availability.solve.explored", too_many)
+    few = ("--phases", "2", "--relative-error", "20%")
+    code, out, err = run(capsys, "thesis-standard-age", *few)
+    assert (code, "simulation" in out) == (0, True)
+    assert "warning: phase-type: the stages make too many states: it was simulated" in err
 
 
 def test_the_values_can_be_had_as_csv(

@@ -107,3 +107,4 @@ def test_a_journal_that_takes_no_more_keeps_nobody_waiting(
         there.bind(path)
         for _ in range(2000):  # net.unix.max_dgram_qlen is 512 at most by default
             journal.record("apply", ["vif1.0"])
+        assert b"vif1.0" in there.recv(1 << 16), "it was asked at all"

@@ -241,5 +241,7 @@ def test_random_bytes_never_raise() -> None:
     where = frames.offset + chance.integers(0, 60, len(frames)) % frames.caplen
     data[where] = chance.integers(0, 256, len(frames))
     damaged = Frames(data, frames.offset, frames.caplen, frames.length, frames.time_ns)
-    for stream in rtp_streams(damaged, columns(damaged)):
+    streams = rtp_streams(damaged, columns(damaged))
+    assert streams
+    for stream in streams:
         json.dumps(stream.to_json(), allow_nan=False)

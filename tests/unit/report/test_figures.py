@@ -76,6 +76,7 @@ def test_axes_say_what_they_show_and_in_which_unit() -> None:
 
 
 def test_every_policy_is_named_in_every_figure() -> None:
+    assert drawn()
     for svg in drawn().values():
         found = " ".join(texts(svg))
         assert "tcp-only" in found

@@ -109,7 +109,9 @@ def test_frames_to_the_guest_keep_their_times() -> None:
 
 def test_streams_come_in_the_order_of_the_recording_under_every_policy() -> None:
     """Held packets leave later than the peer's first one."""
-    for each in simulated().comparison.outcomes:
+    outcomes = simulated().comparison.outcomes
+    assert len(outcomes) == len(PRESETS)
+    for each in outcomes:
         assert [stream.rtp.ssrc for stream in each.streams] == [GUEST_SSRC, PEER_SSRC]
 
 
