@@ -15,7 +15,7 @@ from remusnet.sweep.curves import curves
 from remusnet.sweep.grid import logarithmic
 from remusnet.sweep.table import Mean, means_csv
 
-CALL = "docs/examples/thesis-call.toml"
+CALL = "docs/examples/scenarios/thesis-call.toml"
 SHORTEST_NS, LONGEST_NS, POINTS, REPEATS = 20_000_000, 1_000_000_000, 10, 2
 ASKED = metrics(
     ["overhead", "tcp.hold.p99", "sip.setup.median", "rtp.jitter.max", "mos.min"],

@@ -21,7 +21,7 @@ from tests.lib.browser import Browser
 ROOT = Path(__file__).parents[2]
 RECORDING = ROOT / "tests" / "data" / "call.pcap"
 OWN_REMUS = ROOT / "docs" / "examples" / "availability" / "our-remus.toml"
-THESIS_CALL = ROOT / "docs" / "examples" / "thesis-call.toml"
+THESIS_CALL = ROOT / "docs" / "examples" / "scenarios" / "thesis-call.toml"
 WIDTHS = (1280, 500, 390)
 PAPER = 688
 """CSS pixels between the margins of A4: (210 - 2 x 14) mm at 96 pixels an inch."""

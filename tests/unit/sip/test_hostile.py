@@ -83,13 +83,18 @@ COSTLY: dict[str, tuple[dict[str, str], Callable[[bytes], bytes]]] = {
 async def test_no_message_of_64_kb_keeps_others_waiting(kind: str, authenticate: bool) -> None:
     """Own Routes, taken out one by one, took 2 s of CPU; now each kind takes some 20 ms."""
     headers, change = COSTLY[kind]
-    bench = await opened(WholeBench(Settings(authenticate=authenticate, min_expires=1)))
     fields = {"method": "INVITE", "uri": "sip:bob@example.org", **headers}
     method, uri = fields.pop("method"), fields.pop("uri")
     data = change(request(method, uri, ALICE, **fields).serialize())
-    begun = time.process_time()
-    await bench.receive(data, ALICE)
-    assert time.process_time() - begun < 0.4  # a slow machine under other tests, and a collection
+    took = []
+    for _ in range(3):  # the best of three: a collection of garbage takes its time in any of them
+        bench = await opened(WholeBench(Settings(authenticate=authenticate, min_expires=1)))
+        begun = time.process_time()
+        await bench.receive(data, ALICE)
+        took.append(time.process_time() - begun)
+        if took[-1] < 0.4:
+            return
+    pytest.fail(f"{took} s of CPU")
 
 
 class Stream:
