@@ -147,7 +147,10 @@ class Counting(Netlink):
 
 
 def test_the_looks_at_all_qdiscs_do_not_grow_with_the_vifs(site: Site) -> None:
-    """Each shows the qdiscs of all devices: one for each vif would be quadratic."""
+    """Each shows the qdiscs of all devices: one for each vif would be quadratic.
+
+    One of them is for the plugs that somebody might drive.
+    """
     looks = []
     for number in (2, 12):
         vifs = [f"vif{each}.0" for each in range(10, 10 + number)]
@@ -161,4 +164,4 @@ def test_the_looks_at_all_qdiscs_do_not_grow_with_the_vifs(site: Site) -> None:
         looks.append(netlink.dumps[RTM_GETQDISC])
         for vif in vifs:
             site.bed.dom0.ip(f"link delete {vif}")
-    assert looks[0] == looks[1] <= 6
+    assert looks[0] == looks[1] <= 7
