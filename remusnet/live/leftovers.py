@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ _FOLDER, _ENDING, _LOCK = "live", ".json", ".lock"
 _SUBNETS = "subnets.lock"
 _LARGEST = 1 << 16
 _LONGEST_WAIT_S = 60.0
+MARK = "REMUSNET_RUN"
+"""In the environment of a run's program, and so of all that it starts: the run's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,8 @@ def _clear(record: Record, folder: Path) -> list[str]:
             found.append("its cgroup")
             kill_cgroup(path)
             remove_cgroup(path)
+    if _kill_marked(record.name):
+        found.append("its program")
     if os.geteuid() == 0 and delete_host_end(record.device, record.alias):
         found.append("its device")
     with suppress(OSError):
@@ -168,6 +173,33 @@ def _clear(record: Record, folder: Path) -> list[str]:
         opened.delete(record.name + _ENDING)
         opened.delete(record.name + _LOCK)
     return found
+
+
+def _kill_marked(name: str) -> bool:
+    """Ends what a run's program has started: without a cgroup nothing else holds them together.
+
+    Whether there was something. Processes of others, whose environment can't be read, aren't it.
+    """
+    mark = f"{MARK}={name}".encode()
+    killed: set[int] = set()
+    while True:
+        fresh = {each for each in _processes() if each not in killed and _has(each, mark)}
+        if not fresh:
+            return bool(killed)
+        for each in fresh:
+            with suppress(OSError):
+                os.kill(each, signal.SIGKILL)
+        killed |= fresh
+
+
+def _processes() -> list[int]:
+    return [int(each) for each in os.listdir("/proc") if each.isdecimal()]
+
+
+def _has(process: int, mark: bytes) -> bool:
+    with suppress(OSError):
+        return mark in Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    return False
 
 
 @contextmanager

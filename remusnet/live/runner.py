@@ -23,7 +23,7 @@ from remusnet.live.driver import SIGNALS, LiveDriver, keeper_ended
 from remusnet.live.epochs import EpochLog
 from remusnet.live.freezer import Freezer, SignalFreezer, make_freezer
 from remusnet.live.keeper import Board
-from remusnet.live.leftovers import Registration
+from remusnet.live.leftovers import MARK, Registration
 from remusnet.live.namespaces import (
     adopt_orphans,
     become_own_root,
@@ -157,7 +157,8 @@ class _Runner:
             plug.start()
         program.go(
             filled(order.command, address),
-            environment_of(account, self._tools.environment, str(address)),
+            environment_of(account, self._tools.environment, str(address))
+            | {MARK: self._tools.registration.record.name},
         )
         for process in (0, *([plug.process] if isinstance(plug, UserspacePlug) else ())):
             with suppress(OSError):  # without rights: as all others
