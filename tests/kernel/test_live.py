@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -447,12 +449,9 @@ def test_nothing_held_leaves_before_its_commit_at_40_ms() -> None:
 
 
 @pytest.mark.netns
-def test_who_is_not_root_runs_in_a_user_namespace_and_reaches_it_by_a_port(
-    tmp_path: Path,
-) -> None:
-    folder = tmp_path / "user"
-    folder.mkdir()
-    folder.chmod(0o700)
+def test_who_is_not_root_runs_in_a_user_namespace_and_reaches_it_by_a_port() -> None:
+    # Not below tmp_path, whose folders only root may enter.
+    folder = Path(tempfile.mkdtemp(dir="/run"))
     os.chown(folder, 65534, 65534)
     environment = {**os.environ, "REMUSNET_RUN_DIR": "", "XDG_RUNTIME_DIR": str(folder)}
     nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
@@ -471,6 +470,8 @@ def test_who_is_not_root_runs_in_a_user_namespace_and_reaches_it_by_a_port(
     finally:
         run.terminate()
         out, said = run.communicate(timeout=_SECONDS)
+        print(said)
+        shutil.rmtree(folder)
     result = json.loads(out.splitlines()[-1])
     assert result["held"] > 0, said
     assert result["violations"] == 0

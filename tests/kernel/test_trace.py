@@ -163,12 +163,20 @@ def test_epochs_overflows_and_a_purge_are_told_frame_by_frame(site: Site) -> Non
     traced = Traced(site)
     truth: dict[int, Fate] = {}
     waiting: list[int] = []
+    purged = False
 
     def send(frames: int) -> None:
         batch = range(len(truth), len(truth) + frames)
         guest.send([stamped(TCP_FRAME, each) for each in batch])
         truth.update(dict.fromkeys(batch, Fate.DROPPED))
         waiting.extend(batch[: fitting - len(waiting)])
+        wait_until(arrived, f"{len(truth)} frames held or dropped")
+
+    def arrived() -> bool:
+        """What is on its way when a release comes would find room."""
+        state = site.bed.qdisc(BUFFER)
+        gone = sum(each is Fate.DROPPED for each in truth.values()) - len(waiting)
+        return state.qlen == len(waiting) and (purged or state.drops == gone)
 
     def release(action: PlugAction = PlugAction.RELEASE_ONE) -> None:
         site.plug(PlugAction.BUFFER)
@@ -177,6 +185,7 @@ def test_epochs_overflows_and_a_purge_are_told_frame_by_frame(site: Site) -> Non
         waiting.clear()
 
     def steps() -> Iterator[None]:
+        nonlocal purged
         for _ in range(count(sample=30, long=300)):
             if random.random() < 0.3:
                 release()
@@ -187,6 +196,7 @@ def test_epochs_overflows_and_a_purge_are_told_frame_by_frame(site: Site) -> Non
         send(5)
         site.bed.dom0.ip(f"link set {BUFFER} down")
         waiting.clear()
+        purged = True
         site.bed.dom0.ip(f"link set {BUFFER} up")
         time.sleep(2 * SLACK_NS / 1e9)
         send(5)
@@ -195,7 +205,12 @@ def test_epochs_overflows_and_a_purge_are_told_frame_by_frame(site: Site) -> Non
 
     with site.bed.from_guest() as guest:
         found = traced.run(steps())
-    assert {stamp_of(each.data): each.fate for each in traced.frames} == truth
+    told = {stamp_of(each.data): each.fate for each in traced.frames}
+    assert len(told) == len(truth)
+    # Only what differs: the difference of thousands of lines takes minutes, and much memory.
+    assert {
+        each: (told.get(each), fate) for each, fate in truth.items() if told.get(each) != fate
+    } == {}
     for fate in (Fate.DROPPED, Fate.RELEASED):
         assert found.count(fate) == Counter(truth.values())[fate]
     site.remove()
