@@ -1,6 +1,6 @@
 """A memory budget on a small host: a guest that floods small frames can't exhaust it.
 
-The kernel of these tests has 256 MB, of which it leaves some 231.
+The kernel of these tests has 384 MB, half of which pytest and the commands take.
 """
 
 from __future__ import annotations

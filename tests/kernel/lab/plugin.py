@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -28,7 +29,8 @@ from tests.kernel.lab.inside import VARIABLE
 from tests.kernel.lab.netns import Netns
 from tests.lib.long import count
 
-LABS: Mapping[str, Callable[[], Lab]] = {"uml": Uml, "netns": Netns}
+# pytest alone, with all tests collected, takes 160 MB of a kernel's memory.
+LABS: Mapping[str, Callable[[], Lab]] = {"uml": partial(Uml, memory="384M"), "netns": Netns}
 MARKERS = (
     "uml(timeout=120): runs as root in a UML kernel, which many tests share",
     "netns(timeout=120): runs as root in fresh namespaces of the running kernel",
