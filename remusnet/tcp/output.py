@@ -6,6 +6,7 @@ change, idle restart and window validation (RFC 2861), tail loss probes (RFC 898
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
@@ -90,7 +91,7 @@ class Usage:
 
 
 @dataclass(slots=True)
-class Output:
+class Output(ABC):
     """``una``, ``next``: RFC 9293's; ``written``: the end of what the application has given;
     ``allowed``: the end of what the peer lets come.
 
@@ -344,13 +345,13 @@ class Output:
         else:
             self.timed_out(now_ns)
 
+    @abstractmethod
     def waited(self, now_ns: int) -> None:
         """What may only have been reordered hasn't come: see `Sender`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def timed_out(self, now_ns: int) -> None:
         """The oldest segment's time is over: see `Sender`."""
-        raise NotImplementedError
 
     def _probe(self, now_ns: int) -> None:
         """New data where there is some, else the last segment again."""

@@ -183,7 +183,7 @@ class Sender(Output):
             if self.state is State.LOSS:
                 repeat = self._in_loss(found, duplicates, now_ns)
                 self._identify(found, now_ns)
-                if self._still_lost and not found.lost_copy:
+                if self._goes_on and not found.lost_copy:
                     return repeat
             self._in_order(found, duplicates, now_ns)
             if not self.board.lost:
@@ -193,7 +193,8 @@ class Sender(Output):
         return Repeat.LOST
 
     @property
-    def _still_lost(self) -> bool:
+    def _goes_on(self) -> bool:
+        """Whether a recovery from loss goes on: nothing has undone it."""
         return self.state is not State.OPEN
 
     def _in_order(self, found: Found, duplicates: int, now_ns: int) -> None:

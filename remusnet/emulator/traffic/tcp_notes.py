@@ -11,8 +11,9 @@ from remusnet.scenario.traffic import Side, Tcp, TcpKind, Transport
 from remusnet.tcp.stack import Congestion
 
 HYSTART = (
-    "TCP bulk: HyStart takes a set-up that is shorter than the period for a full path, and leaves "
-    "slow start: such transfers of 5 MB take 2.5 to 3.5 times as long. In the guest: echo 0 > "
+    "TCP bulk: after a set-up that is shorter than the period, a tail loss probe has a short round "
+    "trip; HyStart then takes the next for a full path, and leaves slow start. Such transfers of 5 "
+    "MB take three times as long. In the guest: echo 0 > "
     "/sys/module/tcp_cubic/parameters/hystart; here: [guest-tcp] hystart = false."
 )
 RESTART = (

@@ -7,6 +7,7 @@ from remusnet.scenario.library import names, shipped, text
 from remusnet.scenario.quantity import Constant, Exponential, Growing, Normal, Uniform
 from remusnet.scenario.scenario_file import ScenarioFileError, load, overridden
 from remusnet.tables.mistakes import Mistake
+from remusnet.tcp.stack import LINUX, Congestion
 from tests.unit.emulator.scenes import MS, S, scenario
 
 
@@ -201,3 +202,21 @@ def test_figures_come_in_the_order_of_their_numbers() -> None:
 def test_an_unknown_scenario_has_a_suggestion() -> None:
     with pytest.raises(InvalidInput, match="did you mean 'fig11'"):
         text("fig111")
+
+
+def test_either_side_s_tcp_is_linux_s_but_for_what_is_there() -> None:
+    found = load(
+        'name = "x"\nduration = "10s"\n[guest-tcp]\nhystart = false\ncongestion = "reno"\n'
+        "initial-window = 20\n[[tcp]]\n",
+        "x.toml",
+    )
+    assert (found.guest_tcp.hystart, found.guest_tcp.initial_window) == (False, 20)
+    assert found.guest_tcp.congestion is Congestion.RENO
+    assert (found.guest_tcp.sack, found.peer_tcp) == (True, LINUX)
+
+
+def test_a_queue_without_a_rate_and_an_unknown_setting_are_mistakes() -> None:
+    assert "network.queue: without a rate" in only("[network]\nqueue = 5\n[[tcp]]\n")
+    assert "guest-tcp.hystrt: unknown key (did you mean 'hystart'?)" in only(
+        "[guest-tcp]\nhystrt = false\n[[tcp]]\n"
+    )

@@ -83,3 +83,11 @@ def test_all_or_nothing_is_lost_at_the_ends_of_the_scale() -> None:
     for percent, share in ((0.0, 0.0), (100.0, 1.0)):
         lost = Losses(Network(loss_percent=percent, loss_burst=3.0), RNG(1)).next(100)
         assert lost.mean() == share
+
+
+def test_a_full_queue_drops_the_last_to_come_and_has_room_as_frames_leave() -> None:
+    """1000 bytes take 1 ms; one is being sent, two may wait."""
+    link = Link(Network(rate=8_000_000, queue=2), RNG(1))
+    assert [link.frame(0, 1000, None) for _ in range(4)] == [1_000_000, 2_000_000, 3_000_000, None]
+    assert link.frame(1_000_000, 1000, None) == 4_000_000
+    assert link.frame(1_000_000, 1000, None) is None
