@@ -12,7 +12,7 @@ import click
 from remusnet import defaults
 from remusnet.cli._completing import files
 from remusnet.cli._folder import whole_or_gone
-from remusnet.cli._options import PolicyType
+from remusnet.cli._options import PolicyType, commit_delay_option, interval_option
 from remusnet.cli._progress import Progress
 from remusnet.cli._quantities import DURATION, SIZE
 from remusnet.cli._reporting import asked, fail, finish, make_ready, report_options, tell
@@ -49,14 +49,7 @@ _ELSEWHERE = ("report", "junit", "capture", "as_json")
     shell_complete=PolicyType(NO_POLICY).shell_complete,
     help="Policies, by commas: one run after the other, and one table.",
 )
-@click.option(
-    "--interval",
-    type=DURATION,
-    metavar="TIME",
-    default=defaults.INTERVAL,
-    show_default=True,
-    help="The checkpoint interval (xl's own default).",
-)
+@interval_option
 @click.option(
     "--pause",
     type=DURATION,
@@ -65,14 +58,7 @@ _ELSEWHERE = ("report", "junit", "capture", "as_json")
     show_default=True,
     help="How long each checkpoint stops the program: what copying takes. An assumption.",
 )
-@click.option(
-    "--commit-delay",
-    type=DURATION,
-    metavar="TIME",
-    default=defaults.COMMIT_DELAY,
-    show_default=True,
-    help="From the resume to the commit. The default is an assumption.",
-)
+@commit_delay_option
 @click.option(
     "--duration",
     type=DURATION,
