@@ -59,13 +59,16 @@ def _table(live: LiveStatus, signals: list[int], *, as_json: bool) -> None:
 
 
 def _lines(live: LiveStatus, signals: list[int], *, as_json: bool) -> None:
-    from remusnet.report.live import live_line
+    from remusnet.report.live import NOTHING, live_line
 
     while not signals:
         rows, _ = live.look()
         if as_json:
             click.echo(json.dumps({"protections": [each.to_json() for each in rows]}))
-        for each in () if as_json else rows:
-            click.echo(live_line(each))
+        elif not rows:
+            click.echo(NOTHING)
+        else:
+            for each in rows:
+                click.echo(live_line(each))
         sys.stdout.flush()
         live.listen(_EACH_S)

@@ -12,6 +12,7 @@ from remusnet.results.driving import Activity
 from remusnet.results.live import Live
 from remusnet.units import format_size
 
+NOTHING = "nothing is protected"
 _COLUMNS = (
     Column("VIF"),
     Column("HELD", right=True),
@@ -36,7 +37,7 @@ def live_table(rows: Sequence[Live], notes: Iterable[str], columns: int, *, colo
         if rows:
             print_records(console, _COLUMNS, [_cells(each) for each in rows])
         else:
-            console.print("nothing is protected")
+            console.print(NOTHING)
         for text in dict.fromkeys((*notes, *(w for each in rows for w in each.status.warnings))):
             console.print(Text(f"warning: {text}", "yellow"))
     return Text.from_ansi(captured.get())

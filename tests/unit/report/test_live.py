@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from remusnet.cli import _live
 from remusnet.report.live import live_line, live_table
 from remusnet.results.driving import Activity, Driver
 from remusnet.results.live import Live
@@ -49,3 +50,18 @@ def test_what_nobody_can_tell_is_null() -> None:
 
 def test_nothing_protected_is_said() -> None:
     assert live_table([], [], 60, colour=False).plain == "nothing is protected\n"
+
+
+def test_a_pipe_is_told_that_nothing_is_protected(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Nothing:
+        def look(self) -> tuple[list[object], list[str]]:
+            return [], []
+
+        def listen(self, _seconds: float) -> None:
+            signals.append(15)
+
+    signals: list[int] = []
+    _live._lines(Nothing(), signals, as_json=False)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == "nothing is protected\n"
