@@ -23,7 +23,7 @@ from remusnet.availability.distributions import (
 from remusnet.availability.expressions import Expression
 from remusnet.availability.measures import Measure, MeasureKind
 from remusnet.availability.net import Memory
-from remusnet.availability.simulation import most_immediate, neighbours
+from remusnet.availability.simulation import most_immediate, most_tokens, neighbours
 from remusnet.availability.stackcode import Codes, NotCompilable
 from remusnet.availability.unfolding import Mode, Net
 
@@ -32,7 +32,6 @@ _MEMORIES: Final = {
     Memory.AGE: layout.AGE,
     Memory.RESAMPLE: layout.RESAMPLE,
 }
-_POOL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,14 @@ class Tables:
         """The arrays of a new run, before anything has happened; ``run`` is its record."""
         modes = self.modes
         timed = np.flatnonzero(modes["timer"] >= 0)
-        size = len(timed) + (_POOL if modes["infinite"].any() else 0)
+        size = len(timed)
+        if modes["infinite"].any():
+            size += layout.MATCH
+        if size > min(len(timed), layout.SCANNED):  # full matches
+            size += -size % layout.MATCH
         marking = np.array(self.net.initial, np.int64)
         sizes = {
-            **dict.fromkeys(("times", "clocks", "heap", "places"), size),
+            **dict.fromkeys(("times", "clocks"), size),
             **{name: len(modes) + 1 for name in ("enabled", "stamps", "touched", "flags")},
             "looked": len(timed) + 1,
             "recent": layout.RECENT,
@@ -80,12 +83,28 @@ class Tables:
         run["weight"], run["state"], run["usual"] = 1.0, -1, -1
         run["free"] = len(timed) if size > len(timed) else -1
         run["most_immediate"] = most_immediate(self.net)
-        run["heaped"] = size > layout.SCANNED
+        run["most_tokens"] = most_tokens(self.net)
+        run["changed"] = -1
         run["importance"], run["importance_end"] = self.importance
         run["slot_count"], run["mode_count"] = len(marking), len(modes)
         run["measure_count"], run["timer_count"] = len(self.measures), len(timed)
         run["resampled_count"] = len(self.resampled)
+        if size > layout.SCANNED:
+            rank(arrays)
         return arrays
+
+
+def rank(arrays: dict[str, NDArray[Any]]) -> None:
+    """Room for a tournament of the clocks, in which nobody has played yet."""
+    stages, end, many = [], 0, len(arrays["times"])
+    while many > 1:
+        stages.append(end)
+        many = -(-many // layout.MATCH)
+        end += many + -many % layout.MATCH
+    arrays["stages"] = np.array(stages, np.int64)
+    arrays["soonest"] = np.full(end, np.inf)
+    arrays["winners"] = np.zeros(end, np.int32)
+    arrays["run"]["ranked"] = True
 
 
 def linked(arrays: dict[str, NDArray[Any]]) -> Any:
@@ -93,7 +112,7 @@ def linked(arrays: dict[str, NDArray[Any]]) -> Any:
     run = arrays["run"][0]
     for name in layout.ARRAYS:
         run[name] = arrays[name].ctypes.data
-    run["clock_count"] = len(arrays["times"])
+    run["clock_count"], run["stage_count"] = len(arrays["times"]), len(arrays["stages"])
     return run
 
 

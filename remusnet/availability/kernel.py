@@ -21,7 +21,6 @@ from remusnet.availability.layout import (
     AND,
     AT_LEAST,
     AT_MOST,
-    CHECKED_EVERY,
     CLOCK,
     CONSTANT,
     DEAD,
@@ -43,12 +42,12 @@ from remusnet.availability.layout import (
     LEARNING,
     LESS,
     LOGNORMAL,
+    MATCH,
     MAXIMUM,
     MEASURE,
     MINIMUM,
     MODE,
     MORE,
-    MOST_TOKENS,
     MULTIPLY,
     NEGATE,
     NEVER,
@@ -56,6 +55,7 @@ from remusnet.availability.layout import (
     OR,
     REAL,
     RECENT,
+    SHORT,
     STARTS,
     SUBTRACT,
     TIMER,
@@ -250,44 +250,83 @@ def residual(s: Any, rng: Any, i: int, age: float) -> float:  # noqa: C901 - by 
 
 
 @jit
-def _sooner(s: Any, one: int, other: int) -> bool:
-    if view(s.times, REAL)[one] != view(s.times, REAL)[other]:
-        return view(s.times, REAL)[one] < view(s.times, REAL)[other]
-    return view(s.clocks, CLOCK)[one].serial < view(s.clocks, CLOCK)[other].serial
+def _less(one: float, other: float) -> float:
+    return one if one < other else other  # no test for NaN, as min() has
 
 
 @jit
-def _rise(s: Any, at: int) -> None:
-    heap = view(s.heap, WHOLE)
-    clock = heap[at]
-    while at > 0:
-        parent = (at - 1) >> 1
-        if not _sooner(s, clock, heap[parent]):
-            break
-        heap[at] = heap[parent]
-        view(s.places, WHOLE)[heap[at]] = at
-        at = parent
-    heap[at] = clock
-    view(s.places, WHOLE)[clock] = at
+def _least(address: int, first: int) -> tuple[int, int]:
+    """Where the least of the eight times from ``first`` on is, and how many are as small."""
+    times = view(address, REAL)
+    a, b, c, d = times[first], times[first + 1], times[first + 2], times[first + 3]
+    e, f, g, h = times[first + 4], times[first + 5], times[first + 6], times[first + 7]
+    least = _less(_less(_less(a, b), _less(c, d)), _less(_less(e, f), _less(g, h)))
+    best, many = 7, 0
+    for k in range(MATCH - 1, -1, -1):
+        same = times[first + k] == least
+        many += same
+        best = k if same else best
+    return first + best, many
 
 
 @jit
-def _sink(s: Any, at: int) -> None:
-    heap = view(s.heap, WHOLE)
-    clock = heap[at]
-    while True:
-        child = 2 * at + 1
-        if child >= s.live:
+def _play(s: Any, stage: int, match: int) -> bool:
+    """Play a match of the tournament; whether its outcome has changed."""
+    clocks, soonest, winners = view(s.clocks, CLOCK), view(s.soonest, REAL), view(s.winners, SHORT)
+    if stage == 0:
+        first = match * MATCH
+        best, many = _least(s.times, first)
+        time, winner = view(s.times, REAL)[best], best
+        if many > 1 and time < np.inf:  # the one that was started first
+            for k in range(first, first + MATCH):
+                if view(s.times, REAL)[k] == time and clocks[k].serial < clocks[winner].serial:
+                    winner = k
+        at = match
+    else:
+        stages = view(s.stages, WHOLE)
+        first = stages[stage - 1] + match * MATCH
+        best, many = _least(s.soonest, first)
+        time, winner = soonest[best], winners[best]
+        if many > 1 and time < np.inf:
+            for k in range(first, first + MATCH):
+                if soonest[k] == time and clocks[winners[k]].serial < clocks[winner].serial:
+                    winner = winners[k]
+        at = stages[stage] + match
+    if soonest[at] == time and winners[at] == winner:
+        return False
+    soonest[at], winners[at] = time, winner
+    return True
+
+
+@jit
+def _replay(s: Any) -> None:
+    """Play the matches of the clocks that have changed, as far up as that changes anything."""
+    match = s.changed
+    s.changed = _NONE
+    for stage in range(s.stage_count):
+        match //= MATCH
+        if not _play(s, stage, match) and not s.upset:
             break
-        if child + 1 < s.live and _sooner(s, heap[child + 1], heap[child]):
-            child += 1
-        if not _sooner(s, heap[child], clock):
-            break
-        heap[at] = heap[child]
-        view(s.places, WHOLE)[heap[at]] = at
-        at = child
-    heap[at] = clock
-    view(s.places, WHOLE)[clock] = at
+    s.upset = 0
+
+
+@jit
+def _changed(s: Any, at: int) -> None:
+    """The clock ``at`` has changed: it plays later, with others of its first match."""
+    if s.changed >= 0 and s.changed // MATCH != at // MATCH:
+        _replay(s)
+    s.changed = at
+
+
+@jit
+def arrange(s: Any) -> None:
+    """Play the whole tournament."""
+    s.changed, s.upset = _NONE, 0
+    many = s.clock_count
+    for stage in range(s.stage_count):
+        many = (many + MATCH - 1) // MATCH
+        for match in range(many):
+            _play(s, stage, match)
 
 
 @jit
@@ -295,14 +334,16 @@ def _first(s: Any) -> int:
     """The clock that rings next, of equals the one that was started first; -1: none runs."""
     if s.live == 0:
         return _NONE
-    if s.heaped:
-        return view(s.heap, WHOLE)[0]
-    times = view(s.times, REAL)
+    if s.ranked:
+        if s.changed >= 0:
+            _replay(s)
+        return view(s.winners, SHORT)[view(s.stages, WHOLE)[s.stage_count - 1]]
+    times, clocks = view(s.times, REAL), view(s.clocks, CLOCK)
     best, at = np.inf, _NONE
     for clock in range(s.clock_count):
         if times[clock] < best:
             best, at = times[clock], clock
-        elif times[clock] == best and at >= 0 and _sooner(s, clock, at):
+        elif times[clock] == best and at >= 0 and clocks[clock].serial < clocks[at].serial:
             at = clock
     return at
 
@@ -315,9 +356,8 @@ def _let_run(s: Any, at: int, wait: float) -> None:
     clock.state = _LIVE
     view(s.times, REAL)[at] = s.now + wait
     s.live += 1
-    if s.heaped:
-        view(s.heap, WHOLE)[s.live - 1] = at
-        _rise(s, s.live - 1)
+    if s.ranked:
+        _changed(s, at)
 
 
 @jit
@@ -328,14 +368,10 @@ def _halt(s: Any, at: int, keeps: bool) -> None:
     clock.state = _AGED if keeps else _FREE
     times[at] = np.inf
     s.live -= 1
-    if s.heaped:
-        hole, heap = view(s.places, WHOLE)[at], view(s.heap, WHOLE)
-        last = heap[s.live]
-        if last != at:
-            heap[hole] = last
-            view(s.places, WHOLE)[last] = hole
-            _rise(s, hole)
-            _sink(s, view(s.places, WHOLE)[last])
+    if s.ranked:
+        _changed(s, at)
+        # It may start anew for the same time, and then lose to an equal that it won against.
+        s.upset |= view(s.winners, SHORT)[at // MATCH] == at
 
 
 @jit
@@ -462,6 +498,8 @@ def _apply(s: Any, i: int) -> None:
         old = marking[slot]
         new = old + links[k + 1]
         marking[slot] = new
+        if new > s.most_tokens:
+            s.heaping = 1
         usual = view(s.renewal, WHOLE)[slot]
         if old == usual:
             s.differing += 1
@@ -610,6 +648,15 @@ def _gather(s: Any) -> None:
 
 
 @jit
+def _check(s: Any) -> None:
+    """Some place had very many tokens. If it still has them, the net is unbounded."""
+    s.heaping = 0
+    for slot in range(s.slot_count):
+        if view(s.marking, WHOLE)[slot] > s.most_tokens:
+            s.status = UNBOUNDED
+
+
+@jit
 def _finish(s: Any, rng: Any) -> bool:
     """The second half of a firing: clocks and measures look at the marking."""
     s.unfinished = 1
@@ -626,10 +673,8 @@ def _finish(s: Any, rng: Any) -> bool:
     if s.resampled_count:
         _resample(s, rng)
     s.unfinished = 0
-    if s.events % CHECKED_EVERY == 0:
-        for slot in range(s.slot_count):
-            if view(s.marking, WHOLE)[slot] > MOST_TOKENS:
-                s.status = UNBOUNDED
+    if s.heaping:
+        _check(s)
     return s.status == GOOD
 
 
@@ -736,7 +781,7 @@ def _jump(s: Any, rng: Any, at: int, node: int) -> None:  # noqa: C901 - one pas
     for k in range(node + 4, end):
         other, action = nodes[k] >> 2, nodes[k] & 3
         clock = clocks[other]
-        if s.heaped:
+        if s.ranked:
             if action != STARTS:
                 _halt(s, other, action == HALTS)
             else:
@@ -752,7 +797,7 @@ def _jump(s: Any, rng: Any, at: int, node: int) -> None:  # noqa: C901 - one pas
             clock.serial = serial
             clock.state = _LIVE
             live += 1
-    if not s.heaped:
+    if not s.ranked:
         s.live, s.serial = live, serial
     for k in range(end, end + nodes[node + 3]):
         measures[nodes[k]].integral += s.weight
@@ -863,7 +908,7 @@ def cycles(
 
 @jit
 def _restart(s: Any, initial: Any) -> None:
-    """Back to the initial marking, at 0 s; a heap or a free list as of a new s."""
+    """Back to the initial marking, at 0 s; a free list as of a new one."""
     marking, renewal, differing = view(s.marking, WHOLE), view(s.renewal, WHOLE), 0
     for slot in range(s.slot_count):
         marking[slot] = initial[slot]
@@ -882,6 +927,8 @@ def _restart(s: Any, initial: Any) -> None:
         ) = 0, _NONE, _NONE
     s.free = singles if singles < s.clock_count else _NONE
     s.now, s.live, s.unfinished, s.enabled_count = 0.0, 0, 0, 0
+    if s.ranked:
+        arrange(s)
 
 
 @jit
@@ -935,7 +982,7 @@ def _save(s: Any) -> None:
     frame.now, frame.live, frame.free = s.now, s.live, s.free
     frame.differing, frame.level = s.differing, s.level
     marking, times, clocks = view(s.marking, WHOLE), view(s.times, REAL), view(s.clocks, CLOCK)
-    timers, heap = view(s.timers, TIMER), view(s.heap, WHOLE)
+    timers = view(s.timers, TIMER)
     for k in range(s.slot_count):
         view(s.kept_marking, WHOLE)[s.depth * s.slot_count + k] = marking[k]
     for k in range(s.timer_count):
@@ -944,7 +991,6 @@ def _save(s: Any) -> None:
     for k in range(s.clock_count):
         view(s.kept_times, REAL)[first + k] = times[k]
         view(s.kept_clocks, CLOCK)[first + k] = clocks[k]
-        view(s.kept_heap, WHOLE)[first + k] = heap[k]
 
 
 @jit
@@ -958,7 +1004,7 @@ def _restore(s: Any, rng: Any, depth: int) -> None:
     s.differing, s.level = frame.differing, frame.level
     s.weight = view(s.weights, REAL)[s.level]
     marking, times, clocks = view(s.marking, WHOLE), view(s.times, REAL), view(s.clocks, CLOCK)
-    timers, heap = view(s.timers, TIMER), view(s.heap, WHOLE)
+    timers = view(s.timers, TIMER)
     for k in range(s.slot_count):
         marking[k] = view(s.kept_marking, WHOLE)[depth * s.slot_count + k]
     for k in range(s.timer_count):
@@ -967,7 +1013,6 @@ def _restore(s: Any, rng: Any, depth: int) -> None:
     for k in range(s.clock_count):
         times[k] = view(s.kept_times, REAL)[first + k]
         clocks[k] = view(s.kept_clocks, CLOCK)[first + k]
-        heap[k] = view(s.kept_heap, WHOLE)[first + k]
     for k in range(s.clock_count):
         clock = clocks[k]
         if clock.state == _LIVE:
@@ -979,11 +1024,8 @@ def _restore(s: Any, rng: Any, depth: int) -> None:
             age = clock.total - clock.rest
             clock.rest = residual(s, rng, clock.mode, age)
             clock.total = age + clock.rest
-    if s.heaped:
-        for k in range(s.live):
-            view(s.places, WHOLE)[heap[k]] = k
-        for k in range(s.live // 2 - 1, -1, -1):
-            _sink(s, k)
+    if s.ranked:
+        arrange(s)
     for number in range(s.measure_count):
         measure = view(s.measures, MEASURE)[number]
         measure.since = s.now

@@ -63,6 +63,7 @@ else:
 
 
 WHOLE: Final = np.dtype(np.int64)
+SHORT: Final = np.dtype(np.int32)
 REAL: Final = np.dtype(np.float64)
 FLAG: Final = np.dtype(np.int8)
 
@@ -126,11 +127,11 @@ UNLESS: Final = 20
 JUMP: Final = 21
 
 MOST_STACK: Final = 64
-MOST_TOKENS: Final = 1_000_000
-CHECKED_EVERY: Final = 8192
 RECENT: Final = 20
 SCANNED: Final = 40
-"""So many clocks are looked through one by one, which is faster than a heap of them."""
+"""So many clocks are looked through one by one, which is faster than a tournament of them."""
+MATCH: Final = 8
+"""So many clocks, or winners, play a match: their times are one line of a processor's cache."""
 
 # Pairs of names end with _end: a list in `links`, from the first to before the second.
 _LISTS = ("takes", "change", "inhibitors", "guard", "timed", "immediate", "seeing", "counting")
@@ -197,8 +198,9 @@ ARRAYS: Final = {
     "times": REAL,
     "clocks": CLOCK,
     "timers": TIMER,
-    "heap": WHOLE,
-    "places": WHOLE,
+    "soonest": REAL,
+    "winners": SHORT,
+    "stages": WHOLE,
     "enabled": WHOLE,
     "flags": FLAG,
     "stamps": WHOLE,
@@ -214,7 +216,6 @@ ARRAYS: Final = {
     "kept_times": REAL,
     "kept_clocks": CLOCK,
     "kept_timers": TIMER,
-    "kept_heap": WHOLE,
     "edges": WHOLE,
     "nodes": WHOLE,
     "shares": REAL,
@@ -225,8 +226,8 @@ ARRAYS: Final = {
 
 No run writes to the first four, which are the net's. ``times``: when a clock rings, infinite while
 it does not run; the first clocks are those of modes with one server, in the order of ``timers``.
-``heap``: live clocks, if ``heaped``; ``places``: where each is in it. ``enabled``: immediate modes,
-ascending; ``flags``: by mode, whether it is there; ``stamps``: by mode, when it was last touched or
+If the clocks are ``ranked``, a tournament finds the first: ``stages`` has where in ``soonest`` and
+``winners`` the outcomes of each stage begin, by match. ``enabled``: immediate modes, ascending; ``flags``: by mode, whether it is there; ``stamps``: by mode, when it was last touched or
 looked at. ``trials``, ``weights``, ``crossings``: by level of `split`; ``frames`` and what is kept:
 by depth of nesting.
 
@@ -237,11 +238,12 @@ the markings; ``seen``: by marking, each measure's value.
 """
 _COUNTS = (
     *("slot_count", "mode_count", "measure_count", "timer_count", "clock_count"),
-    *("resampled_count", "enabled_count", "touched_count", "looked_count", "recent_count"),
+    *("stage_count", "resampled_count", "enabled_count", "touched_count", "looked_count", "recent_count"),
 )
 _WHOLE_FIELDS = (
     *("events", "serial", "stamp", "status", "at", "live", "free", "differing", "anew", "renewals"),
-    *("cursor", "unfinished", "most_immediate", "heaped"),
+    *("cursor", "unfinished", "most_immediate", "most_tokens", "heaping"),
+    *("ranked", "changed", "upset"),
     *("importance", "importance_end", "top", "level", "born", "depth"),
     *("state", "usual", "memory"),
 )

@@ -87,14 +87,14 @@ class Splitting(Compiled):
         """Room for the states that trials are started from, one for each level."""
         arrays, depth = self._arrays, len(self._arrays["trials"])
         arrays["frames"] = np.zeros(depth, layout.FRAME)
-        for name in ("marking", "times", "clocks", "timers", "heap"):
+        for name in ("marking", "times", "clocks", "timers"):
             kept = arrays[name]
             arrays[f"kept_{name}"] = np.zeros(depth * len(kept), kept.dtype)
         self._run = linked(arrays)
 
     def _grow(self) -> None:
         depth, frames = len(self._arrays["trials"]), self._arrays["frames"]
-        old = {name: self._arrays[f"kept_{name}"] for name in ("times", "clocks", "heap")}
+        old = {name: self._arrays[f"kept_{name}"] for name in ("times", "clocks")}
         size = len(self._arrays["times"])
         super()._grow()
         timers, marking = self._arrays["kept_timers"], self._arrays["kept_marking"]

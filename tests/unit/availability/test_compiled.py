@@ -236,6 +236,15 @@ def test_a_bad_net_is_named_in_the_same_words_either_way(make: Callable[[], Modu
     assert make.__name__ in slow
 
 
+def test_very_many_tokens_that_become_no_more_are_no_unbounded_place() -> None:
+    net = Module("crowd")
+    idle, busy = net.place("idle", 3_000_000), net.place("busy")
+    net.timed("call", Exponential(1.0)).takes(idle).puts(busy)
+    net.timed("end", Exponential(1.0)).takes(busy).puts(idle)
+    slow, fast = both(unfolded(net), [Measure("busy", "busy", MeasureKind.MEAN)], 1)
+    assert slow.firings(20_000) == fast.firings(20_000)
+
+
 def test_a_measure_that_fails_is_named_in_the_same_words_either_way() -> None:
     net = unfolded(nets.cycle())
     asked = [Measure("odd", "1 / p1", MeasureKind.MEAN)]
