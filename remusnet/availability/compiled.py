@@ -44,8 +44,7 @@ class Compiled:
         self._seen()
         self._chunk(0.0)
         self._memo: Memo | None = None
-        modes = tables.modes
-        if not modes["infinite"].any() and len(self._arrays["timers"]) <= MOST_CLOCKS:
+        if not tables.kinds["infinite"].any() and len(self._arrays["timers"]) <= MOST_CLOCKS:
             self._memo = memo or Memo(tables.net, tables.asked, tables.expressions)
             self._arrays |= self._memo.arrays
             self._run = linked(self._arrays)
@@ -207,10 +206,10 @@ class Compiled:
         """Twice as many clocks."""
         old = self._arrays
         size = len(old["times"])
-        for name in ("times", "clocks"):
+        for name in ("times", "clocks", "spans"):
             self._arrays[name] = np.concatenate([old[name], np.zeros_like(old[name])])
         self._arrays["times"][size:] = np.inf
-        after = self._arrays["clocks"]["next"]
+        after = self._arrays["spans"]["next"]
         after[size:] = np.arange(size + 1, 2 * size + 1)
         after[-1] = -1
         if 2 * size > layout.SCANNED:

@@ -39,6 +39,7 @@ from remusnet.availability.layout import (
     HALTS,
     IMMEDIATE,
     JUMP,
+    KIND,
     LEARNING,
     LESS,
     LOGNORMAL,
@@ -56,6 +57,7 @@ from remusnet.availability.layout import (
     REAL,
     RECENT,
     SHORT,
+    SPAN,
     STARTS,
     SUBTRACT,
     TIMER,
@@ -77,16 +79,19 @@ _NONE = -1
 
 
 @jit
-def evaluate(s: Any, at: int, end: int) -> float:  # noqa: C901 - a branch an operation
-    """The value of the code in ``links`` from ``at``; a division by zero sets the status."""
-    links, stack, marking = view(s.links, WHOLE), view(s.stack, REAL), view(s.marking, WHOLE)
+def evaluate(s: Any, at: int, end: int, home: int) -> float:  # noqa: C901 - by operation
+    """The value of the code in ``links`` from ``at``; a division by zero sets the status.
+
+    ``home``: the slot that the code's slots count from.
+    """
+    links, stack, marking = view(s.links, SHORT), view(s.stack, REAL), view(s.marking, WHOLE)
     top = -1
     while at < end:
         operation, argument = links[at], links[at + 1]
         at += 2
         if operation == TOKENS:
             top += 1
-            stack[top] = marking[argument]
+            stack[top] = marking[home + argument]
         elif operation == CONSTANT:
             top += 1
             stack[top] = view(s.numbers, REAL)[argument]
@@ -145,11 +150,12 @@ def evaluate(s: Any, at: int, end: int) -> float:  # noqa: C901 - a branch an op
 @jit
 def _degree(s: Any, i: int) -> int:
     """How many times mode ``i`` is enabled; at most 1 with a single server."""
-    mode, links, marking = view(s.modes, MODE)[i], view(s.links, WHOLE), view(s.marking, WHOLE)
+    home, mode = view(s.modes, MODE)[i].home, view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
+    links, marking = view(s.links, SHORT), view(s.marking, WHOLE)
     infinite = mode.infinite
     most = 1 << 60 if infinite else 1
     for k in range(mode.takes, mode.takes_end, 2):
-        have, count = marking[links[k]], links[k + 1]
+        have, count = marking[home + links[k]], links[k + 1]
         if have < count:
             return 0
         if infinite:
@@ -158,18 +164,18 @@ def _degree(s: Any, i: int) -> int:
     while k < mode.inhibitors_end:
         total = 0
         for j in range(k + 2, k + 2 + links[k + 1]):
-            total += marking[links[j]]
+            total += marking[home + links[j]]
         if total >= links[k]:
             return 0
         k += 2 + links[k + 1]
-    if mode.guard_end > mode.guard and evaluate(s, mode.guard, mode.guard_end) == 0.0:
+    if mode.guard_end > mode.guard and evaluate(s, mode.guard, mode.guard_end, home) == 0.0:
         return 0
     return most
 
 
 @jit
 def _draw(s: Any, rng: Any, i: int) -> float:
-    mode = view(s.modes, MODE)[i]
+    mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
     kind = mode.kind
     if kind == EXPONENTIAL:
         return mode.a * rng.standard_exponential()
@@ -207,7 +213,7 @@ def _tail(rng: Any, least: float) -> float:
 @jit
 def residual(s: Any, rng: Any, i: int, age: float) -> float:  # noqa: C901 - by distribution
     """What a clock of mode ``i`` that has run for ``age`` s still has to run: drawn anew."""
-    mode = view(s.modes, MODE)[i]
+    mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
     kind = mode.kind
     if age <= 0.0 or kind == EXPONENTIAL:
         return _draw(s, rng, i)
@@ -364,7 +370,8 @@ def _let_run(s: Any, at: int, wait: float) -> None:
 def _halt(s: Any, at: int, keeps: bool) -> None:
     """Stop a live clock: it has rung, or its mode is disabled; ``keeps`` its age."""
     times, clock = view(s.times, REAL), view(s.clocks, CLOCK)[at]
-    clock.rest = times[at] - s.now
+    if keeps:
+        view(s.spans, SPAN)[at].rest = times[at] - s.now
     clock.state = _AGED if keeps else _FREE
     times[at] = np.inf
     s.live -= 1
@@ -377,23 +384,24 @@ def _halt(s: Any, at: int, keeps: bool) -> None:
 @jit
 def _start(s: Any, rng: Any, i: int) -> bool:
     """One more clock of a mode of infinitely many servers; False: the arrays have to grow."""
-    mode, clocks = view(s.modes, MODE)[i], view(s.clocks, CLOCK)
-    timer = view(s.timers, TIMER)[mode.timer]
+    spans = view(s.spans, SPAN)
+    timer = view(s.timers, TIMER)[view(s.modes, MODE)[i].timer]
     at = timer.aged
     if at >= 0:
-        timer.aged = clocks[at].next
-        wait = clocks[at].rest
+        timer.aged = spans[at].next
+        wait = spans[at].rest
     else:
         at = s.free
         if at < 0:
             s.status = GROW
             return False
-        s.free = clocks[at].next
+        s.free = spans[at].next
         wait = _draw(s, rng, i)
-        clocks[at].mode, clocks[at].total, clocks[at].drawn = i, wait, s.now
-    clocks[at].next, clocks[at].before = timer.head, _NONE
+        clock = view(s.clocks, CLOCK)[at]
+        clock.mode, clock.drawn, spans[at].total = i, s.now, wait
+    spans[at].next, spans[at].before = timer.head, _NONE
     if timer.head >= 0:
-        clocks[timer.head].before = at
+        spans[timer.head].before = at
     timer.head = at
     timer.live += 1
     _let_run(s, at, wait)
@@ -403,28 +411,28 @@ def _start(s: Any, rng: Any, i: int) -> bool:
 @jit
 def _end(s: Any, at: int, keeps: bool) -> None:
     """Stop a clock of a mode of infinitely many servers."""
-    clocks = view(s.clocks, CLOCK)
-    clock = clocks[at]
-    timer = view(s.timers, TIMER)[view(s.modes, MODE)[clock.mode].timer]
+    spans = view(s.spans, SPAN)
+    mode = view(s.modes, MODE)[view(s.clocks, CLOCK)[at].mode]
+    timer, span = view(s.timers, TIMER)[mode.timer], spans[at]
     _halt(s, at, keeps)
     timer.live -= 1
-    if clock.before >= 0:
-        clocks[clock.before].next = clock.next
+    if span.before >= 0:
+        spans[span.before].next = span.next
     else:
-        timer.head = clock.next
-    if clock.next >= 0:
-        clocks[clock.next].before = clock.before
+        timer.head = span.next
+    if span.next >= 0:
+        spans[span.next].before = span.before
     if keeps:
-        clock.next, timer.aged = timer.aged, at
+        span.next, timer.aged = timer.aged, at
     else:
-        clock.next, s.free = s.free, at
+        span.next, s.free = s.free, at
 
 
 @jit
 def _look_at_servers(s: Any, rng: Any, i: int) -> bool:
     """Start and stop the clocks of a mode of infinitely many servers."""
-    mode = view(s.modes, MODE)[i]
-    timer = view(s.timers, TIMER)[mode.timer]
+    mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
+    timer = view(s.timers, TIMER)[view(s.modes, MODE)[i].timer]
     wanted = _degree(s, i)
     while timer.live < wanted and s.status == GOOD:
         if not _start(s, rng, i):
@@ -435,22 +443,26 @@ def _look_at_servers(s: Any, rng: Any, i: int) -> bool:
 
 
 @jit
-def _look(s: Any, rng: Any, listed: int, end: int) -> bool:
-    """Start and stop the clocks of the modes in the list at ``listed``, from ``cursor`` on."""
-    among, modes, clocks = view(listed, WHOLE), view(s.modes, MODE), view(s.clocks, CLOCK)
+def _look(s: Any, rng: Any, listed: int, end: int, home: int) -> bool:
+    """Start and stop the clocks of the modes in the list at ``listed``, from ``cursor`` on.
+
+    They are counted from mode ``home``.
+    """
+    among, modes, clocks = view(listed, SHORT), view(s.modes, MODE), view(s.clocks, CLOCK)
     marking = view(s.marking, WHOLE)
     while s.cursor < end:
-        i = among[s.cursor]
-        mode = modes[i]
+        i = home + among[s.cursor]
+        mode = view(s.kinds, KIND)[modes[i].like]
         if mode.infinite:
             if not _look_at_servers(s, rng, i):
                 s.at = i
                 return False
             s.cursor += 1
             continue
-        clock = clocks[mode.timer]
-        if mode.slot >= 0:
-            wanted = marking[mode.slot] >= mode.count
+        timer = modes[i].timer
+        clock = clocks[timer]
+        if mode.plain:
+            wanted = marking[modes[i].home] >= mode.plain
         else:
             wanted = _degree(s, i) > 0
             if s.status:
@@ -458,9 +470,9 @@ def _look(s: Any, rng: Any, listed: int, end: int) -> bool:
                 return False
         if wanted:
             if clock.state != _LIVE:
-                _let_run(s, mode.timer, _wait(s, rng, mode.timer))
+                _let_run(s, timer, _wait(s, rng, timer))
         elif clock.state == _LIVE:
-            _halt(s, mode.timer, mode.memory == AGE)
+            _halt(s, timer, mode.memory == AGE)
         s.cursor += 1
     return True
 
@@ -471,7 +483,7 @@ def _resample(s: Any, rng: Any) -> None:
         i = view(s.resampled, WHOLE)[k]
         mode = view(s.modes, MODE)[i]
         timer = view(s.timers, TIMER)[mode.timer]
-        if not mode.infinite:
+        if not view(s.kinds, KIND)[mode.like].infinite:
             alone = view(s.clocks, CLOCK)[mode.timer]
             if alone.state == _LIVE and alone.drawn != s.now:
                 _halt(s, mode.timer, False)
@@ -480,7 +492,7 @@ def _resample(s: Any, rng: Any) -> None:
         many = 0
         clock = timer.head
         while clock >= 0:
-            after = view(s.clocks, CLOCK)[clock].next
+            after = view(s.spans, SPAN)[clock].next
             if view(s.clocks, CLOCK)[clock].drawn != s.now:
                 _end(s, clock, False)
                 many += 1
@@ -492,9 +504,10 @@ def _resample(s: Any, rng: Any) -> None:
 @jit
 def _apply(s: Any, i: int) -> None:
     """What mode ``i`` does to the marking when it fires."""
-    mode, links, marking = view(s.modes, MODE)[i], view(s.links, WHOLE), view(s.marking, WHOLE)
+    home, mode = view(s.modes, MODE)[i].home, view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
+    links, marking = view(s.links, SHORT), view(s.marking, WHOLE)
     for k in range(mode.change, mode.change_end, 2):
-        slot = links[k]
+        slot = home + links[k]
         old = marking[slot]
         new = old + links[k + 1]
         marking[slot] = new
@@ -548,28 +561,28 @@ def _refresh(s: Any, i: int) -> None:
 @jit
 def _chosen(s: Any, rng: Any) -> int:
     """The enabled immediate mode that fires: of the highest priority, by weight."""
-    enabled, modes = view(s.enabled, WHOLE), view(s.modes, MODE)
+    enabled, modes, kinds = view(s.enabled, WHOLE), view(s.modes, MODE), view(s.kinds, KIND)
     first = enabled[0]
     if s.enabled_count == 1:
         return first
-    top, total, many = modes[first].priority, 0.0, 0
+    top, total, many = kinds[modes[first].like].priority, 0.0, 0
     for k in range(s.enabled_count):
-        priority = modes[enabled[k]].priority
+        priority = kinds[modes[enabled[k]].like].priority
         if priority > top:
             top, total, many = priority, 0.0, 0
         if priority == top:
             if many == 0:
                 first = enabled[k]
-            total += modes[enabled[k]].weight
+            total += kinds[modes[enabled[k]].like].weight
             many += 1
     if many == 1:
         return first
     at = rng.random() * total
     chosen = first
     for k in range(s.enabled_count):
-        if modes[enabled[k]].priority == top:
+        if kinds[modes[enabled[k]].like].priority == top:
             chosen = enabled[k]
-            at -= modes[chosen].weight
+            at -= kinds[modes[chosen].like].weight
             if at < 0:
                 break
     return chosen
@@ -585,9 +598,9 @@ def _settle(s: Any, rng: Any) -> None:
         _touch(s, i)
         view(s.recent, WHOLE)[s.recent_count % RECENT] = i
         s.recent_count += 1
-        mode = view(s.modes, MODE)[i]
+        mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
         for k in range(mode.immediate, mode.immediate_end):
-            _refresh(s, view(s.links, WHOLE)[k])
+            _refresh(s, i + view(s.links, SHORT)[k])
         count += 1
         if count > s.most_immediate:
             s.status = ENDLESS
@@ -597,7 +610,7 @@ def _settle(s: Any, rng: Any) -> None:
 def see(s: Any, number: int) -> None:
     """Bring measure ``number`` up to date with the marking."""
     measure = view(s.measures, MEASURE)[number]
-    value = evaluate(s, measure.code, measure.code_end)
+    value = evaluate(s, measure.code, measure.code_end, 0)
     if s.status:
         s.at = -1 - number
         return
@@ -626,14 +639,15 @@ def _gather(s: Any) -> None:
     s.stamp += 1
     s.looked_count = 0
     for k in range(s.touched_count):
-        mode = view(s.modes, MODE)[view(s.touched, WHOLE)[k]]
+        home = view(s.touched, WHOLE)[k]
+        mode = view(s.kinds, KIND)[view(s.modes, MODE)[home].like]
         for j in range(mode.timed, mode.timed_end):
-            i = view(s.links, WHOLE)[j]
+            i = home + view(s.links, SHORT)[j]
             if view(s.stamps, WHOLE)[i] != s.stamp:
                 view(s.stamps, WHOLE)[i] = s.stamp
-                view(s.looked, WHOLE)[s.looked_count] = i
+                view(s.looked, SHORT)[s.looked_count] = i
                 s.looked_count += 1
-    looked, gap = view(s.looked, WHOLE), 1
+    looked, gap = view(s.looked, SHORT), 1
     while gap < s.looked_count // 3:
         gap = 3 * gap + 1
     while gap > 0:  # Shell's sort: mostly these are few
@@ -660,16 +674,17 @@ def _check(s: Any) -> None:
 def _finish(s: Any, rng: Any) -> bool:
     """The second half of a firing: clocks and measures look at the marking."""
     s.unfinished = 1
-    single = view(s.modes, MODE)[view(s.touched, WHOLE)[0]]
     if s.touched_count == 1:
-        if not _look(s, rng, s.links, single.timed_end):
+        home = view(s.touched, WHOLE)[0]
+        end = view(s.kinds, KIND)[view(s.modes, MODE)[home].like].timed_end
+        if not _look(s, rng, s.links, end, home):
             return False
-    elif not _look(s, rng, s.looked, s.looked_count):
+    elif not _look(s, rng, s.looked, s.looked_count, 0):
         return False
     for k in range(s.touched_count):
-        mode = view(s.modes, MODE)[view(s.touched, WHOLE)[k]]
+        mode = view(s.kinds, KIND)[view(s.modes, MODE)[view(s.touched, WHOLE)[k]].like]
         for j in range(mode.seeing, mode.seeing_end):
-            see(s, view(s.links, WHOLE)[j])
+            see(s, view(s.links, SHORT)[j])
     if s.resampled_count:
         _resample(s, rng)
     s.unfinished = 0
@@ -684,19 +699,19 @@ def _fire(s: Any, rng: Any, at: int) -> bool:
     s.now = view(s.times, REAL)[at]
     s.events += 1
     i = view(s.clocks, CLOCK)[at].mode
-    if view(s.modes, MODE)[i].infinite:
+    mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
+    if mode.infinite:
         _end(s, at, False)
     else:
         _halt(s, at, False)
     _apply(s, i)
-    mode = view(s.modes, MODE)[i]
-    s.stamp += 1
     s.touched_count = 1
     view(s.touched, WHOLE)[0] = i
-    view(s.stamps, WHOLE)[i] = s.stamp
     if mode.immediate_end > mode.immediate:
+        s.stamp += 1
+        view(s.stamps, WHOLE)[i] = s.stamp
         for k in range(mode.immediate, mode.immediate_end):
-            _refresh(s, view(s.links, WHOLE)[k])
+            _refresh(s, i + view(s.links, SHORT)[k])
         _settle(s, rng)
         if s.status:
             return False
@@ -714,7 +729,7 @@ def begin(s: Any, rng: Any) -> None:
     s.stamp += 1
     s.touched_count = 0
     for i in range(s.mode_count):
-        if view(s.modes, MODE)[i].kind == IMMEDIATE:
+        if view(s.kinds, KIND)[view(s.modes, MODE)[i].like].kind == IMMEDIATE:
             _refresh(s, i)
         if s.status:
             return
@@ -723,8 +738,8 @@ def begin(s: Any, rng: Any) -> None:
         return
     s.touched_count, s.looked_count, s.cursor = 0, 0, 0
     for i in range(s.mode_count):
-        if view(s.modes, MODE)[i].kind != IMMEDIATE:
-            view(s.looked, WHOLE)[s.looked_count] = i
+        if view(s.kinds, KIND)[view(s.modes, MODE)[i].like].kind != IMMEDIATE:
+            view(s.looked, SHORT)[s.looked_count] = i
             s.looked_count += 1
     _finish(s, rng)
 
@@ -736,7 +751,7 @@ def _renewed(s: Any) -> bool:
         return False
     for k in range(s.timer_count):
         timer = view(s.timers, TIMER)[k]
-        mode = view(s.modes, MODE)[timer.mode]
+        mode = view(s.kinds, KIND)[view(s.modes, MODE)[timer.mode].like]
         first = view(s.clocks, CLOCK)[timer.head if timer.head >= 0 else k]
         if timer.aged >= 0 or first.state == _AGED:
             return False
@@ -751,9 +766,11 @@ def _wait(s: Any, rng: Any, at: int) -> float:
     """What the only clock of a mode has to run: what was left, or a new time."""
     clock = view(s.clocks, CLOCK)[at]
     if clock.state == _AGED:
-        return clock.rest
+        return view(s.spans, SPAN)[at].rest
     wait = _draw(s, rng, clock.mode)
-    clock.total, clock.drawn = wait, s.now
+    clock.drawn = s.now
+    if s.importance_end:  # only who splits asks how long it runs
+        view(s.spans, SPAN)[at].total = wait
     return wait
 
 
@@ -787,7 +804,8 @@ def _jump(s: Any, rng: Any, at: int, node: int) -> None:  # noqa: C901 - one pas
             else:
                 _let_run(s, other, _wait(s, rng, other))
         elif action != STARTS:  # as _halt and _let_run do, with what they write once at the end
-            clock.rest = times[other] - now
+            if action == HALTS:
+                view(s.spans, SPAN)[other].rest = times[other] - now
             clock.state = _AGED if action == HALTS else _FREE
             times[other] = np.inf
             live -= 1
@@ -918,7 +936,7 @@ def _restart(s: Any, initial: Any) -> None:
     for k in range(s.clock_count):
         view(s.times, REAL)[k] = np.inf
         view(s.clocks, CLOCK)[k].state = _FREE
-        view(s.clocks, CLOCK)[k].next = k + 1 if k + 1 < s.clock_count else _NONE
+        view(s.spans, SPAN)[k].next = k + 1 if k + 1 < s.clock_count else _NONE
     for k in range(singles):
         (
             view(s.timers, TIMER)[k].live,
@@ -971,7 +989,7 @@ def curves(
 
 @jit
 def _level(s: Any) -> int:
-    value = evaluate(s, s.importance, s.importance_end)
+    value = evaluate(s, s.importance, s.importance_end, 0)
     return max(0, min(s.top, math.floor(value)))
 
 
@@ -982,7 +1000,7 @@ def _save(s: Any) -> None:
     frame.now, frame.live, frame.free = s.now, s.live, s.free
     frame.differing, frame.level = s.differing, s.level
     marking, times, clocks = view(s.marking, WHOLE), view(s.times, REAL), view(s.clocks, CLOCK)
-    timers = view(s.timers, TIMER)
+    timers, spans = view(s.timers, TIMER), view(s.spans, SPAN)
     for k in range(s.slot_count):
         view(s.kept_marking, WHOLE)[s.depth * s.slot_count + k] = marking[k]
     for k in range(s.timer_count):
@@ -991,6 +1009,7 @@ def _save(s: Any) -> None:
     for k in range(s.clock_count):
         view(s.kept_times, REAL)[first + k] = times[k]
         view(s.kept_clocks, CLOCK)[first + k] = clocks[k]
+        view(s.kept_spans, SPAN)[first + k] = spans[k]
 
 
 @jit
@@ -1004,7 +1023,7 @@ def _restore(s: Any, rng: Any, depth: int) -> None:
     s.differing, s.level = frame.differing, frame.level
     s.weight = view(s.weights, REAL)[s.level]
     marking, times, clocks = view(s.marking, WHOLE), view(s.times, REAL), view(s.clocks, CLOCK)
-    timers = view(s.timers, TIMER)
+    timers, spans = view(s.timers, TIMER), view(s.spans, SPAN)
     for k in range(s.slot_count):
         marking[k] = view(s.kept_marking, WHOLE)[depth * s.slot_count + k]
     for k in range(s.timer_count):
@@ -1013,17 +1032,18 @@ def _restore(s: Any, rng: Any, depth: int) -> None:
     for k in range(s.clock_count):
         times[k] = view(s.kept_times, REAL)[first + k]
         clocks[k] = view(s.kept_clocks, CLOCK)[first + k]
+        spans[k] = view(s.kept_spans, SPAN)[first + k]
     for k in range(s.clock_count):
         clock = clocks[k]
         if clock.state == _LIVE:
-            age = clock.total - (times[k] - s.now)
+            age = spans[k].total - (times[k] - s.now)
             left = residual(s, rng, clock.mode, age)
-            clock.total = age + left
+            spans[k].total = age + left
             times[k] = s.now + left
         elif clock.state == _AGED:
-            age = clock.total - clock.rest
-            clock.rest = residual(s, rng, clock.mode, age)
-            clock.total = age + clock.rest
+            age = spans[k].total - spans[k].rest
+            spans[k].rest = residual(s, rng, clock.mode, age)
+            spans[k].total = age + spans[k].rest
     if s.ranked:
         arrange(s)
     for number in range(s.measure_count):

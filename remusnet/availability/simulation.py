@@ -27,7 +27,6 @@ from remusnet.availability.unfolding import Mode, Net
 from remusnet.errors import InvalidInput
 
 
-
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A part of a run: its ``length`` in s, the integral of each measure, and its changes.
