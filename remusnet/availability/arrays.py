@@ -33,6 +33,8 @@ _MEMORIES: Final = {
     Memory.AGE: layout.AGE,
     Memory.RESAMPLE: layout.RESAMPLE,
 }
+_LINE: Final = 128
+"""Bytes: what processors fetch at once, which may be two lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,20 @@ class Tables:
         run["resampled_count"] = len(self.resampled)
         if size > layout.SCANNED:
             rank(arrays)
-        return arrays
+        shared = ("kinds", "modes", "links", "numbers", "resampled")
+        return {k: each if k in shared else _apart(each) for k, each in arrays.items()}
+
+
+def _apart(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that shares no line of the processor's cache with anything else.
+
+    Threads that write to one line wait for each other: two runs would take as long as one by one.
+    """
+    room = np.zeros(array.nbytes + 2 * _LINE, np.uint8)
+    first = -room.ctypes.data % _LINE
+    copied = room[first : first + array.nbytes].view(array.dtype)
+    copied[:] = array
+    return copied
 
 
 def rank(arrays: dict[str, NDArray[Any]]) -> None:
