@@ -80,9 +80,8 @@ def mapped(
     else:
         from joblib import Parallel, delayed
 
-        # To hand a short task to a process takes some ms, so these go in batches.
-        batch = "auto" if kind == Workers.PROCESSES else 1
-        pool = Parallel(n_jobs=count, prefer=str(kind), return_as="generator", batch_size=batch)
+        # Short tasks go in batches: handing one over takes some ms.
+        pool = Parallel(n_jobs=count, prefer=str(kind), return_as="generator", batch_size="auto")
         results = pool(delayed(work)(task) for task in tasks)
     for number, result in enumerate(results, 1):
         if progress is not None:

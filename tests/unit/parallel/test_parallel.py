@@ -29,17 +29,6 @@ def test_no_two_seeds_are_of_one_stream() -> None:
     assert len(streams) == 100
 
 
-def test_threads_take_short_tasks_one_by_one_so_that_none_waits_behind_another() -> None:
-    together = threading.Barrier(2)
-
-    def work(number: int) -> int:
-        if number >= 60:  # the last ones end only if two are at work at once
-            together.wait(timeout=10)
-        return number
-
-    assert list(mapped(work, range(64), workers=2, kind=Workers.THREADS)) == list(range(64))
-
-
 def test_progress_is_told_after_every_task() -> None:
     told: list[tuple[int, int]] = []
     assert list(
