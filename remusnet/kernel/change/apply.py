@@ -57,14 +57,15 @@ def apply_each(
     longest_wait: float = LONGEST_WAIT,
     refuse: Refuse = lambda _order, _look: None,
     ended: Callable[[], None] = lambda: None,
+    lodgers: bool = True,
 ) -> tuple[tuple[Applied | RemusnetError, ...], tuple[str, ...]]:
     """Makes the kernel what each of ``orders`` says, each for itself; and notes for the user.
 
     What one comes to is an `Applied`, or the error that it failed with: that leaves its vifs as
     they were, and stops none of the others. All share one look before and one behind. A signal
     stops them: what is done stays, the rest fails with Interrupted. ``refuse``: what must not be
-    done. ``ended`` is called after each that had to change something. Raises as `apply` does where
-    nothing can be done at all.
+    done. ``ended`` is called after each that had to change something. ``lodgers``: as of `look_at`.
+    Raises as `apply` does where nothing can be done at all.
     """
     require_rights("change network devices")
     if netlink is None:
@@ -76,9 +77,10 @@ def apply_each(
                 longest_wait=longest_wait,
                 refuse=refuse,
                 ended=ended,
+                lodgers=lodgers,
             )
     with change_lock(run_dir, longest_wait), interrupts() as noted:
-        look = look_at(netlink, run_dir, [each.plan for each in orders])
+        look = look_at(netlink, run_dir, [each.plan for each in orders], lodgers=lodgers)
         store = Receipts(run_dir)
         found: list[Applied | RemusnetError | None] = []
         moves: dict[int, _Move] = {}

@@ -23,7 +23,7 @@ from remusnet.kernel.journal import FAILED, because, record
 from remusnet.kernel.repair.damage import damages, open_vifs, present
 from remusnet.kernel.repair.known import Known
 from remusnet.kernel.repair.limits import Limits
-from remusnet.kernel.repair.mend import ACTION, mend
+from remusnet.kernel.repair.mend import ACTION, mend, prepare
 from remusnet.kernel.repair.patience import Patience
 from remusnet.kernel.repair.telling import Teller
 from remusnet.kernel.run_dir import AtWork, driver_of, watch_lock
@@ -242,6 +242,9 @@ class Keeper:
             self._fulfil(receipts, seen)
         if everything:
             self._linked_ns = 0
+        for receipt in {(each.policy, each.classifier): each for each in mine}.values():
+            with suppress(RemusnetError):  # of another version: the repair will say so
+                prepare(receipt)
 
     def _forget(self, receipts: Mapping[str, Receipt], seen: Seen) -> None:
         """What is about nothing that is there: memory stays as it is, however long we watch."""
@@ -280,7 +283,14 @@ class Keeper:
         stood_open = tuple(open_vifs(receipt, seen))
         absent = [vif for vif in receipt.vifs if vif not in there]
         try:
-            done = mend(receipt, absent, self._netlink, self._run_dir, driven=self._driven(receipt))
+            done = mend(
+                receipt,
+                absent,
+                seen,
+                self._netlink,
+                self._run_dir,
+                driven=self._driven(receipt),
+            )
         except AtWork:
             self._due[receipt.buffer] = since_ns
             self._not_before[receipt.buffer] = time.monotonic_ns() + _BUSY_NS

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from remusnet.errors import RemusnetError
 from remusnet.kernel.change.apply import apply_each
+from remusnet.kernel.change.execute import encode_once
 from remusnet.kernel.change.steps import Order
 from remusnet.kernel.journal import because
 from remusnet.kernel.run_dir import change_lock
+from remusnet.kernel.state.drift import wanted_of
 from remusnet.kernel.state.observe import Seen, observe
-from remusnet.kernel.state.ownership import vifs_of, vifs_of_sink
+from remusnet.kernel.state.ownership import BANKS, vifs_of, vifs_of_sink
 from remusnet.kernel.state.receipt import Receipt
 from remusnet.kernel.wire.codec import (
     NLM_F_CREATE,
@@ -38,6 +40,7 @@ ACTION = "repair"
 def mend(
     receipt: Receipt,
     absent: Collection[str],
+    seen: Seen,
     netlink: Netlink,
     run_dir: Path,
     *,
@@ -45,18 +48,29 @@ def mend(
 ) -> Applied:
     """Makes the kernel what ``receipt`` says, but for the vifs that are ``absent``.
 
-    ``driven``: as of `Order`. Raises what `apply` raises; Conflict where another remusnet is at
-    work just now.
+    ``seen``: what has shown the damage; ``driven``: as of `Order`. Raises what `apply` raises;
+    Conflict where another remusnet is at work just now.
     """
     order = order_of(receipt, absent, driven)
     with because(ACTION):
-        with change_lock(run_dir, longest_wait=0):
-            for request in _ours_again(receipt, observe(netlink, ())):
-                netlink.do(request, f"take back {receipt.buffer} or its sink")
-        (found,), _ = apply_each([order], run_dir=run_dir, netlink=netlink, longest_wait=0)
+        if any(_ours_again(receipt, seen)):
+            with change_lock(run_dir, longest_wait=0):
+                for request in _ours_again(receipt, observe(netlink, ())):
+                    netlink.do(request, f"take back {receipt.buffer} or its sink")
+        (found,), _ = apply_each(
+            [order], run_dir=run_dir, netlink=netlink, longest_wait=0, lodgers=False
+        )
     if isinstance(found, RemusnetError):
         raise found
     return found
+
+
+def prepare(receipt: Receipt) -> None:
+    """Works out what a repair needs of the policy: the first repair is no slower than others."""
+    wanted = wanted_of(receipt.plan())
+    for bank in BANKS:
+        wanted.shown(bank, shared=bool(receipt.shared))
+        encode_once(wanted.added(bank), decouple=bool(receipt.sink))
 
 
 def order_of(receipt: Receipt, absent: Collection[str], driven: Collection[str]) -> Order:
