@@ -14,7 +14,7 @@ from remusnet.kernel.run_dir import driver_of
 from remusnet.kernel.state.counts import counts, dropped
 from remusnet.kernel.state.drift import Wanted, wanted_of
 from remusnet.kernel.state.drivers import record_of, stuck
-from remusnet.kernel.state.observe import Seen, observe
+from remusnet.kernel.state.observe import Seen, observe, observe_only
 from remusnet.kernel.state.ownership import (
     BANKS,
     check,
@@ -93,27 +93,33 @@ class Look:
     sending: Mapping[str, tuple[str, ...]]
 
 
-def look_at(
-    netlink: Netlink, run_dir: Path, plans: Sequence[Plan], *, lodgers: bool = True
-) -> Look:
+def look_at(netlink: Netlink, run_dir: Path, plans: Sequence[Plan], *, alone: bool = False) -> Look:
     """A look at all that ``plans`` are about. Raises as `observe` and `Receipts.read` do.
 
-    ``lodgers``: whether to look for other vifs that send to their buffer devices, too: that takes
-    the filters of every vif of the host.
+    ``alone``: at nothing else, so other vifs that send to their buffer devices are not found.
     """
     vifs = {vif for plan in plans for vif in plan.vifs}
-    seen = observe(netlink, vifs)
+    buffers = {each.buffer for plan in plans for each in plan.protections}
+    seen = look_now(netlink, plans, alone=alone)
     receipts, damaged = Receipts(run_dir).read()
     sending = senders(seen)
-    there = lodgers and any(
-        each.buffer in seen.devices for plan in plans for each in plan.protections
-    )
+    there = not alone and not buffers.isdisjoint(seen.devices)
     others = {name for name, each in seen.devices.items() if each.index in seen.ingress} - vifs
     if there and others:
         for buffer, names in senders(observe(netlink, sorted(others))).items():
             sending[buffer] = (*sending.get(buffer, ()), *names)
-    limits = limits_of(run_dir, seen, receipts)
-    return Look(seen, receipts, run_dir, damaged, limits, sending)
+    mine = {buffer: receipts[buffer] for buffer in buffers & receipts.keys()}
+    return Look(seen, receipts, run_dir, damaged, limits_of(run_dir, seen, mine), sending)
+
+
+def look_now(netlink: Netlink, plans: Sequence[Plan], *, alone: bool) -> Seen:
+    """The kernel now, with the filters of the plans' vifs; ``alone``: as of `look_at`."""
+    vifs = [vif for plan in plans for vif in plan.vifs]
+    if not alone:
+        return observe(netlink, vifs)
+    protections = [each for plan in plans for each in plan.protections]
+    others = {name for each in protections for name in (each.buffer, each.sink) if name}
+    return observe_only(netlink, vifs, others)
 
 
 @dataclass(frozen=True, slots=True)

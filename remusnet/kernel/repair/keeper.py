@@ -27,7 +27,7 @@ from remusnet.kernel.repair.mend import ACTION, mend, prepare
 from remusnet.kernel.repair.patience import Patience
 from remusnet.kernel.repair.telling import Teller
 from remusnet.kernel.run_dir import AtWork, driver_of, watch_lock
-from remusnet.kernel.state.observe import Seen, observe, roots
+from remusnet.kernel.state.observe import Seen, observe, observe_only, roots
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
 from remusnet.kernel.watch.events import Event, Events, LinkEvent, Lost, QdiscEvent
 from remusnet.kernel.watch.ports import open_ports
@@ -226,8 +226,13 @@ class Keeper:
         chosen = receipts if everything else self._due
         mine = [receipts[name] for name in chosen if name in receipts]
         vifs = [vif for each in mine for vif in each.vifs]
-        seen = observe(self._netlink, vifs)
-        self._known.note(receipts, seen)
+        if everything:
+            seen = observe(self._netlink, vifs)
+        else:
+            others = {name for each in mine for name in (each.buffer, each.sink) if name}
+            numbers = {number for each in mine for number in (each.index, *each.indexes) if number}
+            seen = observe_only(self._netlink, vifs, others, numbers)
+        self._known.note(receipts, seen, everything=everything)
         if everything:
             self._everything_ns = now + EVERYTHING_NS
             self._forget(receipts, seen)

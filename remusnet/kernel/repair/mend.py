@@ -13,7 +13,7 @@ from remusnet.kernel.change.steps import Order
 from remusnet.kernel.journal import because
 from remusnet.kernel.run_dir import change_lock
 from remusnet.kernel.state.drift import wanted_of
-from remusnet.kernel.state.observe import Seen, observe
+from remusnet.kernel.state.observe import Seen, observe_only
 from remusnet.kernel.state.ownership import BANKS, vifs_of, vifs_of_sink
 from remusnet.kernel.state.receipt import Receipt
 from remusnet.kernel.wire.codec import (
@@ -54,11 +54,12 @@ def mend(
     order = order_of(receipt, absent, driven)
     with because(ACTION):
         if any(_ours_again(receipt, seen)):
+            devices = [each for each in (receipt.buffer, receipt.sink) if each]
             with change_lock(run_dir, longest_wait=0):
-                for request in _ours_again(receipt, observe(netlink, ())):
+                for request in _ours_again(receipt, observe_only(netlink, (), devices)):
                     netlink.do(request, f"take back {receipt.buffer} or its sink")
         (found,), _ = apply_each(
-            [order], run_dir=run_dir, netlink=netlink, longest_wait=0, lodgers=False
+            [order], run_dir=run_dir, netlink=netlink, longest_wait=0, alone=True
         )
     if isinstance(found, RemusnetError):
         raise found
