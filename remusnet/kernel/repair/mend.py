@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from remusnet.kernel.run_dir import change_lock
 from remusnet.kernel.state.drift import wanted_of
 from remusnet.kernel.state.observe import Seen, observe_only
 from remusnet.kernel.state.ownership import BANKS, vifs_of, vifs_of_sink
-from remusnet.kernel.state.receipt import Receipt
+from remusnet.kernel.state.receipt import Phase, Receipt
 from remusnet.kernel.wire.codec import (
     NLM_F_CREATE,
     NLM_F_REPLACE,
@@ -31,6 +31,7 @@ from remusnet.kernel.wire.codec import (
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.names import buffer_alias
+from remusnet.plan.plan import Plan
 from remusnet.results.protection import Applied
 
 ACTION = "repair"
@@ -84,6 +85,23 @@ def order_of(receipt: Receipt, absent: Collection[str], driven: Collection[str])
         driven=driven,
         absent=absent,
     )
+
+
+def is_done(order: Order, receipts: Mapping[str, Receipt]) -> bool:
+    """Whether receipts say the same already: those are kept true anyway."""
+    found = [receipts.get(each.buffer) for each in order.plan.protections]
+    return all(
+        each is not None
+        and each.phase is Phase.APPLIED
+        and (each.rate, each.interval_ns) == (order.rate, order.interval_ns)
+        and _essence(each.plan()) == _essence(replace(order.plan, protections=(protection,)))
+        for each, protection in zip(found, order.plan.protections, strict=True)
+    )
+
+
+def _essence(plan: Plan) -> tuple[object, ...]:
+    what = plan.classification
+    return what.policy, what.classifier, plan.protections, plan.limit
 
 
 def _ours_again(receipt: Receipt, seen: Seen) -> Iterator[bytes]:
