@@ -13,7 +13,7 @@ import numpy as np
 
 from remusnet.classify.columns import Columns
 from remusnet.frames import Frames, Int64s, numbers
-from remusnet.policy.match import TCP, UDP
+from remusnet.policy.policy import TCP, UDP
 
 _METHODS = (
     "INVITE REGISTER OPTIONS BYE CANCEL PRACK UPDATE INFO SUBSCRIBE NOTIFY REFER MESSAGE PUBLISH"

@@ -9,10 +9,13 @@ import json
 from typing import Any
 
 from remusnet.policy.conditions import CONDITIONS, Condition, describe_rule
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
+    NAME,
+    RESERVED_NAMES,
     Match,
+    Policy,
+    Rule,
 )
-from remusnet.policy.policy import NAME, RESERVED_NAMES, Policy, Rule
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
 from remusnet.tables.documents import Unfit, key_path, parse, read_word, unknown_keys, words

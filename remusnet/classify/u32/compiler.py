@@ -43,15 +43,16 @@ from remusnet.classify.u32.conditions import (
 )
 from remusnet.classify.u32.words import UNWALKED, describe_keys
 from remusnet.errors import InvalidInput
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ARP_ETHERTYPE,
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
     UDP,
     Link,
     Match,
+    Policy,
+    Rule,
 )
-from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.verdict import Verdict
 
 MOST_FILTERS = 2048

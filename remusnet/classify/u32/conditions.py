@@ -14,7 +14,7 @@ from itertools import product
 
 from remusnet.classify.filters import U32Key
 from remusnet.classify.headers import AH, EXTENSION_HEADERS
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
     LOWEST_MEDIA_PORT,

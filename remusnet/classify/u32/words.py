@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from remusnet.classify.filters import U32Key
 from remusnet.classify.headers import AH, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING
 from remusnet.classify.u32.conditions import Context, Keys, pinned_protocol
-from remusnet.policy.match import ICMP, ICMPV6, PROTOCOLS
+from remusnet.policy.policy import ICMP, ICMPV6, PROTOCOLS
 
 UNWALKED = {
     HOP_BY_HOP: "a hop-by-hop options header",

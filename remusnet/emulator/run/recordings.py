@@ -30,9 +30,8 @@ from remusnet.metrics.holding import TcpConnection, hold_percentiles, output_com
 from remusnet.metrics.rtp import RtpStream, rtp_streams
 from remusnet.metrics.rtp_packets import unmeasured
 from remusnet.metrics.sip_requests import SipRequest, sip_requests
-from remusnet.plan.limits import LARGEST_LIMIT
-from remusnet.policy.match import TCP, UDP
-from remusnet.policy.policy import Policy
+from remusnet.plan.devices import LARGEST_LIMIT
+from remusnet.policy.policy import TCP, UDP, Policy
 from remusnet.results.comparison import Comparison, Outcome, Passages, Setting, Simulation
 from remusnet.results.exchanges import Ended, SipTransaction
 from remusnet.results.stream import NEVER, PacketSeries, Stream

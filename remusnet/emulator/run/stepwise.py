@@ -22,8 +22,7 @@ from remusnet.emulator.traffic.wire import What
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.flows import SeenHazard, flow_of
 from remusnet.metrics.holding import HoldTimes, TcpConnection, hold_percentiles, output_commit
-from remusnet.policy.match import TCP
-from remusnet.policy.policy import Policy
+from remusnet.policy.policy import TCP, Policy
 from remusnet.policy.presets import STOCK_REMUS
 from remusnet.policy.verdict import Verdict
 from remusnet.results.exchanges import Ended, SipTransaction, Transfer
