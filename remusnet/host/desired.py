@@ -18,8 +18,8 @@ from remusnet.host.netbuf.places import owned_buffers
 from remusnet.kernel.change.foresee import Refuse
 from remusnet.kernel.change.steps import Look, Order
 from remusnet.kernel.state.observe import Seen
+from remusnet.plan.devices import EMULATED
 from remusnet.plan.domains import VifEntry
-from remusnet.plan.names import EMULATED
 from remusnet.plan.plan import Plan, build_plan
 from remusnet.plan.terms import Terms
 from remusnet.policy import Policy

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from remusnet.defaults import CLASSIFIER, INTERVAL_NS, RATE_BITS
 from remusnet.errors import RemusnetError
-from remusnet.plan.limits import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
+from remusnet.plan.devices import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
 from remusnet.plan.plan import CLASSIFIERS, LARGEST_FRAME
 from remusnet.policy.presets import DEFAULT_POLICY, HOLD_ALL, PRESETS
 from remusnet.policy.toml import is_policy_path
