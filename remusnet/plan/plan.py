@@ -12,19 +12,17 @@ from remusnet.classify.reference import hazards_of_policy
 from remusnet.classify.u32.compiler import compile_u32
 from remusnet.defaults import CLASSIFIER
 from remusnet.errors import InvalidInput, MissingDependency, quoted, suggestion
-from remusnet.plan.limits import (
+from remusnet.plan.devices import (
     LARGEST_LIMIT,
     MEMORY_COST,
-    explain_limit,
-    memory_limit,
-    memory_needed,
-    plug_limit,
-)
-from remusnet.plan.names import (
     buffer_alias,
     buffer_name,
     check_device_name,
+    explain_limit,
     is_emulated,
+    memory_limit,
+    memory_needed,
+    plug_limit,
     sink_alias,
     sink_name,
 )
@@ -228,7 +226,7 @@ def build_plan(
     ``vifs``: those in a tuple are one network card, and share a buffer device. ``rate``: bits a
     second of the link, ``interval_ns``: the checkpoint interval; from them the plug's limit in
     bytes, unless ``limit`` gives it, or ``memory``, the bytes of memory that each plug may cost:
-    then it is that / 12.5 (see `remusnet.plan.limits`). ``decouple``: held frames don't keep the
+    then it is that / 12.5 (see `remusnet.plan.devices`). ``decouple``: held frames don't keep the
     guest's pages (see `remusnet.plan.plan.protections`). Raises InvalidInput.
     """
     if classifier not in CLASSIFIERS:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from remusnet.errors import InvalidInput, KernelRefused, RemusnetError
+from remusnet.errors import Conflict, InvalidInput, KernelRefused, RemusnetError
 from remusnet.kernel.change.execute import Encoder, Executor, Interrupted, Interrupts, interrupts
 from remusnet.kernel.change.foresee import Refuse
 from remusnet.kernel.change.steps import (
@@ -26,8 +26,12 @@ from remusnet.kernel.state.drivers import plug_id, record_of, write_record
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
 from remusnet.kernel.wire.netlink import Netlink, require_rights
+from remusnet.plan.devices import RUNT_COST, memory_needed
 from remusnet.plan.plan import Plan
 from remusnet.results.protection import Applied, Difference
+from remusnet.units import format_size
+
+_MEMORY = Path("/proc/meminfo")
 
 
 def apply(
@@ -222,9 +226,11 @@ def _note_limit(run_dir: Path, seen: Seen, plan: Plan) -> tuple[str, ...]:
     """Keeps the record of a plug true, where its driver has left one; says what stopped that."""
     problems = Problems()
     for each in plan.protections:
-        record = record_of(run_dir, each.buffer, seen)
         root = seen.root(each.buffer)
-        if root is not None and record.limit not in (None, plan.limit):
+        if root is None:
+            continue  # nothing has driven it yet
+        record = record_of(run_dir, each.buffer, seen)
+        if record.limit not in (None, plan.limit):
             identity = plug_id(seen.devices[each.buffer].index, root.handle)
             write_record(
                 run_dir, each.buffer, identity, replace(record, limit=plan.limit), problems
@@ -259,3 +265,51 @@ def _take_back(
                 f"{error}; the kernel is as before, but its receipt is not ({second}): mend that, "
                 f'then "remusnet apply" or "remusnet remove {" ".join(each.vifs)}" sets it right'
             ) from error
+
+
+def check_memory(
+    plans: Iterable[Plan], run_dir: Path, *, force: bool = False, total: int | None = None
+) -> tuple[str, ...]:
+    """What to warn of before ``plans`` are applied beside what is in ``run_dir`` already.
+
+    A plan doesn't depend on the machine that it is made on, so it says nothing of this. Compares
+    what small frames can cost in all of these plugs with ``total`` bytes of memory, this machine's
+    where it is None. Raises Conflict above half of it, unless ``force``.
+    """
+    total = total_memory() if total is None else total
+    if total is None:
+        return ()
+    wanted = {each.buffer: plan.limit for plan in plans for each in plan.protections}
+    others = [
+        each.limit for each in Receipts(run_dir).read()[0].values() if each.buffer not in wanted
+    ]
+    limits = [*wanted.values(), *others]
+    needed = sum(map(memory_needed, limits))
+    beside = ", with what is protected already," if others else ""
+    said = f"small frames{beside} can cost {share_of_memory(needed, total)}"
+    if 2 * needed > total and not force:
+        raise Conflict(
+            f"{said}, more than half: --memory or a smaller --limit bounds it, --force goes on"
+        )
+    if 4 * needed > total:
+        runts = sum(memory_needed(each, RUNT_COST) for each in limits)
+        return (f"{said} (frames too short for Ethernet: {format_size(runts)})",)
+    return ()
+
+
+def total_memory(path: Path = _MEMORY) -> int | None:
+    """Bytes of this machine's memory, as its kernel says (MemTotal); None where it says nothing."""
+    try:
+        for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemTotal":
+                return int(value.split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
+
+
+def share_of_memory(needed: int, total: int) -> str:
+    """What plugs need in bytes, of ``total``, for a person."""
+    percent = -(-100 * needed // total)
+    return f"{format_size(needed)}, {percent} % of this host's {format_size(total)} of memory"

@@ -23,7 +23,6 @@ from remusnet.classify.filters import Classification, Filter
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.change.drain import drain
 from remusnet.kernel.change.explain import describe, explain
-from remusnet.kernel.same import Same
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.wire.codec import (
     BUFFER,
@@ -41,7 +40,7 @@ from remusnet.kernel.wire.codec import (
     Template,
     Text,
 )
-from remusnet.kernel.wire.messages import encode
+from remusnet.kernel.wire.messages import Same, encode
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import (
     AddFilter,

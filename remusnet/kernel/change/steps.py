@@ -11,8 +11,7 @@ from pathlib import Path
 
 from remusnet.kernel.change.transition import Transition
 from remusnet.kernel.run_dir import driver_of
-from remusnet.kernel.state.counts import counts, dropped
-from remusnet.kernel.state.drift import Wanted, wanted_of
+from remusnet.kernel.state.drift import Wanted, counts, dropped, wanted_of
 from remusnet.kernel.state.drivers import record_of, stuck
 from remusnet.kernel.state.observe import Seen, observe, observe_only
 from remusnet.kernel.state.ownership import (
@@ -37,7 +36,7 @@ from remusnet.kernel.state.receipt import (
     receipts_of,
 )
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.names import buffer_alias, sink_alias
+from remusnet.plan.devices import buffer_alias, sink_alias
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -163,7 +162,8 @@ def step_of(order: Order, look: Look) -> Step:
     notes = [*_lodgers(plan, look.sending)]
     notes += [*_replaced(after, seen, before, driven), *_closed(missing)]
     for each in plan.protections:
-        notes += stuck(each.buffer, seen, look.run_dir)
+        if seen.root(each.buffer) is not None:
+            notes += stuck(each.buffer, seen, look.run_dir)
     return Step(order, missing, after, tuple(notes))
 
 

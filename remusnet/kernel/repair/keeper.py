@@ -33,7 +33,7 @@ from remusnet.kernel.watch.ports import open_ports
 from remusnet.kernel.watch.record import FIRST_NS, SPACING_NS, Watched, publish, withdraw
 from remusnet.kernel.watch.senders import Senders
 from remusnet.kernel.wire.netlink import Netlink, require_rights
-from remusnet.plan.names import BUFFER_MARK, SINK_MARK
+from remusnet.plan.devices import BUFFER_MARK, SINK_MARK
 from remusnet.results.driving import Activity, Driver
 from remusnet.results.protection import Difference
 from remusnet.results.watching import Happening, Occasion

@@ -30,7 +30,7 @@ from remusnet.kernel.wire.codec import (
 )
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.names import buffer_alias
+from remusnet.plan.devices import buffer_alias
 from remusnet.plan.plan import Plan
 from remusnet.results.protection import Applied
 

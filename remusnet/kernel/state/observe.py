@@ -46,7 +46,7 @@ from remusnet.kernel.wire.codec import (
 from remusnet.kernel.wire.messages import KINDS
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
-from remusnet.plan.names import SINK_MARK
+from remusnet.plan.devices import SINK_MARK
 from remusnet.policy.verdict import Verdict
 
 _TCA_CHAIN = 11

@@ -21,7 +21,7 @@ from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.own_folder import NEW, OwnFolder
 from remusnet.kernel.run_dir import Problems, folder_error
 from remusnet.kernel.state.observe import Seen
-from remusnet.plan.names import check_device_name
+from remusnet.plan.devices import check_device_name
 from remusnet.plan.plan import CLASSIFIERS, Plan, Protection
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.toml import load, to_toml
@@ -62,7 +62,7 @@ class Receipt:
     ``index``, ``queue``: number and txqueuelen of the buffer device; ``handle``: that of its plug;
     0 where nobody has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it, when
     the filters were made; ``taken``, ``refused``: what filters before them had counted (see
-    `remusnet.kernel.state.counts`). ``told``: the plug's drops when it was told its limit.
+    `remusnet.kernel.state.drift.counts`). ``told``: the plug's drops when it was told its limit.
     """
 
     phase: Phase
