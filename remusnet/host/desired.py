@@ -138,7 +138,7 @@ def load_desired(path: str) -> DesiredState:
     """The desired state in the file at ``path``.
 
     Raises DomainFileError with every mistake, those of the policy files that it names too; and
-    PolicyFileError for a file that can't be read.
+    MistakenFile for a file that can't be read.
     """
     file = load_domain_file(path)
     return DesiredState(path, file.domains.vifs, file.policies)

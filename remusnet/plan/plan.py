@@ -58,6 +58,17 @@ class Protection:
     sink: str = ""
 
 
+def filters_of(classification: Classification, bank: int = 0) -> tuple[Filter, ...]:
+    """The filters of each vif in the order in which they are added, at preferences of ``bank``.
+
+    The filter that holds what no other lets pass comes first, and within a preference a hold
+    stands before the bypass it subtracts from: a plan that is cut short, or that replaces another
+    on a busy vif, holds too much at each step and never too little.
+    """
+    last_first = sorted(classification.filters, key=lambda f: f.pref != LAST_PREF)
+    return tuple(replace(each, pref=each.pref + bank) for each in last_first)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What protects ``protections`` with ``classification``; plugs hold up to ``limit`` bytes.
@@ -91,14 +102,8 @@ class Plan:
         return tuple(undo_of(self.operations))
 
     def filters(self, bank: int = 0) -> tuple[Filter, ...]:
-        """The filters of each vif in the order in which they are added, at preferences of ``bank``.
-
-        The filter that holds what no other lets pass comes first, and within a preference a hold
-        stands before the bypass it subtracts from: a plan that is cut short, or that replaces
-        another on a busy vif, holds too much at each step and never too little.
-        """
-        last_first = sorted(self.classification.filters, key=lambda f: f.pref != LAST_PREF)
-        return tuple(replace(each, pref=each.pref + bank) for each in last_first)
+        """As `filters_of` its classification."""
+        return filters_of(self.classification, bank)
 
     @property
     def limit_reason(self) -> str:

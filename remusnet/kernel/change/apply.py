@@ -9,12 +9,21 @@ from pathlib import Path
 from remusnet.errors import Conflict, InvalidInput, KernelRefused, RemusnetError
 from remusnet.kernel.change.execute import Encoder, Executor, Interrupted, Interrupts, interrupts
 from remusnet.kernel.change.foresee import Refuse
-from remusnet.kernel.change.steps import Look, Order, Step, completed, intents, look_at, step_of
+from remusnet.kernel.change.steps import (
+    Look,
+    Order,
+    Step,
+    completed,
+    intents,
+    look_at,
+    look_now,
+    step_of,
+)
 from remusnet.kernel.journal import DONE, FAILED, record
 from remusnet.kernel.run_dir import LONGEST_WAIT, Problems, change_lock
 from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.drivers import plug_id, record_of, write_record
-from remusnet.kernel.state.observe import Seen, observe
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
 from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.plan.devices import RUNT_COST, memory_needed
@@ -61,14 +70,15 @@ def apply_each(
     longest_wait: float = LONGEST_WAIT,
     refuse: Refuse = lambda _order, _look: None,
     ended: Callable[[], None] = lambda: None,
+    alone: bool = False,
 ) -> tuple[tuple[Applied | RemusnetError, ...], tuple[str, ...]]:
     """Makes the kernel what each of ``orders`` says, each for itself; and notes for the user.
 
     What one comes to is an `Applied`, or the error that it failed with: that leaves its vifs as
     they were, and stops none of the others. All share one look before and one behind. A signal
     stops them: what is done stays, the rest fails with Interrupted. ``refuse``: what must not be
-    done. ``ended`` is called after each that had to change something. Raises as `apply` does where
-    nothing can be done at all.
+    done. ``ended`` is called after each that had to change something. ``alone``: as of `look_at`.
+    Raises as `apply` does where nothing can be done at all.
     """
     require_rights("change network devices")
     if netlink is None:
@@ -80,9 +90,10 @@ def apply_each(
                 longest_wait=longest_wait,
                 refuse=refuse,
                 ended=ended,
+                alone=alone,
             )
     with change_lock(run_dir, longest_wait), interrupts() as noted:
-        look = look_at(netlink, run_dir, [each.plan for each in orders])
+        look = look_at(netlink, run_dir, [each.plan for each in orders], alone=alone)
         store = Receipts(run_dir)
         found: list[Applied | RemusnetError | None] = []
         moves: dict[int, _Move] = {}
@@ -103,7 +114,7 @@ def apply_each(
                 now = completed(step, look, look.seen)
                 stale = (each for each in now if look.receipts.get(each.buffer) != each)
                 store.write(stale, Phase.APPLIED)
-        _run(tuple(moves.values()), netlink, look, noted, ended)
+        _run(tuple(moves.values()), netlink, look, noted, ended, alone=alone)
         for number, move in moves.items():
             found[number] = move.outcome
         return tuple(each for each in found if each is not None), look.damaged
@@ -163,6 +174,8 @@ def _run(
     look: Look,
     noted: Interrupts,
     ended: Callable[[], None],
+    *,
+    alone: bool,
 ) -> None:
     """Does all of ``moves``, each for itself. What is no error of ours takes back all of them."""
     if not moves:
@@ -183,7 +196,7 @@ def _run(
                 move.fail(error)
             ended()
         done = [each for each in moves if each.error is None]
-        now = observe(netlink, [vif for each in done for vif in each.step.order.plan.vifs])
+        now = look_now(netlink, [each.step.order.plan for each in done], alone=alone)
         for move in done:
             if found := _drift(move.step, now):
                 more = f" (and {len(found) - 1} more)" if found[1:] else ""

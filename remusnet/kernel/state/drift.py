@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from remusnet.classify.filters import Filter, protocol_name
+from remusnet.classify.filters import Classification, Filter, protocol_name
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (
     BANKS,
@@ -25,12 +26,12 @@ from remusnet.kernel.state.ownership import (
     vifs_of_sink,
 )
 from remusnet.kernel.state.receipt import Phase, Receipt, has_new_plug, has_new_queue
-from remusnet.kernel.wire.messages import canonical, kind_of
+from remusnet.kernel.wire.messages import Same, canonical, kind_of
 from remusnet.kernel.wire.objects import Counters, SeenFilter
 from remusnet.plan.devices import buffer_alias, sink_alias
 from remusnet.plan.matches import match_words
 from remusnet.plan.operations import COOKIE, SEAL, SHARED_COOKIE
-from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.plan import Plan, Protection, filters_of
 from remusnet.policy.verdict import Verdict
 from remusnet.results.protection import Difference
 
@@ -51,17 +52,17 @@ def targets_of(protection: Protection, seen: Seen, *, missing: int) -> Targets:
 
 
 class Wanted:
-    """The filters of ``plan`` as each of its vifs should have them, worked out once."""
+    """The filters of a policy as each vif should have them, worked out once."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, classification: Classification) -> None:
+        self._classification = classification
         self._added: dict[int, tuple[Filter, ...]] = {}
         self._shown: dict[tuple[int, bool], tuple[SeenFilter, ...]] = {}
 
     def added(self, bank: int) -> tuple[Filter, ...]:
         """In the order in which they are added where nothing is: what holds every frame first."""
         if bank not in self._added:
-            self._added[bank] = self._plan.filters(bank)
+            self._added[bank] = filters_of(self._classification, bank)
         return self._added[bank]
 
     def asked(self, bank: int) -> tuple[Filter, ...]:
@@ -99,6 +100,16 @@ class Wanted:
                 if all((each.target, each.sink) == targets for each in holds):
                     return bank
         return None
+
+
+def wanted_of(plan: Plan) -> Wanted:
+    """The filters of ``plan``: the same for all plans of the same classification."""
+    return _wanted(Same(plan.classification))
+
+
+@lru_cache(maxsize=64)
+def _wanted(classification: Same[Classification]) -> Wanted:
+    return Wanted(classification.value)
 
 
 def in_bank(own: Sequence[SeenFilter], bank: int) -> tuple[SeenFilter, ...]:
@@ -210,7 +221,7 @@ def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
     own = own_filters(vif, seen, receipt)
     plan = receipt.plan()
     targets = targets_of(plan.protections[0], seen, missing=0)
-    wanted, shared = Wanted(plan), is_shared(vif, seen, receipt)
+    wanted, shared = wanted_of(plan), is_shared(vif, seen, receipt)
     bank = wanted.complete(own, targets, shared=shared)
     if bank is None or len(in_bank(own, bank)) != len(own):
         candidates = [wanted.shown(each, shared=shared) for each in BANKS]
