@@ -149,7 +149,8 @@ def crowded_nets(draw: st.DrawFn) -> Module:
     alarm = part.port("alarm")
     # A time so short that it is lost beside the clock's: it rings again at the same moment.
     moment = Deterministic(1e-30)
-    times = st.sampled_from([Deterministic(1.0), Deterministic(2.0), Uniform(0.5, 1.5), moment])
+    ticks = (Deterministic(1.0), Deterministic(2.0), moment)
+    times: st.SearchStrategy[Distribution] = st.sampled_from((*ticks, Uniform(0.5, 1.5)))
     memories, servers = st.sampled_from(list(Memory)), st.sampled_from(list(Servers))
     drain = part.timed("drain", draw(times), memory=draw(memories), servers=draw(servers))
     drain.takes(full).puts(empty)
