@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from remusnet.tcp.stack import MS
+from remusnet.tcp.stack import stamp_of
 
 
 @dataclass(slots=True, eq=False)
@@ -105,11 +105,11 @@ class Scoreboard:
         return bool(self.again or (self.pieces and self.pieces[0].copied))
 
     def acknowledge(
-        self, una: int, high: int, now_ns: int, least_ns: int | None, echo_ns: int | None
+        self, una: int, high: int, now_ns: int, least_ns: int | None, echo: int
     ) -> Found:
         """Everything up to ``una`` has arrived. ``high``: the recovery point.
 
-        ``echo_ns``: when what the ACK answers was sent; a copy sent later was for nothing.
+        ``echo``: the timestamp of what the ACK answers; a copy sent later was for nothing.
         """
         found = Found()
         while self.pieces and self.pieces[0].end <= una:
@@ -128,7 +128,7 @@ class Scoreboard:
                 self.sacked -= 1
             else:
                 found.delivered += 1
-                late = echo_ns is not None and echo_ns // MS < piece.sent_ns // MS
+                late = 0 < echo < stamp_of(piece.sent_ns)
                 if not (piece.copied and late):
                     self.rack.arrived(piece, now_ns, least_ns)
             self.lost -= piece.lost

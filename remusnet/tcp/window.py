@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from remusnet.tcp.stack import MS, stamp_of
+
 _FIRST = 64_088
 _MOST = 3 << 20
 _FIRST_SEGMENTS = 10
+_PER_SEGMENT = 1492
+"""Half of what a full segment may take of a socket's buffer: the other half is its overhead."""
+_QUEUED = 1108
+"""Half of what one that waits to be read takes of it."""
 
 
 @dataclass(slots=True)
@@ -24,6 +30,7 @@ class ReceiveWindow:
     _space: int = 0
     _read: int = 0
     _since_ns: int = 0
+    _echo: int = 0
 
     def __post_init__(self) -> None:
         self._space = _FIRST_SEGMENTS * self.mss
@@ -36,9 +43,14 @@ class ReceiveWindow:
         self.offered += min(room, max(2 * self.mss, 2 * size))
         return True
 
-    def measured(self, rtt_ns: int) -> None:
-        """A full segment echoes a timestamp that is ``rtt_ns`` old."""
-        self.rtt_ns = rtt_ns if not self.rtt_ns else self.rtt_ns + (rtt_ns - self.rtt_ns) // 8
+    def echoed(self, echo: int, now_ns: int) -> None:
+        """A full segment has come that echoes the timestamp ``echo``; each tells one round trip."""
+        if echo == self._echo:
+            return
+        self._echo = echo
+        rtt_ns = max(stamp_of(now_ns) - echo, 1) * MS
+        shorter = not self.rtt_ns or rtt_ns < self.rtt_ns
+        self.rtt_ns = rtt_ns if shorter else self.rtt_ns + (rtt_ns - self.rtt_ns) // 8
 
     def read(self, next_: int, now_ns: int) -> None:
         """The application has read all up to ``next_``."""
@@ -48,6 +60,7 @@ class ReceiveWindow:
         if copied > self._space:
             wanted = 2 * copied + 16 * self.mss
             wanted += 2 * (wanted * (copied - self._space) // self._space)
-            self.most = max(self.most, min(wanted, _MOST))
+            room = min(wanted // self.mss * _PER_SEGMENT, _MOST) - _QUEUED
+            self.most = max(self.most, room)
             self._space = copied
         self._read, self._since_ns = next_, now_ns

@@ -134,7 +134,8 @@ def _sysctl(value: bool | str | int) -> str:
 
 def _families(interval_ms: int) -> Iterator[Row]:
     row = Row("requests", interval_ms, "ten requests and answers of 2 kB", response=2_000)
-    yield replace(row, exchanges=10, think_ms=137, spacing_s=5)
+    row = replace(row, exchanges=10, think_ms=137, spacing_s=5)
+    yield row
     download = Row("download", interval_ms, "5 MB from the guest", response=MEGA, spacing_s=30)
     yield download
     yield Row(

@@ -150,7 +150,7 @@ class TcpWire(_Ports):
         if segment.syn:
             found += _SYN_OPTIONS
         if segment.stamp:
-            sent, echoed = (each // _MS % 2**32 for each in segment.stamp)
+            sent, echoed = (each % 2**32 for each in segment.stamp)
             found += b"\x01\x01\x08\x0a" + sent.to_bytes(4, "big") + echoed.to_bytes(4, "big")
         if segment.blocks:
             edges = [(other + edge) % 2**32 for block in segment.blocks for edge in block]
