@@ -15,8 +15,10 @@ _MOST = 3 << 20
 _FIRST_SEGMENTS = 10
 _PER_SEGMENT = 1492
 """Half of what a full segment may take of a socket's buffer: the other half is its overhead."""
-_QUEUED = 1108
-"""Half of what one that waits to be read takes of it."""
+JOINED = 16
+"""So many that wait to be read become one buffer with one head."""
+_HEAD = 384
+"""Half of what such a head takes."""
 
 
 @dataclass(slots=True)
@@ -35,19 +37,25 @@ class ReceiveWindow:
     def __post_init__(self) -> None:
         self._space = _FIRST_SEGMENTS * self.mss
 
-    def take(self, size: int) -> bool:
-        """A segment of ``size`` bytes came in order; whether the window grows by it."""
-        room = self.most - self.offered
+    def take(self, size: int, unread: int) -> bool:
+        """A segment of ``size`` bytes came in order; whether the window grows by it.
+
+        ``unread``: how many wait for the application, with it. They fill the buffer.
+        """
+        room = self.most - unread * self.mss // 2 - -(-unread // JOINED) * _HEAD - self.offered
         if room <= 0 or size < 128:
             return False
         self.offered += min(room, max(2 * self.mss, 2 * size))
         return True
 
     def echoed(self, echo: int, now_ns: int) -> None:
-        """A full segment has come that echoes the timestamp ``echo``; each tells one round trip."""
-        if echo == self._echo:
+        """A full segment has come that echoes the timestamp ``echo``.
+
+        Each tells one round trip, but for the first.
+        """
+        before, self._echo = self._echo, echo
+        if before in (0, echo):
             return
-        self._echo = echo
         rtt_ns = max(stamp_of(now_ns) - echo, 1) * MS
         shorter = not self.rtt_ns or rtt_ns < self.rtt_ns
         self.rtt_ns = rtt_ns if shorter else self.rtt_ns + (rtt_ns - self.rtt_ns) // 8
@@ -60,7 +68,6 @@ class ReceiveWindow:
         if copied > self._space:
             wanted = 2 * copied + 16 * self.mss
             wanted += 2 * (wanted * (copied - self._space) // self._space)
-            room = min(wanted // self.mss * _PER_SEGMENT, _MOST) - _QUEUED
-            self.most = max(self.most, room)
+            self.most = max(self.most, min(wanted // self.mss * _PER_SEGMENT, _MOST))
             self._space = copied
         self._read, self._since_ns = next_, now_ns
