@@ -67,6 +67,7 @@ class Receiver:
         self._measure(end - start, pushed=pushed)
         self.next = end
         filled = self._fill()
+        self.window.came(self.next, now_ns)
         self._unread += 1
         if self.window.take(end - start, self._unread):
             self.quick = max(self.quick, 1)

@@ -166,8 +166,8 @@ class Sender(Output):
         repeat = Repeat.NOTHING
         if self.state is State.OPEN:
             self._undo.first_copy_ns = None
-        elif self.una >= self._high:
-            self._left_reduction(now_ns)
+        elif self.una >= self._high and self._left_reduction(now_ns):
+            return Repeat.NOTHING
         if self.state is State.RECOVERY:
             if not found.moved:
                 self._count(duplicates)
@@ -207,17 +207,31 @@ class Sender(Output):
             self._undone_by_duplicates()
         self._identify(found, now_ns)
 
-    def _left_reduction(self, now_ns: int) -> None:
-        """All that was out when it began has arrived."""
+    def _left_reduction(self, now_ns: int) -> bool:
+        """All that was out when it began has arrived; whether it goes on all the same."""
         if self.state is State.CWR and self.una != self._high:
             self._end_reduction(now_ns)
             self.state = State.OPEN
         elif self.state is State.RECOVERY:
             if not self.stack.sack:
                 self.board.sacked = 0
-            if not self._undone():
+            undone = self._undone()
+            if self._stays():
+                return True
+            if not undone:
                 self._end_reduction(now_ns)
             self.state = State.OPEN
+        return False
+
+    def _stays(self) -> bool:
+        """Without SACK a recovery ends with the first ACK beyond it (RFC 6582, 3.2).
+
+        Duplicates of what it sent again in vain may still come, and would begin another.
+        """
+        stays = not self.stack.sack and self.una == self._high
+        if stays and not self.board.any_copied:
+            self._undo.first_copy_ns = None
+        return stays
 
     def _count(self, duplicates: int) -> None:
         """Without SACK a duplicate ACK says that one more segment has arrived."""
@@ -301,7 +315,8 @@ class Sender(Output):
                 self._frto = False
         if recovered:
             self._undone()
-            self.state = State.OPEN
+            if not self._stays():
+                self.state = State.OPEN
             return Repeat.NOTHING
         if not self.stack.sack:
             if self.next > self._high and duplicates:

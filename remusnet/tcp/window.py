@@ -33,6 +33,8 @@ class ReceiveWindow:
     _read: int = 0
     _since_ns: int = 0
     _echo: int = 0
+    _window_end: int = 0
+    _window_ns: int | None = None
 
     def __post_init__(self) -> None:
         self._space = _FIRST_SEGMENTS * self.mss
@@ -59,6 +61,16 @@ class ReceiveWindow:
         rtt_ns = max(stamp_of(now_ns) - echo, 1) * MS
         shorter = not self.rtt_ns or rtt_ns < self.rtt_ns
         self.rtt_ns = rtt_ns if shorter else self.rtt_ns + (rtt_ns - self.rtt_ns) // 8
+
+    def came(self, next_: int, now_ns: int) -> None:
+        """All up to ``next_`` has come: a whole window of it takes a round trip, or more."""
+        if self._window_ns is not None:
+            if next_ < self._window_end:
+                return
+            took_ns = max(now_ns - self._window_ns, 1)
+            if not self.rtt_ns or took_ns < self.rtt_ns:
+                self.rtt_ns = took_ns
+        self._window_end, self._window_ns = next_ + self.offered, now_ns
 
     def read(self, next_: int, now_ns: int) -> None:
         """The application has read all up to ``next_``."""
