@@ -242,6 +242,8 @@ class Output(ABC):
             self._rearm(now_ns)
 
     def _out(self, piece: Piece, *, copy: bool = False, timeout: bool = False) -> None:
+        self.board.sendings += 1
+        piece.order = self.board.sendings
         if self.coupled and piece.start:
             piece.in_host += 1
             self._in_host += piece.end - piece.start
