@@ -24,7 +24,7 @@ from remusnet.api.words import PolicyWord
 from remusnet.emulator.run.recordings import simulate as replay_frames
 from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.frames import Frames
-from remusnet.plan.limits import plug_limit
+from remusnet.plan.devices import plug_limit
 from remusnet.policy import PRESETS, Policy
 from remusnet.report.result import Result
 from remusnet.results.comparison import Simulation

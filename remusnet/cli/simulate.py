@@ -165,7 +165,7 @@ def command(
         source, capture = None, source
     _refuse(context, _CAPTURE_ONLY if capture is None else _SCENARIO_ONLY, source)
     from remusnet.api.simulation import CaptureCase, ScenarioCase
-    from remusnet.plan.limits import plug_limit
+    from remusnet.plan.devices import plug_limit
     from remusnet.schedule import ScheduleKind
 
     wanted = asked(assertions, junit, report)
