@@ -1,5 +1,4 @@
 """TCP in a real kernel beside the emulator's: ``scripts/tcp-table``.
 
-`rows` says what is compared, `kernel` runs a row in a lab, where `bed` and `traffic` run, and
-`table` has the figures of both sides.
+`rows` says what is compared, `figures` has what came of a row on either side.
 """

@@ -16,9 +16,9 @@ from types import FrameType
 
 from remusnet.errors import InvalidInput, RemusnetError
 from remusnet.lab.build import virtual_kernel
+from remusnet.lab.compare_tcp import MEMORY
 from remusnet.lab.uml import Uml
-from scripts.tcp.figures import Figures, Seen, emulated, misses
-from scripts.tcp.kernel import MEMORY, in_kernel
+from scripts.tcp.figures import Figures, Seen, emulated, in_kernel, misses
 from scripts.tcp.rows import PHASES, ROWS, SWITCHES, Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ _EXAMPLES = f"""examples:
 A row is {PHASES} connections whose starts divide a checkpoint's period, in a Linux kernel in
 virtual time and in the emulator. What the kernel did is kept in tests/data/tcp-linux, a file a row,
 as soon as the row has ended: ended early, the script goes on there the next time. A kept row whose
-terms have changed since counts as missing. Times in ms; copies are segments sent again.
+scenario has changed since counts as missing. Times in ms; copies are segments sent again.
 
 exit codes: 0 all is close enough (times 15 %, copies 20 %); 1 something isn't, or a row isn't kept;
 2 usage; 3 no kernel with virtual time: 'remusnet lab setup --virtual-time' builds it."""
@@ -106,7 +106,7 @@ def kept(row: Row) -> Seen | None:
         return None
     except (ValueError, TypeError, KeyError) as error:
         raise InvalidInput(f"{path}: no figures of a row: {error}") from None
-    return seen if seen.terms == row.terms() else None
+    return seen if seen.scenario == row.scenario() else None
 
 
 def _report(wanted: Mapping[str, Row], arguments: argparse.Namespace) -> int:
@@ -165,7 +165,6 @@ def _facts(seen: Seen, ours: Figures) -> dict[str, object]:
             "median_ms": figures.median_ms,
             "p95_ms": figures.p95_ms,
             "copies": figures.copies,
-            "timeouts": figures.timeouts,
         }
 
     return {

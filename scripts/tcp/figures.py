@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import median
 
 from remusnet.emulator.run.scenario_run import run_scenario
-from remusnet.metrics.percentiles import NS_PER_MS
+from remusnet.lab.compare import Tell
+from remusnet.lab.compare_tcp import compare_tcp
+from remusnet.lab.uml import Uml
 from remusnet.policy import PRESETS
+from remusnet.scenario.scenario import Scenario
 from remusnet.scenario.scenario_file import load
 from scripts.tcp.rows import PHASES, Row
 
@@ -24,12 +26,11 @@ FEW = 20
 class Figures:
     """``took_ms``: of each connection, ascending, infinite where it never ended.
 
-    ``copies`` of segments and ``timeouts`` by either side, of all together.
+    ``copies`` of segments by either side, of all together.
     """
 
     took_ms: tuple[float, ...]
     copies: int
-    timeouts: int
 
     @property
     def median_ms(self) -> float:
@@ -44,51 +45,52 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A row in a kernel. ``terms``: the row's then; ``counters``: TCP's, by side."""
+    """A row in a kernel. ``scenario``: its text then."""
 
-    terms: Mapping[str, object]
+    scenario: str
     kernel: str
     date: str
-    took_ms: tuple[float, ...]
-    counters: Mapping[str, Mapping[str, int]]
-
-    @property
-    def figures(self) -> Figures:
-        """To be compared."""
-        return Figures(self.took_ms, self.count("copies"), self.count("timeouts"))
-
-    def count(self, name: str) -> int:
-        """Of both sides."""
-        return sum(side.get(name, 0) for side in self.counters.values())
+    figures: Figures
 
     def text(self) -> str:
         """As a file."""
-        return json.dumps(asdict(self)) + "\n"
+        return json.dumps(asdict(self), indent=1) + "\n"
 
     @classmethod
     def read(cls, text: str) -> Seen:
         """Of a file; raises ValueError, TypeError or KeyError where it's none."""
         found = json.loads(text)
-        return cls(**{**found, "took_ms": tuple(found["took_ms"])})
+        figures = found["figures"]
+        took_ms = tuple(figures["took_ms"])
+        return cls(**{**found, "figures": Figures(took_ms, figures["copies"])})
+
+
+def in_kernel(row: Row, lab: Uml, date: str, tell: Tell) -> Seen:
+    """Run it: half a minute. ``tell`` hears how far it is.
+
+    Raises ``LabUnavailable`` and ``LabDied``.
+    """
+    policy = PRESETS[row.policy]
+    found = compare_tcp(_loaded(row), policy, lab, classifier="u32", tell=tell)
+    (pair,) = found.groups
+    lost = (math.inf,) * (PHASES - len(pair.kernel.completions_ms))
+    took_ms = sorted(round(each, 3) for each in pair.kernel.completions_ms)
+    figures = Figures((*took_ms, *lost), pair.kernel.copies)
+    return Seen(row.scenario(), found.kernel, date, figures)
 
 
 def emulated(row: Row) -> Figures:
     """The same in the emulator."""
-    scenario = load(row.scenario(), f"{row.name}.toml")
-    (outcome,) = run_scenario(scenario, [PRESETS[row.policy]]).comparison.outcomes
+    (outcome,) = run_scenario(_loaded(row), [PRESETS[row.policy]]).comparison.outcomes
     assert outcome.scene is not None
     transfers = outcome.scene.transfers
     assert len(transfers) == PHASES
-    ends = {each.number: each.completed_ns for each in transfers}
-    if row.writes:
-        ends = {int(t.call): t.end_ns for t in outcome.scene.sip if t.name == "INVITE"}
-    took_ms = sorted(_took_ms(each.start_ns, ends[each.number]) for each in transfers)
-    copies = sum(each.retransmissions for each in transfers)
-    return Figures(tuple(took_ms), copies, sum(each.timeouts for each in transfers))
+    took_ms = sorted(math.inf if t.duration_ms is None else t.duration_ms for t in transfers)
+    return Figures(tuple(took_ms), sum(each.retransmissions for each in transfers))
 
 
-def _took_ms(start_ns: int, end_ns: int | None) -> float:
-    return math.inf if end_ns is None else (end_ns - start_ns) / NS_PER_MS
+def _loaded(row: Row) -> Scenario:
+    return load(row.scenario(), f"{row.name}.toml")
 
 
 def misses(kernel: Figures, emulator: Figures) -> list[str]:

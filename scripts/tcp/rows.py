@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 PHASES = 20
 """Connections of a row. Their starts divide a checkpoint's period evenly."""
@@ -11,19 +11,7 @@ COMMIT_MS = 5
 """xl starts its timer at the commit, so a period is the interval and this."""
 INTERVALS_MS = (100, 200, 400)
 MEGA = 5_000_000
-BED = 1
-"""One more whenever `scripts.tcp.bed` or `scripts.tcp.traffic` do something else than before."""
 _TAIL_S = 120
-_WORDS = ("family", "what", "spacing_s")
-_SYSCTLS = {
-    "congestion": "net.ipv4.tcp_congestion_control",
-    "slow-start-after-idle": "net.ipv4.tcp_slow_start_after_idle",
-    "timestamps": "net.ipv4.tcp_timestamps",
-    "sack": "net.ipv4.tcp_sack",
-    "frto": "net.ipv4.tcp_frto",
-    "tail-loss-probe": "net.ipv4.tcp_early_retrans",
-    "autocorking": "net.ipv4.tcp_autocorking",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +19,10 @@ class Row:
     """``family``: rows that differ in their interval alone; ``what``: how the table names it.
 
     Each connection asks ``exchanges`` times, ``think_ms`` after the last answer, with ``request``
-    bytes for ``response`` bytes; the ``guest`` or the ``peer`` asks. ``writes``: how many bytes of
-    it the server gives at a time, all at once; then it is a SIP call's set-up. One starts each
-    ``spacing_s`` (made to fit `PHASES`). ``delay_ms``: of the network, each way; ``rate`` with a
-    ``queue`` of as many packets, or None; ``loss``: in percent. ``tcp``: settings of both sides
-    that aren't Linux's, as a scenario names them.
+    bytes for ``response`` bytes; the ``guest`` or the ``peer`` asks. One starts each ``spacing_s``
+    (made to fit `PHASES`). ``delay_ms``: of the network, each way; ``rate`` with a ``queue`` of as
+    many packets, or None; ``loss``: in percent. ``tcp``: settings of both sides that aren't
+    Linux's, as a scenario names them.
     """
 
     family: str
@@ -46,7 +33,6 @@ class Row:
     exchanges: int = 1
     think_ms: int = 0
     asks: str = "peer"
-    writes: tuple[int, ...] = ()
     spacing_s: int = 60
     policy: str = "tcp-only"
     delay_ms: int = 1
@@ -61,33 +47,14 @@ class Row:
         return f"{self.family}-{self.interval_ms}"
 
     @property
-    def coupled(self) -> bool:
-        """Whether what is held isn't copied, so that the guest's socket is charged with it."""
-        return self.policy == "stock-remus"
-
-    @property
     def spacing_us(self) -> int:
         """Whole periods, and a `PHASES`-th part of one."""
         period_ms = self.interval_ms + COMMIT_MS
         periods = self.spacing_s * 1000 // period_ms
         return (periods * PHASES + 1) * period_ms * 1000 // PHASES
 
-    def terms(self) -> dict[str, object]:
-        """For `scripts.tcp.bed`."""
-        own = {key: value for key, value in asdict(self).items() if key not in _WORDS}
-        return {
-            **own,
-            "writes": list(self.writes),  # as JSON has it
-            "bed": BED,
-            "sysctls": {_SYSCTLS[k]: _sysctl(v) for k, v in self.tcp.items() if k in _SYSCTLS},
-            "coupled": self.coupled,
-            "spacing_us": self.spacing_us,
-            "count": PHASES,
-            "commit_ms": COMMIT_MS,
-        }
-
     def scenario(self) -> str:
-        """For the emulator, as TOML."""
+        """As TOML."""
         network = {"delay": f"{self.delay_ms}ms", "rate": self.rate, "queue": self.queue}
         checkpoint = {
             "interval": f"{self.interval_ms}ms",
@@ -102,15 +69,13 @@ class Row:
                 *_table("[network]", {**network, "loss": self.loss}),
                 *_table("[guest-tcp]", self.tcp),
                 *_table("[peer-tcp]", self.tcp),
-                *_table("[[sip]]" if self.writes else "[[tcp]]", self._traffic()),
+                *_table("[[tcp]]", self._traffic()),
                 "",
             ]
         )
 
     def _traffic(self) -> dict[str, object]:
         common = {"client": self.asks, "count": PHASES, "spacing": f"{self.spacing_us}us"}
-        if self.writes:
-            return {**common, "transport": "tcp", "answer": "0ms"}
         kind = "bulk" if self.exchanges == 1 else "request-response"
         sizes = {"request": self.request, "response": self.response}
         times = (
@@ -126,10 +91,6 @@ def _table(head: str, values: Mapping[str, object]) -> Iterator[str]:
         if value is not None:
             quoted = f'"{value}"' if isinstance(value, str) else str(value).lower()
             yield f"{key} = {quoted}"
-
-
-def _sysctl(value: bool | str | int) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _families(interval_ms: int) -> Iterator[Row]:
@@ -159,13 +120,6 @@ def _families(interval_ms: int) -> Iterator[Row]:
     )  # fmt: skip
 
 
-_RINGING = Row(
-    "ringing", 200, "100, 180 and 200 to an INVITE", request=700, response=1_210,
-    writes=(330, 330, 550), spacing_s=5,
-)  # fmt: skip
-"""Of about the sizes that the emulator's SIP messages have."""
-
-
 def _compared(rows: Mapping[str, Row]) -> Iterator[tuple[Row, Row]]:
     """A row as Linux has it, and the same with something off, or otherwise."""
     for family, base, tcp in (
@@ -181,15 +135,6 @@ def _compared(rows: Mapping[str, Row]) -> Iterator[tuple[Row, Row]]:
         ("initcwnd-40", "idle-1s-200", {"initial-window": 40}),
     ):
         yield rows[base], _with(rows[base], family, tcp)
-    yield _RINGING, _with(_RINGING, "no-nagle", {"nagle": False})
-    held = replace(_RINGING, policy="stock-remus", what=f"{_RINGING.what}, without a copy")
-    corked = _with(held, "corked", {"nagle": False})
-    yield (
-        corked,
-        replace(
-            _with(held, "no-autocorking", {"nagle": False, "autocorking": False}),
-        ),
-    )
 
 
 def _with(row: Row, family: str, tcp: Mapping[str, bool | str | int]) -> Row:
