@@ -315,8 +315,7 @@ class Sender(Output):
                 self._frto = False
         if recovered:
             self._undone()
-            if not self._stays():
-                self.state = State.OPEN
+            self.state = State.LOSS if self._stays() else State.OPEN
             return Repeat.NOTHING
         if not self.stack.sack:
             if self.next > self._high and duplicates:

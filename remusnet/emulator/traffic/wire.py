@@ -30,7 +30,6 @@ _HEADERS = _ETHERNET + _IP
 _TCP_HEADER, _UDP_HEADER, _ICMP_HEADER = 20, 8, 8
 _SYN, _ACK, _PUSH = 0x02, 0x10, 0x08
 _WINDOW = 65_535
-_MS = 1_000_000
 # Maximum segment size 1460, SACK permitted, window scale 7.
 _SYN_OPTIONS = bytes.fromhex("020405b4 0101 0402 01 030307")
 
