@@ -22,7 +22,11 @@ _HOST_SEGMENTS = 4
 
 
 _HEAD = 768
-"""Bytes of memory that a buffer takes beside its data."""
+"""Bytes of memory that a buffer takes beside its data, whose eights are whole."""
+
+
+def _memory(size: int) -> int:
+    return _HEAD + -(-size // 8) * 8
 
 
 class State(IntEnum):
@@ -221,8 +225,8 @@ class Output(ABC):
         """
         if not (self.stack.autocorking and self.coupled and self._in_host):
             return False
-        frames = sum(piece.in_host for piece in self.board.pieces)
-        return frames * _HEAD + self._in_host >= _HEAD + size
+        held = sum(_memory(each.end - each.start) * each.in_host for each in self.board.pieces)
+        return held >= _memory(size)
 
     def _host_is_full(self, size: int) -> bool:
         return self._in_host + size > _HOST_SEGMENTS * self.stack.mss and len(self.board.pieces) > 1

@@ -120,26 +120,28 @@ def _families(interval_ms: int) -> Iterator[Row]:
     )  # fmt: skip
 
 
-def _compared(rows: Mapping[str, Row]) -> Iterator[tuple[Row, Row]]:
-    """A row as Linux has it, and the same with something off, or otherwise."""
-    for family, base, tcp in (
+def _switches() -> Iterator[tuple[Row, Row]]:
+    """A row, and the same with one thing off that Linux has on, or otherwise."""
+    rows = dict(ROWS)
+    for family, base, more in (
         ("no-hystart", "download-200", {"hystart": False}),
         ("reno", "download-200", {"congestion": "reno"}),
         ("no-probes", "download-200", {"tail-loss-probe": False}),
         ("quick-acks", "download-200", {"delayed-ack": False}),
-        ("no-sack", "loss-200", {"sack": False}),
+        ("no-sack", "queue-100-200", {"sack": False}),
         ("no-timestamps", "download-400", {"timestamps": False}),
-        ("no-frto", "download-400", {"timestamps": False, "frto": False}),
-        ("no-undo", "download-400", {"timestamps": False, "frto": False, "sack": False}),
+        ("no-frto", "no-timestamps-400", {"frto": False}),
+        ("no-undo", "no-frto-400", {"sack": False}),
         ("no-restart", "idle-1s-200", {"slow-start-after-idle": False}),
         ("initcwnd-40", "idle-1s-200", {"initial-window": 40}),
     ):
-        yield rows[base], _with(rows[base], family, tcp)
-
-
-def _with(row: Row, family: str, tcp: Mapping[str, bool | str | int]) -> Row:
-    words = ", ".join(f"{key} {str(value).lower()}" for key, value in tcp.items())
-    return replace(row, family=family, what=f"{row.what}: {words}", tcp=tcp)
+        row = rows[base]
+        tcp = {**row.tcp, **more}
+        words = ", ".join(f"{key} {str(value).lower()}" for key, value in tcp.items())
+        what = f"{row.what.partition(':')[0]}: {words}"
+        other = replace(row, family=family, what=what, tcp=tcp)
+        rows[other.name] = other
+        yield row, other
 
 
 ROWS: Mapping[str, Row] = {
@@ -149,10 +151,6 @@ ROWS: Mapping[str, Row] = {
         key=lambda row: [each.family for each in _families(0)].index(row.family),
     )
 }
-_PAIRS = tuple(_compared(ROWS))
-BASES: Mapping[str, Row] = {other.name: row for row, other in _PAIRS}
-"""By the name of a row with other settings: the one that differs from it in nothing else."""
-SWITCHES: Mapping[str, Row] = {
-    row.name: row for pair in _PAIRS for row in pair if row.name not in ROWS
-}
-"""What of these isn't among `ROWS`."""
+SWITCHES: Mapping[str, Row] = {other.name: other for _, other in _switches()}
+BASES: Mapping[str, str] = {other.name: row.name for row, other in _switches()}
+"""Of each of them: the row that differs from it in nothing else."""
