@@ -49,8 +49,6 @@ exit codes: 0 all is close enough (times 15 %, copies 20 %); 1 something isn't, 
 def main(words: Sequence[str] | None = None) -> int:
     """Run, compare, print."""
     arguments = _parser().parse_args(words)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _on_signal)
     try:
         wanted = _wanted(arguments.only)
         if arguments.list:
@@ -231,4 +229,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    for _number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(_number, _on_signal)
     sys.exit(main())
