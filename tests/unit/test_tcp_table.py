@@ -96,7 +96,7 @@ def test_the_tables_are_written_between_their_marks(
 ) -> None:
     page = tmp_path / "tcp.md"
     page.write_text(script.PAGE.read_text())
-    rows = {"far-100": ROWS["far-100"], "no-sack-200": SWITCHES["no-sack-200"]}
+    rows = {"far-100": ROWS["far-100"], "reno-200": SWITCHES["reno-200"]}
     monkeypatch.setattr(script, "PAGE", page)
     monkeypatch.setattr(script, "_ALL", rows)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")

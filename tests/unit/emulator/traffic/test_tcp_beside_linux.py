@@ -13,7 +13,7 @@ from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.policy import PRESETS
 from remusnet.scenario.scenario_file import load
 from scripts.tcp.__main__ import kept
-from scripts.tcp.figures import CLOSE, FEW, Figures, emulated, misses
+from scripts.tcp.figures import CLOSE, Figures, emulated, misses
 from scripts.tcp.rows import BASES, ROWS, SWITCHES
 from tests.lib.long import count
 
@@ -22,11 +22,16 @@ _QUICK = (
     "queue-100-200", "loss-200", "coupled-200", *SWITCHES,
 )  # fmt: skip
 """Those of which each says something else, and none takes long."""
-CHAOTIC = ("queue-1000", "far")
-"""Whether a connection overflows these queues depends on whether a burst's last segment has an
-acknowledgement of its own: in Linux 1 to 3 of 20 do, here more. Times agree, copies can't."""
-_DIFFERS = 0.25
-"""More than twice what the two sides may be apart by half: such a difference both must show."""
+_TIMES_ONLY = ("queue-1000", "far", "idle-1s-200")
+"""Rows whose copies differ. Whether a connection overflows the long queues depends on whether a
+burst's last segment has an acknowledgement of its own, which moves with the buffers that the
+sender's device gets: in Linux 1 to 3 of 20 do, here 12. After 1 s at 200 ms Linux's probe finds
+nothing new to send in some 25 of 200 answers, and repeats a segment."""
+_DIFFERS, _APART = 0.12, 0.10
+"""What counts as a difference of times, and how far apart the two sides' differences may be: a
+connection's way is one of a few, each a period apart, and 20 connections hardly share one."""
+_SOME = 15
+"""Copies: as many more or fewer are a difference."""
 
 
 @cache
@@ -44,7 +49,7 @@ def ours(name: str) -> Figures:
 @pytest.mark.parametrize("name", [*ROWS, *SWITCHES] if count(sample=0, long=1) else _QUICK)
 def test_transfers_take_as_long_as_under_linux(name: str) -> None:
     found = misses(linux(name), ours(name))
-    if name.startswith(CHAOTIC):
+    if name.startswith(_TIMES_ONLY):
         found = [each for each in found if "copies" not in each]
     assert not found
 
@@ -58,10 +63,10 @@ def test_a_switch_makes_the_difference_that_it_makes_in_linux(name: str) -> None
         if abs(theirs - 1) > _DIFFERS:
             shown.append(what)
             assert getattr(ours(name), what) / getattr(ours(base), what) == pytest.approx(
-                theirs, rel=2 * CLOSE
+                theirs, rel=_APART
             )
     more = linux(name).copies - linux(base).copies
-    if abs(more) > FEW:
+    if abs(more) > _SOME:
         shown.append("copies")
         assert (ours(name).copies - ours(base).copies) * more > 0
     assert shown, f"Linux shows no difference between {base} and {name}"
