@@ -66,10 +66,23 @@ def _call(run: LiveRun, folder: Path, transport: str) -> Figures:
 
     there = f"{run.address}:5060"
     port = free_port(transport)
-    enrol = sipp("enrol", port, "-s", "callee-", "-m", "1", "-timeout", str(_SECONDS), there)
+    enrol = sipp(
+        "enrol", port, "-s", f"callee-{transport}-", "-m", "1", "-timeout", str(_SECONDS), there
+    )
     assert enrol.wait(_SECONDS) == 0
     callee = sipp("answer", port)
-    calls = ["-s", "callee-1", "-m", str(CALLS), "-r", "4", "-d", "1000", "-timeout", str(_SECONDS)]
+    calls = [
+        "-s",
+        f"callee-{transport}-1",
+        "-m",
+        str(CALLS),
+        "-r",
+        "4",
+        "-d",
+        "1000",
+        "-timeout",
+        str(_SECONDS),
+    ]
     try:
         caller = sipp("held", free_port(transport), *calls, there)
         caller.wait(_SECONDS)
