@@ -130,26 +130,16 @@ def setting(
 
 
 def print_means(console: Console, means: Sequence[Mean], asked: Sequence[Asked]) -> None:
-    """A table for each policy and setting: a row for each interval."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    """For each policy and setting a row for each interval."""
+    from rich.text import Text
 
+    from remusnet.report.layout import Section, print_compared
     from remusnet.sweep.curves import head
     from remusnet.sweep.page import tables
 
-    # Without a terminal a record is a line, so heads are not stacked.
-    narrow = console.width < 200
-    for name, rows in tables(means, asked):
-        table = Table(
-            title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
-        )
-        table.add_column("interval", no_wrap=True)
-        for each in asked:
-            words = head(each)
-            if narrow:
-                words = words.replace(".", "\n").replace(" (", "\n(")
-            table.add_column(words, justify="right")
-        for interval, cells in rows:
-            table.add_row(interval, *cells)
-        console.print(name)
-        console.print(table)
+    sections = [
+        Section(name, [(interval, [Text(cell) for cell in cells]) for interval, cells in rows])
+        for name, rows in tables(means, asked)
+    ]
+    # Scales without spaces, so that a narrow head is not broken within one.
+    print_compared(console, [head(each).replace(" to ", "..") for each in asked], sections)

@@ -152,7 +152,9 @@ def command(
         document = {"points": [each.to_json() for each in done.means]}
         click.echo(json.dumps(document, indent=2, allow_nan=False))
         return
-    print_means(console(), done.means, done.asked)
+    from remusnet.sweep.table import seen
+
+    print_means(console(), done.means, done.asked if asked else seen(done.asked, done.means))
     for file in (csv, report and f"{report.rstrip('/')}/index.html"):
         if file:
             click.echo(f"wrote {quoted(file)}")
