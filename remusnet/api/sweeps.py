@@ -324,9 +324,9 @@ def _keys(tasks: Sequence[Task]) -> list[str]:
 
     What all points have in common is read once: a file may be long, and points many.
     """
-    own = {"interval_ns": 0, "settings": (), "seed": 0}
-    common = _digest([remusnet.__version__, asdict(replace(tasks[0], **own))])
-    return [_digest([common, *(getattr(task, name) for name in own)]) for task in tasks]
+    base = replace(tasks[0], interval_ns=0, settings=(), seed=0)
+    common = _digest([remusnet.__version__, asdict(base)])
+    return [_digest([common, each.interval_ns, each.settings, each.seed]) for each in tasks]
 
 
 def _digest(content: object) -> str:
