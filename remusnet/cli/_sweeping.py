@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from remusnet.cli._completing import scenarios_or_files
 from remusnet.cli._progress import Progress
+from remusnet.cli._terminal import echo
 from remusnet.host.policy_files import named_policy
 from remusnet.policy import Policy
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from remusnet.scenario.guest import GuestModel
+    from remusnet.sweep.choice import Choice
     from remusnet.sweep.running import Asked
     from remusnet.sweep.table import Mean
 
@@ -127,6 +129,16 @@ def setting(
         ("Guest", "the scenario's pause and transfer" if guest is None else guest.name),
         ("Runs of each point", str(repeats)),
     ]
+
+
+def echo_choice(words: Choice) -> None:
+    """The interval to take, and why."""
+    echo(words.headline)
+    longest = max((len(each.text) for each in words.requirements), default=0)
+    for each in words.requirements:
+        echo(f"  {each.word:5}  {each.text:{longest}}  {each.seen}")
+    for line in words.lines:
+        echo(line)
 
 
 def print_means(console: Console, means: Sequence[Mean], asked: Sequence[Asked]) -> None:

@@ -84,7 +84,11 @@ def test_a_sweep_writes_a_page_and_tables_and_leaves_no_journal(call: str, tmp_p
     found = json.loads((tmp_path / "out/sweep.json").read_text())
     assert {each["interval_ms"] for each in found["points"]} == {40, 89.44, 200}
     page = (tmp_path / "out/index.html").read_text()
-    # Every curve says its unit; nothing of where it was written.
+    assert {each["of"] for each in found["knees"]} == {"tcp-only"}
+    assert "Best trade: " in text
+    # Every curve says its unit; nothing of where it was written, and what has no curve is named.
+    assert "No run had a reading of sip.setup.median." in page
+    assert "Best trade: " in page
     assert "tcp.hold.p99 (ms)" in page
     assert str(tmp_path) not in page
 
