@@ -14,10 +14,8 @@ from typing import Any, Final
 import remusnet
 from remusnet.api.scenarios import policies_of
 from remusnet.errors import InvalidInput, quoted, suggestion
-from remusnet.host.policy_files import read_text
 from remusnet.parallel import mapped
 from remusnet.policy import Policy
-from remusnet.policy.toml import is_policy_path
 from remusnet.report.assertion_syntax import metric_and_selectors, parse
 from remusnet.scenario import guest as guests
 from remusnet.scenario.guest import GuestModel
@@ -29,6 +27,7 @@ from remusnet.sweep.grid import Axis, points
 from remusnet.sweep.optimum import Judged, Nothing, Optimum, optimum
 from remusnet.sweep.running import Asked, Done, Kept, Task, Value
 from remusnet.sweep.table import Mean, Row, means, rows
+from remusnet.tables.documents import is_path, read_text
 
 USUAL: Final = (
     "mos.min",
@@ -62,7 +61,7 @@ def load_guest(word: str) -> GuestModel:
 
     Raises InvalidInput.
     """
-    if is_policy_path(word):
+    if is_path(word):
         return guests.load(read_text(word), word)
     known = guest_names()
     if word not in known:
@@ -102,8 +101,8 @@ class Sweep:
 
         Raises InvalidInput.
         """
-        text = read_text(self.word) if is_policy_path(self.word) else shipped_text(self.word)
-        origin = self.word if is_policy_path(self.word) else f"{self.word}{_SUFFIX}"
+        text = read_text(self.word) if is_path(self.word) else shipped_text(self.word)
+        origin = self.word if is_path(self.word) else f"{self.word}{_SUFFIX}"
         base = Task(
             tables(text, origin), origin, 1, (), 0, (), self.asked or metrics(USUAL), self.guest
         )

@@ -11,8 +11,9 @@ from click.shell_completion import CompletionItem
 from remusnet.cli._completing import scenarios_or_files
 from remusnet.cli._progress import Progress
 from remusnet.cli._terminal import echo
-from remusnet.host.policy_files import named_policy
 from remusnet.policy import Policy
+from remusnet.policy.toml import named_policy
+from remusnet.tables.documents import read_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,7 +101,7 @@ def check_engine_option(engine: str | None, workers: int | None) -> None:
 def policies_named(text: str | None) -> tuple[Policy, ...]:
     """The policies of ``tcp-only,hold-all``. Raises InvalidInput."""
     words = [] if text is None else [each.strip() for each in text.split(",")]
-    return tuple(named_policy(word) for word in dict.fromkeys(words))
+    return tuple(named_policy(word, read_text) for word in dict.fromkeys(words))
 
 
 def guest_named(word: str | None) -> GuestModel | None:

@@ -22,7 +22,7 @@ from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.names import buffer_name
+from remusnet.plan.devices import buffer_name
 from remusnet.plan.plan import Plan, protections
 from remusnet.plan.terms import Terms
 
