@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -27,6 +29,17 @@ from remusnet.errors import quoted
 
 _ELSEWHERE = ("report", "csv", "as_json", "workers", "engine")
 """Options that change no number."""
+
+
+@contextmanager
+def _goes_on_from(journal: Path | None) -> Iterator[None]:
+    """Whoever presses Ctrl-C is told that nothing of it is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if journal is not None and journal.exists():
+            warn([f"what is done stands in {quoted(str(journal))}: the same command goes on there"])
+        raise
 
 
 @click.command("sweep", cls=TypedCommand)
@@ -121,7 +134,11 @@ def command(
             prepare(Path(report), KIND)
     if journal is not None and journal.exists():
         warn([f"going on from {quoted(str(journal))}; delete it to begin anew"])
-    with Progress() as progress, whole_or_gone(Path(report) if report else None) as finished:
+    with (
+        _goes_on_from(journal),
+        Progress() as progress,
+        whole_or_gone(Path(report) if report else None) as finished,
+    ):
         done = sweep(
             wanted, workers=workers, engine=engine, journal=journal, tell=told(progress, "sweeping")
         )

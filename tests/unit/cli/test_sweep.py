@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from remusnet.cli.main import cli
+from remusnet.cli.main import cli, main
 from remusnet.errors import CheckFailed, InvalidInput
+from remusnet.sweep import running
 
 TEXT = """
 name = "call"
@@ -136,3 +137,26 @@ def test_mistakes_are_named_in_one_line_before_anything_runs(
     assert message in str(done.exception)
     assert "\n" not in str(done.exception)
     assert call == "call.toml"
+
+
+def test_whoever_stops_a_sweep_is_told_that_it_goes_on_where_it_stopped(
+    call: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = running.run
+
+    def stopped(task: running.Task) -> running.Done:
+        if task.interval_ns > 100_000_000:
+            raise KeyboardInterrupt
+        return ran(task)
+
+    words = ["sweep", call, "--interval", "40ms,80ms,200ms", "--policy", "tcp-only", "--jobs", "1"]
+    with monkeypatch.context() as keyboard:
+        keyboard.setattr(running, "run", stopped)
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--csv", "out.csv"])
+    assert ended.value.code == 130
+    told = capsys.readouterr()
+    assert "what is done stands in 'out.csv.partial'" in told.err
+    assert told.out == ""
+    assert len(Path("out.csv.partial").read_text().splitlines()) == 2
+    assert "wrote 'out.csv'" in typed(*words[:-2], "--csv", "out.csv")
