@@ -11,13 +11,13 @@ import click
 from remusnet.cli._completing import files, folders, metrics
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._interrupts import load_chance
-from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._sweeping import (
     check_engine_option,
     echo_choice,
     grid_options,
     guest_named,
+    policies_by_commas,
     policies_named,
     print_means,
     setting,
@@ -25,7 +25,7 @@ from remusnet.cli._sweeping import (
 )
 from remusnet.cli._terminal import console, warn
 from remusnet.cli._typed import TypedCommand, typed
-from remusnet.errors import quoted
+from remusnet.errors import InvalidInput, quoted
 
 _ELSEWHERE = ("report", "csv", "as_json", "workers", "engine")
 """Options that change no number."""
@@ -42,13 +42,21 @@ def _goes_on_from(journal: Path | None) -> Iterator[None]:
         raise
 
 
+def _require_place(file: Path) -> None:
+    """Raises InvalidInput where no file can be written: before hours are spent on what it has."""
+    if file.is_dir():
+        raise InvalidInput(f"--csv {quoted(str(file))} is a folder; expected a file to write")
+    if not file.parent.is_dir():
+        raise InvalidInput(f"--csv {quoted(str(file))}: there is no folder of that name")
+
+
 @click.command("sweep", cls=TypedCommand)
 @grid_options
 @click.option(
     "--policy",
     "policy",
     metavar="NAME|FILE,...",
-    shell_complete=PolicyType().shell_complete,
+    shell_complete=policies_by_commas,
     help="Policies, by commas.  [default: the scenario's, else all shipped ones]",
 )
 @click.option(
@@ -112,6 +120,8 @@ def command(
     from remusnet.sweep.grid import axis, intervals
 
     check_engine_option(engine, workers)
+    if csv is not None:
+        _require_place(Path(csv))
     load_chance()
     model = guest_named(guest)
     wanted = Sweep(
