@@ -10,7 +10,7 @@ import os
 
 
 def is_locked(path: str) -> bool:
-    """Whether a process has the lock of ``path``, without opening it. False where that isn't there."""
+    """Whether a process has the lock of ``path``, without opening it; False for no file."""
     try:
         return bool(_lockers(os.stat(path, follow_symlinks=False)))
     except OSError:
