@@ -26,6 +26,7 @@ CHANGE_LOCK = "lock"
 WATCH_LOCK, WATCH_RECORD = "watch.lock", "watch.state"
 """There: who has the lock watches, and writes what it has seen into the record."""
 _OTHERS_WRITE = 0o022
+_SETTLED_NS = 50_000_000
 _POLL_SECONDS = 0.002
 _DIGITS = 10
 
@@ -76,6 +77,15 @@ class OwnFolder:
         except FileNotFoundError:
             return False
         return True
+
+    def version(self, name: str) -> tuple[int, ...] | None:
+        """What changes whenever the file ``name`` does, its rights too; None where it has changed
+        so lately that the next change could look the same (times are those of the kernel's tick).
+        """
+        found = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        if abs(time.time_ns() - found.st_ctime_ns) < _SETTLED_NS:
+            return None
+        return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     def read(self, name: str, largest: int) -> bytes:
         """The first ``largest`` bytes of a file. Raises OSError: Untrusted where others may write

@@ -28,7 +28,7 @@ from remusnet.kernel.own_folder import (
     Untrusted,
     driver_lock_file,
 )
-from remusnet.plan.names import check_device_name
+from remusnet.plan.devices import check_device_name
 
 
 def default_run_dir() -> Path:

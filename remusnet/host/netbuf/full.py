@@ -18,7 +18,7 @@ from remusnet.kernel.journal import because
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.prepared import exists
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.names import buffer_name
+from remusnet.plan.devices import buffer_name
 from remusnet.plan.plan import Plan, protections
 from remusnet.plan.terms import Terms
 

@@ -15,7 +15,7 @@ from remusnet.host.netbuf.locks import Busy, XenLock, deadline_from
 from remusnet.host.netbuf.places import Places, forget_owner, owner_of
 from remusnet.host.xenstore import Xenstore, domain_path
 from remusnet.kernel.prepared import exists
-from remusnet.plan.names import buffer_name
+from remusnet.plan.devices import buffer_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from remusnet.host.netbuf.places import owner_name, read_owner
 from remusnet.kernel.journal import record
 from remusnet.kernel.own_folder import OwnFolder, driver_lock_file, record_file
 from remusnet.kernel.prepared import GaveUp, end, read_made
-from remusnet.plan.names import buffer_name
+from remusnet.plan.devices import buffer_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from remusnet.kernel.state.counts import dropped, is_limit_less
-from remusnet.kernel.state.drift import drift
+from remusnet.kernel.state.drift import drift, dropped, is_limit_less
 from remusnet.kernel.state.drivers import record_of
 from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import Seen, observe

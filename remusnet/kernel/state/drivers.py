@@ -17,7 +17,7 @@ from pathlib import Path
 from remusnet.kernel.own_folder import OwnFolder, record_file
 from remusnet.kernel.run_dir import Problems, driver_lock_name, driver_of, folder_error, last_driver
 from remusnet.kernel.state.observe import Seen
-from remusnet.plan.names import check_device_name
+from remusnet.plan.devices import check_device_name
 
 _FORMAT = 1
 _LARGEST = 4096
