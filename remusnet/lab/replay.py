@@ -13,8 +13,6 @@ for its files.
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import socket
 import subprocess
@@ -24,17 +22,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from remusnet.kernel.change.apply import apply
 from remusnet.kernel.wire.codec import plug_message
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.lab import script
+from remusnet.lab.driving import VIF, beginning, protect, sleep_until
 from remusnet.lab.ring import Ring
 from remusnet.lab.script import Seen, Terms, number_of
-from remusnet.plan.plan import build_plan
-from remusnet.policy import Policy
 
-VIF, GUEST, CLIENT = "vif1.0", "guest0", "client0"
+GUEST, CLIENT = "guest0", "client0"
 _BED = f"""\
 link add xenbr0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0
 link add {VIF} type veth peer name {GUEST}
@@ -48,12 +44,9 @@ _DEVICES = ("xenbr0", VIF, GUEST, "cl0", CLIENT)
 _FORWARDING = "3"
 
 _SO_SNDBUFFORCE = 32
-_PR_SET_TIMERSLACK, _TIMER_ABSTIME = 29, 1
 _S = 1_000_000_000
-_LEAD_NS, _TAIL_NS, _QUIET_NS = _S // 5, _S // 5, 3_000_000
+_TAIL_NS, _QUIET_NS = _S // 5, 3_000_000
 _MOST_UNREAD = 1_000
-
-_libc = ctypes.CDLL(None)
 
 
 def main() -> None:
@@ -61,7 +54,7 @@ def main() -> None:
     place = Path(os.environ["LAB_JOB"])
     terms = Terms.read((place / script.TERMS).read_text(encoding="utf-8"))
     _make_bed()
-    buffer = _protect(terms)
+    buffer = protect(terms.policy, terms.classifier)
     with (
         (place / script.STEPS).open("rb") as steps,
         (place / script.SEEN).open("wb") as seen,
@@ -91,19 +84,6 @@ def _forwarding() -> bool:
     return up and all(says(each, "brport/state") == _FORWARDING for each in (VIF, "cl0"))
 
 
-def _protect(terms: Terms) -> str:
-    """Apply the policy; the buffer device's name. The plug's limit comes later: it may be less."""
-    plan = build_plan(
-        [VIF],
-        Policy.from_toml(terms.policy),
-        classifier=terms.classifier,
-        rate=terms.rate,
-        interval_ns=terms.interval_ns,
-    )
-    apply(plan, rate=terms.rate, interval_ns=terms.interval_ns, run_dir=Path("/run/remusnet"))
-    return plan.protections[0].buffer
-
-
 class _Replay:
     def __init__(self, buffer: str, terms: Terms, seen: BinaryIO, done: BinaryIO) -> None:
         self._index = socket.if_nametoindex(buffer)
@@ -121,9 +101,7 @@ class _Replay:
 
     def run(self, steps: Iterator[script.Step]) -> None:
         """All steps at their times; then the plug is opened, to see what it still has."""
-        _libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
-        # From a whole second on, so that in virtual time each run is like the others.
-        self._begin_ns = (time.time_ns() + _LEAD_NS) // _S * _S + _S
+        self._begin_ns = beginning()
         unread = last_ns = 0
         for step in steps:
             unread += 1
@@ -131,7 +109,7 @@ class _Replay:
                 self._read()
                 unread = 0
             last_ns = step.time_ns
-            _sleep_until(self._begin_ns + last_ns)
+            sleep_until(self._begin_ns + last_ns)
             done_ns = last_ns
             # In virtual time no frame is late, and to ask for the time costs as much as to send.
             if not self._virtual or not step.frame:
@@ -141,7 +119,7 @@ class _Replay:
             else:
                 self._tell(PlugAction.BUFFER if step.buffer else PlugAction.RELEASE_ONE)
             self._done.write(script.TIME.pack(done_ns))
-        _sleep_until(self._begin_ns + last_ns + _TAIL_NS)
+        sleep_until(self._begin_ns + last_ns + _TAIL_NS)
         self._read()
         self._done.write(script.TIME.pack(time.time_ns() - self._begin_ns))
         self._tell(PlugAction.RELEASE_INDEFINITE)
@@ -160,20 +138,6 @@ class _Replay:
                     self._seen.write(
                         script.SIGHTING.pack(where, number, time_ns, zlib.crc32(frame.data))
                     )
-
-
-def _sleep_until(time_ns: int) -> None:
-    """As time.sleep does, but in one system call, which is dear here; at once if it is past."""
-    until = _Timespec(*divmod(time_ns, _S))
-    sleep, where = _libc.clock_nanosleep, ctypes.byref(until)
-    while sleep(time.CLOCK_REALTIME, _TIMER_ABSTIME, where, None) == errno.EINTR:
-        pass
-
-
-class _Timespec(ctypes.Structure):
-    """``struct timespec``."""
-
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
 
 
 if __name__ == "__main__":

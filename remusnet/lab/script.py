@@ -43,15 +43,10 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """``policy``: TOML; ``rate`` in bits a second, ``limit`` of the plug in bytes.
-
-    ``virtual``: whether the kernel's time is.
-    """
+    """``policy``: TOML; ``limit`` of the plug in bytes; ``virtual``: whether the time is."""
 
     policy: str
     classifier: str
-    rate: int
-    interval_ns: int
     limit: int
     virtual: bool
 

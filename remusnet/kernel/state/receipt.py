@@ -209,21 +209,25 @@ class Receipts:
         """
         found: dict[str, Receipt] = {}
         damaged: list[str] = []
+        known, versions = _known.get(self.folder, {}), {}
         try:
             with OwnFolder(str(self.folder)) as opened:
                 for name in opened.names():
                     if not name.endswith(SUFFIX):
                         continue
                     try:
-                        receipt = _read(opened, name)
+                        receipt, version = _read(opened, name, known)
                     except DamagedReceipt as error:
                         damaged.append(str(error))
                     else:
                         found[receipt.buffer] = receipt
+                        if version is not None:
+                            versions[version] = receipt
         except FileNotFoundError:
             return {}, ()
         except OSError as error:
             self._fail("could not read receipts", error)
+        _known[self.folder] = versions
         return found, tuple(damaged)
 
     def write(self, receipts: Iterable[Receipt], phase: Phase) -> None:
@@ -276,15 +280,20 @@ def _as_lines(content: Mapping[str, object]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-_MOST_KNOWN = 10_000
-_known: dict[tuple[int, ...], Receipt] = {}
-"""By the versions of their files: who watches 500 vifs reads one receipt when one has changed."""
+_Version = tuple[int, ...]
+_known: dict[Path, dict[_Version, Receipt]] = {}
+"""Of each folder, those of the last read by the versions of their files: who watches 500 vifs reads
+one receipt when one has changed.
+"""
 
 
-def _read(folder: OwnFolder, name: str) -> Receipt:
+def _read(
+    folder: OwnFolder, name: str, known: Mapping[_Version, Receipt]
+) -> tuple[Receipt, _Version | None]:
+    """A receipt, and the version of its file where it has one."""
     try:
         version = folder.version(name)
-        receipt = None if version is None else _known.get(version)
+        receipt = None if version is None else known.get(version)
         if receipt is None:
             receipt = read_receipt(json.loads(folder.read(name, _LARGEST)))
         if name != f"{receipt.buffer}{SUFFIX}":
@@ -295,11 +304,7 @@ def _read(folder: OwnFolder, name: str) -> Receipt:
         path = quoted(f"{folder.path}/{name}")
         why = error.strerror if isinstance(error, OSError) else error
         raise DamagedReceipt(f"damaged receipt {path}: {why}") from error
-    if version is not None:
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        _known[version] = receipt
-    return receipt
+    return receipt, version
 
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RemusnetError)

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from remusnet.errors import InvalidInput
 from remusnet.kernel.own_folder import OwnFolder
-from remusnet.kernel.state.receipt import Phase, Receipt, Receipts, receipts_of
+from remusnet.kernel.state.receipt import Phase, Receipt, Receipts, _known, receipts_of
 from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.policy import PRESETS
 from remusnet.policy.policy import Policy
@@ -182,3 +182,11 @@ def test_whoever_changes_a_receipt_again_and_again_is_read_each_time(store: Rece
     for limit in range(1_000_000, 1_000_100):
         store.write([replace(receipt(), limit=limit)], Phase.APPLIED)
         assert store.read()[0]["ifb-1"].limit == limit
+
+
+def test_what_is_kept_of_receipts_does_not_grow_with_their_changes(store: Receipts) -> None:
+    for limit in range(1_000_000, 1_000_004):
+        store.write([replace(receipt(), limit=limit)], Phase.APPLIED)
+        time.sleep(0.06)
+        store.read()
+    assert [each.limit for each in _known[store.folder].values()] == [1_000_003]
