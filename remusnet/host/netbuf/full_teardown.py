@@ -17,7 +17,7 @@ from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.names import buffer_name
+from remusnet.plan.devices import buffer_name
 
 
 def tear_down(
