@@ -13,6 +13,7 @@ from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._sweeping import (
     check_engine_option,
+    echo_choice,
     grid_options,
     guest_named,
     policies_named,
@@ -125,7 +126,8 @@ def command(
             wanted, workers=workers, engine=engine, journal=journal, tell=told(progress, "sweeping")
         )
         if report is not None:
-            from remusnet.sweep.page import short, write_sweep
+            from remusnet.sweep.page import write_sweep
+            from remusnet.sweep.trade import short
 
             progress.step(f"drawing {quoted(report)}")
             shown = [short(each) for each in wanted.interval_ns]
@@ -149,10 +151,17 @@ def command(
     if as_json:
         import json
 
-        document = {"points": [each.to_json() for each in done.means]}
-        click.echo(json.dumps(document, indent=2, allow_nan=False))
+        from remusnet.sweep.page import as_json as document
+
+        click.echo(json.dumps(document(done.means), indent=2, allow_nan=False))
         return
-    print_means(console(), done.means, done.asked)
+    from remusnet.sweep.choice import of_knees
+    from remusnet.sweep.table import seen
+    from remusnet.sweep.trade import knees
+
+    print_means(console(), done.means, done.asked if asked else seen(done.asked, done.means))
+    if words := of_knees(knees(done.means)):
+        echo_choice(words)
     for file in (csv, report and f"{report.rstrip('/')}/index.html"):
         if file:
             click.echo(f"wrote {quoted(file)}")

@@ -43,6 +43,28 @@ def test_a_sweep_prints_a_row_for_each_interval(call: str) -> None:
     text = typed("sweep", call, "--interval", "40ms,200ms", "--policy", "tcp-only")
     assert [line.split()[0] for line in text.splitlines() if "ms  " in line] == ["40ms", "200ms"]
     assert "overhead (%)" in text
+    # Nobody has asked for the set-up of calls, and the scenario has none.
+    assert "sip.setup" not in text
+    words = ["--metric", "sip.setup.median", "--interval", "40ms", "--policy", "tcp-only"]
+    text = typed("sweep", call, *words)
+    assert [line.split() for line in text.splitlines()] == [
+        ["sip.setup.median", "(ms)"],
+        ["tcp-only"],
+        ["40ms", "-"],
+    ]
+
+
+def test_a_narrow_terminal_has_every_number_whole_and_no_line_too_long(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["sweep", call, "--interval", "40ms,200ms", "--policy", "tcp-only,hold-all"]
+    with monkeypatch.context() as terminal:
+        terminal.setattr("remusnet.cli._terminal.width", lambda: 60)
+        narrow = typed(*words)
+    assert all(len(line) <= 60 for line in narrow.splitlines())
+    wide = typed(*words)
+    # Neither numbers nor names are cut: the same words, some of them several times.
+    assert set(narrow.split()) == set(wide.split())
 
 
 def test_a_sweep_writes_a_page_and_tables_and_leaves_no_journal(call: str, tmp_path: Path) -> None:
@@ -62,7 +84,11 @@ def test_a_sweep_writes_a_page_and_tables_and_leaves_no_journal(call: str, tmp_p
     found = json.loads((tmp_path / "out/sweep.json").read_text())
     assert {each["interval_ms"] for each in found["points"]} == {40, 89.44, 200}
     page = (tmp_path / "out/index.html").read_text()
-    # Every curve says its unit; nothing of where it was written.
+    assert {each["of"] for each in found["knees"]} == {"tcp-only"}
+    assert "Best trade: " in text
+    # Every curve says its unit; nothing of where it was written, and what has no curve is named.
+    assert "No run had a reading of sip.setup.median." in page
+    assert "Best trade: " in page
     assert "tcp.hold.p99 (ms)" in page
     assert str(tmp_path) not in page
 
