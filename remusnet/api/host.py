@@ -10,10 +10,9 @@ from remusnet.errors import Conflict, RemusnetError
 from remusnet.host.desired import DesiredState, but_xls, candidates, orders
 from remusnet.host.libvirt import running_vifs
 from remusnet.host.trial import trials
-from remusnet.kernel.change.apply import apply_each
+from remusnet.kernel.change.apply import apply_each, check_memory
 from remusnet.kernel.change.foresee import Refuse, foresee
 from remusnet.kernel.change.steps import Look, Order, look_at
-from remusnet.kernel.memory import check_memory
 from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.wire.netlink import Netlink, require_rights

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from remusnet.host.policy_files import read_text
-from remusnet.policy.toml import is_policy_path
+from remusnet.tables.documents import is_path, read_text
 
 if TYPE_CHECKING:
     from remusnet.availability.model import Blueprint
@@ -21,6 +20,6 @@ def named(word: str, settings: Iterable[str] = ()) -> Blueprint:
     from remusnet.availability.file.model_file import load
     from remusnet.availability.models.library import blueprint
 
-    if not is_policy_path(word):
+    if not is_path(word):
         return blueprint(word, settings)
     return load(read_text(word), word, settings)

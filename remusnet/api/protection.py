@@ -72,7 +72,7 @@ class PlanOptions:
         ``tried``: it is what is on trial. Raises what `apply` raises.
         """
         from remusnet.kernel.change.apply import apply as apply_plan
-        from remusnet.kernel.memory import check_memory
+        from remusnet.kernel.change.apply import check_memory
         from remusnet.kernel.run_dir import may_have_trials
         from remusnet.kernel.wire.netlink import require_rights
 

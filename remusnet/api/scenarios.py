@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remusnet.errors import InvalidInput, quoted
-from remusnet.host.policy_files import named_policy, read_text
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.toml import is_policy_path
+from remusnet.policy.toml import named_policy
+from remusnet.tables.documents import is_path, read_text
 from remusnet.tables.mistakes import shown_origin
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def load_scenario(word: str) -> Scenario:
     from remusnet.scenario.library import shipped
     from remusnet.scenario.scenario_file import load
 
-    if not is_policy_path(word):
+    if not is_path(word):
         return shipped(word)
     return load(read_text(word), word)
 
@@ -41,7 +41,7 @@ def names_capture(word: str) -> bool:
         return False
     if is_capture(word):
         return True
-    if not is_policy_path(word) and Path(word).is_file():
+    if not is_path(word) and Path(word).is_file():
         raise InvalidInput(
             f"{quoted(word)} is neither a scenario (.toml) nor a capture (pcap, pcapng)"
         )
@@ -66,9 +66,9 @@ def policies_of(scenario: Scenario, word: str) -> tuple[Policy, ...]:
     """
     found = []
     for name in scenario.policies:
-        path = str(beside(word, name)) if is_policy_path(name) else name
+        path = str(beside(word, name)) if is_path(name) else name
         try:
-            found.append(named_policy(path))
+            found.append(named_policy(path, read_text))
         except InvalidInput as error:
             raise InvalidInput(f"{shown_origin(word)}: policies: {error}") from None
     return tuple(found) or tuple(PRESETS.values())

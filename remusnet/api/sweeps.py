@@ -14,10 +14,8 @@ from typing import Any, Final
 import remusnet
 from remusnet.api.scenarios import policies_of
 from remusnet.errors import InvalidInput, quoted, suggestion
-from remusnet.host.policy_files import read_text
 from remusnet.parallel import mapped
 from remusnet.policy import Policy
-from remusnet.policy.toml import is_policy_path
 from remusnet.report.assertion_syntax import metric_and_selectors, parse
 from remusnet.scenario import guest as guests
 from remusnet.scenario.guest import GuestModel
@@ -29,6 +27,7 @@ from remusnet.sweep.grid import Axis, points
 from remusnet.sweep.optimum import Judged, Nothing, Optimum, optimum
 from remusnet.sweep.running import Asked, Done, Kept, Task, Value
 from remusnet.sweep.table import Mean, Row, means, rows
+from remusnet.tables.documents import is_path, read_text
 
 USUAL: Final = (
     "mos.min",
@@ -62,7 +61,7 @@ def load_guest(word: str) -> GuestModel:
 
     Raises InvalidInput.
     """
-    if is_policy_path(word):
+    if is_path(word):
         return guests.load(read_text(word), word)
     known = guest_names()
     if word not in known:
@@ -102,8 +101,8 @@ class Sweep:
 
         Raises InvalidInput.
         """
-        text = read_text(self.word) if is_policy_path(self.word) else shipped_text(self.word)
-        origin = self.word if is_policy_path(self.word) else f"{self.word}{_SUFFIX}"
+        text = read_text(self.word) if is_path(self.word) else shipped_text(self.word)
+        origin = self.word if is_path(self.word) else f"{self.word}{_SUFFIX}"
         base = Task(
             tables(text, origin), origin, 1, (), 0, (), self.asked or metrics(USUAL), self.guest
         )
@@ -143,16 +142,14 @@ def sweep(
 
     ``engine``: a Dask cluster, as `remusnet.parallel.mapped` has it.
 
-    ``journal``: a file that has every point that is done, for a run that goes on after a kill;
-    it is deleted when all are. Raises InvalidInput, and MissingDependency for several workers
-    without joblib.
+    ``journal``: a file that gets every point that is done, for a run that goes on after a kill;
+    whoever has written down what comes of it deletes it. Raises InvalidInput, and MissingDependency
+    for several workers without joblib.
     """
     tasks = wanted.tasks()
     found: list[Row] = []
     for task, done in zip(tasks, _done(tasks, workers, engine, journal, tell), strict=True):
         found += rows(task, done)
-    if journal is not None:
-        journal.unlink(missing_ok=True)
     keys = tuple(each.key for each in wanted.axes)
     return Swept(tuple(found), tuple(means(found)), tasks[0].asked, keys)
 
@@ -186,17 +183,23 @@ def tune(
     base = replace(wanted.sweep, asked=(wanted.objective,), axes=())
     (policy,) = base.tasks()[0].policies[:1]
     tried = 0
+    tell(tried, 0)
 
     def judge(intervals: Sequence[int]) -> list[Judged]:
         nonlocal tried
         many = replace(base, interval_ns=tuple(intervals), policies=(policy,))
         tasks = [replace(each, requirements=wanted.requirements) for each in many.tasks()]
         found: dict[int, list[Done]] = {}
-        results = mapped(running.run, tasks, workers=workers, engine=engine)
+        results = mapped(
+            running.run,
+            tasks,
+            workers=workers,
+            engine=engine,
+            progress=lambda done, _: tell(tried + done // base.repeats, 0),
+        )
         for task, done in zip(tasks, results, strict=True):
             found.setdefault(task.interval_ns, []).append(done)
         tried += len(intervals)
-        tell(tried, 0)
         return [_judged(each, found[each]) for each in intervals]
 
     return optimum(judge, base.interval_ns, maximise=wanted.maximise)
@@ -256,10 +259,11 @@ def _done(
 ) -> Iterator[Done]:
     """What each task comes to, in order: from the journal, else by running it."""
     known = {} if journal is None else _read(journal)
-    keys = [_key(each) for each in tasks] if journal is not None else [""] * len(tasks)
+    keys = _keys(tasks) if journal is not None else [""] * len(tasks)
     left = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
     ran = mapped(running.run, left, workers=workers, engine=engine)
     count = 0
+    tell(count, len(tasks))
     with _Journal(journal) as write:
         for key in keys:
             if key in known:
@@ -312,10 +316,19 @@ def _read(journal: Path) -> dict[str, Done]:
     return found
 
 
-def _key(task: Task) -> str:
-    """What tells a point from all others: of its inputs, and of the version that runs it."""
-    content = json.dumps([remusnet.__version__, asdict(task)], sort_keys=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
+def _keys(tasks: Sequence[Task]) -> list[str]:
+    """What tells each point of a sweep from all others: its inputs, and the version that runs it.
+
+    What all points have in common is read once: a file may be long, and points many.
+    """
+    base = replace(tasks[0], interval_ns=0, settings=(), seed=0)
+    common = _digest([remusnet.__version__, asdict(base)])
+    return [_digest([common, each.interval_ns, each.settings, each.seed]) for each in tasks]
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def partial_of(path: str | Path) -> Path:

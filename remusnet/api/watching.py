@@ -30,7 +30,7 @@ class Watch:
     say what is to be protected beside what has a receipt. ``connect``: where libvirt is asked, if
     an entry names a domain. ``alive`` is called each ``alive_s`` seconds, where that is given.
     Raises Conflict where another watcher is at work, NotPermitted, InvalidInput, and for the file
-    DomainFileError or PolicyFileError.
+    MistakenFile.
     """
 
     def __init__(

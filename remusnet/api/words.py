@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from remusnet.errors import InvalidInput, quoted
-from remusnet.host.policy_files import load_policy_file, named_policy
 from remusnet.policy import Policy
-from remusnet.policy.toml import is_policy_path
+from remusnet.policy.toml import load, named_policy
+from remusnet.tables.documents import is_path, read_text
 from remusnet.units import parse_duration, parse_rate, parse_size
 
 PolicyWord = str | Path | Policy
@@ -60,8 +60,9 @@ def policy(word: object, folder: Path = Path(), name: str = "policy") -> Policy:
     if isinstance(word, Policy):
         return word
     if isinstance(word, Path):
-        return load_policy_file(str(folder / word))
-    return named_policy(from_folder(path(name, word), folder))
+        file = str(folder / word)
+        return load(read_text(file), file)
+    return named_policy(from_folder(path(name, word), folder), read_text)
 
 
 def policies(words: object, folder: Path = Path()) -> tuple[Policy, ...]:
@@ -82,4 +83,4 @@ def distinct(found: tuple[Policy, ...]) -> tuple[Policy, ...]:
 
 def from_folder(word: str, folder: Path) -> str:
     """A path from ``folder``; a name stays a name."""
-    return str(folder / word) if is_policy_path(word) else word
+    return str(folder / word) if is_path(word) else word

@@ -26,7 +26,7 @@ from remusnet.classify.headers import (
     dissect,
 )
 from remusnet.frames import Bools, Frames, Int64s, numbers
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ICMP,
     ICMPV6,
     IPV4_ETHERTYPE,

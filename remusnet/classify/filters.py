@@ -9,7 +9,7 @@ from enum import StrEnum
 from remusnet.classify.bpf.assembler import Instruction
 from remusnet.classify.headers import SMALLEST_ETHERTYPE, TAG_ETHERTYPES
 from remusnet.errors import InvalidInput
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
     TUNNEL_ETHERTYPES,
@@ -17,8 +17,8 @@ from remusnet.policy.match import (
     Link,
     Match,
     Network,
+    Policy,
 )
-from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 
 ETH_P_ALL = 0x0003

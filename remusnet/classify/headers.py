@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from struct import Struct
 
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ICMP,
     ICMPV6,
     IPV4_ETHERTYPE,

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from remusnet.classify.headers import Headers, dissect
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
+    DEFAULT_RULE,
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
+    ODD_RULE,
     TCP,
     TUNNEL_ETHERTYPES,
     TUNNEL_PROTOCOLS,
@@ -24,10 +26,10 @@ from remusnet.policy.match import (
     Link,
     Match,
     Network,
+    Policy,
     PortRange,
     Tunnel,
 )
-from remusnet.policy.policy import DEFAULT_RULE, ODD_RULE, Policy
 from remusnet.policy.verdict import Verdict
 
 Truth = bool | None

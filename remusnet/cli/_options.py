@@ -12,8 +12,9 @@ from remusnet import defaults
 from remusnet.cli._completing import files
 from remusnet.cli._quantities import DURATION
 from remusnet.errors import InvalidInput, quoted
-from remusnet.host.policy_files import named_policy
 from remusnet.policy import DEFAULT_POLICY, PRESETS, Policy
+from remusnet.policy.toml import named_policy
+from remusnet.tables.documents import read_text
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Policy | str]
@@ -27,8 +28,7 @@ class PolicyType(_ParamType):
     """The name of a preset, or the path of a policy file: it ends in .toml or has a slash.
 
     ``others``: words that stand for no policy, and are left as they are. Converting raises
-    InvalidInput: for an unknown name with a suggestion, for a file as
-    `remusnet.host.policy_files.load_policy_file` does.
+    InvalidInput, see `remusnet.policy.toml.named_policy`.
     """
 
     name = "policy"
@@ -43,7 +43,7 @@ class PolicyType(_ParamType):
         if isinstance(value, Policy) or value in self._others:
             found: Policy | str = value
             return found
-        return named_policy(value)
+        return named_policy(value, read_text)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -154,7 +154,7 @@ def command(
     """
     from remusnet.api.live import RunOrder, clear_leftovers, run_each
     from remusnet.live.orders import parse_published, parse_subnet
-    from remusnet.plan.limits import plug_limit
+    from remusnet.plan.devices import plug_limit
     from remusnet.schedule import Schedule
 
     order = RunOrder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -122,6 +123,9 @@ def _go_on(watch: Watch) -> None:
 
     def run() -> None:
         count = watch.start()
+        # What is loaded by now stays: a collection that walks all of it would delay a repair.
+        gc.collect()
+        gc.freeze()
         service.ready(f"watching {count} protection{'' if count == 1 else 's'}")
         watch.run()
 

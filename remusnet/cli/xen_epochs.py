@@ -209,7 +209,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _trace(path: str) -> Trace:
-    from remusnet.host.policy_files import read_text
     from remusnet.scenario.epochs import LARGEST_FILE, read
+    from remusnet.tables.documents import read_text
 
     return read(read_text(path, LARGEST_FILE), path)

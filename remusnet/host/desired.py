@@ -18,8 +18,8 @@ from remusnet.host.netbuf.places import owned_buffers
 from remusnet.kernel.change.foresee import Refuse
 from remusnet.kernel.change.steps import Look, Order
 from remusnet.kernel.state.observe import Seen
+from remusnet.plan.devices import EMULATED
 from remusnet.plan.domains import VifEntry
-from remusnet.plan.names import EMULATED
 from remusnet.plan.plan import Plan, build_plan
 from remusnet.plan.terms import Terms
 from remusnet.policy import Policy
@@ -138,7 +138,7 @@ def load_desired(path: str) -> DesiredState:
     """The desired state in the file at ``path``.
 
     Raises DomainFileError with every mistake, those of the policy files that it names too; and
-    PolicyFileError for a file that can't be read.
+    MistakenFile for a file that can't be read.
     """
     file = load_domain_file(path)
     return DesiredState(path, file.domains.vifs, file.policies)

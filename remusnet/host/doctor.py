@@ -14,7 +14,7 @@ from remusnet.host.netbuf.places import Places, places_below
 from remusnet.host.netbuf.ready import read_ready
 from remusnet.host.trusted_code import changeable
 from remusnet.host.xl_conf import default_script
-from remusnet.kernel.memory import memory_look
+from remusnet.kernel.doctor import memory_look
 from remusnet.kernel.modules import built
 from remusnet.kernel.state.observe import devices_with
 from remusnet.kernel.wire.netlink import Netlink

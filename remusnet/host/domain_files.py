@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from remusnet.host.policy_files import load_policy_file, named_policy, read_text
 from remusnet.plan.domains import DomainFileError, DomainPolicies, load_domains, names_domains
 from remusnet.policy import Policy
-from remusnet.policy.toml import PolicyFileError
+from remusnet.policy.toml import load, named_policy
+from remusnet.tables.documents import read_text
 from remusnet.tables.mistakes import Mistake, MistakenFile
 
 
@@ -32,8 +32,8 @@ def load_domain_file(path: str) -> DomainFile:
     mistakes: list[Mistake] = []
     for word in domains.policies:
         try:
-            policies[word] = named_policy(word)
-        except PolicyFileError as error:
+            policies[word] = named_policy(word, read_text)
+        except MistakenFile as error:
             mistakes += _with_origin(error)
     if mistakes:
         raise DomainFileError(path, tuple(mistakes))
@@ -43,11 +43,10 @@ def load_domain_file(path: str) -> DomainFile:
 def load_either(path: str) -> Policy | DomainPolicies:
     """What is in a policy file, or in a file of domains: which of them it is, its keys tell.
 
-    Raises PolicyFileError or DomainFileError.
+    Raises MistakenFile.
     """
-    if names_domains(read_text(path)):
-        return load_domain_file(path).domains
-    return load_policy_file(path)
+    text = read_text(path)
+    return load_domain_file(path).domains if names_domains(text) else load(text, path)
 
 
 def _with_origin(error: MistakenFile) -> Iterable[Mistake]:

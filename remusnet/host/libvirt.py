@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from remusnet.defaults import LIBVIRT
 from remusnet.errors import InvalidInput, MissingDependency, NotPermitted, quoted, suggestion
 from remusnet.extras import how_to_install
-from remusnet.plan.names import EMULATED, check_device_name
+from remusnet.plan.devices import EMULATED, check_device_name
 
 _SYS = Path("/sys/class/net")
 _XEN_VIF = re.compile(r"vif[0-9]+\.[0-9]+(-emu)?", re.ASCII)

@@ -28,7 +28,7 @@ from remusnet.kernel.prepared import exists
 from remusnet.kernel.run_dir import TRIAL_FILES, AtWork, change_lock, folder_error
 from remusnet.kernel.state.drivers import boot_id
 from remusnet.kernel.state.receipt import UNREADABLE, Phase, Receipt, Receipts, read_receipt
-from remusnet.plan.names import check_device_name
+from remusnet.plan.devices import check_device_name
 from remusnet.plan.plan import Plan
 from remusnet.results.trial import Ending, Outcome
 

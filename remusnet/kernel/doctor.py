@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from remusnet.errors import NotPermitted, RemusnetError
 from remusnet.extras import how_to_install, how_to_install_library
-from remusnet.kernel.memory import memory_look
+from remusnet.kernel.change.apply import share_of_memory, total_memory
 from remusnet.kernel.modules import module_file
 from remusnet.kernel.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.probe import Feature, available_classifiers, probe
@@ -23,6 +23,7 @@ from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.bpf_programs import tells_of_tcx
 from remusnet.kernel.wire.netlink import Netlink, require_rights
+from remusnet.plan.devices import memory_needed
 from remusnet.plan.terms import Terms
 from remusnet.results.checks import Check, CheckKind, CheckState, Look
 
@@ -143,6 +144,23 @@ def _memory(run_dir: Path) -> Iterator[Check]:
     what = "memory for what is protected" if limits else "memory for one guest"
     mend = "apply it with --memory 64MB, or a smaller --rate or --limit"
     yield memory_look(what, limits or [Terms().plug_limit], mend)
+
+
+def memory_look(what: str, limits: Iterable[int], mend: str, total: int | None = None) -> Check:
+    """The check of ``remusnet doctor`` for plugs of these ``limits`` (bytes)."""
+    total = total_memory() if total is None else total
+    why = "a guest that floods small frames: the kernel pays up to 12.5 times a plug's limit"
+    if total is None:
+        return Check(
+            what, CheckKind.MEMORY, CheckState.UNKNOWN, "no MemTotal in /proc/meminfo", why, mend
+        )
+    needed = sum(map(memory_needed, limits))
+    found = share_of_memory(needed, total)
+    if 2 * needed > total:
+        found += ", more than half: apply wants --force"
+    fits = 4 * needed <= total
+    state = CheckState.OK if fits else CheckState.MISSING
+    return Check(what, CheckKind.MEMORY, state, found, why, "" if fits else mend)
 
 
 def _tools(_run_dir: Path) -> Iterator[Check]:

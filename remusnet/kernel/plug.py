@@ -41,8 +41,7 @@ from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink, refusal
 from remusnet.kernel.wire.objects import Qdisc
 from remusnet.kernel.wire.plug_line import PlugLine, unacknowledged
-from remusnet.plan.limits import LARGEST_LIMIT
-from remusnet.plan.names import check_device_name
+from remusnet.plan.devices import LARGEST_LIMIT, check_device_name
 
 # The handle in each message is that of the plug as it was found: another qdisc has another one.
 _REPLACED = (errno.EEXIST, errno.ENOENT, errno.EINVAL)

@@ -12,7 +12,7 @@ from remusnet.kernel.state.drivers import PlugRecord, plug_id, read_record
 from remusnet.kernel.state.observe import root_qdisc
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Qdisc
-from remusnet.plan.names import check_device_name
+from remusnet.plan.devices import check_device_name
 
 
 @dataclass(frozen=True, slots=True)

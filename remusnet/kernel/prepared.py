@@ -46,7 +46,7 @@ from remusnet.kernel.wire.codec import (
     traffic_control,
 )
 from remusnet.kernel.wire.netlink import Answer, Netlink
-from remusnet.plan.names import buffer_alias, sink_alias
+from remusnet.plan.devices import buffer_alias, sink_alias
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -26,8 +26,6 @@ from remusnet.results.stream import NEVER
 from remusnet.scenario.scenario import Scenario
 
 _MODULE = "remusnet.lab.replay"
-_RATE, _INTERVAL_NS = 10**9, 200_000_000
-"""What the receipt in the kernel says of where its limit comes from; the scenario has its own."""
 _BOOT_S, _FACTOR = 300, 20
 """A run may take so long, and the scenario's duration so many times: machines are busy."""
 
@@ -47,7 +45,7 @@ def compare(
     tell(f"emulating {scenario.name} under {policy.name}")
     emulated = departures(scenario, policy)
     limit = scenario.host.limit
-    terms = Terms(to_toml(policy), classifier, _RATE, _INTERVAL_NS, limit, lab.kernel.virtual)
+    terms = Terms(to_toml(policy), classifier, limit, lab.kernel.virtual)
     with Guard(Path("/tmp"), "remusnet-inside-") as guard:
         tell("starting the kernel")
         place = inside(SOURCE, lab.account, guard.directory, _MODULE)
@@ -60,25 +58,35 @@ def compare(
             },
         )
         with lab.start(job) as run:
-            _wait(run, scenario, tell)
+            wait(run, scenario, tell, _reached)
             return _agreement(scenario, policy, lab, emulated, run.directory)
 
 
-def _wait(run: Run, scenario: Scenario, tell: Tell) -> None:
-    """Until the replay has ended; raises ``LabDied`` where it failed."""
+def wait(run: Run, scenario: Scenario, tell: Tell, reached: Callable[[Path], int | None]) -> None:
+    """Until the run in the kernel has ended; raises ``LabDied`` where it failed.
+
+    ``reached``: what time of the scenario it is there, by the files of the run's directory.
+    """
 
     def watch() -> None:
-        path = run.directory / script.DONE
-        if path.exists() and (size := path.stat().st_size) >= script.TIME.size:
-            with path.open("rb") as file:
-                file.seek((size // script.TIME.size - 1) * script.TIME.size)
-                (time_ns,) = script.TIME.unpack(file.read(script.TIME.size))
+        time_ns = reached(run.directory)
+        if time_ns is not None:
             tell(f"{scenario.name}: {time_ns / 1e9:.0f} of {scenario.duration_ns / 1e9:.0f} s")
 
     result = run.wait(_BOOT_S + _FACTOR * scenario.duration_ns / 1e9, watch)
     if result.status != 0:
         said = (result.stderr.strip() or "nothing").splitlines()[-1]
-        raise LabDied(f"the replay in the kernel failed: {said}")
+        raise LabDied(f"the run in the kernel failed: {said}")
+
+
+def _reached(directory: Path) -> int | None:
+    path = directory / script.DONE
+    if not path.exists() or (size := path.stat().st_size) < script.TIME.size:
+        return None
+    with path.open("rb") as file:
+        file.seek((size // script.TIME.size - 1) * script.TIME.size)
+        (time_ns,) = script.TIME.unpack(file.read(script.TIME.size))
+    return int(time_ns)
 
 
 def _steps(emulated: Departures) -> Iterator[Step]:

@@ -25,7 +25,7 @@ from remusnet.metrics.flows import SeenHazard, hazards_seen, judge_frames
 from remusnet.metrics.holding import hold_percentiles, output_commit, tcp_connections
 from remusnet.metrics.retransmissions import retransmitted
 from remusnet.metrics.sip_requests import sip_requests
-from remusnet.policy.match import TCP
+from remusnet.policy.policy import TCP
 from remusnet.policy.presets import PRESETS
 from remusnet.results.comparison import Comparison, Outcome, Passages, Setting, Simulation
 from remusnet.results.exchanges import SipTransaction

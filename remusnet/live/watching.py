@@ -19,8 +19,7 @@ from remusnet.live.taps import Tapped
 from remusnet.metrics.flows import judge_frames
 from remusnet.metrics.holding import hold_percentiles
 from remusnet.metrics.retransmissions import retransmitted
-from remusnet.policy.match import TCP
-from remusnet.policy.policy import Policy
+from remusnet.policy.policy import TCP, Policy
 from remusnet.results.live_run import LiveView, StreamView
 
 _WINDOW_NS = 10_000_000_000

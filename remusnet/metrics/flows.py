@@ -16,8 +16,7 @@ from remusnet.classify.columns import Columns, columns, group_rows
 from remusnet.classify.headers import Headers, dissect
 from remusnet.classify.reference import Decision, Hazard, hazards_of_frame, judge
 from remusnet.frames import Bools, Frames, Int64s
-from remusnet.policy.match import ETHERTYPES, PORT_PROTOCOLS, PROTOCOLS
-from remusnet.policy.policy import Policy
+from remusnet.policy.policy import ETHERTYPES, PORT_PROTOCOLS, PROTOCOLS, Policy
 from remusnet.policy.verdict import Verdict
 
 _PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}

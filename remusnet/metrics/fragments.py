@@ -9,7 +9,7 @@ import numpy as np
 
 from remusnet.classify.columns import FRAGMENTS, Columns
 from remusnet.frames import Frames, Int64s
-from remusnet.policy.match import UDP, Fragment
+from remusnet.policy.policy import UDP, Fragment
 
 _UDP_HEADER = 8
 _LARGEST = 65_535

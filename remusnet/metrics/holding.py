@@ -14,7 +14,7 @@ from remusnet.classify.columns import Columns
 from remusnet.frames import Bools, Int64s
 from remusnet.metrics.flows import connection_keys, flow_of
 from remusnet.metrics.percentiles import milliseconds, rounded, spread
-from remusnet.policy.match import TCP
+from remusnet.policy.policy import TCP
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import numpy as np
 from remusnet.classify.columns import Columns
 from remusnet.frames import Bools, Frames, numbers
 from remusnet.metrics.flows import flow_keys
-from remusnet.policy.match import TCP
+from remusnet.policy.policy import TCP
 
 _ETHERNET, _TAG, _IPV6 = 14, 4, 40
 _SYN, _FIN = 0x02, 0x01

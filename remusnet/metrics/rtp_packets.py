@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from remusnet.classify.columns import FRAGMENTS, PAYLOAD_CLASSES, Columns, columns, group_rows
 from remusnet.frames import Bools, Frames, Int64s, numbers, stretches
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     LOWEST_MEDIA_PORT,
     NEVER_MEDIA_PORTS,
     TUNNEL_ETHERTYPES,

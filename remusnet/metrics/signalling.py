@@ -12,7 +12,7 @@ from remusnet.classify.columns import FRAGMENTS, Columns
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.flows import flow_keys
 from remusnet.metrics.fragments import fragmented_datagrams, reassembled
-from remusnet.policy.match import TCP, UDP, Fragment
+from remusnet.policy.policy import TCP, UDP, Fragment
 
 # What a message with SDP contains; a TCP segment border may cut one of them, but not all.
 # One by one: a search for several at once, or for a letter of either case, takes 4 to 20 times as

@@ -13,7 +13,7 @@ import numpy as np
 
 from remusnet.classify.columns import Columns
 from remusnet.frames import Frames, Int64s, numbers
-from remusnet.policy.match import TCP, UDP
+from remusnet.policy.policy import TCP, UDP
 
 _METHODS = (
     "INVITE REGISTER OPTIONS BYE CANCEL PRACK UPDATE INFO SUBSCRIBE NOTIFY REFER MESSAGE PUBLISH"
@@ -22,6 +22,7 @@ _BEGINNINGS = [
     int.from_bytes(f"{word} "[:4].encode(), "big") for word in (*_METHODS.split(), "SIP/")
 ]
 _FIRST_BYTES = np.isin(np.arange(256), [each >> 24 for each in _BEGINNINGS])
+_RINGING = b"180"
 _STATUS = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})[ \r]")
 _METHOD = re.compile(rb"([A-Z]+) [^ \r\n]+ SIP/2\.0\r\n")
 # Field names of either case, and their compact forms (7.3.1, 7.3.3).
@@ -45,7 +46,8 @@ class SipRequest:
 
     ``name``: the method, ``re-INVITE`` within a dialog. ``transport``: ``udp`` or ``tcp``.
     ``request``, ``final``: indices of the frames in which the request and its first final response
-    begin; None where none came. ``copies``: how often the request or that response came again.
+    begin, ``ringing`` the one of its first 180; None where none came. ``copies``: how often the
+    request or the final response came again.
     """
 
     name: str
@@ -53,6 +55,7 @@ class SipRequest:
     transport: str
     request: int
     final: int | None = None
+    ringing: int | None = None
     copies: int = 0
 
 
@@ -68,7 +71,7 @@ def sip_requests(frames: Frames, columns: Columns) -> list[SipRequest]:
         here = min(int(columns.payload_present[index]), _MOST_BYTES)
         text = frames.data[start : start + here].tobytes()
         method, status = _METHOD.match(text), _STATUS.match(text)
-        if method is None and (status is None or status[1] < b"200"):
+        if method is None and (status is None or (status[1] < b"200" and status[1] != _RINGING)):
             continue
         call_id, cseq, branch = (each.search(text) for each in (_CALL_ID, _CSEQ, _BRANCH))
         if call_id is None or cseq is None or branch is None or cseq[2] == b"ACK":
@@ -80,6 +83,10 @@ def sip_requests(frames: Frames, columns: Columns) -> list[SipRequest]:
                 found[key] = known = _request(text, call_id[1], cseq[2], columns, index)
             elif _later(last_ns, (known.request, False), frames, index):
                 known.copies += 1
+        elif status is not None and status[1] == _RINGING:
+            if known is not None and known.ringing is None:
+                known.ringing = index
+            continue
         elif status is not None and known is not None:
             if known.final is None:
                 known.final = index

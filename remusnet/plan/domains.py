@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from remusnet.errors import InvalidInput
-from remusnet.plan.names import LONGEST_NAME, check_device_name, is_device_name
+from remusnet.plan.devices import LONGEST_NAME, check_device_name, is_device_name
 from remusnet.plan.terms import TERMS_KEYS, TableReader, Terms
 from remusnet.tables.documents import Unfit, key_path, parse, unknown_keys
 from remusnet.tables.mistakes import Mistake, MistakenFile, shown

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from remusnet.classify.filters import BpfMatch, FilterMatch, FlowerMatch, U32Match
 from remusnet.plan.rows import Json
-from remusnet.policy.match import Fragment
+from remusnet.policy.policy import Fragment
 
 
 def match_words(match: FilterMatch) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remusnet.classify.filters import Filter, protocol_name
+from remusnet.plan.devices import OWNER
 from remusnet.plan.matches import match_json, match_words
-from remusnet.plan.names import OWNER
 from remusnet.plan.rows import Command, Json, Operation, OperationRow
 from remusnet.policy.verdict import Verdict
 

@@ -12,19 +12,17 @@ from remusnet.classify.reference import hazards_of_policy
 from remusnet.classify.u32.compiler import compile_u32
 from remusnet.defaults import CLASSIFIER
 from remusnet.errors import InvalidInput, MissingDependency, quoted, suggestion
-from remusnet.plan.limits import (
+from remusnet.plan.devices import (
     LARGEST_LIMIT,
     MEMORY_COST,
-    explain_limit,
-    memory_limit,
-    memory_needed,
-    plug_limit,
-)
-from remusnet.plan.names import (
     buffer_alias,
     buffer_name,
     check_device_name,
+    explain_limit,
     is_emulated,
+    memory_limit,
+    memory_needed,
+    plug_limit,
     sink_alias,
     sink_name,
 )
@@ -60,6 +58,17 @@ class Protection:
     sink: str = ""
 
 
+def filters_of(classification: Classification, bank: int = 0) -> tuple[Filter, ...]:
+    """The filters of each vif in the order in which they are added, at preferences of ``bank``.
+
+    The filter that holds what no other lets pass comes first, and within a preference a hold
+    stands before the bypass it subtracts from: a plan that is cut short, or that replaces another
+    on a busy vif, holds too much at each step and never too little.
+    """
+    last_first = sorted(classification.filters, key=lambda f: f.pref != LAST_PREF)
+    return tuple(replace(each, pref=each.pref + bank) for each in last_first)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What protects ``protections`` with ``classification``; plugs hold up to ``limit`` bytes.
@@ -93,14 +102,8 @@ class Plan:
         return tuple(undo_of(self.operations))
 
     def filters(self, bank: int = 0) -> tuple[Filter, ...]:
-        """The filters of each vif in the order in which they are added, at preferences of ``bank``.
-
-        The filter that holds what no other lets pass comes first, and within a preference a hold
-        stands before the bypass it subtracts from: a plan that is cut short, or that replaces
-        another on a busy vif, holds too much at each step and never too little.
-        """
-        last_first = sorted(self.classification.filters, key=lambda f: f.pref != LAST_PREF)
-        return tuple(replace(each, pref=each.pref + bank) for each in last_first)
+        """As `filters_of` its classification."""
+        return filters_of(self.classification, bank)
 
     @property
     def limit_reason(self) -> str:
@@ -223,7 +226,7 @@ def build_plan(
     ``vifs``: those in a tuple are one network card, and share a buffer device. ``rate``: bits a
     second of the link, ``interval_ns``: the checkpoint interval; from them the plug's limit in
     bytes, unless ``limit`` gives it, or ``memory``, the bytes of memory that each plug may cost:
-    then it is that / 12.5 (see `remusnet.plan.limits`). ``decouple``: held frames don't keep the
+    then it is that / 12.5 (see `remusnet.plan.devices`). ``decouple``: held frames don't keep the
     guest's pages (see `remusnet.plan.plan.protections`). Raises InvalidInput.
     """
     if classifier not in CLASSIFIERS:
@@ -266,7 +269,7 @@ def build_plan(
 
 
 def _unbounded(limit: int, plugs: int) -> Iterator[str]:
-    """What a guest can make the kernel pay where nobody has said what it may."""
+    """What a guest can make the kernel pay where the user has given no memory budget."""
     each = "" if plugs == 1 else " for each buffer device"
     yield (
         f"a guest that floods small frames can cost {format_size(memory_needed(limit))} of memory"

@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 from remusnet.defaults import CLASSIFIER, INTERVAL_NS, RATE_BITS
 from remusnet.errors import RemusnetError
-from remusnet.plan.limits import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
+from remusnet.plan.devices import LARGEST_LIMIT, memory_limit, memory_needed, plug_limit
 from remusnet.plan.plan import CLASSIFIERS, LARGEST_FRAME
 from remusnet.policy.presets import DEFAULT_POLICY, HOLD_ALL, PRESETS
-from remusnet.policy.toml import is_policy_path
-from remusnet.tables.documents import Unfit, key_path, read_word
+from remusnet.tables.documents import Unfit, is_path, key_path, read_word
 from remusnet.tables.mistakes import Mistake, shown
 from remusnet.units import parse_duration, parse_rate, parse_size
 
@@ -104,7 +103,7 @@ class TableReader:
         self.mistakes.append(Mistake(path, problem, expected))
 
     def _policy(self, value: object) -> str:
-        if isinstance(value, str) and is_policy_path(value):
+        if isinstance(value, str) and is_path(value):
             if not value.isprintable():
                 raise Unfit(f"invalid path: {shown(value)}", "a path of printable characters")
             return self.resolve(value)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from remusnet.policy.match import Fragment, Link, Match, PayloadClass, PortRange, Tunnel
-from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.policy import (
+    Fragment,
+    Link,
+    Match,
+    PayloadClass,
+    Policy,
+    PortRange,
+    Rule,
+    Tunnel,
+)
 from remusnet.policy.presets import DEFAULT_POLICY, PRESETS, preset
 from remusnet.policy.verdict import Verdict
 

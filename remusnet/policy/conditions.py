@@ -13,7 +13,7 @@ from enum import StrEnum
 from ipaddress import IPv6Network, ip_network
 from typing import Any
 
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     DSCPS,
     ETHERTYPES,
     PROTOCOLS,
@@ -22,10 +22,11 @@ from remusnet.policy.match import (
     Match,
     Network,
     PayloadClass,
+    Policy,
     PortRange,
+    Rule,
     Tunnel,
 )
-from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.verdict import Verdict
 from remusnet.tables.documents import Unfit, close_to, read_word
 from remusnet.tables.mistakes import shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remusnet.errors import InvalidInput, quoted, suggestion
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ARP_ETHERTYPE,
     ICMPV6,
     IPV4_ETHERTYPE,
@@ -12,8 +12,9 @@ from remusnet.policy.match import (
     Link,
     Match,
     PayloadClass,
+    Policy,
+    Rule,
 )
-from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.verdict import Verdict
 
 TCP_ONLY = Policy(

@@ -6,16 +6,28 @@ The format is described in ``docs/reference/policy-file.md``.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from remusnet.policy.conditions import CONDITIONS, Condition, describe_rule
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
+    NAME,
+    RESERVED_NAMES,
     Match,
+    Policy,
+    Rule,
 )
-from remusnet.policy.policy import NAME, RESERVED_NAMES, Policy, Rule
-from remusnet.policy.presets import PRESETS
+from remusnet.policy.presets import PRESETS, preset
 from remusnet.policy.verdict import Verdict
-from remusnet.tables.documents import Unfit, key_path, parse, read_word, unknown_keys, words
+from remusnet.tables.documents import (
+    Unfit,
+    is_path,
+    key_path,
+    parse,
+    read_word,
+    unknown_keys,
+    words,
+)
 from remusnet.tables.mistakes import Mistake, MistakenFile, shown
 
 MOST_RULES = 1000
@@ -68,9 +80,13 @@ def load(text: str, origin: str) -> Policy:
     )
 
 
-def is_policy_path(word: str) -> bool:
-    """Whether ``word`` is the path of a policy file (not the name of a preset)."""
-    return "/" in word or word.endswith(".toml")
+def named_policy(word: str, read: Callable[[str], str]) -> Policy:
+    """The shipped policy ``word``, or the one in the file at that path.
+
+    ``read``: the text at a path, see `remusnet.tables.documents.read_text`. Raises InvalidInput:
+    for an unknown name with a suggestion, and what ``read`` and `load` raise for a file.
+    """
+    return load(read(word), word) if is_path(word) else preset(word)
 
 
 def unreachable(policy: Policy) -> tuple[str, ...]:

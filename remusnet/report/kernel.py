@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from remusnet.plan.limits import plug_limit
+from remusnet.plan.devices import plug_limit
 from remusnet.results.protection import Applied, Fate, Protected, Removed, Status, Verified
 from remusnet.units import format_duration, format_rate, format_size
 

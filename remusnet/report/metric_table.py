@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -27,6 +27,7 @@ def _percentile(share: float) -> Callable[[list[float]], float]:
 
 _FOLDS: dict[str, Callable[[list[float]], float]] = {
     "median": _percentile(0.5),
+    "p95": _percentile(0.95),
     "p99": _percentile(0.99),
     "max": max,
 }
@@ -86,19 +87,18 @@ def _of_sip(
 
 
 def _of_transfers(
-    kinds: tuple[str, ...], value: Callable[[Transfer], float | None]
+    kinds: tuple[str, ...], values: Callable[[Transfer], Sequence[float]]
 ) -> Callable[[Measurements], Iterator[Reading]]:
     def read(measurements: Measurements) -> Iterator[Reading]:
         for outcome in measurements.comparison.outcomes:
             for each in outcome.scene.transfers if outcome.scene else ():
-                seen = value(each) if each.kind in kinds else None
-                if seen is not None:
-                    labels = (
-                        ("policy", outcome.policy),
-                        ("kind", each.kind),
-                        ("flow", each.flow),
-                        ("group", str(each.group)),
-                    )
+                labels = (
+                    ("policy", outcome.policy),
+                    ("kind", each.kind),
+                    ("flow", each.flow),
+                    ("group", str(each.group)),
+                )
+                for seen in values(each) if each.kind in kinds else ():
                     yield Reading(seen, labels)
 
     return read
@@ -122,6 +122,28 @@ def _duration(each: SipTransaction | Transfer) -> float | None:
 
 def _setup(each: SipTransaction) -> float | None:
     return _duration(each) if each.name == "INVITE" else None
+
+
+def _ringing(each: SipTransaction) -> float | None:
+    return each.ringing_ms
+
+
+def _once(
+    value: Callable[[Transfer], float | None],
+) -> Callable[[Transfer], Sequence[float]]:
+    """One reading of a transfer, or none."""
+
+    def values(each: Transfer) -> Sequence[float]:
+        seen = value(each)
+        return () if seen is None else (seen,)
+
+    return values
+
+
+def _responses(each: Transfer) -> Sequence[float]:
+    """One for each answer; the one that the connection was given up on never comes."""
+    never = (math.inf,) if each.ended is Ended.TIMEOUT else ()
+    return (*each.responses_ms, *never)
 
 
 def _overhead(outcome: Outcome) -> float | None:
@@ -163,10 +185,10 @@ def _table() -> Iterator[Metric]:
         for name, fold in _FOLDS.items():
             text = f"{meaning}: {name} over a run"
             yield Metric(f"{path}.{name}", Unit.MS, text, _SIP, _of_sip(of_sip), fold)
-    for path, meaning, kinds in _TRANSFER_METRICS:
+    for path, meaning, kinds, of_transfer in _TRANSFER_METRICS:
         for name, fold in _FOLDS.items():
             text = f"{meaning}: {name} over a run"
-            read = _of_transfers(kinds, _duration)
+            read = _of_transfers(kinds, of_transfer)
             yield Metric(f"{path}.{name}", Unit.MS, text, _TRANSFER, read, fold)
     sent_again, gave_up = "what was sent again", "what was given up"
     for path, of_one in (("retransmissions", _retransmissions), ("timeouts", _given_up)):
@@ -179,7 +201,7 @@ def _table() -> Iterator[Metric]:
             Unit.NUMBER,
             f"TCP connections: {what}, over a run",
             _TRANSFER,
-            _of_transfers(("request-response", "bulk", "sip"), of_one),
+            _of_transfers((*_EXCHANGES, "sip"), _once(of_one)),
             sum,
         )
 
@@ -336,13 +358,16 @@ _RUN_METRICS: tuple[tuple[str, Unit, str, Callable[[Outcome], float | None]], ..
 
 _SIP_METRICS = (
     ("sip.setup", "from INVITE to its final response", _setup),
+    ("sip.ringing", "from INVITE to 180 Ringing", _ringing),
     ("sip.response", "from a SIP request to its final response", _duration),
 )
 
+_EXCHANGES = ("request-response", "bulk")
 _TRANSFER_METRICS = (
-    ("tcp.completion", "a TCP connection's work", ("request-response", "bulk")),
-    ("dns.response", "a DNS lookup", ("dns",)),
-    ("icmp.response", "an ICMP echo", ("icmp",)),
+    ("tcp.completion", "a TCP connection's work", _EXCHANGES, _once(_duration)),
+    ("tcp.response", "from a request over TCP to its whole answer", _EXCHANGES, _responses),
+    ("dns.response", "a DNS lookup", ("dns",), _once(_duration)),
+    ("icmp.response", "an ICMP echo", ("icmp",), _once(_duration)),
 )
 
 METRICS = {metric.path: metric for metric in _table()}

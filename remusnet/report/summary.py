@@ -245,8 +245,20 @@ _SECTIONS: tuple[tuple[str, tuple[tuple[str, Cells], ...]], ...] = (
         (
             ("call set-up, median (ms)", _of_requests("sip.setup.median")),
             ("call set-up, max (ms)", _of_requests("sip.setup.max")),
+            ("until it rings, median (ms)", _of_requests("sip.ringing.median")),
+            ("until it rings, p95 (ms)", _of_requests("sip.ringing.p95")),
             ("sent again", _of_requests("sip.retransmissions", _count)),
             ("given up", _of_requests("sip.timeouts", _count)),
+        ),
+    ),
+    (
+        "TCP",
+        (
+            ("answer, median (ms)", _of_metric("tcp.response.median")),
+            ("answer, p95 (ms)", _of_metric("tcp.response.p95")),
+            ("connection, median (ms)", _of_metric("tcp.completion.median")),
+            ("connection, p95 (ms)", _of_metric("tcp.completion.p95")),
+            ("segments sent again", _of_metric("tcp.retransmissions", _count)),
         ),
     ),
     (

@@ -25,6 +25,7 @@ class SipTransaction:
     Of a recording the times are those of the capture's clock, ``call`` is the Call-ID, and
     ``group`` is None.
     ``name``: the method, ``re-INVITE`` within a dialog. ``client``: ``peer`` or ``guest``.
+    ``ringing_ns``: of an INVITE, how long until 180 came; None where none did.
     ``end_ns``: the final response's arrival; None where none came. ``retransmissions``: copies
     that either side sent of request or responses, by SIP's own timers (not TCP's).
     """
@@ -38,6 +39,12 @@ class SipTransaction:
     end_ns: int | None
     retransmissions: int
     ended: Ended
+    ringing_ns: int | None = None
+
+    @property
+    def ringing_ms(self) -> float | None:
+        """The same in ms."""
+        return None if self.ringing_ns is None else self.ringing_ns / NS_PER_MS
 
     @property
     def duration_ms(self) -> float | None:
@@ -55,6 +62,7 @@ class SipTransaction:
             "start_ns": self.start_ns,
             "end_ns": self.end_ns,
             "duration_ms": None if self.duration_ms is None else rounded(self.duration_ms),
+            "ringing_ms": None if self.ringing_ms is None else rounded(self.ringing_ms),
             "retransmissions": self.retransmissions,
             "ended": str(self.ended),
         }
@@ -67,7 +75,8 @@ class Transfer:
     ``kind``: ``request-response``, ``bulk``, ``sip``, ``dns`` or ``icmp``. ``bytes``: payload that
     arrived in order, both ways together. ``completed_ns``: None where it never was.
     ``retransmissions``: segments (or queries) sent again, ``timeouts``: how often RTO ran out,
-    by either side.
+    by either side. ``responses_ns``: of an exchange or a bulk transfer, from each request to the
+    last byte of its answer; the set-up of the connection is no part of it.
     """
 
     group: int
@@ -80,6 +89,12 @@ class Transfer:
     retransmissions: int
     timeouts: int
     ended: Ended
+    responses_ns: tuple[int, ...] = ()
+
+    @property
+    def responses_ms(self) -> tuple[float, ...]:
+        """The same in ms."""
+        return tuple(each / NS_PER_MS for each in self.responses_ns)
 
     @property
     def duration_ms(self) -> float | None:
@@ -98,6 +113,7 @@ class Transfer:
             "start_ns": self.start_ns,
             "completed_ns": self.completed_ns,
             "duration_ms": None if self.duration_ms is None else rounded(self.duration_ms),
+            "responses_ms": [rounded(each) for each in self.responses_ms],
             "bytes": self.bytes,
             "retransmissions": self.retransmissions,
             "timeouts": self.timeouts,

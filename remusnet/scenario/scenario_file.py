@@ -11,7 +11,7 @@ from typing import Any
 
 from remusnet.defaults import COMMIT_DELAY_NS, INTERVAL_NS, PAUSE_NS, RATE_BITS
 from remusnet.errors import suggestion
-from remusnet.plan.limits import LARGEST_LIMIT, plug_limit
+from remusnet.plan.devices import LARGEST_LIMIT, plug_limit
 from remusnet.policy.policy import NAME
 from remusnet.policy.presets import PRESETS
 from remusnet.scenario.extent import (

@@ -1,14 +1,19 @@
-"""TOML that people write: its tables, what is wrong with them at first sight, and closed words."""
+"""TOML that people write: its text, its tables, closed words, and what is wrong at first sight."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterable
+from io import FileIO
 from typing import Any
 
 from remusnet.errors import suggestion
-from remusnet.tables.mistakes import Mistake, shown
+from remusnet.files import open_input
+from remusnet.tables.mistakes import Mistake, MistakenFile, shown
+
+LARGEST = 1 << 20
+"""Bytes of a file that people write."""
 
 
 class Unfit(Exception):
@@ -84,9 +89,50 @@ def key_path(prefix: str, key: str) -> str:
 def unknown_keys(
     table: dict[str, Any], known: Iterable[str], prefix: str, mistakes: list[Mistake]
 ) -> None:
-    """Add a mistake for every key of ``table`` that nobody knows."""
+    """Add a mistake for every key of ``table`` that is not among the ``known`` ones."""
     known = list(known)
     for key in table:
         if key not in known:
             problem = f"unknown key{close_to(key, known)}"
             mistakes.append(Mistake(key_path(prefix, key), problem, f"one of {', '.join(known)}"))
+
+
+def is_path(word: str) -> bool:
+    """Whether a user's ``word`` is the path of a file, not the name of something that ships."""
+    return "/" in word or word.endswith(".toml")
+
+
+def read_text(path: str, largest: int = LARGEST) -> str:
+    """The text of the file at ``path``, of ``largest`` bytes at most.
+
+    Raises MistakenFile, one line, for a file that is missing, can not be read, is not UTF-8, or is
+    larger.
+    """
+    try:
+        file, first = open_input(path)
+        with file:
+            content = _read(file, first, largest)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error), "a file to read") from None
+    except ValueError:  # a null byte, say; Python's own words for it differ between versions
+        raise _unreadable(path, "no file can have this name", "a file's name") from None
+    if len(content) > largest:
+        raise _unreadable(path, "too large", f"at most {largest >> 20} MiB")
+    try:
+        return content.decode("utf-8-sig")  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"not UTF-8 (byte {error.start + 1})", "text in UTF-8") from None
+
+
+def _read(file: FileIO, content: bytes, largest: int) -> bytes:
+    """What follows ``content``, one byte more than a file can have at most."""
+    while len(content) <= largest:
+        more = file.read(largest + 1 - len(content))
+        if not more:
+            break
+        content += more
+    return content
+
+
+def _unreadable(path: str, problem: str, expected: str) -> MistakenFile:
+    return MistakenFile(path, (Mistake("", problem, expected),))

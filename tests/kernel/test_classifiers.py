@@ -15,8 +15,18 @@ from remusnet.classify.bpf.compiler import compile_bpf
 from remusnet.classify.filters import Classification
 from remusnet.classify.flower.compiler import compile_flower
 from remusnet.classify.reference import classify
-from remusnet.policy.match import ICMP, TCP, UDP, Fragment, Link, Match, PortRange, Tunnel
-from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.policy import (
+    ICMP,
+    TCP,
+    UDP,
+    Fragment,
+    Link,
+    Match,
+    Policy,
+    PortRange,
+    Rule,
+    Tunnel,
+)
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
 from tests.kernel.lab.bed import Bed

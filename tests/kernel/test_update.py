@@ -35,7 +35,7 @@ from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Answer, Netlink
 from remusnet.kernel.wire.objects import Qdisc
 from remusnet.metrics.flows import judge_frames
-from remusnet.policy.match import PayloadClass
+from remusnet.policy.policy import PayloadClass
 from remusnet.policy.presets import PRESETS
 from tests.kernel.lab.load import Load
 from tests.kernel.lab.packets import Capture, stamp_of

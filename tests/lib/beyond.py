@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from remusnet.classify.filters import ETH_P_8021Q, Beyond, Classification, U32Match
 from remusnet.classify.headers import AH, EXTENSION_HEADERS, Headers, dissect, payload_class
-from remusnet.policy.match import ARP_ETHERTYPE, TUNNEL_ETHERTYPES, UDP, Fragment, Link
+from remusnet.policy.policy import ARP_ETHERTYPE, TUNNEL_ETHERTYPES, UDP, Fragment, Link
 
 _ETHERNET = 14
 

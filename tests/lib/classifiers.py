@@ -13,8 +13,7 @@ from remusnet.classify.flower.compiler import compile_flower
 from remusnet.classify.headers import Headers, dissect
 from remusnet.classify.reference import judge
 from remusnet.classify.u32.compiler import compile_u32
-from remusnet.policy.match import Match
-from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.policy import Match, Policy, Rule
 from remusnet.policy.verdict import Verdict
 from tests.lib import beyond, bpf_machine, flower_beyond, flower_machine, layers, u32_machine
 from tests.lib.common_frames import common_frames

@@ -21,7 +21,7 @@ from remusnet.kernel.wire.messages import encode
 from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
 from remusnet.plan.render import render
 from remusnet.policy import PRESETS, Match, Policy, Rule, Verdict
-from remusnet.policy.match import TCP, UDP, Fragment, Link, PayloadClass, PortRange, Tunnel
+from remusnet.policy.policy import TCP, UDP, Fragment, Link, PayloadClass, PortRange, Tunnel
 from remusnet.policy.toml import load, to_toml
 from remusnet.report.policies import policy_json
 from tests.lib.policies import NETWORKS

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from itertools import pairwise
 from random import Random
 
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ICMP,
     ICMPV6,
     PORT_PROTOCOLS,

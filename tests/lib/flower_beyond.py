@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from remusnet.classify.filters import Beyond, Classification
 from remusnet.classify.headers import AH, EXTENSION_HEADERS, Headers, dissect
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ARP_ETHERTYPE,
     PROTOCOLS,
     TUNNEL_ETHERTYPES,

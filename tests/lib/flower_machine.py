@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from remusnet.classify.filters import Filter, FlowerMatch
-from remusnet.policy.match import Fragment, Network
+from remusnet.policy.policy import Fragment, Network
 from remusnet.policy.verdict import Verdict
 from tests.lib import u32_machine
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ICMP,
     ICMPV6,
     TCP,
@@ -16,10 +16,11 @@ from remusnet.policy.match import (
     Link,
     Match,
     PayloadClass,
+    Policy,
     PortRange,
+    Rule,
     Tunnel,
 )
-from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.verdict import Verdict
 
 NETWORKS = [

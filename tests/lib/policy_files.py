@@ -21,8 +21,7 @@ from remusnet.policy import (
     Tunnel,
     Verdict,
 )
-from remusnet.policy.match import ICMP, ICMPV6, PORT_PROTOCOLS, UDP, Network
-from remusnet.policy.policy import NAME, RESERVED_NAMES
+from remusnet.policy.policy import ICMP, ICMPV6, NAME, PORT_PROTOCOLS, RESERVED_NAMES, UDP, Network
 
 Fields = dict[str, st.SearchStrategy[Any]]
 

@@ -203,6 +203,7 @@ def test_the_timer_s_metrics_are_those_of_the_vif(said: str) -> None:
 
 def test_every_unit_is_hardened(said: str) -> None:
     levels = re.findall(r"## security (\S+)\n.*?exposure level for \S+: ([0-9.]+) (\w+)", said)
+    print(levels)
     assert [name for name, _, _ in levels], said
     for name, exposure, word in levels:
         assert float(exposure) < LEAST_SECURE, (name, exposure, word)
@@ -211,4 +212,5 @@ def test_every_unit_is_hardened(said: str) -> None:
 def test_the_journal_has_what_units_and_commands_have_done(said: str) -> None:
     assert "Finished remusnet-metrics.service" in section(said, "journal of units"), said
     entries = [json.loads(line) for line in section(said, "journal of remusnet").splitlines()]
+    print(*(each["MESSAGE"] for each in entries), sep="\n")
     assert any("vif1.0" in each["MESSAGE"] for each in entries), said

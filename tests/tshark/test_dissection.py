@@ -17,7 +17,7 @@ from remusnet.capture import write
 from remusnet.classify.headers import Headers, dissect
 from remusnet.classify.reference import judge
 from remusnet.frames import Frames
-from remusnet.policy.match import TCP, UDP, Fragment
+from remusnet.policy.policy import TCP, UDP, Fragment
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
 from tests.lib import framegen, scapy_frames

@@ -38,8 +38,7 @@ from remusnet.classify.filters import (
 )
 from remusnet.classify.headers import ETHERNET_HEADER
 from remusnet.errors import InvalidInput
-from remusnet.policy.match import IPV4_ETHERTYPE, IPV6_ETHERTYPE, UDP
-from remusnet.policy.policy import Policy
+from remusnet.policy.policy import IPV4_ETHERTYPE, IPV6_ETHERTYPE, UDP, Policy
 from remusnet.policy.verdict import Verdict
 
 MATCH, NO_MATCH = 0xFFFFFFFF, 0

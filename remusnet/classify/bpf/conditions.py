@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Network, IPv6Network
 
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     TUNNEL_ETHERTYPES,
     TUNNEL_PROTOCOLS,
     TUNNEL_UDP_PORTS,
@@ -23,10 +23,10 @@ from remusnet.policy.match import (
     Match,
     Network,
     PayloadClass,
+    Policy,
     PortRange,
     Tunnel,
 )
-from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 
 

@@ -28,7 +28,7 @@ from remusnet.classify.headers import (
     MOST_EXTENSION_HEADERS,
     ROUTING,
 )
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ICMP,
     ICMPV6,
     PORT_PROTOCOLS,

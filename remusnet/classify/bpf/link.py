@@ -19,7 +19,7 @@ from remusnet.classify.headers import (
     SNAP_ETHERTYPE_OUIS,
     TAG_ETHERTYPES,
 )
-from remusnet.policy.match import IPV4_ETHERTYPE, IPV6_ETHERTYPE, Link
+from remusnet.policy.policy import IPV4_ETHERTYPE, IPV6_ETHERTYPE, Link
 
 
 def emit_link(code: Assembler, asked: Set[Register | Field]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from remusnet.classify.bpf.assembler import Assembler, Op
 from remusnet.classify.bpf.conditions import NO_PAYLOAD, PAYLOADS, Register
-from remusnet.policy.match import LOWEST_MEDIA_PORT, NEVER_MEDIA_PORTS, PayloadClass
+from remusnet.policy.policy import LOWEST_MEDIA_PORT, NEVER_MEDIA_PORTS, PayloadClass
 
 _UDP_HEADER = 8
 _LEAST = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from remusnet.classify.filters import Beyond
 from remusnet.classify.flower.conditions import GUARDED, ICMP_OF, WITH_PORTS
 from remusnet.classify.headers import EXTENSION_HEADERS
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
     PORT_PROTOCOLS,
@@ -15,8 +15,8 @@ from remusnet.policy.match import (
     TUNNEL_UDP_PORTS,
     Link,
     Match,
+    Policy,
 )
-from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 
 

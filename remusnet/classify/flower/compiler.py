@@ -36,14 +36,14 @@ from remusnet.classify.u32.compiler import compile_u32
 from remusnet.classify.u32.conditions import prefixes
 from remusnet.errors import InvalidInput
 from remusnet.policy.conditions import describe
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ARP_ETHERTYPE,
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
     Link,
     Match,
+    Policy,
 )
-from remusnet.policy.policy import Policy
 from remusnet.policy.verdict import Verdict
 
 MOST_FILTERS = 2048

@@ -17,7 +17,7 @@ from remusnet.classify.filters import FlowerMatch
 from remusnet.classify.headers import EXTENSION_HEADERS
 from remusnet.classify.u32.conditions import prefixes
 from remusnet.errors import InvalidInput
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ICMP,
     ICMPV6,
     IPV4_ETHERTYPE,

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 
 from remusnet.classify.filters import (
-    ETH_P_8021Q,
     ETH_P_ALL,
     EVERY_FRAME,
     LAST_PREF,
@@ -30,28 +30,31 @@ from remusnet.classify.filters import (
     U32Match,
     held_ethertypes,
     is_innermost,
-    named_ethertypes,
     not_whole,
 )
+from remusnet.classify.headers import AH, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING
 from remusnet.classify.u32.conditions import (
     Alternative,
     Context,
     Keys,
     alternatives,
+    contexts,
     hides_in_later_fragments,
     pinned_protocol,
 )
-from remusnet.classify.u32.words import UNWALKED, describe_keys
 from remusnet.errors import InvalidInput
-from remusnet.policy.match import (
-    ARP_ETHERTYPE,
+from remusnet.policy.policy import (
+    ICMP,
+    ICMPV6,
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
+    PROTOCOLS,
     UDP,
     Link,
     Match,
+    Policy,
+    Rule,
 )
-from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.verdict import Verdict
 
 MOST_FILTERS = 2048
@@ -68,7 +71,14 @@ _BEHIND = {
     _UNNAMED: {Beyond.OTHER_ETHERTYPES},
 }
 """What u32 holds among the frames of an ethertype that may bypass."""
-_HEADER_NAMES = {IPV4_ETHERTYPE: "IPv4", IPV6_ETHERTYPE: "IPv6", ARP_ETHERTYPE: "ARP"}
+_UNWALKED = {
+    HOP_BY_HOP: "a hop-by-hop options header",
+    ROUTING: "a routing header",
+    FRAGMENT: "a fragment header",
+    AH: "an authentication header",
+    DESTINATION_OPTIONS: "a destination options header",
+}
+_PROTOCOL_NAMES = {number: name.upper() for name, number in PROTOCOLS.items()} | {ICMPV6: "ICMPv6"}
 
 
 def compile_u32(policy: Policy) -> Classification:
@@ -80,7 +90,8 @@ def compile_u32(policy: Policy) -> Classification:
         return _compile_baseline(policy)
     filters: list[Filter] = []
     beyond = _out_of_reach(policy)
-    for number, context in enumerate(_contexts(policy, beyond), start=1):
+    arp = Beyond.OTHER_ETHERTYPES in beyond
+    for number, context in enumerate(contexts(policy, with_arp=arp), start=1):
         table = _Table(policy, context, pref=10 * number, beyond=beyond)
         table.fill()
         filters += table.filters
@@ -130,22 +141,6 @@ def _out_of_reach(policy: Policy) -> set[Beyond]:
             if any(any(alternatives(any_part, each, Verdict.BYPASS)) for each in links):
                 found |= kinds
     return found
-
-
-def _contexts(policy: Policy, beyond: set[Beyond]) -> Iterator[Context]:
-    """Where frames that may bypass are met, the commonest first."""
-    arp = {ARP_ETHERTYPE} if Beyond.OTHER_ETHERTYPES in beyond else set()
-    others = sorted(named_ethertypes(policy) | arp)
-    for link in (Link.PLAIN, Link.TAGGED):
-        for ethertype in (IPV4_ETHERTYPE, IPV6_ETHERTYPE, *others):
-            name = _HEADER_NAMES.get(ethertype, f"ethertype {ethertype:#06x}")
-            if link is Link.PLAIN:
-                keys = () if ethertype in (IPV4_ETHERTYPE, IPV6_ETHERTYPE) else EVERY_FRAME.keys
-                yield Context(link, ethertype, ethertype, keys, name)
-            else:
-                # The two bytes before the network header: the ethertype behind the tag.
-                behind = U32Key(-4, 0x0000FFFF, ethertype)
-                yield Context(link, ethertype, ETH_P_8021Q, (behind,), f"tagged {name}")
 
 
 @dataclass(slots=True)
@@ -201,13 +196,13 @@ class _Table:
         """What lies behind AH and extension headers is out of u32's reach."""
         for number in sorted(self.context.unwalked):
             keys = (*self.context.keys, self.context.protocol_key(number))
-            comment = f"hold what is behind {UNWALKED[number]}: u32 can not look there"
+            comment = f"hold what is behind {_UNWALKED[number]}: u32 can not look there"
             self._add(keys, Verdict.HOLD, comment, "default")
 
     def _hold_rule(self, rule: Rule) -> None:
         origin = f"rule {rule.name}"
         for found in self._alternatives(origin, rule.match, Verdict.HOLD):
-            words = describe_keys(self.context, found.keys)
+            words = _words(self.context, found.keys)
             self._add(found.keys, Verdict.HOLD, f"hold {words} ({origin})", origin)
             if rule.match.payload is not None:
                 self.beyond.add(Beyond.LOOKALIKES)
@@ -221,12 +216,12 @@ class _Table:
                 keys = each.keys if narrow else each.pin
                 merged = self.context.merge(keys, excluded)
                 if merged is not None:
-                    words = describe_keys(self.context, merged)
+                    words = _words(self.context, merged)
                     self._add(merged, Verdict.HOLD, f"hold {words}: no media ({origin})", origin)
                     if narrow:
                         self.beyond.add(Beyond.LOOKALIKES)
             if (passing := self._without_hidden_fragments(each.keys)) is not None:
-                words = describe_keys(self.context, passing)
+                words = _words(self.context, passing)
                 self._add(passing, Verdict.BYPASS, f"bypass {words} ({origin})", origin)
 
     def _without_hidden_fragments(self, keys: Keys) -> Keys | None:
@@ -284,7 +279,7 @@ def _ask_for_udp_early(context: Context, filters: list[Filter]) -> None:
         while first and not _may_hold(context, filters[first - 1], udp):
             first -= 1
         if last - first >= _WORTH_IT:
-            words = describe_keys(context, udp)
+            words = _words(context, udp)
             comment = f"{context.name}: bypass {words} (asked early)"
             early = Filter(
                 filters[last].pref, context.protocol, U32Match(udp), Verdict.BYPASS, comment
@@ -310,3 +305,97 @@ def _may_hold(context: Context, each: Filter, udp: Keys) -> bool:
 def _keys(each: Filter) -> Keys:
     assert isinstance(each.match, U32Match)
     return each.match.keys
+
+
+def _words(context: Context, keys: Keys) -> str:
+    """``UDP, to port 5060, no options``; ``all`` where nothing but the context is asked for.
+
+    Read back from the keys themselves, so the words say what the kernel is told.
+    """
+    at = {key.offset: key for key in keys}
+    protocol = pinned_protocol(context, keys) if context.version else None
+    subject = "all" if protocol is None else _PROTOCOL_NAMES.get(protocol, f"protocol {protocol}")
+    if not context.version:
+        return subject
+    network = _ipv4(at) if context.version == 4 else _ipv6(at)
+    return ", ".join((subject, *network, *_transport(context, at, protocol)))
+
+
+def _ipv4(at: dict[int, U32Key]) -> Iterator[str]:
+    yield from _prefix("from", IPv4Address, [at.get(12)])
+    yield from _prefix("to", IPv4Address, [at.get(16)])
+    yield from _number("DSCP", at.get(0), 18, 6)
+    yield from _number("total length", at.get(0), 0, 16)
+    if (key := at.get(4)) is not None:
+        yield _fragment(key)
+    if _part(at.get(0), 24, 8) == (0x45, 0xFF):
+        yield "no options"
+    yield from _whole_header(at, 16)
+
+
+def _ipv6(at: dict[int, U32Key]) -> Iterator[str]:
+    yield from _prefix("from", IPv6Address, [at.get(place) for place in range(8, 24, 4)])
+    yield from _prefix("to", IPv6Address, [at.get(place) for place in range(24, 40, 4)])
+    yield from _number("DSCP", at.get(0), 22, 6)
+    yield from _number("payload length", at.get(4), 16, 16)
+    yield from _whole_header(at, 36)
+
+
+def _transport(context: Context, at: dict[int, U32Key], protocol: int | None) -> Iterator[str]:
+    first = at.get(context.header)
+    if protocol in (ICMP, ICMPV6):
+        yield from _number("type", first, 24, 8)
+        return
+    yield from _number("from port", first, 16, 16)
+    yield from _number("to port", first, 0, 16)
+    yield from _number("UDP length", at.get(context.header + 4), 16, 16)
+    start = context.header + 8
+    payload = sorted((offset, key) for offset, key in at.items() if offset >= start)
+    for offset, key in payload:
+        if key.mask == 0xFFFFFFFF:
+            yield f"{key.value:#010x} in payload bytes {offset - start} to {offset - start + 3}"
+            continue
+        for byte, place in enumerate(("first", "second", "third", "fourth")):
+            yield from _number(f"{place} payload byte", key, 24 - 8 * byte, 8)
+    if payload:
+        yield f"at least {payload[-1][0] + 4 - start} payload bytes"
+
+
+def _whole_header(at: dict[int, U32Key], last: int) -> Iterator[str]:
+    """A key behind the header's last word, or without a mask on it, only asks for its bytes."""
+    if last in at and not at[last].mask:
+        yield "the whole header there"
+
+
+def _fragment(key: U32Key) -> str:
+    if key.mask == 0x3FFF:
+        return "first fragments" if key.value else "unfragmented"
+    if key.mask == 0x1FFF:
+        return "no later fragments"
+    return f"fragment offset bit {key.mask.bit_length() - 1} set"
+
+
+def _part(key: U32Key | None, shift: int, bits: int) -> tuple[int, int]:
+    """(value, mask) of a field."""
+    if key is None:
+        return 0, 0
+    return key.value >> shift & (1 << bits) - 1, key.mask >> shift & (1 << bits) - 1
+
+
+def _number(name: str, key: U32Key | None, shift: int, bits: int) -> Iterator[str]:
+    """``name 7`` or, where the mask leaves low bits open, ``name 0-1023``."""
+    value, mask = _part(key, shift, bits)
+    if mask:
+        last = value | (1 << bits) - 1 & ~mask
+        yield f"{name} {value}" if last == value else f"{name} {value}-{last}"
+
+
+def _prefix(
+    name: str, family: type[IPv4Address | IPv6Address], keys: list[U32Key | None]
+) -> Iterator[str]:
+    value = mask = 0
+    for key in keys:
+        value = value << 32 | (key.value if key else 0)
+        mask = mask << 32 | (key.mask if key else 0)
+    if mask:
+        yield f"{name} {family(value)}/{mask.bit_count()}"

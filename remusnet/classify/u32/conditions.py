@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from itertools import product
 
-from remusnet.classify.filters import U32Key
+from remusnet.classify.filters import ETH_P_8021Q, EVERY_FRAME, U32Key, named_ethertypes
 from remusnet.classify.headers import AH, EXTENSION_HEADERS
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
+    ARP_ETHERTYPE,
     IPV4_ETHERTYPE,
     IPV6_ETHERTYPE,
     LOWEST_MEDIA_PORT,
@@ -28,6 +29,7 @@ from remusnet.policy.match import (
     Match,
     Network,
     PayloadClass,
+    Policy,
     PortRange,
     Tunnel,
 )
@@ -52,6 +54,7 @@ class Alternative:
 
 TRUE = (Alternative(),)
 FALSE: tuple[Alternative, ...] = ()
+_HEADER_NAMES = {IPV4_ETHERTYPE: "IPv4", IPV6_ETHERTYPE: "IPv6", ARP_ETHERTYPE: "ARP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,25 @@ class Context:
         # What a later word proves to be there needs no key of its own.
         last = max(merged, default=0)
         return tuple(key for key in merged.values() if key.mask or key.offset >= last)
+
+
+def contexts(policy: Policy, *, with_arp: bool) -> Iterator[Context]:
+    """Where frames that may bypass are met, the commonest first.
+
+    ``with_arp``: ARP too, whether or not a rule asks for it.
+    """
+    arp = {ARP_ETHERTYPE} if with_arp else set()
+    others = sorted(named_ethertypes(policy) | arp)
+    for link in (Link.PLAIN, Link.TAGGED):
+        for ethertype in (IPV4_ETHERTYPE, IPV6_ETHERTYPE, *others):
+            name = _HEADER_NAMES.get(ethertype, f"ethertype {ethertype:#06x}")
+            if link is Link.PLAIN:
+                keys = () if ethertype in (IPV4_ETHERTYPE, IPV6_ETHERTYPE) else EVERY_FRAME.keys
+                yield Context(link, ethertype, ethertype, keys, name)
+            else:
+                # The two bytes before the network header: the ethertype behind the tag.
+                behind = U32Key(-4, 0x0000FFFF, ethertype)
+                yield Context(link, ethertype, ETH_P_8021Q, (behind,), f"tagged {name}")
 
 
 def alternatives(match: Match, context: Context, verdict: Verdict) -> Iterator[Alternative]:

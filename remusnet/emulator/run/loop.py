@@ -19,6 +19,7 @@ from remusnet.emulator.network.link import Link
 from remusnet.emulator.traffic.conversations import Conversation
 from remusnet.emulator.traffic.endpoints import (
     Again,
+    Answered,
     Begin,
     Command,
     End,
@@ -293,7 +294,7 @@ class Loop:
                 self._set_timer(machine, index, timer, after_ns)
             case StopTimer(timer):
                 machine.timers.pop((index, timer), None)
-            case Begin() | End() | Again():
+            case Begin() | End() | Again() | Answered():
                 self.said.append(Said(index, command, self.now_ns))
 
     def _set_timer(self, machine: Machine, index: int, timer: str, after_ns: int) -> None:

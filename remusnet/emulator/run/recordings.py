@@ -30,9 +30,8 @@ from remusnet.metrics.holding import TcpConnection, hold_percentiles, output_com
 from remusnet.metrics.rtp import RtpStream, rtp_streams
 from remusnet.metrics.rtp_packets import unmeasured
 from remusnet.metrics.sip_requests import SipRequest, sip_requests
-from remusnet.plan.limits import LARGEST_LIMIT
-from remusnet.policy.match import TCP, UDP
-from remusnet.policy.policy import Policy
+from remusnet.plan.devices import LARGEST_LIMIT
+from remusnet.policy.policy import TCP, UDP, Policy
 from remusnet.results.comparison import Comparison, Outcome, Passages, Setting, Simulation
 from remusnet.results.exchanges import Ended, SipTransaction
 from remusnet.results.stream import NEVER, PacketSeries, Stream
@@ -196,13 +195,11 @@ def answered(
     found = []
     for each in requests:
         of_guest = bool(guest.sent[each.request])
-        start_ns, end_ns = int(frames.time_ns[each.request]), None
-        if each.final is not None:
-            end_ns = int(frames.time_ns[each.final])
-            late = each.request if of_guest else each.final
-            if deliveries is not None:
-                end_ns += int(deliveries.time_ns[late] - frames.time_ns[late])
-                end_ns = None if deliveries.dropped[late] else end_ns
+        start_ns = int(frames.time_ns[each.request])
+        end_ns, rang_ns = (
+            _answered_ns(frames, answer, each.request if of_guest else answer, deliveries)
+            for answer in (each.final, each.ringing)
+        )
         found.append(
             SipTransaction(
                 group=None,
@@ -214,9 +211,24 @@ def answered(
                 end_ns=end_ns,
                 retransmissions=each.copies,
                 ended=Ended.UNFINISHED if end_ns is None else Ended.DONE,
+                ringing_ns=None if rang_ns is None else rang_ns - start_ns,
             )
         )
     return tuple(found)
+
+
+def _answered_ns(
+    frames: Frames, answer: int | None, late: int | None, deliveries: Deliveries | None
+) -> int | None:
+    """When the frame ``answer`` came, as much later as ``late`` left; None where it never did."""
+    if answer is None or late is None:
+        return None
+    came_ns = int(frames.time_ns[answer])
+    if deliveries is None:
+        return came_ns
+    if deliveries.dropped[late]:
+        return None
+    return came_ns + int(deliveries.time_ns[late] - frames.time_ns[late])
 
 
 def sip_over_udp(headers: Columns) -> Bools:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,14 +15,14 @@ from remusnet.emulator.machine.failover import due_through_failure
 from remusnet.emulator.run.loop import Flight, Judge, Lane, Loop
 from remusnet.emulator.run.vectorised import media_of
 from remusnet.emulator.traffic.conversations import CONNECTION, Conversation
-from remusnet.emulator.traffic.endpoints import Again, End, Payload, Said, Segment
+from remusnet.emulator.traffic.endpoints import Again, Answered, End, Payload, Said, Segment
 from remusnet.emulator.traffic.rtp import Lost, Source, StreamPackets, joined
+from remusnet.emulator.traffic.sip import RINGING
 from remusnet.emulator.traffic.wire import What
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.flows import SeenHazard, flow_of
 from remusnet.metrics.holding import HoldTimes, TcpConnection, hold_percentiles, output_commit
-from remusnet.policy.match import TCP
-from remusnet.policy.policy import Policy
+from remusnet.policy.policy import TCP, Policy
 from remusnet.policy.presets import STOCK_REMUS
 from remusnet.policy.verdict import Verdict
 from remusnet.results.exchanges import Ended, SipTransaction, Transfer
@@ -253,7 +253,10 @@ def hold_times(flights: Sequence[Flight]) -> HoldTimes:
 
 @dataclass(slots=True)
 class Exchange:
-    """One transaction or transfer, as its endpoints told of it."""
+    """One transaction or transfer, as its endpoints told of it.
+
+    ``answers_ns``: how long each answer took, by its number.
+    """
 
     start_ns: int
     end_ns: int | None = None
@@ -261,6 +264,7 @@ class Exchange:
     size: int = 0
     copies: int = 0
     timeouts: int = 0
+    answers_ns: dict[int, int] = field(default_factory=dict)
 
 
 class Exchanges:
@@ -287,6 +291,8 @@ class Exchanges:
                 found.timeouts += timeout
                 udp = self._conversations[said.owner].transport == Transport.UDP
                 found.copies += not timeout or udp
+            case Answered(_, number, after_ns):
+                found.answers_ns.setdefault(number, after_ns)
 
     def transactions(self) -> tuple[SipTransaction, ...]:
         """Of SIP, in the order in which they began."""
@@ -305,6 +311,7 @@ class Exchanges:
                         each.end_ns,
                         each.copies,
                         each.ended,
+                        each.answers_ns.get(int(RINGING)),
                     )
                 )
         return tuple(sorted(found, key=lambda each: (each.start_ns, each.group, each.call)))
@@ -334,6 +341,7 @@ class Exchanges:
                     each.copies,
                     each.timeouts,
                     ended,
+                    tuple(each.answers_ns[number] for number in sorted(each.answers_ns)),
                 )
             )
         return tuple(sorted(found, key=lambda each: (each.start_ns, each.kind, each.number)))

@@ -127,7 +127,20 @@ class Again:
     timeout: bool = False
 
 
-Command = Send | SetTimer | StopTimer | Begin | End | Again
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """For the report: an answer to ``what`` came, ``after_ns`` behind its request.
+
+    ``number``: of the exchange, from 0; of a SIP transaction the status code.
+    """
+
+    what: str
+    number: int
+    after_ns: int
+
+
+Note = Begin | End | Again | Answered
+Command = Send | SetTimer | StopTimer | Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +148,7 @@ class Said:
     """What an endpoint of conversation ``owner`` told the report at ``time_ns``."""
 
     owner: int
-    what: Begin | End | Again
+    what: Note
     time_ns: int
 
 
@@ -160,13 +173,16 @@ class Asker:
     tcp: Tcp
     what: str
     done: int = 0
+    asked_ns: int = 0
 
     def handle(self, event: Event, now_ns: int) -> Iterator[Command]:
         """See `Endpoint`."""
         match event:
             case Started() | Expired("think"):
+                self.asked_ns = now_ns
                 yield Send(Payload(REQUEST, self.tcp.request, self.done))
             case Received():
+                yield Answered(self.what, self.done, now_ns - self.asked_ns)
                 self.done += 1
                 if self.done < self.tcp.exchanges:
                     yield SetTimer("think", self.tcp.think_ns)

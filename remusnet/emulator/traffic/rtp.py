@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from remusnet.frames import Int64s
 from remusnet.metrics.flows import flow_text
-from remusnet.policy.match import UDP
+from remusnet.policy.policy import UDP
 from remusnet.results.stream import NEVER
 from remusnet.scenario.extent import frame_bytes, legs
 from remusnet.scenario.quantity import generator

@@ -27,8 +27,7 @@ from remusnet.emulator.traffic.rtp import (
 )
 from remusnet.frames import Bools, Bytes, Frames, Int64s
 from remusnet.metrics.flows import judge_frames
-from remusnet.policy.match import Match
-from remusnet.policy.policy import Policy
+from remusnet.policy.policy import Match, Policy
 from remusnet.scenario.extent import SRTP_TAG
 from remusnet.scenario.scenario import Host
 from remusnet.scenario.traffic import Calls

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from remusnet.emulator.traffic.endpoints import (
     Again,
+    Answered,
     Begin,
     Command,
     End,
@@ -27,6 +28,7 @@ from remusnet.emulator.traffic.endpoints import (
 from remusnet.results.exchanges import Ended
 from remusnet.scenario.traffic import Sip, Transport
 
+RINGING = "180"
 GIVE_UP = 64
 """Timers B, F, H and J: so many times T1."""
 
@@ -35,7 +37,8 @@ GIVE_UP = 64
 class Caller:
     """The side that asks. ``plan``: (transaction, how long after the one before ended).
 
-    ``waiting``: the transaction without a final answer yet; ``step_ns``: its timer A or E.
+    ``waiting``: the transaction without a final answer yet, since ``asked_ns``; ``step_ns``: its
+    timer A or E.
     """
 
     sip: Sip
@@ -43,6 +46,7 @@ class Caller:
     plan: tuple[tuple[str, int], ...]
     at: int = 0
     waiting: str | None = None
+    asked_ns: int = 0
     step_ns: int = 0
     provisional: bool = False
 
@@ -52,13 +56,13 @@ class Caller:
             case Started():
                 yield from self._next()
             case Expired("plan"):
-                yield from self._ask()
+                yield from self._ask(now_ns)
             case Expired("again"):
                 yield from self._again()
             case Expired("give-up"):
                 yield from self._over(Ended.TIMEOUT)
             case Received(Payload() as answer):
-                yield from self._answer(answer)
+                yield from self._answer(answer, now_ns)
             case _:
                 raise TypeError(f"not for a caller: {event}")
 
@@ -66,8 +70,9 @@ class Caller:
         if self.at < len(self.plan):
             yield SetTimer("plan", self.plan[self.at][1])
 
-    def _ask(self) -> Iterator[Command]:
+    def _ask(self, now_ns: int) -> Iterator[Command]:
         self.waiting = self.plan[self.at][0]
+        self.asked_ns = now_ns
         self.provisional = False
         self.step_ns = self.sip.t1_ns
         yield Begin(self.waiting)
@@ -87,7 +92,7 @@ class Caller:
         yield Send(request(self.waiting, self.sip, self.dialog, self.at))
         yield SetTimer("again", self.step_ns)
 
-    def _answer(self, answer: Payload) -> Iterator[Command]:
+    def _answer(self, answer: Payload, now_ns: int) -> Iterator[Command]:
         code, _, name = answer.name.partition(" ")
         invite = "INVITE" in name
         if answer.tag < self.at or self.waiting is None:
@@ -96,6 +101,8 @@ class Caller:
             return
         if code.startswith("1"):
             self.provisional = True
+            if invite and code == RINGING:
+                yield Answered(self.waiting, int(code), now_ns - self.asked_ns)
             if invite:
                 # RFC 3261, 17.1.1.2: in Proceeding no more copies, and timer B is no more.
                 yield StopTimer("again")
@@ -159,7 +166,7 @@ class Callee:
             return
         if name == "INVITE":
             yield self._say("100", name, number)
-            yield self._say("180", name, number)
+            yield self._say(RINGING, name, number)
             yield SetTimer(f"answer {number}", self.sip.answer_ns)
         elif name == "re-INVITE":
             yield from self._pick_up(name, number)
@@ -203,7 +210,7 @@ def plan(sip: Sip) -> tuple[tuple[str, int], ...]:
     return tuple(steps)
 
 
-_REASONS = {"100": "Trying", "180": "Ringing", "200": "OK"}
+_REASONS = {"100": "Trying", RINGING: "Ringing", "200": "OK"}
 _SDP = (
     "v=0\r\no=- {number} {number} IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
     "m=audio {port} RTP/AVP 8 0\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n"

@@ -18,9 +18,9 @@ from scapy.packet import Packet, Raw
 from remusnet.emulator.traffic.endpoints import Payload, Segment
 from remusnet.emulator.traffic.rtp_frames import PEER_MAC
 from remusnet.metrics.flows import flow_text
-from remusnet.policy.match import ICMP as ICMP_PROTOCOL
-from remusnet.policy.match import TCP as TCP_PROTOCOL
-from remusnet.policy.match import UDP as UDP_PROTOCOL
+from remusnet.policy.policy import ICMP as ICMP_PROTOCOL
+from remusnet.policy.policy import TCP as TCP_PROTOCOL
+from remusnet.policy.policy import UDP as UDP_PROTOCOL
 from remusnet.scenario.scenario import Host
 from remusnet.scenario.traffic import Tunnel
 

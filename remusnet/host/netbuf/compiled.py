@@ -18,7 +18,7 @@ from remusnet.plan.domains import Domain
 from remusnet.plan.plan import CLASSIFIERS, Plan, Protection
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.toml import is_policy_path
+from remusnet.tables.documents import is_path
 
 
 def make_ready(places: Places) -> bool:
@@ -49,7 +49,7 @@ def _lines(places: Places) -> Iterator[str]:
     """The file's lines. The sources are read before and after: what changes meanwhile shows."""
     file = domain_file(places)
     domains = file.domains
-    paths = [places.config, *(each for each in domains.policies if is_policy_path(each))]
+    paths = [places.config, *(each for each in domains.policies if is_path(each))]
     sources = {path: ready.content(path) for path in paths}
     if domain_file(places) != file:
         raise ValueError("the files change")

@@ -8,7 +8,7 @@ then reads ``ifb`` below that path, and wants the root qdisc of that device to b
 
 from __future__ import annotations
 
-from remusnet.plan.names import EMULATED, LONGEST_NAME, is_device_name
+from remusnet.plan.devices import EMULATED, LONGEST_NAME, is_device_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

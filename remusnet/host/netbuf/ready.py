@@ -27,6 +27,7 @@ import remusnet
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.wire.codec import Template, read_template
+from remusnet.plan.devices import plug_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,8 +94,6 @@ class ReadyTerms:
         limit_given, interval_given = self.given
         if interval_given or not interval_ns:
             return self
-        from remusnet.plan.limits import plug_limit  # here: an interval that was asked for has none
-
         limit = self.limit if limit_given else plug_limit(self.rate, interval_ns)
         found = ReadyTerms(self.filters, limit, self.rate, interval_ns, self.given)
         found.interval_from = interval_from

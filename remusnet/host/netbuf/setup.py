@@ -13,7 +13,7 @@ from remusnet.host.netbuf.ready import DECIDED_LATER, read_ready
 from remusnet.kernel.journal import record
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.prepared import GaveUp, exists, made_text, protect
-from remusnet.plan.names import buffer_name, sink_name
+from remusnet.plan.devices import buffer_name, sink_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

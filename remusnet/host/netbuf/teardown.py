@@ -1,6 +1,7 @@
 """Teardown in the usual case, in the time that matters. Light.
 
-It does all of it, or leaves it to `remusnet.host.netbuf.full`: remove can go on from any state.
+It does all of it, or leaves it to `remusnet.host.netbuf.full_teardown`: remove can go on from any
+state.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from remusnet.host.netbuf.places import owner_name, read_owner
 from remusnet.kernel.journal import record
 from remusnet.kernel.own_folder import OwnFolder, driver_lock_file, record_file
 from remusnet.kernel.prepared import GaveUp, end, read_made
-from remusnet.plan.names import buffer_name
+from remusnet.plan.devices import buffer_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

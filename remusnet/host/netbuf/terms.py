@@ -10,11 +10,12 @@ from remusnet.errors import RemusnetError, quoted
 from remusnet.host.domain_files import DomainFile, load_domain_file
 from remusnet.host.netbuf.places import Places
 from remusnet.host.netbuf.ready import NO, YES
-from remusnet.host.policy_files import named_policy
 from remusnet.plan.domains import DomainPolicies
 from remusnet.plan.plan import CLASSIFIERS
 from remusnet.plan.terms import HOLD_EVERYTHING, Terms
 from remusnet.policy.presets import HOLD_ALL
+from remusnet.policy.toml import named_policy
+from remusnet.tables.documents import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Chosen:
 
 
 def domain_file(places: Places) -> DomainFile:
-    """The file of domains, or what holds without one. Raises DomainFileError, PolicyFileError."""
+    """The file of domains, or what holds without one. Raises MistakenFile."""
     if not Path(places.config).exists():
         return DomainFile(DomainPolicies(), {})
     return load_domain_file(places.config)
@@ -55,7 +56,7 @@ def terms_of(places: Places, name: str, uuid: str, vif: str, number: int) -> Cho
         if places.policy:
             terms = replace(terms, policy=places.policy)
         terms, warning = _decoupled(terms, places.decouple)
-        policy = file.policies.get(terms.policy) or named_policy(terms.policy)
+        policy = file.policies.get(terms.policy) or named_policy(terms.policy, read_text)
         return Chosen(terms, CLASSIFIERS[terms.classifier](policy), warning)
     except RemusnetError as error:
         held = replace(terms, policy=HOLD_ALL.name, classifier=HOLD_EVERYTHING.classifier)

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from remusnet.errors import InvalidInput, KernelRefused, RemusnetError
+from remusnet.errors import Conflict, InvalidInput, KernelRefused, RemusnetError
 from remusnet.kernel.change.execute import Encoder, Executor, Interrupted, Interrupts, interrupts
 from remusnet.kernel.change.foresee import Refuse
-from remusnet.kernel.change.steps import Look, Order, Step, completed, intents, look_at, step_of
+from remusnet.kernel.change.steps import (
+    Look,
+    Order,
+    Step,
+    completed,
+    intents,
+    look_at,
+    look_now,
+    step_of,
+)
 from remusnet.kernel.journal import DONE, FAILED, record
 from remusnet.kernel.run_dir import LONGEST_WAIT, Problems, change_lock
 from remusnet.kernel.state.drift import drift
 from remusnet.kernel.state.drivers import plug_id, record_of, write_record
-from remusnet.kernel.state.observe import Seen, observe
+from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
 from remusnet.kernel.wire.netlink import Netlink, require_rights
+from remusnet.plan.devices import RUNT_COST, memory_needed
 from remusnet.plan.plan import Plan
 from remusnet.results.protection import Applied, Difference
+from remusnet.units import format_size
+
+_MEMORY = Path("/proc/meminfo")
 
 
 def apply(
@@ -57,14 +70,15 @@ def apply_each(
     longest_wait: float = LONGEST_WAIT,
     refuse: Refuse = lambda _order, _look: None,
     ended: Callable[[], None] = lambda: None,
+    alone: bool = False,
 ) -> tuple[tuple[Applied | RemusnetError, ...], tuple[str, ...]]:
     """Makes the kernel what each of ``orders`` says, each for itself; and notes for the user.
 
     What one comes to is an `Applied`, or the error that it failed with: that leaves its vifs as
     they were, and stops none of the others. All share one look before and one behind. A signal
     stops them: what is done stays, the rest fails with Interrupted. ``refuse``: what must not be
-    done. ``ended`` is called after each that had to change something. Raises as `apply` does where
-    nothing can be done at all.
+    done. ``ended`` is called after each that had to change something. ``alone``: as of `look_at`.
+    Raises as `apply` does where nothing can be done at all.
     """
     require_rights("change network devices")
     if netlink is None:
@@ -76,9 +90,10 @@ def apply_each(
                 longest_wait=longest_wait,
                 refuse=refuse,
                 ended=ended,
+                alone=alone,
             )
     with change_lock(run_dir, longest_wait), interrupts() as noted:
-        look = look_at(netlink, run_dir, [each.plan for each in orders])
+        look = look_at(netlink, run_dir, [each.plan for each in orders], alone=alone)
         store = Receipts(run_dir)
         found: list[Applied | RemusnetError | None] = []
         moves: dict[int, _Move] = {}
@@ -99,7 +114,7 @@ def apply_each(
                 now = completed(step, look, look.seen)
                 stale = (each for each in now if look.receipts.get(each.buffer) != each)
                 store.write(stale, Phase.APPLIED)
-        _run(tuple(moves.values()), netlink, look, noted, ended)
+        _run(tuple(moves.values()), netlink, look, noted, ended, alone=alone)
         for number, move in moves.items():
             found[number] = move.outcome
         return tuple(each for each in found if each is not None), look.damaged
@@ -159,6 +174,8 @@ def _run(
     look: Look,
     noted: Interrupts,
     ended: Callable[[], None],
+    *,
+    alone: bool,
 ) -> None:
     """Does all of ``moves``, each for itself. What is no error of ours takes back all of them."""
     if not moves:
@@ -179,7 +196,7 @@ def _run(
                 move.fail(error)
             ended()
         done = [each for each in moves if each.error is None]
-        now = observe(netlink, [vif for each in done for vif in each.step.order.plan.vifs])
+        now = look_now(netlink, [each.step.order.plan for each in done], alone=alone)
         for move in done:
             if found := _drift(move.step, now):
                 more = f" (and {len(found) - 1} more)" if found[1:] else ""
@@ -209,9 +226,11 @@ def _note_limit(run_dir: Path, seen: Seen, plan: Plan) -> tuple[str, ...]:
     """Keeps the record of a plug true, where its driver has left one; says what stopped that."""
     problems = Problems()
     for each in plan.protections:
-        record = record_of(run_dir, each.buffer, seen)
         root = seen.root(each.buffer)
-        if root is not None and record.limit not in (None, plan.limit):
+        if root is None:
+            continue  # nothing has driven it yet
+        record = record_of(run_dir, each.buffer, seen)
+        if record.limit not in (None, plan.limit):
             identity = plug_id(seen.devices[each.buffer].index, root.handle)
             write_record(
                 run_dir, each.buffer, identity, replace(record, limit=plan.limit), problems
@@ -246,3 +265,51 @@ def _take_back(
                 f"{error}; the kernel is as before, but its receipt is not ({second}): mend that, "
                 f'then "remusnet apply" or "remusnet remove {" ".join(each.vifs)}" sets it right'
             ) from error
+
+
+def check_memory(
+    plans: Iterable[Plan], run_dir: Path, *, force: bool = False, total: int | None = None
+) -> tuple[str, ...]:
+    """What to warn of before ``plans`` are applied beside what is in ``run_dir`` already.
+
+    A plan doesn't depend on the machine that it is made on, so it says nothing of this. Compares
+    what small frames can cost in all of these plugs with ``total`` bytes of memory, this machine's
+    where it is None. Raises Conflict above half of it, unless ``force``.
+    """
+    total = total_memory() if total is None else total
+    if total is None:
+        return ()
+    wanted = {each.buffer: plan.limit for plan in plans for each in plan.protections}
+    others = [
+        each.limit for each in Receipts(run_dir).read()[0].values() if each.buffer not in wanted
+    ]
+    limits = [*wanted.values(), *others]
+    needed = sum(map(memory_needed, limits))
+    beside = ", with what is protected already," if others else ""
+    said = f"small frames{beside} can cost {share_of_memory(needed, total)}"
+    if 2 * needed > total and not force:
+        raise Conflict(
+            f"{said}, more than half: --memory or a smaller --limit bounds it, --force goes on"
+        )
+    if 4 * needed > total:
+        runts = sum(memory_needed(each, RUNT_COST) for each in limits)
+        return (f"{said} (frames too short for Ethernet: {format_size(runts)})",)
+    return ()
+
+
+def total_memory(path: Path = _MEMORY) -> int | None:
+    """Bytes of this machine's memory, as its kernel says (MemTotal); None where it says nothing."""
+    try:
+        for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemTotal":
+                return int(value.split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
+
+
+def share_of_memory(needed: int, total: int) -> str:
+    """What plugs need in bytes, of ``total``, for a person."""
+    percent = -(-100 * needed // total)
+    return f"{format_size(needed)}, {percent} % of this host's {format_size(total)} of memory"

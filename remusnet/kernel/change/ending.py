@@ -31,7 +31,7 @@ from remusnet.kernel.state.ownership import (
     vifs_of_sink,
 )
 from remusnet.kernel.wire.objects import Device
-from remusnet.plan.names import buffer_alias, sink_alias, sink_name
+from remusnet.plan.devices import buffer_alias, sink_alias, sink_name
 from remusnet.plan.operations import (
     DeleteDevice,
     DeleteFilters,

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import groupby
 from struct import Struct
 from types import FrameType
@@ -39,7 +40,7 @@ from remusnet.kernel.wire.codec import (
     Template,
     Text,
 )
-from remusnet.kernel.wire.messages import encode
+from remusnet.kernel.wire.messages import Same, encode
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.operations import (
     AddFilter,
@@ -173,9 +174,6 @@ class Encoder:
 
     def __init__(self, indexes: Mapping[str, int]) -> None:
         self._indexes = dict(indexes)
-        # By identity, and kept alive: a plan uses the same filters for all its vifs, and to hash
-        # one costs as much as to encode it.
-        self._templates: dict[tuple[int, bool, bool], tuple[Filter, Template]] = {}
 
     def index(self, device: str) -> int:
         """The number of ``device``; a new one is asked for once."""
@@ -192,14 +190,28 @@ class Encoder:
                 # Whatever has this name next has another number.
                 self._indexes.pop(operation.device, None)
             return encoded
-        key = (id(operation.filter), operation.shared, bool(operation.sink))
+        template = _filter_template(
+            Same(operation.filter), shared=operation.shared, decouple=bool(operation.sink)
+        )
         names = {VIF: operation.device, BUFFER: operation.buffer, SINK: operation.sink}
-        if key not in self._templates:
-            holes = {name: hole for hole, name in names.items()}
-            made = _template(operation, operation, holes)
-            self._templates[key] = (operation.filter, made)
-        found = self._templates[key][1]
-        return found.fill({hole: UINT.pack(self.index(names[hole])) for hole in found.holes})
+        return template.fill({hole: UINT.pack(self.index(names[hole])) for hole in template.holes})
+
+
+@lru_cache(maxsize=4096)
+def _filter_template(what: Same[Filter], *, shared: bool, decouple: bool) -> Template:
+    """Encoded once: a plan uses the same filters for all its vifs, and whenever one is repaired."""
+    sink = SINK if decouple else ""
+    made = AddFilter(VIF, BUFFER, what.value, shared, sink)
+    return _template(made, made, {VIF: VIF, BUFFER: BUFFER, SINK: SINK})
+
+
+def encode_once(filters: Iterable[Filter], *, decouple: bool) -> None:
+    """Whoever has to be quick later does this before: then their messages are only filled in.
+
+    For vifs whose qdisc is remusnet's own; ``decouple``: whether there is a sink.
+    """
+    for each in filters:
+        _filter_template(Same(each), shared=False, decouple=decouple)
 
 
 def prepared(

@@ -6,15 +6,14 @@ Where nothing is there the operations are the plan's own, in its order.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remusnet.kernel.change.transition import Transition
 from remusnet.kernel.run_dir import driver_of
-from remusnet.kernel.state.counts import counts, dropped
-from remusnet.kernel.state.drift import Wanted
+from remusnet.kernel.state.drift import Wanted, counts, dropped, wanted_of
 from remusnet.kernel.state.drivers import record_of, stuck
-from remusnet.kernel.state.observe import Seen, observe
+from remusnet.kernel.state.observe import Seen, observe, observe_only
 from remusnet.kernel.state.ownership import (
     BANKS,
     check,
@@ -37,7 +36,7 @@ from remusnet.kernel.state.receipt import (
     receipts_of,
 )
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.names import buffer_alias, sink_alias
+from remusnet.plan.devices import buffer_alias, sink_alias
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -91,26 +90,35 @@ class Look:
     damaged: tuple[str, ...]
     limits: Mapping[str, int]
     sending: Mapping[str, tuple[str, ...]]
-    _wanted: dict[int, tuple[Plan, Wanted]] = field(default_factory=dict)
-
-    def wanted(self, plan: Plan) -> Wanted:
-        """The filters of ``plan``: worked out once for all plans of the same classification."""
-        return self._wanted.setdefault(id(plan.classification), (plan, Wanted(plan)))[1]
 
 
-def look_at(netlink: Netlink, run_dir: Path, plans: Sequence[Plan]) -> Look:
-    """A look at all that ``plans`` are about. Raises as `observe` and `Receipts.read` do."""
+def look_at(netlink: Netlink, run_dir: Path, plans: Sequence[Plan], *, alone: bool = False) -> Look:
+    """A look at all that ``plans`` are about. Raises as `observe` and `Receipts.read` do.
+
+    ``alone``: at nothing else, so other vifs that send to their buffer devices are not found.
+    """
     vifs = {vif for plan in plans for vif in plan.vifs}
-    seen = observe(netlink, vifs)
+    buffers = {each.buffer for plan in plans for each in plan.protections}
+    seen = look_now(netlink, plans, alone=alone)
     receipts, damaged = Receipts(run_dir).read()
     sending = senders(seen)
-    there = any(each.buffer in seen.devices for plan in plans for each in plan.protections)
+    there = not alone and not buffers.isdisjoint(seen.devices)
     others = {name for name, each in seen.devices.items() if each.index in seen.ingress} - vifs
     if there and others:
         for buffer, names in senders(observe(netlink, sorted(others))).items():
             sending[buffer] = (*sending.get(buffer, ()), *names)
-    limits = limits_of(run_dir, seen, receipts)
-    return Look(seen, receipts, run_dir, damaged, limits, sending)
+    mine = {buffer: receipts[buffer] for buffer in buffers & receipts.keys()}
+    return Look(seen, receipts, run_dir, damaged, limits_of(run_dir, seen, mine), sending)
+
+
+def look_now(netlink: Netlink, plans: Sequence[Plan], *, alone: bool) -> Seen:
+    """The kernel now, with the filters of the plans' vifs; ``alone``: as of `look_at`."""
+    vifs = [vif for plan in plans for vif in plan.vifs]
+    if not alone:
+        return observe(netlink, vifs)
+    protections = [each for plan in plans for each in plan.protections]
+    others = {name for each in protections for name in (each.buffer, each.sink) if name}
+    return observe_only(netlink, vifs, others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +150,7 @@ def step_of(order: Order, look: Look) -> Step:
         for each in plan.protections
         if each.buffer in order.driven or driver_of(look.run_dir, each.buffer)
     ]
-    wanted = look.wanted(plan)
-    missing = tuple(changes(plan, seen, before, look.limits, driven, wanted, order.absent))
+    missing = tuple(changes(plan, seen, before, look.limits, driven, order.absent))
     after = receipts_of(
         plan,
         rate=order.rate,
@@ -155,7 +162,8 @@ def step_of(order: Order, look: Look) -> Step:
     notes = [*_lodgers(plan, look.sending)]
     notes += [*_replaced(after, seen, before, driven), *_closed(missing)]
     for each in plan.protections:
-        notes += stuck(each.buffer, seen, look.run_dir)
+        if seen.root(each.buffer) is not None:
+            notes += stuck(each.buffer, seen, look.run_dir)
     return Step(order, missing, after, tuple(notes))
 
 
@@ -246,7 +254,7 @@ def _closed(operations: Sequence[Operation]) -> Iterator[str]:
 def limits_of(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, int]:
     """What the plugs were told last: by a driver, or else by the apply of the receipt.
 
-    Those that have dropped frames since may have been told something else: nobody knows.
+    A plug that has dropped frames since may have been told another limit, which can't be read.
     """
     limits = {}
     for buffer, receipt in receipts.items():
@@ -276,17 +284,15 @@ def changes(
     receipts: Mapping[str, Receipt],
     limits: Mapping[str, int],
     driven: Iterable[str] = (),
-    wanted: Wanted | None = None,
     absent: Collection[str] = (),
 ) -> Iterator[Operation]:
     """What turns ``seen`` into ``plan``; nothing where it is that already.
 
     ``limits``: the plugs' limits in bytes by their buffer devices, as far as they are known.
-    ``driven``: buffer devices whose plug somebody drives: it is not opened. ``wanted``: the filters
-    of the plan, where they are worked out already. ``absent``: vifs that are left alone. The state
-    has been checked (`remusnet.kernel.state.ownership.check`).
+    ``driven``: buffer devices whose plug somebody drives: it is not opened. ``absent``: vifs that
+    are left alone. The state has been checked (`remusnet.kernel.state.ownership.check`).
     """
-    wanted = wanted or Wanted(plan)
+    wanted = wanted_of(plan)
     for protection in plan.protections:
         receipt = receipts.get(protection.buffer)
         limit = limits.get(protection.buffer)

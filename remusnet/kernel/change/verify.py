@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from remusnet.kernel.state.counts import dropped, is_limit_less
-from remusnet.kernel.state.drift import drift
+from remusnet.kernel.state.drift import drift, dropped, is_limit_less
 from remusnet.kernel.state.drivers import record_of
 from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import Seen, observe
@@ -64,7 +63,7 @@ def verify(
 
 
 def _drops(receipt: Receipt, seen: Seen) -> tuple[str, ...]:
-    """A sentence where frames were dropped and nobody can tell whether the limit is to blame."""
+    """A sentence where the plug has dropped frames, and its drops don't prove a smaller limit."""
     number = dropped(receipt, seen)
     if not number or is_limit_less(receipt, seen):
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remusnet.kernel.state.drift import Wanted, drift, targets_of
+from remusnet.kernel.state.drift import drift, targets_of, wanted_of
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import is_about, is_shared, own_filters
 from remusnet.kernel.state.receipt import Phase, Receipt
@@ -36,7 +36,7 @@ def open_vifs(receipt: Receipt, seen: Seen) -> Iterator[str]:
     device, root = seen.devices.get(receipt.buffer), seen.root(receipt.buffer)
     leaks = device is not None and device.up and (root is None or root.kind != "plug")
     plan = receipt.plan()
-    wanted = Wanted(plan)
+    wanted = wanted_of(plan)
     for vif in receipt.vifs:
         if vif not in seen.devices:
             continue

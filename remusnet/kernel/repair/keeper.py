@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -23,19 +22,18 @@ from remusnet.kernel.journal import FAILED, because, record
 from remusnet.kernel.repair.damage import damages, open_vifs, present
 from remusnet.kernel.repair.known import Known
 from remusnet.kernel.repair.limits import Limits
-from remusnet.kernel.repair.mend import ACTION, mend
+from remusnet.kernel.repair.mend import ACTION, is_done, mend, prepare
 from remusnet.kernel.repair.patience import Patience
 from remusnet.kernel.repair.telling import Teller
 from remusnet.kernel.run_dir import AtWork, driver_of, watch_lock
-from remusnet.kernel.state.observe import Seen, observe, roots
-from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
+from remusnet.kernel.state.observe import Seen, observe, observe_only, roots
+from remusnet.kernel.state.receipt import Receipt, Receipts
 from remusnet.kernel.watch.events import Event, Events, LinkEvent, Lost, QdiscEvent
 from remusnet.kernel.watch.ports import open_ports
 from remusnet.kernel.watch.record import FIRST_NS, SPACING_NS, Watched, publish, withdraw
 from remusnet.kernel.watch.senders import Senders
 from remusnet.kernel.wire.netlink import Netlink, require_rights
-from remusnet.plan.names import BUFFER_MARK, SINK_MARK
-from remusnet.plan.plan import Plan
+from remusnet.plan.devices import BUFFER_MARK, SINK_MARK
 from remusnet.results.driving import Activity, Driver
 from remusnet.results.protection import Difference
 from remusnet.results.watching import Happening, Occasion
@@ -136,8 +134,12 @@ class Keeper:
         now = time.monotonic_ns()
         everything = now >= self._everything_ns
         try:
-            if everything or any(self._may_ns(buffer) <= now for buffer in self._due):
-                self._look(now, everything=everything)
+            if any(self._may_ns(buffer) <= now for buffer in self._due):
+                self._look(
+                    now, everything=False
+                )  # first: it is quick, however many others there are
+            if everything:
+                self._look(now, everything=True)
             if (due := self._limits.due_ns()) is not None and due <= now:
                 self._limits.tell(now)
         except RemusnetError as error:
@@ -226,8 +228,13 @@ class Keeper:
         chosen = receipts if everything else self._due
         mine = [receipts[name] for name in chosen if name in receipts]
         vifs = [vif for each in mine for vif in each.vifs]
-        seen = observe(self._netlink, vifs)
-        self._known.note(receipts, seen)
+        if everything:
+            seen = observe(self._netlink, vifs)
+        else:
+            others = {name for each in mine for name in (each.buffer, each.sink) if name}
+            numbers = {number for each in mine for number in (each.index, *each.indexes) if number}
+            seen = observe_only(self._netlink, vifs, others, numbers)
+        self._known.note(receipts, seen, everything=everything)
         if everything:
             self._everything_ns = now + EVERYTHING_NS
             self._forget(receipts, seen)
@@ -242,6 +249,9 @@ class Keeper:
             self._fulfil(receipts, seen)
         if everything:
             self._linked_ns = 0
+        for receipt in {(each.policy, each.classifier): each for each in mine}.values():
+            with suppress(RemusnetError):  # of another version: the repair will say so
+                prepare(receipt)
 
     def _forget(self, receipts: Mapping[str, Receipt], seen: Seen) -> None:
         """What is about nothing that is there: memory stays as it is, however long we watch."""
@@ -280,7 +290,14 @@ class Keeper:
         stood_open = tuple(open_vifs(receipt, seen))
         absent = [vif for vif in receipt.vifs if vif not in there]
         try:
-            done = mend(receipt, absent, self._netlink, self._run_dir, driven=self._driven(receipt))
+            done = mend(
+                receipt,
+                absent,
+                seen,
+                self._netlink,
+                self._run_dir,
+                driven=self._driven(receipt),
+            )
         except AtWork:
             self._due[receipt.buffer] = since_ns
             self._not_before[receipt.buffer] = time.monotonic_ns() + _BUSY_NS
@@ -340,7 +357,7 @@ class Keeper:
             order
             for order in self._wishes(seen, receipts)
             if not any(self._foreign(each.buffer) for each in order.plan.protections)
-            and not _is_done(order, receipts)
+            and not is_done(order, receipts)
         ]
         if not orders:
             return
@@ -377,20 +394,3 @@ class Keeper:
             self._publish_by(self._published_ns + SPACING_NS)  # who falls silent makes no event
         with suppress(OSError):
             publish(self._run_dir, Watched(os.getpid(), self._since_ns, found))
-
-
-def _is_done(order: Order, receipts: Mapping[str, Receipt]) -> bool:
-    """Whether receipts say the same already: those are kept true anyway."""
-    found = [receipts.get(each.buffer) for each in order.plan.protections]
-    return all(
-        each is not None
-        and each.phase is Phase.APPLIED
-        and (each.rate, each.interval_ns) == (order.rate, order.interval_ns)
-        and _essence(each.plan()) == _essence(replace(order.plan, protections=(protection,)))
-        for each, protection in zip(found, order.plan.protections, strict=True)
-    )
-
-
-def _essence(plan: Plan) -> tuple[object, ...]:
-    what = plan.classification
-    return what.policy, what.classifier, plan.protections, plan.limit

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from remusnet.errors import RemusnetError
 from remusnet.kernel.change.apply import apply_each
+from remusnet.kernel.change.execute import encode_once
 from remusnet.kernel.change.steps import Order
 from remusnet.kernel.journal import because
 from remusnet.kernel.run_dir import change_lock
-from remusnet.kernel.state.observe import Seen, observe
-from remusnet.kernel.state.ownership import vifs_of, vifs_of_sink
-from remusnet.kernel.state.receipt import Receipt
+from remusnet.kernel.state.drift import wanted_of
+from remusnet.kernel.state.observe import Seen, observe_only
+from remusnet.kernel.state.ownership import BANKS, vifs_of, vifs_of_sink
+from remusnet.kernel.state.receipt import Phase, Receipt
 from remusnet.kernel.wire.codec import (
     NLM_F_CREATE,
     NLM_F_REPLACE,
@@ -28,7 +30,8 @@ from remusnet.kernel.wire.codec import (
 )
 from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.names import buffer_alias
+from remusnet.plan.devices import buffer_alias
+from remusnet.plan.plan import Plan
 from remusnet.results.protection import Applied
 
 ACTION = "repair"
@@ -38,6 +41,7 @@ ACTION = "repair"
 def mend(
     receipt: Receipt,
     absent: Collection[str],
+    seen: Seen,
     netlink: Netlink,
     run_dir: Path,
     *,
@@ -45,18 +49,30 @@ def mend(
 ) -> Applied:
     """Makes the kernel what ``receipt`` says, but for the vifs that are ``absent``.
 
-    ``driven``: as of `Order`. Raises what `apply` raises; Conflict where another remusnet is at
-    work just now.
+    ``seen``: what has shown the damage; ``driven``: as of `Order`. Raises what `apply` raises;
+    Conflict where another remusnet is at work just now.
     """
     order = order_of(receipt, absent, driven)
     with because(ACTION):
-        with change_lock(run_dir, longest_wait=0):
-            for request in _ours_again(receipt, observe(netlink, ())):
-                netlink.do(request, f"take back {receipt.buffer} or its sink")
-        (found,), _ = apply_each([order], run_dir=run_dir, netlink=netlink, longest_wait=0)
+        if any(_ours_again(receipt, seen)):
+            devices = [each for each in (receipt.buffer, receipt.sink) if each]
+            with change_lock(run_dir, longest_wait=0):
+                for request in _ours_again(receipt, observe_only(netlink, (), devices)):
+                    netlink.do(request, f"take back {receipt.buffer} or its sink")
+        (found,), _ = apply_each(
+            [order], run_dir=run_dir, netlink=netlink, longest_wait=0, alone=True
+        )
     if isinstance(found, RemusnetError):
         raise found
     return found
+
+
+def prepare(receipt: Receipt) -> None:
+    """Works out what a repair needs of the policy: the first repair is no slower than others."""
+    wanted = wanted_of(receipt.plan())
+    for bank in BANKS:
+        wanted.shown(bank, shared=bool(receipt.shared))
+        encode_once(wanted.added(bank), decouple=bool(receipt.sink))
 
 
 def order_of(receipt: Receipt, absent: Collection[str], driven: Collection[str]) -> Order:
@@ -69,6 +85,23 @@ def order_of(receipt: Receipt, absent: Collection[str], driven: Collection[str])
         driven=driven,
         absent=absent,
     )
+
+
+def is_done(order: Order, receipts: Mapping[str, Receipt]) -> bool:
+    """Whether receipts say the same already: those are kept true anyway."""
+    found = [receipts.get(each.buffer) for each in order.plan.protections]
+    return all(
+        each is not None
+        and each.phase is Phase.APPLIED
+        and (each.rate, each.interval_ns) == (order.rate, order.interval_ns)
+        and _essence(each.plan()) == _essence(replace(order.plan, protections=(protection,)))
+        for each, protection in zip(found, order.plan.protections, strict=True)
+    )
+
+
+def _essence(plan: Plan) -> tuple[object, ...]:
+    what = plan.classification
+    return what.policy, what.classifier, plan.protections, plan.limit
 
 
 def _ours_again(receipt: Receipt, seen: Seen) -> Iterator[bytes]:

@@ -9,6 +9,8 @@ _MOST_ALIKE, _ALIKE_WITHIN_NS = 5, 10_000_000_000
 """So many repairs in a row of the same damage, in so short a time, are a fight."""
 _MOST_REPAIRS, _WITHIN_NS = 20, 5_000_000_000
 """And so many of whatever damage."""
+_ONCE_MORE_NS = 5_000_000
+"""Until the next try after a first failure: somebody was at it at the same time."""
 _FIRST_WAIT_NS, _LONGEST_WAIT_NS = 200_000_000, 30_000_000_000
 CALM_NS = 30_000_000_000
 """After so long without a damage a fight is over."""
@@ -47,8 +49,11 @@ class Patience:
     def failed(self, now_ns: int) -> bool:
         """It could not be mended; whether that is so for the second time in a row."""
         self._last_ns = now_ns
-        self._longer(now_ns)
         self._failures += 1
+        if self._failures == 1 and not self._wait_ns:
+            self._not_before_ns = now_ns + _ONCE_MORE_NS
+            return False
+        self._longer(now_ns)
         return self._failures > 1
 
     def is_calm(self, now_ns: int) -> bool:

@@ -1,18 +1,23 @@
-"""How a plan's filters should look in the kernel, and how what is there differs from a receipt."""
+"""How a plan's filters should look in the kernel, and how what is there differs from a receipt.
+
+And how many frames a protection has held, refused and let pass: the drops say whether the plug's
+limit is the receipt's.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from remusnet.classify.filters import Filter, protocol_name
-from remusnet.kernel.state.counts import dropped, is_limit_less
+from remusnet.classify.filters import Classification, Filter, protocol_name
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import (
     BANKS,
     GUARD_PREF,
     foreign_filters,
+    holding,
     is_about,
     is_shared,
     own_filters,
@@ -21,12 +26,12 @@ from remusnet.kernel.state.ownership import (
     vifs_of_sink,
 )
 from remusnet.kernel.state.receipt import Phase, Receipt, has_new_plug, has_new_queue
-from remusnet.kernel.wire.messages import canonical, kind_of
-from remusnet.kernel.wire.objects import SeenFilter
+from remusnet.kernel.wire.messages import Same, canonical, kind_of
+from remusnet.kernel.wire.objects import Counters, SeenFilter
+from remusnet.plan.devices import buffer_alias, sink_alias
 from remusnet.plan.matches import match_words
-from remusnet.plan.names import buffer_alias, sink_alias
 from remusnet.plan.operations import COOKIE, SEAL, SHARED_COOKIE
-from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.plan import Plan, Protection, filters_of
 from remusnet.policy.verdict import Verdict
 from remusnet.results.protection import Difference
 
@@ -47,17 +52,17 @@ def targets_of(protection: Protection, seen: Seen, *, missing: int) -> Targets:
 
 
 class Wanted:
-    """The filters of ``plan`` as each of its vifs should have them, worked out once."""
+    """The filters of a policy as each vif should have them, worked out once."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, classification: Classification) -> None:
+        self._classification = classification
         self._added: dict[int, tuple[Filter, ...]] = {}
         self._shown: dict[tuple[int, bool], tuple[SeenFilter, ...]] = {}
 
     def added(self, bank: int) -> tuple[Filter, ...]:
         """In the order in which they are added where nothing is: what holds every frame first."""
         if bank not in self._added:
-            self._added[bank] = self._plan.filters(bank)
+            self._added[bank] = filters_of(self._classification, bank)
         return self._added[bank]
 
     def asked(self, bank: int) -> tuple[Filter, ...]:
@@ -97,6 +102,16 @@ class Wanted:
         return None
 
 
+def wanted_of(plan: Plan) -> Wanted:
+    """The filters of ``plan``: the same for all plans of the same classification."""
+    return _wanted(Same(plan.classification))
+
+
+@lru_cache(maxsize=64)
+def _wanted(classification: Same[Classification]) -> Wanted:
+    return Wanted(classification.value)
+
+
 def in_bank(own: Sequence[SeenFilter], bank: int) -> tuple[SeenFilter, ...]:
     """Those of a vif's filters whose preference is one of ``bank``."""
     low, high = (BANKS[1], 1 << 16) if bank else (2, BANKS[1])
@@ -119,7 +134,7 @@ def drift(receipt: Receipt, seen: Seen) -> tuple[Difference, ...]:
     """All differences; none means that the kernel is as the receipt says.
 
     Not among them, since it can't be read back: whether the plug is open, and its limit, but for
-    what `remusnet.kernel.state.counts` can tell.
+    what `is_limit_less` can tell.
     """
     return tuple(_differences(receipt, seen))
 
@@ -206,7 +221,7 @@ def _vif(receipt: Receipt, vif: str, seen: Seen) -> Iterator[Difference]:
     own = own_filters(vif, seen, receipt)
     plan = receipt.plan()
     targets = targets_of(plan.protections[0], seen, missing=0)
-    wanted, shared = Wanted(plan), is_shared(vif, seen, receipt)
+    wanted, shared = wanted_of(plan), is_shared(vif, seen, receipt)
     bank = wanted.complete(own, targets, shared=shared)
     if bank is None or len(in_bank(own, bank)) != len(own):
         candidates = [wanted.shown(each, shared=shared) for each in BANKS]
@@ -278,3 +293,77 @@ def _words(each: SeenFilter) -> str:
         selector = f"{selector[:_LONGEST_SELECTOR]}..."
     where = f"protocol {protocol_name(each.protocol)} pref {each.pref}"
     return f"{where} {selector}: {each.verdict or 'unknown'}"
+
+
+_HEADERS = 32
+"""Bytes of a frame, at most, that a filter doesn't count and the plug does: Ethernet, and tags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Packets: ``held`` by the plug since it was made (None without one), ``refused`` by a device
+    down or gone, ``taken`` out of the way in all, whatever became of them.
+    """
+
+    held: int | None
+    refused: int
+    taken: int
+
+
+def counts(
+    buffer: str,
+    vifs: Iterable[str],
+    receipt: Receipt | None,
+    seen: Seen,
+    later: Counters | None = None,
+) -> Counts:
+    """What ``vifs`` have sent to the plug of ``buffer``, from what the kernel counts.
+
+    A plug counts what it has let go, holds and has dropped, since it was made. act_mirred counts
+    for each filter that holds the frames that it took, and as overlimits those that could not be
+    sent on: the plug's drops, and what found the buffer device down or gone
+    (net/sched/act_mirred.c). What was purged with a plug shows nowhere else. New filters begin at
+    0: a receipt notes what went before.
+
+    ``later``: the plug's counters behind a look at the filters; what it dropped in between would
+    count as refused.
+    """
+    holds = tuple(holding(vifs, seen))
+    refused = sum(each.counters.overlimits for each in holds)
+    taken = sum(each.counters.packets for each in holds)
+    if receipt is not None:
+        taken += receipt.taken
+    root = seen.root(buffer)
+    if root is None or root.kind != "plug":
+        return Counts(None, refused + (receipt.refused if receipt else 0), taken)
+    drops = (later or root.counters).drops
+    if receipt is not None and receipt.handle == root.handle:
+        drops -= receipt.drops  # those were counted by filters that are gone
+    refused = max(0, refused - drops) + (receipt.refused if receipt else 0)
+    held = root.counters.packets + root.counters.qlen
+    # While filters were replaced some frames were counted by none that is left.
+    return Counts(held, refused, max(taken, held + root.counters.drops + refused))
+
+
+def dropped(receipt: Receipt, seen: Seen) -> int:
+    """Frames that the plug has dropped since it was told its limit; 0 where that is unknown."""
+    root = seen.root(receipt.buffer)
+    if not receipt.handle or root is None or has_new_plug(receipt, seen):
+        return 0
+    return max(0, root.counters.drops - receipt.told)
+
+
+def is_limit_less(receipt: Receipt, seen: Seen) -> bool:
+    """Whether the plug's limit is certainly less than the receipt says.
+
+    It can't be read, but the plug's drops speak: it drops a frame only if that would exceed the
+    limit. So if all that has ever come would fit together, and some of it was dropped, somebody
+    has told the plug a smaller limit. That much can be proven while no more has come than the
+    limit; later a drop may also mean what it should.
+    """
+    if not dropped(receipt, seen):
+        return False
+    came = receipt.held
+    for each in holding(receipt.vifs, seen):
+        came += each.counters.bytes + _HEADERS * each.counters.packets
+    return came <= receipt.limit

@@ -8,7 +8,7 @@ class, beside a marked one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from remusnet.classify.filters import FilterMatch
@@ -17,7 +17,7 @@ from remusnet.kernel.state.observe import Seen, marked_for
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
 from remusnet.kernel.wire.messages import canonical
 from remusnet.kernel.wire.objects import Device, SeenFilter
-from remusnet.plan.names import BUFFER_MARK, SINK_MARK
+from remusnet.plan.devices import BUFFER_MARK, SINK_MARK
 from remusnet.plan.operations import COOKIE, SHARED_COOKIE
 from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.verdict import Verdict
@@ -53,6 +53,14 @@ def own_filters(vif: str, seen: Seen, receipt: Receipt | None) -> tuple[SeenFilt
         return ()
     known = _bypasses(receipt.policy, receipt.classifier)
     return tuple(each for each in filters if _place(each) in known)
+
+
+def holding(vifs: Iterable[str], seen: Seen) -> Iterator[SeenFilter]:
+    """The filters of ours at ``vifs`` that hold."""
+    for vif in vifs:
+        for each in seen.filters_of(vif):
+            if each.verdict is Verdict.HOLD and is_marked(each):
+                yield each
 
 
 def foreign_filters(vif: str, seen: Seen, receipt: Receipt | None) -> tuple[SeenFilter, ...]:

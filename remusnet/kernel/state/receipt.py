@@ -21,7 +21,7 @@ from remusnet.errors import InvalidInput, RemusnetError, quoted
 from remusnet.kernel.own_folder import NEW, OwnFolder
 from remusnet.kernel.run_dir import Problems, folder_error
 from remusnet.kernel.state.observe import Seen
-from remusnet.plan.names import check_device_name
+from remusnet.plan.devices import check_device_name
 from remusnet.plan.plan import CLASSIFIERS, Plan, Protection
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.toml import load, to_toml
@@ -45,7 +45,7 @@ class Phase(StrEnum):
 
 
 class DamagedReceipt(InvalidInput):
-    """A receipt that nobody can have finished writing: it is ignored, and said so."""
+    """A receipt that no remusnet can have finished writing: it is ignored, and the user is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class Receipt:
     now; empty where they are not known.
 
     ``index``, ``queue``: number and txqueuelen of the buffer device; ``handle``: that of its plug;
-    0 where nobody has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it, when
-    the filters were made; ``taken``, ``refused``: what filters before them had counted (see
-    `remusnet.kernel.state.counts`). ``told``: the plug's drops when it was told its limit.
+    0 where no apply has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it,
+    when the filters were made; ``taken``, ``refused``: what filters before them had counted (see
+    `remusnet.kernel.state.drift.counts`). ``told``: the plug's drops when it was told its limit.
     """
 
     phase: Phase
@@ -209,25 +209,29 @@ class Receipts:
         """
         found: dict[str, Receipt] = {}
         damaged: list[str] = []
+        known, versions = _known.get(self.folder, {}), {}
         try:
             with OwnFolder(str(self.folder)) as opened:
                 for name in opened.names():
                     if not name.endswith(SUFFIX):
                         continue
                     try:
-                        receipt = _read(opened, name)
+                        receipt, version = _read(opened, name, known)
                     except DamagedReceipt as error:
                         damaged.append(str(error))
                     else:
                         found[receipt.buffer] = receipt
+                        if version is not None:
+                            versions[version] = receipt
         except FileNotFoundError:
             return {}, ()
         except OSError as error:
             self._fail("could not read receipts", error)
+        _known[self.folder] = versions
         return found, tuple(damaged)
 
     def write(self, receipts: Iterable[Receipt], phase: Phase) -> None:
-        """Writes each as one step: who reads finds the old file or the new one.
+        """Writes each as one step: a reader finds the old file or the new one.
 
         Raises NotPermitted, Conflict, or InvalidInput where the folder can't be written.
         """
@@ -276,9 +280,22 @@ def _as_lines(content: Mapping[str, object]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _read(folder: OwnFolder, name: str) -> Receipt:
+_Version = tuple[int, ...]
+_known: dict[Path, dict[_Version, Receipt]] = {}
+"""Of each folder, those of the last read by the versions of their files: who watches 500 vifs reads
+one receipt when one has changed.
+"""
+
+
+def _read(
+    folder: OwnFolder, name: str, known: Mapping[_Version, Receipt]
+) -> tuple[Receipt, _Version | None]:
+    """A receipt, and the version of its file where it has one."""
     try:
-        receipt = read_receipt(json.loads(folder.read(name, _LARGEST)))
+        version = folder.version(name)
+        receipt = None if version is None else known.get(version)
+        if receipt is None:
+            receipt = read_receipt(json.loads(folder.read(name, _LARGEST)))
         if name != f"{receipt.buffer}{SUFFIX}":
             raise ValueError("not of the buffer device that it is named after")
     except PermissionError:
@@ -287,7 +304,7 @@ def _read(folder: OwnFolder, name: str) -> Receipt:
         path = quoted(f"{folder.path}/{name}")
         why = error.strerror if isinstance(error, OSError) else error
         raise DamagedReceipt(f"damaged receipt {path}: {why}") from error
-    return receipt
+    return receipt, version
 
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RemusnetError)

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from remusnet.kernel.run_dir import driver_of
-from remusnet.kernel.state.counts import counts, holding
-from remusnet.kernel.state.drift import drift
+from remusnet.kernel.state.drift import counts, drift
 from remusnet.kernel.state.drivers import record_of, stuck
 from remusnet.kernel.state.inventory import Found, inventory
 from remusnet.kernel.state.observe import Seen, observe, roots
-from remusnet.kernel.state.ownership import no_such_vif
+from remusnet.kernel.state.ownership import holding, no_such_vif
 from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.kernel.wire.objects import Counters, Qdisc, SeenFilter

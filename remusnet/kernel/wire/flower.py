@@ -13,7 +13,7 @@ from typing import Any
 
 from remusnet.classify.filters import ETH_P_IP, ETH_P_IPV6, FlowerMatch
 from remusnet.kernel.wire.codec import attribute
-from remusnet.policy.match import ICMP, ICMPV6, PROTOCOLS, TCP, UDP, Fragment
+from remusnet.policy.policy import ICMP, ICMPV6, PROTOCOLS, TCP, UDP, Fragment
 
 FLOWER_CLASSID, FLOWER_ACT = 1, 3
 _ETH_TYPE, _IP_PROTO, _FLAGS, _IN_HW_COUNT = 8, 9, 22, 86

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache, singledispatch
 from struct import Struct
+from typing import Generic, TypeVar
 
 from remusnet.classify.bpf.assembler import Instruction, Op
 from remusnet.classify.filters import BpfMatch, Filter, FilterMatch, FlowerMatch, U32Key, U32Match
@@ -81,6 +82,30 @@ from remusnet.policy.verdict import Verdict
 
 Index = Callable[[str], int]
 """From a device's name to its number; raises where there is none."""
+
+
+T = TypeVar("T")
+
+
+class Same(Generic[T]):
+    """The key of a cache: that very ``value``, whatever equals it. To hash and compare filters
+    costs as much as to encode them.
+
+    Whoever keeps the key keeps ``value`` alive, so that nothing else gets its identity.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same object."""
+        return isinstance(other, Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        """Of the identity."""
+        return id(self.value)
 
 
 class PlugAction(IntEnum):

@@ -133,7 +133,15 @@ class Netlink:
         """
         return self._collect(request)[0]
 
-    def _collect(self, request: bytes) -> tuple[list[tuple[int, bytes]], bool]:
+    def find(self, request: bytes) -> bytes | None:
+        """The body of the one object that ``request`` asks for; None where there is no such device.
+
+        Raises as `get` does.
+        """
+        found = self._collect(request, absent=errno.ENODEV)[0]
+        return found[0][1] if found else None
+
+    def _collect(self, request: bytes, absent: int = 0) -> tuple[list[tuple[int, bytes]], bool]:
         self._sequence += 1
         mine = self._sequence
         self._socket.send(
@@ -150,7 +158,7 @@ class Netlink:
                     return found, interrupted
                 if kind == NLMSG_ERROR:
                     answer = read_answer(flags, payload)
-                    if answer.error:
+                    if answer.error and answer.error != absent:
                         raise refusal(answer, "read the kernel's devices and filters")
                     return found, interrupted
                 found.append((kind, payload))

@@ -33,7 +33,7 @@ from remusnet.kernel.wire.codec import (
 )
 from remusnet.kernel.wire.messages import PlugAction, encode
 from remusnet.kernel.wire.netlink import Netlink
-from remusnet.plan.names import buffer_alias
+from remusnet.plan.devices import buffer_alias
 from remusnet.plan.operations import CreateBuffer, DeleteDevice, DeletePlug, MarkDevice
 from tests.kernel.lab.bed import VIF
 from tests.kernel.lab.packets import Capture, Sender, stamped

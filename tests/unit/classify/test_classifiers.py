@@ -13,8 +13,7 @@ from remusnet.classify.headers import Headers
 from remusnet.classify.reference import classify
 from remusnet.errors import InvalidInput
 from remusnet.plan import plan
-from remusnet.policy.match import TCP, UDP, Match
-from remusnet.policy.policy import Policy
+from remusnet.policy.policy import TCP, UDP, Match, Policy
 from remusnet.policy.presets import PRESETS, REAL_TIME, TCP_ONLY
 from remusnet.policy.verdict import Verdict
 from tests.lib import edges, layers

@@ -8,8 +8,7 @@ import pytest
 
 from remusnet.classify.headers import dissect
 from remusnet.classify.reference import hazards_of_frame, hazards_of_policy
-from remusnet.policy.match import UDP, Match, PortRange
-from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.policy import UDP, Match, Policy, PortRange, Rule
 from remusnet.policy.presets import PRESETS, TCP_ONLY
 from remusnet.policy.verdict import Verdict
 from tests.lib import layers

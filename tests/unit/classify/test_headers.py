@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from remusnet.classify.headers import Headers, dissect
-from remusnet.policy.match import Fragment, Link, PayloadClass
+from remusnet.policy.policy import Fragment, Link, PayloadClass
 from tests.lib import layers
 from tests.lib.framegen import build
 from tests.lib.layers import IPV4, IPV6, TCP, UDP

@@ -8,7 +8,7 @@ from struct import pack
 import pytest
 
 from remusnet.classify.headers import dissect
-from remusnet.policy.match import Fragment, PayloadClass
+from remusnet.policy.policy import Fragment, PayloadClass
 from tests.lib import layers
 from tests.lib.framegen import build
 from tests.lib.layers import AH, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, IPV4, IPV6, TCP, UDP

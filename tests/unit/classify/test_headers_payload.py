@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from remusnet.classify.headers import dissect, payload_class
-from remusnet.policy.match import NEVER_MEDIA_PORTS, PayloadClass
+from remusnet.policy.policy import NEVER_MEDIA_PORTS, PayloadClass
 from tests.lib import layers
 from tests.lib.framegen import build
 from tests.lib.layers import IPV4, IPV6, TCP, UDP

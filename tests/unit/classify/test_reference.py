@@ -13,8 +13,20 @@ from hypothesis import strategies as st
 
 from remusnet.classify.headers import Headers, dissect
 from remusnet.classify.reference import Decision, classify, judge, matches
-from remusnet.policy.match import TCP, UDP, Fragment, Link, Match, PayloadClass, PortRange, Tunnel
-from remusnet.policy.policy import DEFAULT_RULE, ODD_RULE, Policy, Rule
+from remusnet.policy.policy import (
+    DEFAULT_RULE,
+    ODD_RULE,
+    TCP,
+    UDP,
+    Fragment,
+    Link,
+    Match,
+    PayloadClass,
+    Policy,
+    PortRange,
+    Rule,
+    Tunnel,
+)
 from remusnet.policy.presets import HOLD_ALL, PRESETS, STOCK_REMUS, TCP_ONLY
 from remusnet.policy.verdict import Verdict
 from tests.lib import layers

@@ -1,4 +1,4 @@
-"""What commands share: ``--policy``, and the reading of policy files."""
+"""What commands share: ``--policy``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 
 from remusnet.cli._options import PolicyType, policy_option
 from remusnet.errors import InvalidInput
-from remusnet.host.policy_files import LARGEST_POLICY_FILE, load_policy_file
 from remusnet.policy import PRESETS, Policy
 
 RIGHT = b'name = "mine"\ndefault = "hold"\n'
@@ -90,46 +89,3 @@ def test_completion_offers_presets_and_files(incomplete: str, expected: list[str
     )
     assert [item.value for item in items if item.type == "plain"] == expected
     assert [item.value for item in items if item.type == "file"] == [incomplete]
-
-
-def refusal(path: str | Path) -> str:
-    with pytest.raises(InvalidInput) as caught:
-        load_policy_file(str(path))
-    assert str(caught.value).isprintable()
-    return str(caught.value).replace(f"{path}: ", "")
-
-
-def test_a_file_that_can_not_be_read_is_invalid_input_on_one_line(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "a.toml") == "No such file or directory; expected a file to read"
-    assert refusal(tmp_path) == "Is a directory; expected a file to read"
-    assert refusal("x" * 5000) == "File name too long; expected a file to read"
-    for name in ("a\0.toml", "a\ud800.toml"):
-        assert "no file can have this name; expected a file's name" in refusal(name)
-    # A link to itself cannot be opened, not by root either.
-    loop = tmp_path / "loop.toml"
-    loop.symlink_to(loop)
-    assert refusal(loop).startswith("Too many levels of symbolic links")
-
-
-def test_a_file_that_is_not_text_is_invalid_input(tmp_path: Path) -> None:
-    file = tmp_path / "a.toml"
-    file.write_bytes(RIGHT + b"# caf\xe9\n")
-    assert refusal(file) == f"not UTF-8 (byte {len(RIGHT) + 6}); expected text in UTF-8"
-
-
-def test_a_file_of_a_mebibyte_is_read_and_a_larger_one_is_not(tmp_path: Path) -> None:
-    file = tmp_path / "a.toml"
-    file.write_bytes(RIGHT + b"#" * (LARGEST_POLICY_FILE - len(RIGHT)))
-    assert load_policy_file(str(file)).name == "mine"
-    file.write_bytes(RIGHT + b"#" * (LARGEST_POLICY_FILE - len(RIGHT) + 1))
-    assert refusal(file) == "too large; expected at most 1 MiB"
-
-
-def test_an_endless_file_is_too_large() -> None:
-    assert refusal("/dev/zero") == "too large; expected at most 1 MiB"
-
-
-def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
-    file = tmp_path / "a.toml"
-    file.write_bytes(b"\xef\xbb\xbf" + RIGHT.replace(b"\n", b"\r\n"))
-    assert load_policy_file(str(file)).name == "mine"

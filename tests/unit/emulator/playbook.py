@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from remusnet.emulator.traffic.endpoints import (
     Again,
+    Answered,
     Begin,
     Command,
     End,
@@ -67,6 +68,8 @@ def _line(command: Command) -> str:
             line = f"begin {what}"
         case End(what, how):
             line = f"end {what} {how}"
+        case Answered(what, number, after_ns):
+            line = f"answered {what} {number} after {after_ns / MS:g}"
         case Again(what, timeout):
             line = f"again {what}{' timeout' if timeout else ''}"
     return line

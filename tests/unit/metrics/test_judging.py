@@ -15,8 +15,7 @@ from remusnet.classify.columns import columns, group_rows
 from remusnet.classify.reference import classify
 from remusnet.frames import Frames
 from remusnet.metrics.flows import judge_frames
-from remusnet.policy.match import UDP, Fragment, Link, Match, PayloadClass, PortRange
-from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.policy import UDP, Fragment, Link, Match, PayloadClass, Policy, PortRange, Rule
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
 from tests.lib import layers

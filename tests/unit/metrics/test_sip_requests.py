@@ -66,7 +66,7 @@ CALL = (
 
 def test_a_call_is_an_invite_and_a_bye_each_with_its_final_response() -> None:
     assert requests(*CALL) == [
-        SipRequest("INVITE", "c1@x", "udp", 0, 2),
+        SipRequest("INVITE", "c1@x", "udp", 0, 2, ringing=1),
         SipRequest("BYE", "c1@x", "udp", 4, 5),
     ]
 
@@ -129,6 +129,8 @@ def test_an_answer_that_the_guest_sends_late_makes_the_set_up_as_much_longer() -
     assert bypassed.duration_ms == 2000
     ready = compared.outcomes[1].commit_ns
     assert held.end_ns == ready[ready > 3000 * MS][0]
+    assert (recorded.ringing_ms, bypassed.ringing_ms) == (50, 50)
+    assert held.ringing_ns == ready[ready > 1050 * MS][0] - 1000 * MS
     assert [each.client for each in (recorded, held)] == ["peer", "peer"]
 
 

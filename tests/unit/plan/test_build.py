@@ -6,8 +6,7 @@ import pytest
 
 from remusnet.errors import InvalidInput, MissingDependency
 from remusnet.plan.plan import CLASSIFIERS, NEEDS, choose_classifier
-from remusnet.policy.match import Match
-from remusnet.policy.policy import Policy, Rule
+from remusnet.policy.policy import Match, Policy, Rule
 from remusnet.policy.presets import HOLD_ALL, PRESETS, REAL_TIME, STOCK_REMUS, TCP_ONLY
 from remusnet.policy.verdict import Verdict
 

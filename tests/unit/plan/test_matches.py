@@ -10,7 +10,7 @@ import pytest
 from remusnet.classify.bpf.assembler import Instruction, Op
 from remusnet.classify.filters import BpfMatch, FilterMatch, FlowerMatch, U32Key, U32Match
 from remusnet.plan.matches import match_json, match_words
-from remusnet.policy.match import Fragment
+from remusnet.policy.policy import Fragment
 
 CASES: list[tuple[FilterMatch, str, dict[str, object]]] = [
     (

@@ -8,7 +8,7 @@ import pytest
 
 from remusnet.classify.filters import EVERY_FRAME
 from remusnet.errors import InvalidInput
-from remusnet.plan.limits import LARGEST_LIMIT, SMALLEST_LIMIT
+from remusnet.plan.devices import LARGEST_LIMIT, SMALLEST_LIMIT
 from remusnet.plan.operations import (
     AddFilter,
     AddPlug,

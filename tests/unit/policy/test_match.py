@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ANYTHING,
     DSCPS,
     ETHERTYPES,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from remusnet.policy.conditions import CONDITIONS
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     DSCPS,
     ETHERTYPES,
     NEVER_MEDIA_PORTS,

@@ -236,6 +236,14 @@ def test_a_percentile_is_a_number_or_never(values: list[float]) -> None:
         assert min(values) <= one.value <= max(values)
 
 
+def test_each_answer_counts_and_the_one_that_never_came_is_for_ever() -> None:
+    done = replace(transfer("request-response"), responses_ns=(10 * MS, 30 * MS))
+    given_up = replace(done, ended=Ended.TIMEOUT)
+    assert check("tcp.response.median == 20ms", staged(transfers=(done,))).passed
+    assert check("tcp.response.max == 30ms", staged(transfers=(done,))).passed
+    assert not check("tcp.response.max < 9s", staged(transfers=(given_up,))).passed
+
+
 def test_the_json_of_an_assertion_is_json() -> None:
     document = check("rtp.jitter.mean < 6ms").to_json()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
@@ -248,8 +256,8 @@ def test_every_metric_can_be_read() -> None:
     kept = Expectation("jitter", "40(1 - 20/I)", 38.0, 38.1, 37.2, 38.8, "2 %")
     kinds = ("bulk", "dns", "icmp")
     comparison = staged(
-        sip=(transaction(),),
-        transfers=tuple(transfer(kind) for kind in kinds),
+        sip=(replace(transaction(), ringing_ns=90 * MS),),
+        transfers=tuple(replace(transfer(kind), responses_ns=(80 * MS,)) for kind in kinds),
         failure=marks,
         expectations=(kept,),
     )

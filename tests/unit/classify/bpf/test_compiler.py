@@ -16,7 +16,7 @@ from remusnet.classify.bpf.compiler import HOLD_EVERY_FRAME, compile_bpf
 from remusnet.classify.filters import BpfMatch
 from remusnet.classify.reference import classify
 from remusnet.errors import InvalidInput
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ICMPV6,
     NEVER_MEDIA_PORTS,
     TCP,
@@ -24,10 +24,11 @@ from remusnet.policy.match import (
     Link,
     Match,
     PayloadClass,
+    Policy,
     PortRange,
+    Rule,
     Tunnel,
 )
-from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import PRESETS
 from remusnet.policy.verdict import Verdict
 from tests.lib import bpf_machine, edges, layers

@@ -11,17 +11,17 @@ from remusnet.classify.filters import EVERY_FRAME, LAST_PREF, FlowerMatch, U32Ma
 from remusnet.classify.flower.compiler import compile_flower
 from remusnet.classify.reference import classify
 from remusnet.errors import InvalidInput
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ICMP,
     PROTOCOLS,
     TCP,
     UDP,
     Fragment,
     Match,
+    Policy,
     PortRange,
     Tunnel,
 )
-from remusnet.policy.policy import Policy
 from remusnet.policy.presets import PRESETS, REAL_TIME, STOCK_REMUS, TCP_ONLY
 from remusnet.policy.verdict import Verdict
 from tests.lib import layers

@@ -17,7 +17,7 @@ from remusnet.classify.reference import classify, judge
 from remusnet.classify.u32.compiler import MOST_FILTERS, compile_u32
 from remusnet.classify.u32.conditions import prefixes
 from remusnet.errors import InvalidInput
-from remusnet.policy.match import (
+from remusnet.policy.policy import (
     ICMP,
     TCP,
     UDP,
@@ -25,10 +25,11 @@ from remusnet.policy.match import (
     Link,
     Match,
     PayloadClass,
+    Policy,
     PortRange,
+    Rule,
     Tunnel,
 )
-from remusnet.policy.policy import Policy, Rule
 from remusnet.policy.presets import HOLD_ALL, PRESETS, REAL_TIME, STOCK_REMUS, TCP_ONLY
 from remusnet.policy.verdict import Verdict
 from tests.lib import layers

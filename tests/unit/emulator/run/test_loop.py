@@ -106,6 +106,28 @@ def test_a_transfer_takes_an_epoch_for_each_round_trip() -> None:
     assert direct[1:] == held[1:] == (0, 0, Ended.DONE)
 
 
+def test_answers_are_timed_from_their_requests_and_the_set_up_is_not_theirs() -> None:
+    asks = '[network]\ndelay = "1ms"\n[[tcp]]\nexchanges = 3\nthink = "100ms"\n'
+    (direct,) = scene(outcome(asks)).transfers
+    (held,) = scene(outcome(HELD + asks)).transfers
+    assert direct.responses_ns == pytest.approx([2 * MS] * 3, abs=0.2 * MS)
+    assert direct.duration_ms == pytest.approx(2 + 3 * 2 + 2 * 100, abs=1)
+    # Requests that follow a commit wait for the next.
+    assert len(held.responses_ns) == 3
+    assert all(250 * MS < each < 405 * MS for each in held.responses_ns[1:])
+
+
+def test_nagle_makes_it_ring_an_epoch_later() -> None:
+    """The 180 waits for the acknowledgement of the 100 right before it, which is held."""
+    text = HELD + '[network]\ndelay = "1ms"\n[[sip]]\ntransport = "tcp"\nstart = "10ms"\n'
+    invite, bye = scene(outcome(text, duration="20s")).sip
+    at_once, _ = scene(outcome(text + "[guest-tcp]\nnagle = false\n", duration="20s")).sip
+    assert bye.ringing_ns is None
+    assert invite.ringing_ns is not None
+    assert at_once.ringing_ns is not None
+    assert invite.ringing_ns - at_once.ringing_ns == pytest.approx(400 * MS, abs=3 * MS)
+
+
 def test_held_acknowledgements_make_the_peer_send_again() -> None:
     """The handshake met a commit and was fast; what follows waits longer than its timer."""
     upload = (

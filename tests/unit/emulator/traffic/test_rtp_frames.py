@@ -12,7 +12,7 @@ from remusnet.emulator.traffic.rtp import Source, sources
 from remusnet.emulator.traffic.rtp_frames import Templates, stream_verdicts
 from remusnet.frames import Frames
 from remusnet.policy import PRESETS
-from remusnet.policy.match import PayloadClass
+from remusnet.policy.policy import PayloadClass
 from remusnet.policy.toml import load as load_policy
 from remusnet.policy.verdict import Verdict
 from remusnet.scenario.traffic import CODECS

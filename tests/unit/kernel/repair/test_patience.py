@@ -31,13 +31,25 @@ def test_the_same_damage_now_and_then_is_no_fight() -> None:
     assert not any(patience.mended(3 * at * S, "vif1.0 ingress") for at in range(50))
 
 
-def test_a_repair_that_fails_is_tried_later_and_said_the_second_time() -> None:
+def test_a_repair_that_fails_is_tried_at_once_then_later_and_said_the_second_time() -> None:
+    """At first somebody may have been at it at the same time: frames must not wait for that."""
     patience = Patience()
     assert not patience.failed(0)
-    assert patience.due_ns() == S // 5
+    assert patience.due_ns() < S // 100
     assert patience.failed(S)
-    patience.mended(2 * S, "vif1.0 ingress")
+    assert patience.due_ns() == S + S // 5
+    assert patience.failed(2 * S)
+    assert patience.due_ns() == 2 * S + 2 * S // 5
+    patience.forgive()
     assert not patience.failed(3 * S)
+
+
+def test_a_failure_in_a_fight_waits_as_a_repair_would() -> None:
+    patience = Patience()
+    for at in range(5):
+        patience.mended(at, "vif1.0 ingress")
+    assert not patience.failed(S)
+    assert patience.due_ns() == S + 2 * S // 5
 
 
 def test_after_half_a_minute_without_damage_all_is_forgiven() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import pytest
 from hypothesis import given
 
 from remusnet.errors import InvalidInput
-from remusnet.kernel.state.receipt import Phase, Receipt, Receipts, receipts_of
+from remusnet.kernel.own_folder import OwnFolder
+from remusnet.kernel.state.receipt import Phase, Receipt, Receipts, _known, receipts_of
 from remusnet.plan.plan import CLASSIFIERS, build_plan
 from remusnet.policy import PRESETS
 from remusnet.policy.policy import Policy
@@ -115,3 +118,75 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
 def test_a_name_that_is_no_device_never_becomes_a_path(store: Receipts) -> None:
     with pytest.raises(InvalidInput, match="invalid device name"):
         store.delete(["../other"])
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were read."""
+    names: list[str] = []
+    read = OwnFolder.read
+
+    def reading(folder: OwnFolder, name: str, largest: int) -> bytes:
+        names.append(name)
+        return read(folder, name, largest)
+
+    monkeypatch.setattr(OwnFolder, "read", reading)
+    return names
+
+
+def test_of_many_receipts_only_those_that_have_changed_are_read_again(
+    store: Receipts, opened: list[str]
+) -> None:
+    written = [replace(receipt(), buffer=f"ifb-{number}") for number in range(20)]
+    store.write(written, Phase.APPLIED)
+    time.sleep(0.06)  # what was written just now may change once more within the kernel's tick
+    store.read()
+    opened.clear()
+    Receipts(store.folder).read()
+    assert opened == []
+    store.write([replace(written[7], limit=1_000_000)], Phase.APPLIED)
+    found, _ = store.read()
+    assert opened == ["ifb-7.json"]
+    assert found["ifb-7"].limit == 1_000_000
+    store.delete(["ifb-3"])
+    assert "ifb-3" not in store.read()[0]
+
+
+def test_a_receipt_that_was_known_is_not_believed_once_others_may_write_it(
+    store: Receipts,
+) -> None:
+    store.write([receipt()], Phase.APPLIED)
+    time.sleep(0.06)
+    store.read()
+    path = store.folder / "ifb-1.json"
+    path.chmod(0o666)
+    found, damaged = store.read()
+    assert found == {}
+    assert "others may write it" in damaged[0]
+
+
+def test_a_known_receipt_under_another_name_is_damage(store: Receipts) -> None:
+    store.write([receipt()], Phase.APPLIED)
+    time.sleep(0.06)
+    store.read()
+    os.rename(store.folder / "ifb-1.json", store.folder / "ifb-2.json")
+    found, damaged = store.read()
+    assert found == {}
+    assert "not of the buffer device that it is named after" in damaged[0]
+    time.sleep(0.06)
+    assert store.read() == (found, damaged)
+
+
+def test_whoever_changes_a_receipt_again_and_again_is_read_each_time(store: Receipts) -> None:
+    """Within one tick of the kernel's clock a file's times stay as they are."""
+    for limit in range(1_000_000, 1_000_100):
+        store.write([replace(receipt(), limit=limit)], Phase.APPLIED)
+        assert store.read()[0]["ifb-1"].limit == limit
+
+
+def test_what_is_kept_of_receipts_does_not_grow_with_their_changes(store: Receipts) -> None:
+    for limit in range(1_000_000, 1_000_004):
+        store.write([replace(receipt(), limit=limit)], Phase.APPLIED)
+        time.sleep(0.06)
+        store.read()
+    assert [each.limit for each in _known[store.folder].values()] == [1_000_003]

@@ -45,7 +45,7 @@ from remusnet.kernel.wire.messages import KINDS, canonical, encode, filter_info,
 from remusnet.plan.operations import AddFilter, DrainPlug, undo_of
 from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.match import Fragment
+from remusnet.policy.policy import Fragment
 from remusnet.policy.verdict import Verdict
 from tests.lib.policies import policies
 

@@ -1,4 +1,4 @@
-"""Device names: what Linux and a shell can take, and a buffer device for each vif."""
+"""Device names: what Linux and a shell can take, a buffer device for each vif. Plugs' limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from remusnet.errors import InvalidInput
-from remusnet.plan.names import LONGEST_NAME, buffer_name, check_device_name, sink_alias, sink_name
+from remusnet.plan.devices import (
+    LARGEST_LIMIT,
+    LONGEST_NAME,
+    RUNT_COST,
+    SMALLEST_LIMIT,
+    buffer_name,
+    check_device_name,
+    memory_limit,
+    memory_needed,
+    plug_limit,
+    sink_alias,
+    sink_name,
+)
 from remusnet.plan.plan import LONGEST_ALIAS, protections
 
 NAMES = st.from_regex(r"(vif|ifb-|eth|)[A-Za-z0-9_][A-Za-z0-9._-]{0,14}", fullmatch=True).filter(
@@ -137,3 +149,33 @@ def test_one_buffer_has_no_more_vifs_than_its_alias_can_name() -> None:
     (fits,) = protections(vifs[:15], "ifb0")
     assert len(sink_alias(fits.vifs)) <= LONGEST_ALIAS
     assert len(protections(vifs)) == 16
+
+
+def test_a_plug_holds_two_intervals_of_the_link() -> None:
+    assert plug_limit(1_000_000_000, 200_000_000) == 2 * 125_000_000 // 5
+
+
+def test_a_slow_link_still_gets_room_for_large_frames() -> None:
+    assert plug_limit(1_000_000, 40_000_000) == SMALLEST_LIMIT == 262_144
+
+
+def test_a_fast_link_gets_no_more_than_the_kernel_can_be_told() -> None:
+    """The kernel's field has 32 bits: a larger number would come out small."""
+    assert plug_limit(100_000_000_000, 1_000_000_000) == LARGEST_LIMIT
+
+
+def test_parts_of_a_byte_are_rounded_up() -> None:
+    # 2 x (8e9 + 1) bit/s x 1 ms = 2,000,000.00025 bytes
+    assert plug_limit(8_000_000_001, 1_000_000) == 2_000_001
+
+
+def test_a_budget_is_never_exceeded_by_the_limit_made_from_it() -> None:
+    for budget in range(819_375, 820_375):
+        assert (
+            memory_needed(memory_limit(budget)) <= budget < memory_needed(memory_limit(budget) + 1)
+        )
+
+
+def test_what_frames_cost_is_rounded_up() -> None:
+    assert (memory_needed(2), memory_needed(3)) == (25, 38)
+    assert memory_needed(5_120_000, RUNT_COST) == 281_600_000

@@ -20,7 +20,6 @@ from remusnet.plan.domains import (
 from remusnet.plan.plan import LARGEST_FRAME
 from remusnet.plan.terms import Terms
 from remusnet.policy import PRESETS, Policy
-from remusnet.policy.toml import PolicyFileError
 from remusnet.tables.mistakes import MistakenFile
 
 UUID = "f2b1c0de-0000-4000-8000-000000000001"
@@ -284,7 +283,7 @@ def test_a_file_that_can_not_be_read_is_a_mistake(tmp_path: Path, content: bytes
         file.mkdir()
     else:
         file.write_bytes(content)
-    with pytest.raises(PolicyFileError):
+    with pytest.raises(MistakenFile):
         load_either(str(file))
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from remusnet.errors import Conflict
-from remusnet.kernel.memory import check_memory, memory_look, total_memory
+from remusnet.kernel.change.apply import check_memory, total_memory
+from remusnet.kernel.doctor import memory_look
 from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
 from remusnet.plan.plan import Plan, build_plan
 from remusnet.policy.presets import HOLD_ALL
