@@ -66,7 +66,7 @@ class ScenarioCase:
 
     ``policies``: none for the scenario's own; ``calls`` in all, ``duration_ns``, ``seed``: None for
     the scenario's. ``out``: a file for what arrives (see `released_files`). ``keep``: keep the
-    frames that arrive, for a report.
+    frames that arrive, for a report. ``advise``: try what settings of TCP would gain.
     """
 
     word: str
@@ -76,6 +76,7 @@ class ScenarioCase:
     seed: int | None = None
     out: str | None = None
     keep: bool = False
+    advise: bool = False
 
     def run(self, read: Reader = captures.read_frames, tell: Tell = _silent) -> Simulated:
         """Simulate it. ``read``: reads the captures that it names; ``tell``: is told each step.
@@ -103,6 +104,7 @@ class ScenarioCase:
             policies,
             recordings=[recording.frames for recording in recordings],
             keep_frames=self.keep or bool(files),
+            advise=self.advise,
             on_run=on_run,
         )
         seconds = time.perf_counter() - start

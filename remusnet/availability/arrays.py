@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from remusnet.availability.distributions import (
 from remusnet.availability.expressions import Expression
 from remusnet.availability.measures import Measure, MeasureKind
 from remusnet.availability.net import Memory
-from remusnet.availability.simulation import most_immediate, neighbours
+from remusnet.availability.simulation import most_immediate, most_tokens, neighbours
 from remusnet.availability.stackcode import Codes, NotCompilable
 from remusnet.availability.unfolding import Mode, Net
 
@@ -32,7 +33,8 @@ _MEMORIES: Final = {
     Memory.AGE: layout.AGE,
     Memory.RESAMPLE: layout.RESAMPLE,
 }
-_POOL = 8
+_LINE: Final = 128
+"""Bytes: what processors fetch at once, which may be two lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,9 @@ class Tables:
     net: Net
     asked: tuple[Measure, ...]
     expressions: tuple[Expression | None, ...]
+    kinds: NDArray[Any]
     modes: NDArray[Any]
-    links: NDArray[np.int64]
+    links: NDArray[np.int32]
     numbers: NDArray[np.float64]
     resampled: NDArray[np.int64]
     measures: NDArray[Any]
@@ -53,10 +56,14 @@ class Tables:
         """The arrays of a new run, before anything has happened; ``run`` is its record."""
         modes = self.modes
         timed = np.flatnonzero(modes["timer"] >= 0)
-        size = len(timed) + (_POOL if modes["infinite"].any() else 0)
+        size = len(timed)
+        if self.kinds["infinite"].any():
+            size += layout.MATCH
+        if size > min(len(timed), layout.SCANNED):  # full matches
+            size += -size % layout.MATCH
         marking = np.array(self.net.initial, np.int64)
         sizes = {
-            **dict.fromkeys(("times", "clocks", "heap", "places"), size),
+            **dict.fromkeys(("times", "clocks", "spans"), size),
             **{name: len(modes) + 1 for name in ("enabled", "stamps", "touched", "flags")},
             "looked": len(timed) + 1,
             "recent": layout.RECENT,
@@ -65,14 +72,19 @@ class Tables:
         arrays = {
             name: np.zeros(sizes.get(name, 0), dtype) for name, dtype in layout.ARRAYS.items()
         }
-        arrays |= {"modes": modes, "links": self.links, "numbers": self.numbers}
+        arrays |= {
+            "kinds": self.kinds,
+            "modes": modes,
+            "links": self.links,
+            "numbers": self.numbers,
+        }
         arrays |= {"resampled": self.resampled, "measures": self.measures.copy()}
         arrays |= {"marking": marking, "renewal": marking.copy()}
         arrays["times"][:] = np.inf
-        clocks = arrays["clocks"]
-        clocks["next"] = np.arange(1, size + 1)
-        clocks["next"][-1:] = -1
-        clocks["mode"][: len(timed)] = timed
+        arrays["clocks"]["mode"][: len(timed)] = timed
+        after = arrays["spans"]["next"]
+        after[:] = np.arange(1, size + 1)
+        after[-1:] = -1
         timers = arrays["timers"] = np.zeros(len(timed), layout.TIMER)
         timers["head"] = timers["aged"] = -1
         timers["mode"] = timed
@@ -80,12 +92,41 @@ class Tables:
         run["weight"], run["state"], run["usual"] = 1.0, -1, -1
         run["free"] = len(timed) if size > len(timed) else -1
         run["most_immediate"] = most_immediate(self.net)
-        run["heaped"] = size > layout.SCANNED
+        run["most_tokens"] = most_tokens(self.net)
+        run["changed"] = -1
         run["importance"], run["importance_end"] = self.importance
         run["slot_count"], run["mode_count"] = len(marking), len(modes)
         run["measure_count"], run["timer_count"] = len(self.measures), len(timed)
         run["resampled_count"] = len(self.resampled)
-        return arrays
+        if size > layout.SCANNED:
+            rank(arrays)
+        shared = ("kinds", "modes", "links", "numbers", "resampled")
+        return {k: each if k in shared else _apart(each) for k, each in arrays.items()}
+
+
+def _apart(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that shares no line of the processor's cache with anything else.
+
+    Threads that write to one line wait for each other: two runs would take as long as one by one.
+    """
+    room = np.zeros(array.nbytes + 2 * _LINE, np.uint8)
+    first = -room.ctypes.data % _LINE
+    copied = room[first : first + array.nbytes].view(array.dtype)
+    copied[:] = array
+    return copied
+
+
+def rank(arrays: dict[str, NDArray[Any]]) -> None:
+    """Room for a tournament of the clocks, in which nobody has played yet."""
+    stages, end, many = [], 0, len(arrays["times"])
+    while many > 1:
+        stages.append(end)
+        many = -(-many // layout.MATCH)
+        end += many + -many % layout.MATCH
+    arrays["stages"] = np.array(stages, np.int64)
+    arrays["soonest"] = np.full(end, np.inf)
+    arrays["winners"] = np.zeros(end, np.int32)
+    arrays["run"]["ranked"] = True
 
 
 def linked(arrays: dict[str, NDArray[Any]]) -> Any:
@@ -93,7 +134,7 @@ def linked(arrays: dict[str, NDArray[Any]]) -> Any:
     run = arrays["run"][0]
     for name in layout.ARRAYS:
         run[name] = arrays[name].ctypes.data
-    run["clock_count"] = len(arrays["times"])
+    run["clock_count"], run["stage_count"] = len(arrays["times"]), len(arrays["stages"])
     return run
 
 
@@ -106,12 +147,26 @@ def tables(net: Net, measures: Sequence[Measure], importance: Expression | None 
     return _Builder(net).tables(measures, importance)
 
 
+def _is_plain(mode: Mode) -> bool:
+    """Whether tokens in one place are all that its enabling asks for."""
+    return len(mode.takes) == 1 and not mode.inhibitors and mode.guard is None
+
+
+def _home(mode: Mode) -> int:
+    """The slot that those of a mode count from."""
+    slots = [*mode.takes, *mode.change]
+    return slots[0][0] if slots else 0
+
+
 class _Builder:
     def __init__(self, net: Net) -> None:
         self._net = net
         self._links: list[int] = []
         self._numbers: list[float] = []
         self._codes = Codes(self._numbers)
+        self._empirical: dict[tuple[float, ...], int] = {}
+        self._kinds: list[tuple[object, ...]] = []
+        self._rows: dict[tuple[object, ...], int] = {}
         self._modes = np.zeros(len(net.modes), layout.MODE)
 
     def tables(self, measures: Sequence[Measure], importance: Expression | None) -> Tables:
@@ -120,17 +175,17 @@ class _Builder:
         measured, expressions, seeing, counting = self._measured(measures)
         timer = 0
         for i, mode in enumerate(modes):
-            row = self._modes[i]
-            row["timer"] = -1
-            if mode.distribution is not None:
-                row["timer"] = timer
-                timer += 1
-            self._mode(row, mode)
-            self._list(row, "timed", timed_after[i])
-            self._list(row, "immediate", immediate_after[i])
-            self._list(row, "seeing", seeing[i])
-            self._list(row, "counting", counting[i])
-        level = (0, 0) if importance is None else self._code(importance)
+            home = _home(mode)
+            lists = {
+                "timed": [each - i for each in timed_after[i]],
+                "immediate": [each - i for each in immediate_after[i]],
+                "seeing": seeing[i],
+                "counting": counting[i],
+            }
+            like = self._like(mode, home, lists)
+            self._modes[i] = (like, home, -1 if mode.distribution is None else timer)
+            timer += mode.distribution is not None
+        level = (0, 0) if importance is None else self._put(self._codes.of(importance))
         resampled = [
             i
             for i, each in enumerate(modes)
@@ -141,38 +196,49 @@ class _Builder:
             net=self._net,
             asked=tuple(measures),
             expressions=tuple(expressions),
+            kinds=np.array(self._kinds, layout.KIND),
             modes=self._modes,
-            links=np.array(self._links, np.int64),
+            links=np.array(self._links, np.int32),
             numbers=np.array(self._numbers, np.float64),
             resampled=np.array(resampled, np.int64),
             measures=measured,
             importance=level,
         )
 
-    def _mode(self, row: Any, mode: Mode) -> None:
-        row["kind"], row["a"], row["b"] = self._distribution(mode.distribution)
-        row["weight"], row["priority"] = mode.weight, mode.priority
-        row["memory"], row["infinite"] = _MEMORIES[mode.memory], mode.infinite
-        self._list(row, "takes", (each for pair in mode.takes for each in pair))
-        self._list(row, "change", (each for pair in mode.change for each in pair))
+    def _like(self, mode: Mode, home: int, lists: dict[str, list[int]]) -> int:
+        """The number of the mode's kind: one that is known, where it has all the same."""
+        plain = mode.takes[0][1] if _is_plain(mode) else 0
+        guard = [] if mode.guard is None else self._codes.of(mode.guard)
+        slots = guard[1::2]
+        guard[1::2] = [
+            slot - home if operation == layout.TOKENS else slot
+            for operation, slot in zip(guard[::2], slots, strict=True)
+        ]
         inhibitors: list[int] = []
-        for slots, count in mode.inhibitors:
-            inhibitors += [count, len(slots), *slots]
-        self._list(row, "inhibitors", inhibitors)
-        row["slot"] = -1
-        if len(mode.takes) == 1 and not mode.inhibitors and mode.guard is None:
-            row["slot"], row["count"] = mode.takes[0]  # all that its enabling asks for
-        if mode.guard is not None:
-            row["guard"], row["guard_end"] = self._code(mode.guard)
+        for asked, count in mode.inhibitors:
+            inhibitors += [count, len(asked), *(slot - home for slot in asked)]
+        lists |= {
+            "takes": [each for slot, count in mode.takes for each in (slot - home, count)],
+            "change": [each for slot, by in mode.change for each in (slot - home, by)],
+            "inhibitors": inhibitors,
+            "guard": guard,
+        }
+        kind, a, b = self._distribution(mode.distribution)
+        key = (  # in the order of the fields
+            *(a, b, mode.weight, mode.priority),
+            *(kind, _MEMORIES[mode.memory], mode.infinite, plain),
+            *(tuple(lists[name]) for name in layout.LISTS),
+        )
+        if key not in self._rows:
+            self._rows[key] = len(self._kinds)
+            places = [self._put(lists[name]) for name in layout.LISTS]
+            self._kinds.append((*key[: -len(layout.LISTS)], *itertools.chain(*places)))
+        return self._rows[key]
 
-    def _list(self, row: Any, name: str, values: Iterable[int]) -> None:
-        row[name] = len(self._links)
-        self._links.extend(values)
-        row[f"{name}_end"] = len(self._links)
-
-    def _code(self, expression: Expression) -> tuple[int, int]:
+    def _put(self, values: Sequence[int]) -> tuple[int, int]:
+        """Where ``values`` are in `links`: from, to before."""
         first = len(self._links)
-        self._links.extend(self._codes.of(expression))
+        self._links.extend(values)
         return first, len(self._links)
 
     def _measured(
@@ -192,7 +258,7 @@ class _Builder:
                 continue
             expression = self._net.expression(measure.text, f"measure {measure.name}")
             expressions.append(expression)
-            rows[number]["code"], rows[number]["code_end"] = self._code(expression)
+            rows[number]["code"], rows[number]["code_end"] = self._put(self._codes.of(expression))
             rows[number]["truth"] = measure.kind == MeasureKind.PROBABILITY
             for i, mode in enumerate(modes):
                 if any(slot in expression.slots for slot, _ in mode.change):
@@ -216,7 +282,8 @@ class _Builder:
             case Erlang(mean, shape):
                 return layout.ERLANG, mean / shape, shape
             case Empirical(values):
-                first = len(self._numbers)
-                self._numbers.extend(sorted(values))
-                return layout.EMPIRICAL, first, len(values)
+                if values not in self._empirical:
+                    self._empirical[values] = len(self._numbers)
+                    self._numbers.extend(sorted(values))
+                return layout.EMPIRICAL, self._empirical[values], len(values)
         raise NotCompilable

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from remusnet.availability import kernel, layout
-from remusnet.availability.arrays import Tables, linked
+from remusnet.availability.arrays import Tables, linked, rank
 from remusnet.availability.drawing import Seed
 from remusnet.availability.expressions import Expression
 from remusnet.availability.memo import MOST_CLOCKS, Memo
@@ -44,8 +44,7 @@ class Compiled:
         self._seen()
         self._chunk(0.0)
         self._memo: Memo | None = None
-        modes = tables.modes
-        if not modes["infinite"].any() and len(self._arrays["timers"]) <= MOST_CLOCKS:
+        if not tables.kinds["infinite"].any() and len(self._arrays["timers"]) <= MOST_CLOCKS:
             self._memo = memo or Memo(tables.net, tables.asked, tables.expressions)
             self._arrays |= self._memo.arrays
             self._run = linked(self._arrays)
@@ -207,22 +206,14 @@ class Compiled:
         """Twice as many clocks."""
         old = self._arrays
         size = len(old["times"])
-        for name in ("times", "clocks", "heap", "places"):
+        for name in ("times", "clocks", "spans"):
             self._arrays[name] = np.concatenate([old[name], np.zeros_like(old[name])])
         self._arrays["times"][size:] = np.inf
-        after = self._arrays["clocks"]["next"]
+        after = self._arrays["spans"]["next"]
         after[size:] = np.arange(size + 1, 2 * size + 1)
         after[-1] = -1
+        if 2 * size > layout.SCANNED:
+            rank(self._arrays)
         self._run = linked(self._arrays)
         self._run["free"] = size
-        if not self._run["heaped"] and 2 * size > layout.SCANNED:
-            self._heap()
-
-    def _heap(self) -> None:
-        """Put the live clocks into a heap, now that they are many."""
-        times, clocks = self._arrays["times"], self._arrays["clocks"]
-        live = np.flatnonzero(np.isfinite(times))
-        order = live[np.lexsort((clocks["serial"][live], times[live]))]
-        self._arrays["heap"][: len(order)] = order
-        self._arrays["places"][order] = np.arange(len(order))
-        self._run["heaped"] = True
+        kernel.arrange(self._run)

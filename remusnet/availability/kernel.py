@@ -21,7 +21,6 @@ from remusnet.availability.layout import (
     AND,
     AT_LEAST,
     AT_MOST,
-    CHECKED_EVERY,
     CLOCK,
     CONSTANT,
     DEAD,
@@ -40,15 +39,16 @@ from remusnet.availability.layout import (
     HALTS,
     IMMEDIATE,
     JUMP,
+    KIND,
     LEARNING,
     LESS,
     LOGNORMAL,
+    MATCH,
     MAXIMUM,
     MEASURE,
     MINIMUM,
     MODE,
     MORE,
-    MOST_TOKENS,
     MULTIPLY,
     NEGATE,
     NEVER,
@@ -56,6 +56,8 @@ from remusnet.availability.layout import (
     OR,
     REAL,
     RECENT,
+    SHORT,
+    SPAN,
     STARTS,
     SUBTRACT,
     TIMER,
@@ -77,16 +79,19 @@ _NONE = -1
 
 
 @jit
-def evaluate(s: Any, at: int, end: int) -> float:  # noqa: C901 - a branch an operation
-    """The value of the code in ``links`` from ``at``; a division by zero sets the status."""
-    links, stack, marking = view(s.links, WHOLE), view(s.stack, REAL), view(s.marking, WHOLE)
+def evaluate(s: Any, at: int, end: int, home: int) -> float:  # noqa: C901 - by operation
+    """The value of the code in ``links`` from ``at``; a division by zero sets the status.
+
+    ``home``: the slot that the code's slots count from.
+    """
+    links, stack, marking = view(s.links, SHORT), view(s.stack, REAL), view(s.marking, WHOLE)
     top = -1
     while at < end:
         operation, argument = links[at], links[at + 1]
         at += 2
         if operation == TOKENS:
             top += 1
-            stack[top] = marking[argument]
+            stack[top] = marking[home + argument]
         elif operation == CONSTANT:
             top += 1
             stack[top] = view(s.numbers, REAL)[argument]
@@ -145,11 +150,12 @@ def evaluate(s: Any, at: int, end: int) -> float:  # noqa: C901 - a branch an op
 @jit
 def _degree(s: Any, i: int) -> int:
     """How many times mode ``i`` is enabled; at most 1 with a single server."""
-    mode, links, marking = view(s.modes, MODE)[i], view(s.links, WHOLE), view(s.marking, WHOLE)
+    home, mode = view(s.modes, MODE)[i].home, view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
+    links, marking = view(s.links, SHORT), view(s.marking, WHOLE)
     infinite = mode.infinite
     most = 1 << 60 if infinite else 1
     for k in range(mode.takes, mode.takes_end, 2):
-        have, count = marking[links[k]], links[k + 1]
+        have, count = marking[home + links[k]], links[k + 1]
         if have < count:
             return 0
         if infinite:
@@ -158,18 +164,18 @@ def _degree(s: Any, i: int) -> int:
     while k < mode.inhibitors_end:
         total = 0
         for j in range(k + 2, k + 2 + links[k + 1]):
-            total += marking[links[j]]
+            total += marking[home + links[j]]
         if total >= links[k]:
             return 0
         k += 2 + links[k + 1]
-    if mode.guard_end > mode.guard and evaluate(s, mode.guard, mode.guard_end) == 0.0:
+    if mode.guard_end > mode.guard and evaluate(s, mode.guard, mode.guard_end, home) == 0.0:
         return 0
     return most
 
 
 @jit
 def _draw(s: Any, rng: Any, i: int) -> float:
-    mode = view(s.modes, MODE)[i]
+    mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
     kind = mode.kind
     if kind == EXPONENTIAL:
         return mode.a * rng.standard_exponential()
@@ -207,7 +213,7 @@ def _tail(rng: Any, least: float) -> float:
 @jit
 def residual(s: Any, rng: Any, i: int, age: float) -> float:  # noqa: C901 - by distribution
     """What a clock of mode ``i`` that has run for ``age`` s still has to run: drawn anew."""
-    mode = view(s.modes, MODE)[i]
+    mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
     kind = mode.kind
     if age <= 0.0 or kind == EXPONENTIAL:
         return _draw(s, rng, i)
@@ -250,44 +256,83 @@ def residual(s: Any, rng: Any, i: int, age: float) -> float:  # noqa: C901 - by 
 
 
 @jit
-def _sooner(s: Any, one: int, other: int) -> bool:
-    if view(s.times, REAL)[one] != view(s.times, REAL)[other]:
-        return view(s.times, REAL)[one] < view(s.times, REAL)[other]
-    return view(s.clocks, CLOCK)[one].serial < view(s.clocks, CLOCK)[other].serial
+def _less(one: float, other: float) -> float:
+    return one if one < other else other  # no test for NaN, as min() has
 
 
 @jit
-def _rise(s: Any, at: int) -> None:
-    heap = view(s.heap, WHOLE)
-    clock = heap[at]
-    while at > 0:
-        parent = (at - 1) >> 1
-        if not _sooner(s, clock, heap[parent]):
-            break
-        heap[at] = heap[parent]
-        view(s.places, WHOLE)[heap[at]] = at
-        at = parent
-    heap[at] = clock
-    view(s.places, WHOLE)[clock] = at
+def _least(address: int, first: int) -> tuple[int, int]:
+    """Where the least of the eight times from ``first`` on is, and how many are as small."""
+    times = view(address, REAL)
+    a, b, c, d = times[first], times[first + 1], times[first + 2], times[first + 3]
+    e, f, g, h = times[first + 4], times[first + 5], times[first + 6], times[first + 7]
+    least = _less(_less(_less(a, b), _less(c, d)), _less(_less(e, f), _less(g, h)))
+    best, many = 7, 0
+    for k in range(MATCH - 1, -1, -1):
+        same = times[first + k] == least
+        many += same
+        best = k if same else best
+    return first + best, many
 
 
 @jit
-def _sink(s: Any, at: int) -> None:
-    heap = view(s.heap, WHOLE)
-    clock = heap[at]
-    while True:
-        child = 2 * at + 1
-        if child >= s.live:
+def _play(s: Any, stage: int, match: int) -> bool:
+    """Play a match of the tournament; whether its outcome has changed."""
+    clocks, soonest, winners = view(s.clocks, CLOCK), view(s.soonest, REAL), view(s.winners, SHORT)
+    if stage == 0:
+        first = match * MATCH
+        best, many = _least(s.times, first)
+        time, winner = view(s.times, REAL)[best], best
+        if many > 1 and time < np.inf:  # the one that was started first
+            for k in range(first, first + MATCH):
+                if view(s.times, REAL)[k] == time and clocks[k].serial < clocks[winner].serial:
+                    winner = k
+        at = match
+    else:
+        stages = view(s.stages, WHOLE)
+        first = stages[stage - 1] + match * MATCH
+        best, many = _least(s.soonest, first)
+        time, winner = soonest[best], winners[best]
+        if many > 1 and time < np.inf:
+            for k in range(first, first + MATCH):
+                if soonest[k] == time and clocks[winners[k]].serial < clocks[winner].serial:
+                    winner = winners[k]
+        at = stages[stage] + match
+    if soonest[at] == time and winners[at] == winner:
+        return False
+    soonest[at], winners[at] = time, winner
+    return True
+
+
+@jit
+def _replay(s: Any) -> None:
+    """Play the matches of the clocks that have changed, as far up as that changes anything."""
+    match = s.changed
+    s.changed = _NONE
+    for stage in range(s.stage_count):
+        match //= MATCH
+        if not _play(s, stage, match) and not s.upset:
             break
-        if child + 1 < s.live and _sooner(s, heap[child + 1], heap[child]):
-            child += 1
-        if not _sooner(s, heap[child], clock):
-            break
-        heap[at] = heap[child]
-        view(s.places, WHOLE)[heap[at]] = at
-        at = child
-    heap[at] = clock
-    view(s.places, WHOLE)[clock] = at
+    s.upset = 0
+
+
+@jit
+def _changed(s: Any, at: int) -> None:
+    """The clock ``at`` has changed: it plays later, with others of its first match."""
+    if s.changed >= 0 and s.changed // MATCH != at // MATCH:
+        _replay(s)
+    s.changed = at
+
+
+@jit
+def arrange(s: Any) -> None:
+    """Play the whole tournament."""
+    s.changed, s.upset = _NONE, 0
+    many = s.clock_count
+    for stage in range(s.stage_count):
+        many = (many + MATCH - 1) // MATCH
+        for match in range(many):
+            _play(s, stage, match)
 
 
 @jit
@@ -295,14 +340,16 @@ def _first(s: Any) -> int:
     """The clock that rings next, of equals the one that was started first; -1: none runs."""
     if s.live == 0:
         return _NONE
-    if s.heaped:
-        return view(s.heap, WHOLE)[0]
-    times = view(s.times, REAL)
+    if s.ranked:
+        if s.changed >= 0:
+            _replay(s)
+        return view(s.winners, SHORT)[view(s.stages, WHOLE)[s.stage_count - 1]]
+    times, clocks = view(s.times, REAL), view(s.clocks, CLOCK)
     best, at = np.inf, _NONE
     for clock in range(s.clock_count):
         if times[clock] < best:
             best, at = times[clock], clock
-        elif times[clock] == best and at >= 0 and _sooner(s, clock, at):
+        elif times[clock] == best and at >= 0 and clocks[clock].serial < clocks[at].serial:
             at = clock
     return at
 
@@ -315,49 +362,46 @@ def _let_run(s: Any, at: int, wait: float) -> None:
     clock.state = _LIVE
     view(s.times, REAL)[at] = s.now + wait
     s.live += 1
-    if s.heaped:
-        view(s.heap, WHOLE)[s.live - 1] = at
-        _rise(s, s.live - 1)
+    if s.ranked:
+        _changed(s, at)
 
 
 @jit
 def _halt(s: Any, at: int, keeps: bool) -> None:
     """Stop a live clock: it has rung, or its mode is disabled; ``keeps`` its age."""
     times, clock = view(s.times, REAL), view(s.clocks, CLOCK)[at]
-    clock.rest = times[at] - s.now
+    if keeps:
+        view(s.spans, SPAN)[at].rest = times[at] - s.now
     clock.state = _AGED if keeps else _FREE
     times[at] = np.inf
     s.live -= 1
-    if s.heaped:
-        hole, heap = view(s.places, WHOLE)[at], view(s.heap, WHOLE)
-        last = heap[s.live]
-        if last != at:
-            heap[hole] = last
-            view(s.places, WHOLE)[last] = hole
-            _rise(s, hole)
-            _sink(s, view(s.places, WHOLE)[last])
+    if s.ranked:
+        _changed(s, at)
+        # It may start anew for the same time, and then lose to an equal that it won against.
+        s.upset |= view(s.winners, SHORT)[at // MATCH] == at
 
 
 @jit
 def _start(s: Any, rng: Any, i: int) -> bool:
     """One more clock of a mode of infinitely many servers; False: the arrays have to grow."""
-    mode, clocks = view(s.modes, MODE)[i], view(s.clocks, CLOCK)
-    timer = view(s.timers, TIMER)[mode.timer]
+    spans = view(s.spans, SPAN)
+    timer = view(s.timers, TIMER)[view(s.modes, MODE)[i].timer]
     at = timer.aged
     if at >= 0:
-        timer.aged = clocks[at].next
-        wait = clocks[at].rest
+        timer.aged = spans[at].next
+        wait = spans[at].rest
     else:
         at = s.free
         if at < 0:
             s.status = GROW
             return False
-        s.free = clocks[at].next
+        s.free = spans[at].next
         wait = _draw(s, rng, i)
-        clocks[at].mode, clocks[at].total, clocks[at].drawn = i, wait, s.now
-    clocks[at].next, clocks[at].before = timer.head, _NONE
+        clock = view(s.clocks, CLOCK)[at]
+        clock.mode, clock.drawn, spans[at].total = i, s.now, wait
+    spans[at].next, spans[at].before = timer.head, _NONE
     if timer.head >= 0:
-        clocks[timer.head].before = at
+        spans[timer.head].before = at
     timer.head = at
     timer.live += 1
     _let_run(s, at, wait)
@@ -367,28 +411,28 @@ def _start(s: Any, rng: Any, i: int) -> bool:
 @jit
 def _end(s: Any, at: int, keeps: bool) -> None:
     """Stop a clock of a mode of infinitely many servers."""
-    clocks = view(s.clocks, CLOCK)
-    clock = clocks[at]
-    timer = view(s.timers, TIMER)[view(s.modes, MODE)[clock.mode].timer]
+    spans = view(s.spans, SPAN)
+    mode = view(s.modes, MODE)[view(s.clocks, CLOCK)[at].mode]
+    timer, span = view(s.timers, TIMER)[mode.timer], spans[at]
     _halt(s, at, keeps)
     timer.live -= 1
-    if clock.before >= 0:
-        clocks[clock.before].next = clock.next
+    if span.before >= 0:
+        spans[span.before].next = span.next
     else:
-        timer.head = clock.next
-    if clock.next >= 0:
-        clocks[clock.next].before = clock.before
+        timer.head = span.next
+    if span.next >= 0:
+        spans[span.next].before = span.before
     if keeps:
-        clock.next, timer.aged = timer.aged, at
+        span.next, timer.aged = timer.aged, at
     else:
-        clock.next, s.free = s.free, at
+        span.next, s.free = s.free, at
 
 
 @jit
 def _look_at_servers(s: Any, rng: Any, i: int) -> bool:
     """Start and stop the clocks of a mode of infinitely many servers."""
-    mode = view(s.modes, MODE)[i]
-    timer = view(s.timers, TIMER)[mode.timer]
+    mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
+    timer = view(s.timers, TIMER)[view(s.modes, MODE)[i].timer]
     wanted = _degree(s, i)
     while timer.live < wanted and s.status == GOOD:
         if not _start(s, rng, i):
@@ -399,22 +443,26 @@ def _look_at_servers(s: Any, rng: Any, i: int) -> bool:
 
 
 @jit
-def _look(s: Any, rng: Any, listed: int, end: int) -> bool:
-    """Start and stop the clocks of the modes in the list at ``listed``, from ``cursor`` on."""
-    among, modes, clocks = view(listed, WHOLE), view(s.modes, MODE), view(s.clocks, CLOCK)
+def _look(s: Any, rng: Any, listed: int, end: int, home: int) -> bool:
+    """Start and stop the clocks of the modes in the list at ``listed``, from ``cursor`` on.
+
+    They are counted from mode ``home``.
+    """
+    among, modes, clocks = view(listed, SHORT), view(s.modes, MODE), view(s.clocks, CLOCK)
     marking = view(s.marking, WHOLE)
     while s.cursor < end:
-        i = among[s.cursor]
-        mode = modes[i]
+        i = home + among[s.cursor]
+        mode = view(s.kinds, KIND)[modes[i].like]
         if mode.infinite:
             if not _look_at_servers(s, rng, i):
                 s.at = i
                 return False
             s.cursor += 1
             continue
-        clock = clocks[mode.timer]
-        if mode.slot >= 0:
-            wanted = marking[mode.slot] >= mode.count
+        timer = modes[i].timer
+        clock = clocks[timer]
+        if mode.plain:
+            wanted = marking[modes[i].home] >= mode.plain
         else:
             wanted = _degree(s, i) > 0
             if s.status:
@@ -422,9 +470,9 @@ def _look(s: Any, rng: Any, listed: int, end: int) -> bool:
                 return False
         if wanted:
             if clock.state != _LIVE:
-                _let_run(s, mode.timer, _wait(s, rng, mode.timer))
+                _let_run(s, timer, _wait(s, rng, timer))
         elif clock.state == _LIVE:
-            _halt(s, mode.timer, mode.memory == AGE)
+            _halt(s, timer, mode.memory == AGE)
         s.cursor += 1
     return True
 
@@ -435,7 +483,7 @@ def _resample(s: Any, rng: Any) -> None:
         i = view(s.resampled, WHOLE)[k]
         mode = view(s.modes, MODE)[i]
         timer = view(s.timers, TIMER)[mode.timer]
-        if not mode.infinite:
+        if not view(s.kinds, KIND)[mode.like].infinite:
             alone = view(s.clocks, CLOCK)[mode.timer]
             if alone.state == _LIVE and alone.drawn != s.now:
                 _halt(s, mode.timer, False)
@@ -444,7 +492,7 @@ def _resample(s: Any, rng: Any) -> None:
         many = 0
         clock = timer.head
         while clock >= 0:
-            after = view(s.clocks, CLOCK)[clock].next
+            after = view(s.spans, SPAN)[clock].next
             if view(s.clocks, CLOCK)[clock].drawn != s.now:
                 _end(s, clock, False)
                 many += 1
@@ -456,12 +504,15 @@ def _resample(s: Any, rng: Any) -> None:
 @jit
 def _apply(s: Any, i: int) -> None:
     """What mode ``i`` does to the marking when it fires."""
-    mode, links, marking = view(s.modes, MODE)[i], view(s.links, WHOLE), view(s.marking, WHOLE)
+    home, mode = view(s.modes, MODE)[i].home, view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
+    links, marking = view(s.links, SHORT), view(s.marking, WHOLE)
     for k in range(mode.change, mode.change_end, 2):
-        slot = links[k]
+        slot = home + links[k]
         old = marking[slot]
         new = old + links[k + 1]
         marking[slot] = new
+        if new > s.most_tokens:
+            s.heaping = 1
         usual = view(s.renewal, WHOLE)[slot]
         if old == usual:
             s.differing += 1
@@ -510,28 +561,28 @@ def _refresh(s: Any, i: int) -> None:
 @jit
 def _chosen(s: Any, rng: Any) -> int:
     """The enabled immediate mode that fires: of the highest priority, by weight."""
-    enabled, modes = view(s.enabled, WHOLE), view(s.modes, MODE)
+    enabled, modes, kinds = view(s.enabled, WHOLE), view(s.modes, MODE), view(s.kinds, KIND)
     first = enabled[0]
     if s.enabled_count == 1:
         return first
-    top, total, many = modes[first].priority, 0.0, 0
+    top, total, many = kinds[modes[first].like].priority, 0.0, 0
     for k in range(s.enabled_count):
-        priority = modes[enabled[k]].priority
+        priority = kinds[modes[enabled[k]].like].priority
         if priority > top:
             top, total, many = priority, 0.0, 0
         if priority == top:
             if many == 0:
                 first = enabled[k]
-            total += modes[enabled[k]].weight
+            total += kinds[modes[enabled[k]].like].weight
             many += 1
     if many == 1:
         return first
     at = rng.random() * total
     chosen = first
     for k in range(s.enabled_count):
-        if modes[enabled[k]].priority == top:
+        if kinds[modes[enabled[k]].like].priority == top:
             chosen = enabled[k]
-            at -= modes[chosen].weight
+            at -= kinds[modes[chosen].like].weight
             if at < 0:
                 break
     return chosen
@@ -547,9 +598,9 @@ def _settle(s: Any, rng: Any) -> None:
         _touch(s, i)
         view(s.recent, WHOLE)[s.recent_count % RECENT] = i
         s.recent_count += 1
-        mode = view(s.modes, MODE)[i]
+        mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
         for k in range(mode.immediate, mode.immediate_end):
-            _refresh(s, view(s.links, WHOLE)[k])
+            _refresh(s, i + view(s.links, SHORT)[k])
         count += 1
         if count > s.most_immediate:
             s.status = ENDLESS
@@ -559,7 +610,7 @@ def _settle(s: Any, rng: Any) -> None:
 def see(s: Any, number: int) -> None:
     """Bring measure ``number`` up to date with the marking."""
     measure = view(s.measures, MEASURE)[number]
-    value = evaluate(s, measure.code, measure.code_end)
+    value = evaluate(s, measure.code, measure.code_end, 0)
     if s.status:
         s.at = -1 - number
         return
@@ -588,14 +639,15 @@ def _gather(s: Any) -> None:
     s.stamp += 1
     s.looked_count = 0
     for k in range(s.touched_count):
-        mode = view(s.modes, MODE)[view(s.touched, WHOLE)[k]]
+        home = view(s.touched, WHOLE)[k]
+        mode = view(s.kinds, KIND)[view(s.modes, MODE)[home].like]
         for j in range(mode.timed, mode.timed_end):
-            i = view(s.links, WHOLE)[j]
+            i = home + view(s.links, SHORT)[j]
             if view(s.stamps, WHOLE)[i] != s.stamp:
                 view(s.stamps, WHOLE)[i] = s.stamp
-                view(s.looked, WHOLE)[s.looked_count] = i
+                view(s.looked, SHORT)[s.looked_count] = i
                 s.looked_count += 1
-    looked, gap = view(s.looked, WHOLE), 1
+    looked, gap = view(s.looked, SHORT), 1
     while gap < s.looked_count // 3:
         gap = 3 * gap + 1
     while gap > 0:  # Shell's sort: mostly these are few
@@ -610,26 +662,34 @@ def _gather(s: Any) -> None:
 
 
 @jit
+def _check(s: Any) -> None:
+    """Some place had very many tokens. If it still has them, the net is unbounded."""
+    s.heaping = 0
+    for slot in range(s.slot_count):
+        if view(s.marking, WHOLE)[slot] > s.most_tokens:
+            s.status = UNBOUNDED
+
+
+@jit
 def _finish(s: Any, rng: Any) -> bool:
     """The second half of a firing: clocks and measures look at the marking."""
     s.unfinished = 1
-    single = view(s.modes, MODE)[view(s.touched, WHOLE)[0]]
     if s.touched_count == 1:
-        if not _look(s, rng, s.links, single.timed_end):
+        home = view(s.touched, WHOLE)[0]
+        end = view(s.kinds, KIND)[view(s.modes, MODE)[home].like].timed_end
+        if not _look(s, rng, s.links, end, home):
             return False
-    elif not _look(s, rng, s.looked, s.looked_count):
+    elif not _look(s, rng, s.looked, s.looked_count, 0):
         return False
     for k in range(s.touched_count):
-        mode = view(s.modes, MODE)[view(s.touched, WHOLE)[k]]
+        mode = view(s.kinds, KIND)[view(s.modes, MODE)[view(s.touched, WHOLE)[k]].like]
         for j in range(mode.seeing, mode.seeing_end):
-            see(s, view(s.links, WHOLE)[j])
+            see(s, view(s.links, SHORT)[j])
     if s.resampled_count:
         _resample(s, rng)
     s.unfinished = 0
-    if s.events % CHECKED_EVERY == 0:
-        for slot in range(s.slot_count):
-            if view(s.marking, WHOLE)[slot] > MOST_TOKENS:
-                s.status = UNBOUNDED
+    if s.heaping:
+        _check(s)
     return s.status == GOOD
 
 
@@ -639,19 +699,19 @@ def _fire(s: Any, rng: Any, at: int) -> bool:
     s.now = view(s.times, REAL)[at]
     s.events += 1
     i = view(s.clocks, CLOCK)[at].mode
-    if view(s.modes, MODE)[i].infinite:
+    mode = view(s.kinds, KIND)[view(s.modes, MODE)[i].like]
+    if mode.infinite:
         _end(s, at, False)
     else:
         _halt(s, at, False)
     _apply(s, i)
-    mode = view(s.modes, MODE)[i]
-    s.stamp += 1
     s.touched_count = 1
     view(s.touched, WHOLE)[0] = i
-    view(s.stamps, WHOLE)[i] = s.stamp
     if mode.immediate_end > mode.immediate:
+        s.stamp += 1
+        view(s.stamps, WHOLE)[i] = s.stamp
         for k in range(mode.immediate, mode.immediate_end):
-            _refresh(s, view(s.links, WHOLE)[k])
+            _refresh(s, i + view(s.links, SHORT)[k])
         _settle(s, rng)
         if s.status:
             return False
@@ -669,7 +729,7 @@ def begin(s: Any, rng: Any) -> None:
     s.stamp += 1
     s.touched_count = 0
     for i in range(s.mode_count):
-        if view(s.modes, MODE)[i].kind == IMMEDIATE:
+        if view(s.kinds, KIND)[view(s.modes, MODE)[i].like].kind == IMMEDIATE:
             _refresh(s, i)
         if s.status:
             return
@@ -678,8 +738,8 @@ def begin(s: Any, rng: Any) -> None:
         return
     s.touched_count, s.looked_count, s.cursor = 0, 0, 0
     for i in range(s.mode_count):
-        if view(s.modes, MODE)[i].kind != IMMEDIATE:
-            view(s.looked, WHOLE)[s.looked_count] = i
+        if view(s.kinds, KIND)[view(s.modes, MODE)[i].like].kind != IMMEDIATE:
+            view(s.looked, SHORT)[s.looked_count] = i
             s.looked_count += 1
     _finish(s, rng)
 
@@ -691,7 +751,7 @@ def _renewed(s: Any) -> bool:
         return False
     for k in range(s.timer_count):
         timer = view(s.timers, TIMER)[k]
-        mode = view(s.modes, MODE)[timer.mode]
+        mode = view(s.kinds, KIND)[view(s.modes, MODE)[timer.mode].like]
         first = view(s.clocks, CLOCK)[timer.head if timer.head >= 0 else k]
         if timer.aged >= 0 or first.state == _AGED:
             return False
@@ -706,9 +766,11 @@ def _wait(s: Any, rng: Any, at: int) -> float:
     """What the only clock of a mode has to run: what was left, or a new time."""
     clock = view(s.clocks, CLOCK)[at]
     if clock.state == _AGED:
-        return clock.rest
+        return view(s.spans, SPAN)[at].rest
     wait = _draw(s, rng, clock.mode)
-    clock.total, clock.drawn = wait, s.now
+    clock.drawn = s.now
+    if s.importance_end:  # only who splits asks how long it runs
+        view(s.spans, SPAN)[at].total = wait
     return wait
 
 
@@ -736,13 +798,14 @@ def _jump(s: Any, rng: Any, at: int, node: int) -> None:  # noqa: C901 - one pas
     for k in range(node + 4, end):
         other, action = nodes[k] >> 2, nodes[k] & 3
         clock = clocks[other]
-        if s.heaped:
+        if s.ranked:
             if action != STARTS:
                 _halt(s, other, action == HALTS)
             else:
                 _let_run(s, other, _wait(s, rng, other))
         elif action != STARTS:  # as _halt and _let_run do, with what they write once at the end
-            clock.rest = times[other] - now
+            if action == HALTS:
+                view(s.spans, SPAN)[other].rest = times[other] - now
             clock.state = _AGED if action == HALTS else _FREE
             times[other] = np.inf
             live -= 1
@@ -752,7 +815,7 @@ def _jump(s: Any, rng: Any, at: int, node: int) -> None:  # noqa: C901 - one pas
             clock.serial = serial
             clock.state = _LIVE
             live += 1
-    if not s.heaped:
+    if not s.ranked:
         s.live, s.serial = live, serial
     for k in range(end, end + nodes[node + 3]):
         measures[nodes[k]].integral += s.weight
@@ -863,7 +926,7 @@ def cycles(
 
 @jit
 def _restart(s: Any, initial: Any) -> None:
-    """Back to the initial marking, at 0 s; a heap or a free list as of a new s."""
+    """Back to the initial marking, at 0 s; a free list as of a new one."""
     marking, renewal, differing = view(s.marking, WHOLE), view(s.renewal, WHOLE), 0
     for slot in range(s.slot_count):
         marking[slot] = initial[slot]
@@ -873,7 +936,7 @@ def _restart(s: Any, initial: Any) -> None:
     for k in range(s.clock_count):
         view(s.times, REAL)[k] = np.inf
         view(s.clocks, CLOCK)[k].state = _FREE
-        view(s.clocks, CLOCK)[k].next = k + 1 if k + 1 < s.clock_count else _NONE
+        view(s.spans, SPAN)[k].next = k + 1 if k + 1 < s.clock_count else _NONE
     for k in range(singles):
         (
             view(s.timers, TIMER)[k].live,
@@ -882,6 +945,8 @@ def _restart(s: Any, initial: Any) -> None:
         ) = 0, _NONE, _NONE
     s.free = singles if singles < s.clock_count else _NONE
     s.now, s.live, s.unfinished, s.enabled_count = 0.0, 0, 0, 0
+    if s.ranked:
+        arrange(s)
 
 
 @jit
@@ -924,7 +989,7 @@ def curves(
 
 @jit
 def _level(s: Any) -> int:
-    value = evaluate(s, s.importance, s.importance_end)
+    value = evaluate(s, s.importance, s.importance_end, 0)
     return max(0, min(s.top, math.floor(value)))
 
 
@@ -935,7 +1000,7 @@ def _save(s: Any) -> None:
     frame.now, frame.live, frame.free = s.now, s.live, s.free
     frame.differing, frame.level = s.differing, s.level
     marking, times, clocks = view(s.marking, WHOLE), view(s.times, REAL), view(s.clocks, CLOCK)
-    timers, heap = view(s.timers, TIMER), view(s.heap, WHOLE)
+    timers, spans = view(s.timers, TIMER), view(s.spans, SPAN)
     for k in range(s.slot_count):
         view(s.kept_marking, WHOLE)[s.depth * s.slot_count + k] = marking[k]
     for k in range(s.timer_count):
@@ -944,7 +1009,7 @@ def _save(s: Any) -> None:
     for k in range(s.clock_count):
         view(s.kept_times, REAL)[first + k] = times[k]
         view(s.kept_clocks, CLOCK)[first + k] = clocks[k]
-        view(s.kept_heap, WHOLE)[first + k] = heap[k]
+        view(s.kept_spans, SPAN)[first + k] = spans[k]
 
 
 @jit
@@ -958,7 +1023,7 @@ def _restore(s: Any, rng: Any, depth: int) -> None:
     s.differing, s.level = frame.differing, frame.level
     s.weight = view(s.weights, REAL)[s.level]
     marking, times, clocks = view(s.marking, WHOLE), view(s.times, REAL), view(s.clocks, CLOCK)
-    timers, heap = view(s.timers, TIMER), view(s.heap, WHOLE)
+    timers, spans = view(s.timers, TIMER), view(s.spans, SPAN)
     for k in range(s.slot_count):
         marking[k] = view(s.kept_marking, WHOLE)[depth * s.slot_count + k]
     for k in range(s.timer_count):
@@ -967,23 +1032,20 @@ def _restore(s: Any, rng: Any, depth: int) -> None:
     for k in range(s.clock_count):
         times[k] = view(s.kept_times, REAL)[first + k]
         clocks[k] = view(s.kept_clocks, CLOCK)[first + k]
-        heap[k] = view(s.kept_heap, WHOLE)[first + k]
+        spans[k] = view(s.kept_spans, SPAN)[first + k]
     for k in range(s.clock_count):
         clock = clocks[k]
         if clock.state == _LIVE:
-            age = clock.total - (times[k] - s.now)
+            age = spans[k].total - (times[k] - s.now)
             left = residual(s, rng, clock.mode, age)
-            clock.total = age + left
+            spans[k].total = age + left
             times[k] = s.now + left
         elif clock.state == _AGED:
-            age = clock.total - clock.rest
-            clock.rest = residual(s, rng, clock.mode, age)
-            clock.total = age + clock.rest
-    if s.heaped:
-        for k in range(s.live):
-            view(s.places, WHOLE)[heap[k]] = k
-        for k in range(s.live // 2 - 1, -1, -1):
-            _sink(s, k)
+            age = spans[k].total - spans[k].rest
+            spans[k].rest = residual(s, rng, clock.mode, age)
+            spans[k].total = age + spans[k].rest
+    if s.ranked:
+        arrange(s)
     for number in range(s.measure_count):
         measure = view(s.measures, MEASURE)[number]
         measure.since = s.now

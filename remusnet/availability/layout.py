@@ -63,6 +63,7 @@ else:
 
 
 WHOLE: Final = np.dtype(np.int64)
+SHORT: Final = np.dtype(np.int32)
 REAL: Final = np.dtype(np.float64)
 FLAG: Final = np.dtype(np.int8)
 
@@ -126,15 +127,24 @@ UNLESS: Final = 20
 JUMP: Final = 21
 
 MOST_STACK: Final = 64
-MOST_TOKENS: Final = 1_000_000
-CHECKED_EVERY: Final = 8192
 RECENT: Final = 20
 SCANNED: Final = 40
-"""So many clocks are looked through one by one, which is faster than a heap of them."""
+"""So many clocks are looked through one by one, which is faster than a tournament of them."""
+MATCH: Final = 8
+"""So many clocks, or winners, play a match: their times are one line of a processor's cache."""
 
 # Pairs of names end with _end: a list in `links`, from the first to before the second.
-_LISTS = ("takes", "change", "inhibitors", "guard", "timed", "immediate", "seeing", "counting")
-MODE: Final = np.dtype(
+LISTS: Final = (
+    "takes",
+    "change",
+    "inhibitors",
+    "guard",
+    "timed",
+    "immediate",
+    "seeing",
+    "counting",
+)
+KIND: Final = np.dtype(
     [
         ("a", np.float64),
         ("b", np.float64),
@@ -142,14 +152,13 @@ MODE: Final = np.dtype(
         ("priority", np.int64),
         ("kind", np.int32),
         ("memory", np.int32),
-        ("timer", np.int32),
         ("infinite", np.int32),
-        ("slot", np.int32),
-        ("count", np.int32),
-        *((f"{name}{end}", np.int32) for name in _LISTS for end in ("", "_end")),
+        ("plain", np.int32),
+        *((f"{name}{end}", np.int32) for name in LISTS for end in ("", "_end")),
     ],
     align=True,
 )
+MODE: Final = np.dtype([("like", np.int32), ("home", np.int32), ("timer", np.int32)], align=True)
 MEASURE: Final = np.dtype(
     [
         ("integral", np.float64),
@@ -164,15 +173,15 @@ MEASURE: Final = np.dtype(
 )
 CLOCK: Final = np.dtype(
     [
-        ("total", np.float64),
-        ("rest", np.float64),
         ("drawn", np.float64),
         ("serial", np.int64),
         ("mode", np.int32),
         ("state", np.int32),
-        ("next", np.int32),
-        ("before", np.int32),
     ],
+    align=True,
+)
+SPAN: Final = np.dtype(
+    [("total", np.float64), ("rest", np.float64), ("next", np.int32), ("before", np.int32)],
     align=True,
 )
 TIMER: Final = np.dtype(
@@ -187,8 +196,9 @@ FRAME: Final = np.dtype(
     align=True,
 )
 ARRAYS: Final = {
+    "kinds": KIND,
     "modes": MODE,
-    "links": WHOLE,
+    "links": SHORT,
     "numbers": REAL,
     "resampled": WHOLE,
     "measures": MEASURE,
@@ -196,14 +206,16 @@ ARRAYS: Final = {
     "renewal": WHOLE,
     "times": REAL,
     "clocks": CLOCK,
+    "spans": SPAN,
     "timers": TIMER,
-    "heap": WHOLE,
-    "places": WHOLE,
+    "soonest": REAL,
+    "winners": SHORT,
+    "stages": WHOLE,
     "enabled": WHOLE,
     "flags": FLAG,
     "stamps": WHOLE,
     "touched": WHOLE,
-    "looked": WHOLE,
+    "looked": SHORT,
     "recent": WHOLE,
     "stack": REAL,
     "trials": WHOLE,
@@ -213,8 +225,8 @@ ARRAYS: Final = {
     "kept_marking": WHOLE,
     "kept_times": REAL,
     "kept_clocks": CLOCK,
+    "kept_spans": SPAN,
     "kept_timers": TIMER,
-    "kept_heap": WHOLE,
     "edges": WHOLE,
     "nodes": WHOLE,
     "shares": REAL,
@@ -223,12 +235,19 @@ ARRAYS: Final = {
 }
 """A run's arrays; the record of the run has the address of each.
 
-No run writes to the first four, which are the net's. ``times``: when a clock rings, infinite while
-it does not run; the first clocks are those of modes with one server, in the order of ``timers``.
-``heap``: live clocks, if ``heaped``; ``places``: where each is in it. ``enabled``: immediate modes,
-ascending; ``flags``: by mode, whether it is there; ``stamps``: by mode, when it was last touched or
-looked at. ``trials``, ``weights``, ``crossings``: by level of `split`; ``frames`` and what is kept:
-by depth of nesting.
+No run writes to the first five, which are the net's. A mode is ``like`` one of the ``kinds``, which
+it shares with the modes of other modules that are built the same: their slots count from its
+``home``, the modes that they look at from itself. ``plain``: so many tokens at home are all that
+its enabling asks for.
+
+``times``: when a clock rings, infinite while it does not run; the first clocks are those of modes
+with one server, in the order of ``timers``. ``spans``: by clock, what is seldom needed: its
+``rest`` while it keeps its age, its ``total`` time where trials are split, its neighbours in a
+list. If the clocks are ``ranked``, a tournament finds the first: ``stages`` has where in
+``soonest`` and ``winners`` the outcomes of each stage begin, by match. ``enabled``: immediate
+modes, ascending; ``flags``: by mode, whether it is there; ``stamps``: by mode, when it was last
+touched or looked at. ``trials``, ``weights``, ``crossings``: by level of `split`; ``frames`` and
+what is kept: by depth of nesting.
 
 ``edges``: by remembered marking and clock, the node that its ringing leads to. ``nodes``: a choice
 is how many ways, where their ``shares`` begin (the sum, then each), and a node for each; a leaf is
@@ -237,11 +256,19 @@ the markings; ``seen``: by marking, each measure's value.
 """
 _COUNTS = (
     *("slot_count", "mode_count", "measure_count", "timer_count", "clock_count"),
-    *("resampled_count", "enabled_count", "touched_count", "looked_count", "recent_count"),
+    *(
+        "stage_count",
+        "resampled_count",
+        "enabled_count",
+        "touched_count",
+        "looked_count",
+        "recent_count",
+    ),
 )
 _WHOLE_FIELDS = (
     *("events", "serial", "stamp", "status", "at", "live", "free", "differing", "anew", "renewals"),
-    *("cursor", "unfinished", "most_immediate", "heaped"),
+    *("cursor", "unfinished", "most_immediate", "most_tokens", "heaping"),
+    *("ranked", "changed", "upset"),
     *("importance", "importance_end", "top", "level", "born", "depth"),
     *("state", "usual", "memory"),
 )

@@ -26,9 +26,6 @@ from remusnet.availability.states import endless, unbounded
 from remusnet.availability.unfolding import Mode, Net
 from remusnet.errors import InvalidInput
 
-_MOST_TOKENS = 1_000_000
-_CHECKED_EVERY = 8192
-
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -101,9 +98,12 @@ class Simulation:
         self._timed_after, self._immediate_after = neighbours(net)
         self._enabled: list[int] = []
         self._most_immediate = most_immediate(net)
+        self._most_tokens = most_tokens(net)
         self._measured(measures)
         self._settle((i for i, each in enumerate(modes) if each.distribution is None), set())
         self._look(i for i, each in enumerate(modes) if each.distribution is not None)
+        if max(self._marking, default=0) > self._most_tokens:
+            raise unbounded(net, tuple(self._marking))
         self._renewal = list(self._marking)
         self._anew = True
         for number, function in enumerate(self._functions):
@@ -215,8 +215,12 @@ class Simulation:
             self._see(number)
         if self._resampled:
             self._resample()
-        if not self.events % _CHECKED_EVERY:
-            self._check()
+        for each in touched:
+            for slot, _ in self.net.modes[each].change:
+                if marking[slot] > self._most_tokens:
+                    raise unbounded(self.net, tuple(marking))
+        if len(self._heap) > 2 * self._live + 1000:
+            self._forget()
 
     def _settle(self, pending: Iterable[int], fired: set[int]) -> set[int]:
         """Fire immediate transitions until none is enabled; ``fired``, with all that have fired."""
@@ -300,13 +304,10 @@ class Simulation:
             for _ in old:
                 self._start(mode)
 
-    def _check(self) -> None:
-        """What need not be looked at each time: tokens without bound, clocks long stopped."""
-        if max(self._marking, default=0) > _MOST_TOKENS:
-            raise unbounded(self.net, tuple(self._marking))
-        if len(self._heap) > 2 * self._live + 1000:
-            self._heap = [each for each in self._heap if each[1] in self._clocks[each[2]]]
-            heapq.heapify(self._heap)
+    def _forget(self) -> None:
+        """Take the clocks that were stopped long ago out of the heap."""
+        self._heap = [each for each in self._heap if each[1] in self._clocks[each[2]]]
+        heapq.heapify(self._heap)
 
     def _measured(self, measures: Sequence[Measure]) -> None:
         modes = self.net.modes
@@ -400,6 +401,11 @@ def dead(net: Net, marking: Sequence[int]) -> InvalidInput:
 def most_immediate(net: Net) -> int:
     """So many immediate firings at one moment are no accident any more."""
     return 10_000 + 20 * len(net.modes)
+
+
+def most_tokens(net: Net) -> int:
+    """A place with more than these gathers tokens without end."""
+    return 1_000_000 + sum(net.initial)
 
 
 def neighbours(net: Net) -> tuple[list[list[int]], list[list[int]]]:

@@ -87,14 +87,14 @@ class Splitting(Compiled):
         """Room for the states that trials are started from, one for each level."""
         arrays, depth = self._arrays, len(self._arrays["trials"])
         arrays["frames"] = np.zeros(depth, layout.FRAME)
-        for name in ("marking", "times", "clocks", "timers", "heap"):
+        for name in ("marking", "times", "clocks", "spans", "timers"):
             kept = arrays[name]
             arrays[f"kept_{name}"] = np.zeros(depth * len(kept), kept.dtype)
         self._run = linked(arrays)
 
     def _grow(self) -> None:
         depth, frames = len(self._arrays["trials"]), self._arrays["frames"]
-        old = {name: self._arrays[f"kept_{name}"] for name in ("times", "clocks", "heap")}
+        old = {name: self._arrays[f"kept_{name}"] for name in ("times", "clocks", "spans")}
         size = len(self._arrays["times"])
         super()._grow()
         timers, marking = self._arrays["kept_timers"], self._arrays["kept_marking"]
@@ -106,9 +106,9 @@ class Splitting(Compiled):
         # A frame's own free list ends where the clocks did: it gets the new ones as well.
         spare = self._arrays["kept_times"].reshape(depth, 2 * size)
         spare[:, size:] = np.inf
-        clocks = self._arrays["kept_clocks"].reshape(depth, 2 * size)
-        clocks["next"][:, size:] = self._arrays["clocks"]["next"][size:]
-        for row, frame in zip(clocks, frames, strict=True):
+        spans = self._arrays["kept_spans"].reshape(depth, 2 * size)
+        spans["next"][:, size:] = self._arrays["spans"]["next"][size:]
+        for row, frame in zip(spans, frames, strict=True):
             row["next"][-1] = frame["free"]
             frame["free"] = size
         self._run = linked(self._arrays)

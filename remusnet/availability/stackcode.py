@@ -34,10 +34,11 @@ class NotCompilable(Exception):
 
 
 class Codes:
-    """Codes of expressions, one after the other; ``numbers`` are their constants."""
+    """Codes of expressions, one after the other; ``numbers`` gets their constants."""
 
     def __init__(self, numbers: list[float]) -> None:
         self._numbers = numbers
+        self._known: dict[str, int] = {}
 
     def of(self, expression: Expression) -> list[int]:
         """The code: pairs of an operation and its argument. Raises NotCompilable."""
@@ -87,8 +88,11 @@ class Codes:
     def _constant(self, value: object) -> list[int]:
         if not isinstance(value, bool | int | float) or abs(value) > _MOST_WHOLE:
             raise NotCompilable
-        self._numbers.append(float(value))
-        return [layout.CONSTANT, len(self._numbers) - 1]
+        number = float(value).hex()  # which tells 0.0 from -0.0
+        if number not in self._known:
+            self._known[number] = len(self._numbers)
+            self._numbers.append(float(value))
+        return [layout.CONSTANT, self._known[number]]
 
 
 def _texts_compared(node: ast.Compare) -> bool:

@@ -20,7 +20,7 @@ def command(context: click.Context, run_dir: Path, as_json: bool) -> None:
     Kernel features are tried for real, in a network namespace that is gone again
     afterwards; the kernel may load modules on the way. Without the right to do so
     doctor tells what the kernel's files say. On a Xen host it looks at what xl remus
-    needs, too.
+    needs, too. Last are two settings of TCP that a protected guest should have.
 
     Exit code: 0 if `remusnet apply` has all that it needs, 3 if something is missing,
     4 if only rights are.
@@ -30,11 +30,12 @@ def command(context: click.Context, run_dir: Path, as_json: bool) -> None:
     remusnet doctor --json
     """
     from remusnet.host.doctor import check_xen
+    from remusnet.host.guest_tcp import check_guest_tcp
     from remusnet.kernel.doctor import check_kernel
     from remusnet.live.doctor import check_live
     from remusnet.report.doctor import doctor_json, doctor_text
     from remusnet.results.checks import exit_code
 
-    checks = [*check_kernel(run_dir), *check_xen(), *check_live()]
+    checks = [*check_kernel(run_dir), *check_xen(), *check_live(), *check_guest_tcp()]
     echo(doctor_json(checks) if as_json else doctor_text(checks), wrap=not as_json)
     context.exit(exit_code(checks))

@@ -38,7 +38,7 @@ _CAPTURE_ONLY = (
     "rate",
     "limit",
 )
-_SCENARIO_ONLY = ("calls", "duration", "seed")
+_SCENARIO_ONLY = ("calls", "duration", "seed", "advice")
 
 
 @click.command("simulate", cls=TypedCommand)
@@ -118,6 +118,13 @@ _SCENARIO_ONLY = ("calls", "duration", "seed")
     help="Write what left the buffer (of a scenario: what arrived) as a nanosecond pcap; with "
     "several policies FILE-POLICY.pcap.",
 )
+@click.option(
+    "--advice/--no-advice",
+    default=True,
+    show_default=True,
+    help="Of a scenario with [[tcp]]: run again with the settings of TCP that may help, and say "
+    "what they gain. Each is a run more, of up to 100,000 frames.",
+)
 @report_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -138,6 +145,7 @@ def command(
     rate: int,
     limit: int | None,
     out: str | None,
+    advice: bool,
     assertions: tuple[str, ...],
     junit: str | None,
     report: str | None,
@@ -175,7 +183,7 @@ def command(
             make_ready(wanted)
             load_chance()
             keep = wanted.report is not None
-            case = ScenarioCase(str(source), policies, calls, duration, seed, out, keep)
+            case = ScenarioCase(str(source), policies, calls, duration, seed, out, keep, advice)
         else:
             if period is not None and _given(context, "interval"):
                 raise click.UsageError("--interval, --period: give one of them, not both")

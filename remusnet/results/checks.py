@@ -28,6 +28,7 @@ class CheckKind(StrEnum):
     PYTHON = "python"
     FILES = "files"
     MEMORY = "memory"
+    TCP = "tcp"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ import numpy as np
 
 from remusnet.classify.columns import columns
 from remusnet.emulator.machine.epochs import Checkpoints, Tally, Timeline, most_rtp_held, steady
+from remusnet.emulator.run.gains import gains
 from remusnet.emulator.run.outcome import Run, Seen, arrived_frames, outcome_of
 from remusnet.emulator.run.recordings import mix, require_own_names
-from remusnet.emulator.run.stepwise import filled, lanes_of, run_loop, tally_flights
+from remusnet.emulator.run.stepwise import Exchanges, filled, lanes_of, run_loop, tally_flights
 from remusnet.emulator.run.vectorised import Keeping, measured, run_stream
 from remusnet.emulator.traffic.conversations import conversations
 from remusnet.emulator.traffic.rtp import Lost, sources
@@ -21,7 +22,9 @@ from remusnet.errors import quoted
 from remusnet.frames import Frames, Int64s
 from remusnet.metrics.rtp_packets import unmeasured
 from remusnet.policy.policy import Policy
+from remusnet.policy.presets import STOCK_REMUS
 from remusnet.results.comparison import Comparison, Outcome, Setting, Simulation
+from remusnet.results.exchanges import Transfer
 from remusnet.results.scene import FailureMarks, ScenarioSetting
 from remusnet.scenario.quantity import Growing, Quantity, Saturating, generator
 from remusnet.scenario.scenario import Checkpointing, FailureKind, Scenario, constant
@@ -49,13 +52,16 @@ def run_scenario(
     *,
     recordings: Sequence[Frames] = (),
     keep_frames: bool = False,
+    advise: bool = False,
     on_run: Callable[[Policy], None] | None = None,
 ) -> Simulation:
     """Run ``scenario`` under each of ``policies``: equal scenarios give equal results.
 
     ``recordings``: the captures that the scenario names, in its order. With ``keep_frames``
     there are, for each outcome, the frames that arrived, in order, at their times; without, none.
-    ``on_run`` is told each policy as its run begins.
+    ``advise``: run again what a setting of TCP would change, and note its gain
+    (`remusnet.emulator.run.gains`); without, notes are general. ``on_run`` is told each policy as
+    its run begins.
 
     Raises InvalidInput: two policies of one name, or captures without guest traffic; ValueError for
     another number of captures than the scenario names.
@@ -87,10 +93,36 @@ def run_scenario(
         for each, frames in zip(scenario.recordings, recordings, strict=True)
         for note in unmeasured(frames, columns(frames))
     ]
-    notes += tcp_notes(scenario, policies)
+    notes += _advice(run, policies, verdicts, outcomes) if advise else tcp_notes(scenario, policies)
     setting = replace(setting, notes=tuple(notes))
     released = tuple(each.frames for each in ran if each.frames is not None)
     return Simulation(Comparison(setting, outcomes), released)
+
+
+def _advice(
+    run: Run,
+    policies: Sequence[Policy],
+    verdicts: Sequence[Sequence[bool]],
+    outcomes: Sequence[Outcome],
+) -> Sequence[str]:
+    """As `tcp_notes`, with what settings gain under the first policy that holds TCP with a copy."""
+    scenario = run.scenario
+    for policy, holds, outcome in zip(policies, verdicts, outcomes, strict=True):
+        scene = outcome.scene
+        copied = policy.name != STOCK_REMUS.name and scenario.host.ring_slots is None
+        if scene is None or not copied or outcome.tcp.max is None:
+            continue
+
+        def rerun(
+            changed: Scenario, policy: Policy = policy, holds: Sequence[bool] = holds
+        ) -> Sequence[Transfer]:
+            other = replace(run, scenario=changed, conversations=tuple(conversations(changed)))
+            loop = _seen(other, policy, holds).loop
+            return Exchanges(other.conversations, [] if loop is None else loop.said).transfers()
+
+        found = gains(scenario, scene.counts.frames, scene.transfers, rerun)
+        return *found, *tcp_notes(scenario, policies, general=False)
+    return tcp_notes(scenario, policies)
 
 
 def _run_under(run: Run, policy: Policy, holds: Sequence[bool]) -> Ran:

@@ -141,6 +141,42 @@ def test_any_net_is_played_the_same_either_way(module: Module, seed: int) -> Non
     assert story(slow, 300) == story(fast, 300)
 
 
+@st.composite
+def crowded_nets(draw: st.DrawFn) -> Module:
+    """So many clocks that a tournament finds the first, and many of them ring at one moment."""
+    part = Module("part")
+    full, empty = part.place("full", 2), part.place("empty")
+    alarm = part.port("alarm")
+    # A time so short that it is lost beside the clock's: it rings again at the same moment.
+    moment = Deterministic(1e-30)
+    ticks = (Deterministic(1.0), Deterministic(2.0), moment)
+    times: st.SearchStrategy[Distribution] = st.sampled_from((*ticks, Uniform(0.5, 1.5)))
+    memories, servers = st.sampled_from(list(Memory)), st.sampled_from(list(Servers))
+    drain = part.timed("drain", draw(times), memory=draw(memories), servers=draw(servers))
+    drain.takes(full).puts(empty)
+    fill = part.timed("fill", Deterministic(1.0), memory=draw(memories))
+    fill.takes(empty).puts(full)
+    if draw(st.booleans()):
+        fill.inhibited_by(alarm)
+    net = Module("crowd")
+    calm, shared = net.place("calm", 1), net.place("alarm")
+    net.timed("raise", draw(times)).takes(calm).puts(shared)
+    net.timed("lower", Deterministic(3.0)).takes(shared).puts(calm)
+    for n in range(draw(st.integers(40, 90))):
+        net.include(f"s{n}", part, alarm=shared)
+    return net
+
+
+@settings(max_examples=count(sample=15, long=500), deadline=None)
+@given(crowded_nets(), st.integers(0, 2**32))
+def test_of_many_clocks_the_same_one_rings_first_either_way(module: Module, seed: int) -> None:
+    net = unfolded(module)
+    # Each tells which of two that ring at one moment was the first.
+    asked = [Measure(f"{n}", f"s{n}.full > s{39 - n}.full") for n in range(20)]
+    slow, fast = both(net, asked, seed)
+    assert story(slow, 2_000) == story(fast, 2_000)
+
+
 def test_firings_are_remembered_and_forgotten_without_a_trace() -> None:
     """A net of 2^12 markings pays no memory at first, then one that is learnt and left again."""
     net = Module("switches")
@@ -234,6 +270,35 @@ def test_a_bad_net_is_named_in_the_same_words_either_way(make: Callable[[], Modu
     slow = complaint(lambda: Simulation(net, [], 1))
     assert slow == complaint(lambda: Compiled(tables(net, []), 1))
     assert make.__name__ in slow
+
+
+def test_modules_that_are_built_the_same_are_kept_once() -> None:
+    """Else a firing among thousands of them waits for memory, and costs many times as much."""
+    part = Module("part")
+    up, down, half = part.place("up", 1), part.place("down"), part.place("half", 0)
+    part.timed("fail", Lognormal(9.0, 0.4)).takes(up).puts(down).when("half == 0")
+    part.timed("mend", Empirical((1.0, 2.0))).takes(down).puts(up).inhibited_by(half, 2)
+    part.immediate("never").takes(half, 2).puts(down)
+    net = Module("site")
+    for n in range(300):
+        net.include(f"s{n}", part)
+    made = tables(unfolded(net), [Measure("some", "s7.down > 0")])
+    assert len(made.modes) == 900
+    # Those of the one that is measured are seen, and so are of kinds of their own.
+    assert len(made.kinds) == 6
+    assert len(made.links) < 200
+    assert len(made.numbers) < 10
+
+
+def test_very_many_tokens_that_become_no_more_are_no_unbounded_place() -> None:
+    net = Module("crowd")
+    here, there = net.place("here", 1_000_000), net.place("there", 1_000_000)
+    both_crowds = net.place("both")
+    net.timed("come", Exponential(1.0)).takes(here, 100_000).puts(both_crowds, 100_000)
+    net.timed("go", Exponential(1.0)).takes(there, 100_000).puts(both_crowds, 100_000)
+    net.timed("back", Exponential(9.0)).takes(both_crowds, 100_000).puts(here, 100_000)
+    slow, fast = both(unfolded(net), [Measure("most", "both > 1900000")], 1)
+    assert slow.firings(20_000) == fast.firings(20_000)
 
 
 def test_a_measure_that_fails_is_named_in_the_same_words_either_way() -> None:
