@@ -142,16 +142,14 @@ def sweep(
 
     ``engine``: a Dask cluster, as `remusnet.parallel.mapped` has it.
 
-    ``journal``: a file that has every point that is done, for a run that goes on after a kill;
-    it is deleted when all are. Raises InvalidInput, and MissingDependency for several workers
-    without joblib.
+    ``journal``: a file that gets every point that is done, for a run that goes on after a kill;
+    whoever has written down what comes of it deletes it. Raises InvalidInput, and MissingDependency
+    for several workers without joblib.
     """
     tasks = wanted.tasks()
     found: list[Row] = []
     for task, done in zip(tasks, _done(tasks, workers, engine, journal, tell), strict=True):
         found += rows(task, done)
-    if journal is not None:
-        journal.unlink(missing_ok=True)
     keys = tuple(each.key for each in wanted.axes)
     return Swept(tuple(found), tuple(means(found)), tasks[0].asked, keys)
 

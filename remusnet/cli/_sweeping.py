@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from remusnet.cli._completing import scenarios_or_files
+from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._terminal import echo
 from remusnet.policy import Policy
@@ -33,6 +34,17 @@ def _guests(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
 
     names = [CompletionItem(name) for name in guest_names() if name.startswith(incomplete)]
     return [*names, CompletionItem(incomplete, type="file")]
+
+
+def policies_by_commas(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Completes the last policy of ``tcp-only,ho``; a file only where it is the first."""
+    before, comma, last = incomplete.rpartition(",")
+    found = PolicyType().shell_complete(context, parameter, last)
+    if not comma:
+        return found
+    return [CompletionItem(f"{before},{each.value}") for each in found if each.type == "plain"]
 
 
 def grid_options(command: _Function) -> _Function:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -9,13 +11,13 @@ import click
 from remusnet.cli._completing import files, folders, metrics
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._interrupts import load_chance
-from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._sweeping import (
     check_engine_option,
     echo_choice,
     grid_options,
     guest_named,
+    policies_by_commas,
     policies_named,
     print_means,
     setting,
@@ -23,10 +25,29 @@ from remusnet.cli._sweeping import (
 )
 from remusnet.cli._terminal import console, warn
 from remusnet.cli._typed import TypedCommand, typed
-from remusnet.errors import quoted
+from remusnet.errors import InvalidInput, quoted
 
 _ELSEWHERE = ("report", "csv", "as_json", "workers", "engine")
 """Options that change no number."""
+
+
+@contextmanager
+def _goes_on_from(journal: Path | None) -> Iterator[None]:
+    """Whoever presses Ctrl-C is told that nothing of it is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if journal is not None and journal.exists():
+            warn([f"what is done stands in {quoted(str(journal))}: the same command goes on there"])
+        raise
+
+
+def _require_place(file: Path) -> None:
+    """Raises InvalidInput where no file can be written: before hours are spent on what it has."""
+    if file.is_dir():
+        raise InvalidInput(f"--csv {quoted(str(file))} is a folder; expected a file to write")
+    if not file.parent.is_dir():
+        raise InvalidInput(f"--csv {quoted(str(file))}: there is no folder of that name")
 
 
 @click.command("sweep", cls=TypedCommand)
@@ -35,7 +56,7 @@ _ELSEWHERE = ("report", "csv", "as_json", "workers", "engine")
     "--policy",
     "policy",
     metavar="NAME|FILE,...",
-    shell_complete=PolicyType().shell_complete,
+    shell_complete=policies_by_commas,
     help="Policies, by commas.  [default: the scenario's, else all shipped ones]",
 )
 @click.option(
@@ -99,6 +120,8 @@ def command(
     from remusnet.sweep.grid import axis, intervals
 
     check_engine_option(engine, workers)
+    if csv is not None:
+        _require_place(Path(csv))
     load_chance()
     model = guest_named(guest)
     wanted = Sweep(
@@ -121,7 +144,11 @@ def command(
             prepare(Path(report), KIND)
     if journal is not None and journal.exists():
         warn([f"going on from {quoted(str(journal))}; delete it to begin anew"])
-    with Progress() as progress, whole_or_gone(Path(report) if report else None) as finished:
+    with (
+        _goes_on_from(journal),
+        Progress() as progress,
+        whole_or_gone(Path(report) if report else None) as finished,
+    ):
         done = sweep(
             wanted, workers=workers, engine=engine, journal=journal, tell=told(progress, "sweeping")
         )

@@ -85,6 +85,7 @@ def command(
     from remusnet.api.sweeps import metrics as metrics_named
     from remusnet.sweep.choice import choice, choice_json
     from remusnet.sweep.grid import intervals
+    from remusnet.sweep.optimum import Nothing
 
     if minimise is not None and maximise is not None:
         raise click.UsageError("--minimise, --maximise: give one of them, not both")
@@ -140,6 +141,8 @@ def command(
         echo_choice(words)
     if report is not None and not as_json:
         click.echo(f"wrote {quoted(report.rstrip('/') + '/index.html')}")
+    if isinstance(result, Nothing) and result.unread:
+        raise CheckFailed(f"{scenario}: nothing in it gives {objective.text}")
     if not words.found:
         raise CheckFailed(
             f"{scenario}: no checkpoint interval from {interval} keeps all requirements"

@@ -10,6 +10,9 @@ the tasks that are left.
 from __future__ import annotations
 
 import gc
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TypeVar
@@ -31,6 +34,8 @@ class Workers(StrEnum):
     THREADS = "threads"
     PROCESSES = "processes"
 
+
+_LOOK_S = 0.5
 
 DASK = "dask://"
 """Begins the name of a cluster: ``dask://scheduler:8786``."""
@@ -94,15 +99,22 @@ def mapped(
 
 
 def _in_worker(work: Callable[[_Task], _Done], task: _Task) -> _Done:
-    """``work``, and after the first task of a process nothing more to collect in its modules.
-
-    Without psutil joblib's workers collect garbage each second: with all that is imported by then
-    that would be 4 % of the time.
-    """
-    done = work(task)
+    """``work``, in a process of joblib's, which its first task makes ready for the others."""
     if not gc.get_freeze_count():
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        done = work(task)
+        # Without psutil joblib's workers collect garbage each second: with all that is imported by
+        # now that would be 4 % of the time.
         gc.freeze()
-    return done
+        return done
+    return work(task)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has: a killed one leaves its workers waiting for minutes."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    os._exit(1)
 
 
 def _workers(asked: int | None, tasks: int) -> int:

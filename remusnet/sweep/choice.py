@@ -45,6 +45,9 @@ def choice(result: Optimum | Nothing, objective: Asked, *, maximise: bool) -> Ch
     """The words for a tuning's result; the same in the terminal and on the page."""
     metric = METRICS[objective.metric]
     if isinstance(result, Nothing):
+        if result.unread:
+            why = f"No run at any interval has a reading of {objective.text}"
+            return Choice(False, why, (), (), None)
         needed = tuple(
             Requirement(each.text, False, "never", f"nearest: {_worst(each)}")
             for each in result.never
