@@ -11,6 +11,8 @@ PAUSE, PAUSE_NS = "50ms", 50_000_000
 """How long a checkpoint stops the guest: an assumption."""
 COMMIT_DELAY, COMMIT_DELAY_NS = "5ms", 5_000_000
 """From the resume to the commit: an assumption."""
+LONGEST_LISTEN_S = 30.0
+"""To a plug that a change would end, for somebody who drives it."""
 RATE, RATE_BITS = "1gbit", 10**9
 """Of the guest's link; bits a second."""
 CLASSIFIER, AUTO = "u32", "auto"

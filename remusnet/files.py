@@ -1,4 +1,4 @@
-"""Opening what a user names to be read: a file, or a pipe that somebody writes to."""
+"""Opening what a user names to be read: a file, or a pipe that another program writes to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from remusnet.errors import quoted
 
 LONGEST_WAIT_S = 1.0
-"""For whoever is to write to a named pipe: a shell starts both ends at once."""
+"""For the writer of a named pipe: a shell starts both ends at once."""
 _LOOK_S = 0.02
 
 
@@ -26,9 +26,9 @@ def open_input(path: str | Path) -> tuple[FileIO, bytes]:
     """``path`` to be read without a buffer, and what has been read of it already.
 
     A pipe that this process was given (``/dev/fd/63``, as a shell's ``<(...)`` names it) is taken
-    as it is. A named pipe has to have a writer within `LONGEST_WAIT_S`: nobody could tell why it
-    hangs. So has a device to have something to read, but for what is our standard input as well:
-    who types there knows it.
+    as it is. A named pipe has to have a writer within `LONGEST_WAIT_S`: else the user couldn't
+    tell why the command hangs. A device has to have something to read by then, but for one that is
+    our standard input as well: the user who types there knows that we wait.
 
     Raises OSError, whose ``strerror`` says what is wrong, or ValueError for a path that no file
     can have.
@@ -59,7 +59,7 @@ def _is_standard_input(found: os.stat_result) -> bool:
 
 
 def _given(descriptor: int) -> bool:
-    """Whether a pipe has no name: then only who gave it to us can have it."""
+    """Whether a pipe has no name: then only the process that gave it to us can have it."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:")
     except OSError:
@@ -77,7 +77,7 @@ def _wait(descriptor: int) -> None:
 def _first(descriptor: int) -> bytes:
     """The first byte of a named pipe, nothing where its writer has not written any yet.
 
-    Raises OSError where nobody has it open for writing in time.
+    Raises OSError where no process has it open for writing in time.
     """
     deadline = time.monotonic() + LONGEST_WAIT_S
     looks = select.poll()
@@ -87,7 +87,7 @@ def _first(descriptor: int) -> bytes:
             first = os.read(descriptor, 1)
         except BlockingIOError:
             return b""  # a writer is there
-        # The end: without a hang-up nobody has written yet; with one, somebody has and is gone.
+        # The end: without a hang-up no writer has come yet; with one, it has come and gone.
         if first or any(event & select.POLLHUP for _, event in looks.poll(0)):
             return first
         if time.monotonic() > deadline:

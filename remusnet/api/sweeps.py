@@ -142,16 +142,14 @@ def sweep(
 
     ``engine``: a Dask cluster, as `remusnet.parallel.mapped` has it.
 
-    ``journal``: a file that has every point that is done, for a run that goes on after a kill;
-    it is deleted when all are. Raises InvalidInput, and MissingDependency for several workers
-    without joblib.
+    ``journal``: a file that gets every point that is done, for a run that goes on after a kill;
+    whoever has written down what comes of it deletes it. Raises InvalidInput, and MissingDependency
+    for several workers without joblib.
     """
     tasks = wanted.tasks()
     found: list[Row] = []
     for task, done in zip(tasks, _done(tasks, workers, engine, journal, tell), strict=True):
         found += rows(task, done)
-    if journal is not None:
-        journal.unlink(missing_ok=True)
     keys = tuple(each.key for each in wanted.axes)
     return Swept(tuple(found), tuple(means(found)), tasks[0].asked, keys)
 
@@ -185,17 +183,23 @@ def tune(
     base = replace(wanted.sweep, asked=(wanted.objective,), axes=())
     (policy,) = base.tasks()[0].policies[:1]
     tried = 0
+    tell(tried, 0)
 
     def judge(intervals: Sequence[int]) -> list[Judged]:
         nonlocal tried
         many = replace(base, interval_ns=tuple(intervals), policies=(policy,))
         tasks = [replace(each, requirements=wanted.requirements) for each in many.tasks()]
         found: dict[int, list[Done]] = {}
-        results = mapped(running.run, tasks, workers=workers, engine=engine)
+        results = mapped(
+            running.run,
+            tasks,
+            workers=workers,
+            engine=engine,
+            progress=lambda done, _: tell(tried + done // base.repeats, 0),
+        )
         for task, done in zip(tasks, results, strict=True):
             found.setdefault(task.interval_ns, []).append(done)
         tried += len(intervals)
-        tell(tried, 0)
         return [_judged(each, found[each]) for each in intervals]
 
     return optimum(judge, base.interval_ns, maximise=wanted.maximise)
@@ -255,10 +259,11 @@ def _done(
 ) -> Iterator[Done]:
     """What each task comes to, in order: from the journal, else by running it."""
     known = {} if journal is None else _read(journal)
-    keys = [_key(each) for each in tasks] if journal is not None else [""] * len(tasks)
+    keys = _keys(tasks) if journal is not None else [""] * len(tasks)
     left = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
     ran = mapped(running.run, left, workers=workers, engine=engine)
     count = 0
+    tell(count, len(tasks))
     with _Journal(journal) as write:
         for key in keys:
             if key in known:
@@ -311,10 +316,19 @@ def _read(journal: Path) -> dict[str, Done]:
     return found
 
 
-def _key(task: Task) -> str:
-    """What tells a point from all others: of its inputs, and of the version that runs it."""
-    content = json.dumps([remusnet.__version__, asdict(task)], sort_keys=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
+def _keys(tasks: Sequence[Task]) -> list[str]:
+    """What tells each point of a sweep from all others: its inputs, and the version that runs it.
+
+    What all points have in common is read once: a file may be long, and points many.
+    """
+    base = replace(tasks[0], interval_ns=0, settings=(), seed=0)
+    common = _digest([remusnet.__version__, asdict(base)])
+    return [_digest([common, each.interval_ns, each.settings, each.seed]) for each in tasks]
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def partial_of(path: str | Path) -> Path:

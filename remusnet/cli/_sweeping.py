@@ -9,7 +9,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from remusnet.cli._completing import scenarios_or_files
+from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
+from remusnet.cli._terminal import echo
 from remusnet.policy import Policy
 from remusnet.policy.toml import named_policy
 from remusnet.tables.documents import read_text
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from remusnet.scenario.guest import GuestModel
+    from remusnet.sweep.choice import Choice
     from remusnet.sweep.running import Asked
     from remusnet.sweep.table import Mean
 
@@ -31,6 +34,17 @@ def _guests(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
 
     names = [CompletionItem(name) for name in guest_names() if name.startswith(incomplete)]
     return [*names, CompletionItem(incomplete, type="file")]
+
+
+def policies_by_commas(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Completes the last policy of ``tcp-only,ho``; a file only where it is the first."""
+    before, comma, last = incomplete.rpartition(",")
+    found = PolicyType().shell_complete(context, parameter, last)
+    if not comma:
+        return found
+    return [CompletionItem(f"{before},{each.value}") for each in found if each.type == "plain"]
 
 
 def grid_options(command: _Function) -> _Function:
@@ -130,27 +144,27 @@ def setting(
     ]
 
 
-def print_means(console: Console, means: Sequence[Mean], asked: Sequence[Asked]) -> None:
-    """A table for each policy and setting: a row for each interval."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def echo_choice(words: Choice) -> None:
+    """The interval to take, and why."""
+    echo(words.headline)
+    longest = max((len(each.text) for each in words.requirements), default=0)
+    for each in words.requirements:
+        echo(f"  {each.word:5}  {each.text:{longest}}  {each.seen}")
+    for line in words.lines:
+        echo(line)
 
+
+def print_means(console: Console, means: Sequence[Mean], asked: Sequence[Asked]) -> None:
+    """For each policy and setting a row for each interval."""
+    from rich.text import Text
+
+    from remusnet.report.layout import Section, print_compared
     from remusnet.sweep.curves import head
     from remusnet.sweep.page import tables
 
-    # Without a terminal a record is a line, so heads are not stacked.
-    narrow = console.width < 200
-    for name, rows in tables(means, asked):
-        table = Table(
-            title=name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
-        )
-        table.add_column("interval", no_wrap=True)
-        for each in asked:
-            words = head(each)
-            if narrow:
-                words = words.replace(".", "\n").replace(" (", "\n(")
-            table.add_column(words, justify="right")
-        for interval, cells in rows:
-            table.add_row(interval, *cells)
-        console.print(name)
-        console.print(table)
+    sections = [
+        Section(name, [(interval, [Text(cell) for cell in cells]) for interval, cells in rows])
+        for name, rows in tables(means, asked)
+    ]
+    # Scales without spaces, so that a narrow head is not broken within one.
+    print_compared(console, [head(each).replace(" to ", "..") for each in asked], sections)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -9,12 +11,13 @@ import click
 from remusnet.cli._completing import files, folders, metrics
 from remusnet.cli._folder import whole_or_gone
 from remusnet.cli._interrupts import load_chance
-from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._sweeping import (
     check_engine_option,
+    echo_choice,
     grid_options,
     guest_named,
+    policies_by_commas,
     policies_named,
     print_means,
     setting,
@@ -22,10 +25,29 @@ from remusnet.cli._sweeping import (
 )
 from remusnet.cli._terminal import console, warn
 from remusnet.cli._typed import TypedCommand, typed
-from remusnet.errors import quoted
+from remusnet.errors import InvalidInput, quoted
 
 _ELSEWHERE = ("report", "csv", "as_json", "workers", "engine")
 """Options that change no number."""
+
+
+@contextmanager
+def _goes_on_from(journal: Path | None) -> Iterator[None]:
+    """Whoever presses Ctrl-C is told that nothing of it is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if journal is not None and journal.exists():
+            warn([f"what is done stands in {quoted(str(journal))}: the same command goes on there"])
+        raise
+
+
+def _require_place(file: Path) -> None:
+    """Raises InvalidInput where no file can be written: before hours are spent on what it has."""
+    if file.is_dir():
+        raise InvalidInput(f"--csv {quoted(str(file))} is a folder; expected a file to write")
+    if not file.parent.is_dir():
+        raise InvalidInput(f"--csv {quoted(str(file))}: there is no folder of that name")
 
 
 @click.command("sweep", cls=TypedCommand)
@@ -34,7 +56,7 @@ _ELSEWHERE = ("report", "csv", "as_json", "workers", "engine")
     "--policy",
     "policy",
     metavar="NAME|FILE,...",
-    shell_complete=PolicyType().shell_complete,
+    shell_complete=policies_by_commas,
     help="Policies, by commas.  [default: the scenario's, else all shipped ones]",
 )
 @click.option(
@@ -98,6 +120,8 @@ def command(
     from remusnet.sweep.grid import axis, intervals
 
     check_engine_option(engine, workers)
+    if csv is not None:
+        _require_place(Path(csv))
     load_chance()
     model = guest_named(guest)
     wanted = Sweep(
@@ -120,12 +144,17 @@ def command(
             prepare(Path(report), KIND)
     if journal is not None and journal.exists():
         warn([f"going on from {quoted(str(journal))}; delete it to begin anew"])
-    with Progress() as progress, whole_or_gone(Path(report) if report else None) as finished:
+    with (
+        _goes_on_from(journal),
+        Progress() as progress,
+        whole_or_gone(Path(report) if report else None) as finished,
+    ):
         done = sweep(
             wanted, workers=workers, engine=engine, journal=journal, tell=told(progress, "sweeping")
         )
         if report is not None:
-            from remusnet.sweep.page import short, write_sweep
+            from remusnet.sweep.page import write_sweep
+            from remusnet.sweep.trade import short
 
             progress.step(f"drawing {quoted(report)}")
             shown = [short(each) for each in wanted.interval_ns]
@@ -149,10 +178,17 @@ def command(
     if as_json:
         import json
 
-        document = {"points": [each.to_json() for each in done.means]}
-        click.echo(json.dumps(document, indent=2, allow_nan=False))
+        from remusnet.sweep.page import as_json as document
+
+        click.echo(json.dumps(document(done.means), indent=2, allow_nan=False))
         return
-    print_means(console(), done.means, done.asked)
+    from remusnet.sweep.choice import of_knees
+    from remusnet.sweep.table import seen
+    from remusnet.sweep.trade import knees
+
+    print_means(console(), done.means, done.asked if asked else seen(done.asked, done.means))
+    if words := of_knees(knees(done.means)):
+        echo_choice(words)
     for file in (csv, report and f"{report.rstrip('/')}/index.html"):
         if file:
             click.echo(f"wrote {quoted(file)}")

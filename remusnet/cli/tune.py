@@ -13,12 +13,12 @@ from remusnet.cli._options import PolicyType
 from remusnet.cli._progress import Progress
 from remusnet.cli._sweeping import (
     check_engine_option,
+    echo_choice,
     grid_options,
     guest_named,
     setting,
     told,
 )
-from remusnet.cli._terminal import echo
 from remusnet.cli._typed import TypedCommand, typed
 from remusnet.errors import CheckFailed, InvalidInput, quoted
 from remusnet.policy import Policy
@@ -83,8 +83,9 @@ def command(
     """
     from remusnet.api.sweeps import Sweep, Tuning, tune
     from remusnet.api.sweeps import metrics as metrics_named
+    from remusnet.sweep.choice import choice, choice_json
     from remusnet.sweep.grid import intervals
-    from remusnet.sweep.page import choice, choice_json
+    from remusnet.sweep.optimum import Nothing
 
     if minimise is not None and maximise is not None:
         raise click.UsageError("--minimise, --maximise: give one of them, not both")
@@ -112,7 +113,8 @@ def command(
         document = choice_json(result, objective)
         if report is not None:
             from remusnet.api.sweeps import curves_of
-            from remusnet.sweep.page import short, write_sweep
+            from remusnet.sweep.page import Tuned, write_sweep
+            from remusnet.sweep.trade import short
 
             done = curves_of(
                 wanted, result, workers=workers, engine=engine, tell=told(progress, "curves")
@@ -128,7 +130,7 @@ def command(
                 title=f"The best checkpoint interval for {scenario}",
                 setting=[("Policy", policy.name), *setting(scenario, shown, model, repeats)],
                 command=f"{typed(context, without=without)} --report DIR",
-                tuned=(words, document, requirements),
+                tuned=Tuned(words, document, requirements),
             )
             finished()
     if as_json:
@@ -136,14 +138,11 @@ def command(
 
         click.echo(json.dumps(document, indent=2))
     else:
-        echo(words.headline)
-        longest = max((len(each.text) for each in words.requirements), default=0)
-        for each in words.requirements:
-            echo(f"  {each.word:5}  {each.text:{longest}}  {each.seen}")
-        for line in words.lines:
-            echo(line)
+        echo_choice(words)
     if report is not None and not as_json:
         click.echo(f"wrote {quoted(report.rstrip('/') + '/index.html')}")
+    if isinstance(result, Nothing) and result.unread:
+        raise CheckFailed(f"{scenario}: nothing in it gives {objective.text}")
     if not words.found:
         raise CheckFailed(
             f"{scenario}: no checkpoint interval from {interval} keeps all requirements"

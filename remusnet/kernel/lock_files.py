@@ -1,4 +1,4 @@
-"""Who has the flock of a file. Light.
+"""Which process has the flock of a file. Light.
 
 /proc/locks says it; the number in the file is a hint for where that can't tell, and is believed
 only of a process that has the file open.
@@ -10,7 +10,7 @@ import os
 
 
 def is_locked(path: str) -> bool:
-    """Whether anybody has the lock of ``path``, without opening it. False where it is not there."""
+    """Whether a process has the lock of ``path``, without opening it; False for no file."""
     try:
         return bool(_lockers(os.stat(path, follow_symlinks=False)))
     except OSError:
@@ -18,7 +18,7 @@ def is_locked(path: str) -> bool:
 
 
 def holder(path: str) -> int | None:
-    """The process that has the lock of the file at ``path``; None where nobody can tell."""
+    """The process that has the lock of the file at ``path``; None where the kernel doesn't tell."""
     try:
         status = os.stat(path, follow_symlinks=False)
         for number in _lockers(status):
@@ -37,7 +37,7 @@ def said(path: str) -> str:
 
 
 def _lockers(status: os.stat_result) -> list[int]:
-    """1: FLOCK  ADVISORY  WRITE 4711 00:1a:2345 0 EOF (proc_locks(5)); "->": who only waits."""
+    """1: FLOCK  ADVISORY  WRITE 4711 00:1a:2345 0 EOF (proc_locks(5)); "->": it only waits."""
     where = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     found = []
     with open("/proc/locks", encoding="ascii", errors="replace") as file:

@@ -1,9 +1,9 @@
-"""A folder that nobody but root (or this user) can change, and the files in it. Light.
+"""A folder that only root (or this user) can change, and the files in it. Light.
 
-What is read there is believed, and what is written there is root's; so who owns it, and who else
-may write, is looked at each time, on the open folder, and each file is reached through that: what a
-path leads to can change, a descriptor can't. No link is followed, a file appears whole under its
-name or not at all, and modes are as they are said here, whatever the umask.
+remusnet believes what it reads there, and writes there as root. So it looks each time who owns the
+open folder, and who else may write there, and it reaches each file through that descriptor: what a
+path leads to can change, a descriptor can't. It follows no link. A file appears whole under its
+name or not at all, and its mode is as it is said here, whatever the umask.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ FOLDER_MODE, FILE_MODE, LOCK_MODE = 0o755, 0o644, 0o600
 NEW = ".new"
 """Behind the name of a file that is not whole yet."""
 CHANGE_LOCK = "lock"
-"""In the run directory: who has it may change the kernel."""
+"""In the run directory: the process that has it may change the kernel."""
 WATCH_LOCK, WATCH_RECORD = "watch.lock", "watch.state"
-"""There: who has the lock watches, and writes what it has seen into the record."""
+"""There: the process that has the lock watches, and writes what it has seen into the record."""
 _OTHERS_WRITE = 0o022
 _SETTLED_NS = 50_000_000
 _POLL_SECONDS = 0.002
@@ -122,7 +122,7 @@ class OwnFolder:
     def open_lock(self, name: str) -> int:
         """A descriptor of the lock file ``name``, which is made where it is not there.
 
-        Others may not open it: who can open a file can lock it.
+        Others may not open it: a process that can open a file can lock it.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, LOCK_MODE, dir_fd=self._descriptor)
@@ -151,7 +151,7 @@ class OwnFolder:
 
 
 def driver_lock_file(buffer: str) -> str:
-    """In the run directory: who has its lock drives the plug of ``buffer``."""
+    """In the run directory: the process that has its lock drives the plug of ``buffer``."""
     return f"driver-{buffer}.lock"
 
 
@@ -238,7 +238,7 @@ def make_folder(path: str) -> None:
 
 
 def writable_by_others(status: os.stat_result) -> str:
-    """Who else may change what ``status`` is of, as in "others may write it"; empty for nobody.
+    """Who else may change what ``status`` is of, as in "others may write it", or empty.
 
     In a folder with the sticky bit others may make files, but not touch those of somebody else.
     """
@@ -261,7 +261,7 @@ def _check(path: str, folder: int) -> None:
     if problem:
         raise _untrusted(path, f"{problem}: only root may; chown and chmod it, or name another")
     top = os.stat("/")
-    # In a user namespace nobody can tell who owns what is outside; he who owns / does.
+    # In a user namespace the owners outside can't be told apart; one of them owns /.
     owners = (0, os.geteuid(), top.st_uid)
     # By "..", not by the path: those that the open folder really is in, whatever links led there.
     above = ".."

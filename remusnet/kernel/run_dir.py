@@ -68,7 +68,7 @@ class Problems:
 LONGEST_WAIT = 60.0
 # Longer than `driver_of` takes to ask.
 _DRIVERS_WAIT = 0.2
-# Written by who has a lock of its own, or none of ours.
+# Their writers have locks of their own, or none of ours.
 _NOT_OURS = (f".xen{NEW}", f".state{NEW}", f".trial{NEW}")
 TRIAL_FILES = (".trial", ".back")
 """How the names of the files end that say what is on trial (`remusnet.host.trial`)."""
@@ -82,9 +82,9 @@ class AtWork(Conflict):
 def change_lock(
     folder: Path, longest_wait: float = LONGEST_WAIT, problems: Problems | None = None
 ) -> Iterator[None]:
-    """Nobody else who uses ``folder`` changes the kernel meanwhile.
+    """No other process that uses ``folder`` changes the kernel meanwhile.
 
-    Waits for ``longest_wait`` seconds. What a killed writer has left of a receipt is cleared away.
+    Waits for ``longest_wait`` seconds, and deletes what a killed writer has left of a receipt.
     ``problems``: an ending's; then it goes on without the lock where there can be none. Raises
     Conflict after the wait or for a folder that others can change, NotPermitted, or InvalidInput.
     """
@@ -110,8 +110,8 @@ def change_lock(
 def driver_lock(folder: Path, buffer: str, problems: Problems | None = None) -> Iterator[None]:
     """This process drives the plug of ``buffer`` meanwhile: `remusnet remove` is a conflict.
 
-    Whoever sends BUFFER and RELEASE to a plug takes it. ``problems``: as of `change_lock`. Raises
-    Conflict where another process has it already, and as `change_lock` does.
+    Each process that sends BUFFER and RELEASE to a plug takes it. ``problems``: as of
+    `change_lock`. Raises Conflict where another process has it, and as `change_lock` does.
     """
     name = driver_lock_name(buffer)
     try:
@@ -144,14 +144,14 @@ def watch_lock(folder: Path) -> Iterator[None]:
 
 
 def driver_of(folder: Path, buffer: str) -> str:
-    """Who has the driver's lock of ``buffer``, as in " by process 4711"; empty: nobody."""
+    """The process that has the driver's lock of ``buffer``, as in " by process 4711", or empty."""
     return locked_by(folder, driver_lock_name(buffer))
 
 
 def locked_by(folder: Path, name: str) -> str:
-    """Who has the lock ``name``, as in " by process 4711"; empty: nobody.
+    """The process that has the lock ``name``, as in " by process 4711"; empty where none has it.
 
-    Also in a folder that others can change: what is driven is better left alone.
+    Also in a folder that others can change: remusnet had better leave a driven plug alone.
     """
     path = str(folder / name)
     try:
@@ -161,7 +161,7 @@ def locked_by(folder: Path, name: str) -> str:
     except OSError:
         return ""
     try:
-        # Shared: two who only ask don't find each other.
+        # Shared: two processes that only ask don't find each other.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return said(path) or " by another process"
@@ -171,7 +171,7 @@ def locked_by(folder: Path, name: str) -> str:
 
 
 def last_driver(folder: Path, buffer: str) -> str:
-    """The number of the process that has driven ``buffer`` last, empty if nobody has."""
+    """The number of the process that has driven ``buffer`` last, empty if none has."""
     try:
         number = (folder / driver_lock_name(buffer)).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -212,7 +212,7 @@ def _take(folder: Path, name: str, longest_wait: float, problems: Problems | Non
 
 
 def _clear(folder: Path) -> None:
-    """Half-written receipts: whoever has the lock writes none now, and nobody else may."""
+    """Deletes half-written receipts: this process has the lock, and no other may write one."""
     with OwnFolder(str(folder)) as opened:
         for name in opened.names():
             if name.endswith(NEW) and not name.endswith(_NOT_OURS):

@@ -21,6 +21,8 @@ SIGHTING = Struct("<BIqI")
 """Where (`Seen`), the frame's number, when, and the CRC-32 of its bytes."""
 
 _STEP = Struct("<qI")
+_MANY = 1 << 18
+"""Bytes read at once."""
 _BUFFER, _RELEASE = 0xFFFFFFFF, 0xFFFFFFFE
 _MARK = b"\x02\xfe"  # of a locally administered address of one station
 
@@ -78,10 +80,25 @@ def written_steps(steps: Iterable[Step]) -> Iterator[bytes]:
 
 
 def read_steps(file: BinaryIO) -> Iterator[Step]:
-    """Of a file."""
-    while head := file.read(_STEP.size):
-        time_ns, length = _STEP.unpack(head)
-        if length in (_BUFFER, _RELEASE):
-            yield Step(time_ns, b"", length == _BUFFER)
-        else:
-            yield Step(time_ns, file.read(length))
+    """Of a file; it is read many steps at a time.
+
+    A read from a buffered file takes a lock, and that asks for the time: a system call each.
+    """
+    data, at = file.read(_MANY), 0
+    while True:
+        # A step may go on in what comes next.
+        while len(data) - at >= _STEP.size:
+            time_ns, length = _STEP.unpack_from(data, at)
+            begin = at + _STEP.size
+            if length in (_BUFFER, _RELEASE):
+                yield Step(time_ns, b"", length == _BUFFER)
+                at = begin
+            elif len(data) - begin >= length:
+                yield Step(time_ns, data[begin : begin + length])
+                at = begin + length
+            else:
+                break
+        more = file.read(_MANY)
+        if not more:
+            return
+        data, at = data[at:] + more, 0

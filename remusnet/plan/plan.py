@@ -269,7 +269,7 @@ def build_plan(
 
 
 def _unbounded(limit: int, plugs: int) -> Iterator[str]:
-    """What a guest can make the kernel pay where nobody has said what it may."""
+    """What a guest can make the kernel pay where the user has given no memory budget."""
     each = "" if plugs == 1 else " for each buffer device"
     yield (
         f"a guest that floods small frames can cost {format_size(memory_needed(limit))} of memory"

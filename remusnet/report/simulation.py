@@ -129,8 +129,10 @@ def _print_expectations(console: Console, outcomes: tuple[Outcome, ...]) -> None
 
 
 def title(setting: Setting) -> str:
-    """The scenario's name, or the recording's without its folder: what a report is called."""
-    return plain(PurePath(setting.capture).name or setting.capture)
+    """What a report is called: the scenario's name, the recording's or the program's without its
+    folder."""
+    named = setting.capture.split(" ")[0] if setting.live else setting.capture
+    return plain(PurePath(named).name or setting.capture)
 
 
 def plain(text: str) -> str:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.report.drawing import GREEN, INK, LOST, colours, figure
 from remusnet.report.metric_table import METRICS
-from remusnet.sweep.running import Asked, finite
+from remusnet.sweep.running import Asked
 from remusnet.sweep.table import Mean
+from remusnet.sweep.trade import front, lines, trades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COST, WAIT = "overhead", "tcp.hold.p99"
-"""What a checkpoint costs, and what it keeps waiting: the two ends of the trade."""
 MOST_LINES: Final = 12
 _SCALES = {"mos": "1 to 5", "mos.min": "1 to 5", "voice.r": "0 to 100"}
 """Of metrics that have no unit."""
-
-Line = tuple[str, list[Mean]]
-"""What a line is called, and its means in the order of intervals."""
 
 
 def curves(
@@ -48,9 +44,10 @@ def curves(
     colour = colours(names)
     made, drawn = figure(len(rows), 1.7, sharex=True)
     for axes, (each, found) in zip(drawn, rows, strict=True):
-        for name, points in found:
-            if name in colour:
-                _line(axes, points, colour[name], name)
+        shown = [(name, points) for name, points in found if name in colour]
+        later = _later_alike([(each.interval_ns, each.mean) for each in own] for _, own in shown)
+        for (name, points), covered in zip(shown, later, strict=True):
+            _line(axes, points, colour[name], name, covered)
         for text, limit in limits:
             if text == each.text:
                 axes.axhline(limit, color=LOST, linewidth=1, linestyle=(0, (4, 3)))
@@ -66,7 +63,8 @@ def curves(
             (chosen_ns / NS_PER_MS, 1),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
-            xytext=(4, -12),
+            # Above the lines, but for where the curve's name stands.
+            xytext=(4, 4) if _across(means, chosen_ns) > 0.3 else (4, -12),
             fontsize=9,
             fontweight="bold",
         )
@@ -92,28 +90,35 @@ def pareto(means: Sequence[Mean], chosen_ns: int | None = None) -> Figure | None
 
     The front is joined: no other interval of that policy is better in both.
     """
-    costs = dict(lines(means, COST))
-    waits = dict(lines(means, WAIT))
-    names = [name for name in costs if name in waits][:MOST_LINES]
-    found = {name: _pairs(costs[name], waits[name]) for name in names}
-    found = {name: pairs for name, pairs in found.items() if len(pairs) > 1}
+    found = dict(list(trades(means).items())[:MOST_LINES])
     if not found:
         return None
     colour = colours(list(found))
     made, (axes,) = figure(1, 3.4)
-    for name, pairs in found.items():
-        best = front(pairs)
-        axes.plot([each[1] for each in best], [each[2] for each in best], color=colour[name])
-        at, wait_ms = [each[1] for each in pairs], [each[2] for each in pairs]
-        axes.scatter(at, wait_ms, s=14, color=colour[name], label=name)
-        for interval_ns, cost, wait in best:
+    later = _later_alike(found.values())
+    for (name, points), covered in zip(found.items(), later, strict=True):
+        best = front(points)
+        axes.plot(
+            [each.cost for each in best],
+            [each.wait for each in best],
+            color=colour[name],
+            linewidth=_width(covered),
+        )
+        axes.scatter(
+            [each.cost for each in points],
+            [each.wait for each in points],
+            s=14 * (1 + 2 * covered),
+            color=colour[name],
+            label=name,
+        )
+        for each in [] if covered else best:
             axes.annotate(
-                f"{interval_ns / NS_PER_MS:.4g}",
-                (cost, wait),
+                f"{each.interval_ns / NS_PER_MS:.4g}",
+                (each.cost, each.wait),
                 textcoords="offset points",
                 xytext=(4, 4),
                 fontsize=8,
-                fontweight="bold" if interval_ns == chosen_ns else "normal",
+                fontweight="bold" if each.interval_ns == chosen_ns else "normal",
             )
     axes.set_xlabel("throughput lost (%)")
     axes.set_ylabel("delay of held TCP, p99 (ms)")
@@ -123,45 +128,31 @@ def pareto(means: Sequence[Mean], chosen_ns: int | None = None) -> Figure | None
     return made
 
 
-def front(pairs: Sequence[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
-    """Those of (interval, cost, wait) that no other is better than in both, by cost."""
-    found: list[tuple[int, float, float]] = []
-    for each in sorted(pairs, key=lambda pair: (pair[1], pair[2])):
-        if not found or each[2] < found[-1][2]:
-            found.append(each)
-    return found
+def _later_alike(drawn: Iterable[object]) -> list[int]:
+    """How many of the later ones are the same, and would hide it."""
+    all_of_them = list(drawn)
+    return [all_of_them[at + 1 :].count(each) for at, each in enumerate(all_of_them)]
 
 
-def lines(means: Sequence[Mean], metric: str) -> list[Line]:
-    """The means of ``metric`` that are there, a line for each policy and setting."""
-    found: dict[str, list[Mean]] = {}
-    for each in means:
-        if each.metric == metric and finite(each.mean):
-            found.setdefault(name_of(each), []).append(each)
-    return [(name, sorted(own, key=lambda each: each.interval_ns)) for name, own in found.items()]
+def _width(covered: int) -> float:
+    """Of a line: what is covered stands out on both sides."""
+    return 1.5 + 2.0 * covered
 
 
-def name_of(each: Mean) -> str:
-    """The policy, and what was set: ``tcp-only, network.loss 1``."""
-    return ", ".join([each.policy, *(f"{key} {value}" for key, value in each.settings)])
-
-
-def _pairs(cost: Sequence[Mean], wait: Sequence[Mean]) -> list[tuple[int, float, float]]:
-    waits = {each.interval_ns: each.mean for each in wait}
-    return [
-        (each.interval_ns, float(each.mean or 0), float(waits[each.interval_ns] or 0))
-        for each in cost
-        if each.interval_ns in waits
-    ]
-
-
-def _line(axes: Axes, points: Sequence[Mean], colour: str, name: str) -> None:
+def _line(axes: Axes, points: Sequence[Mean], colour: str, name: str, covered: int) -> None:
     at = [each.interval_ns / NS_PER_MS for each in points]
     options: dict[str, Any] = {"color": colour, "label": name, "marker": "o", "markersize": 3}
+    options["linewidth"] = _width(covered)
     axes.plot(at, [each.mean or 0 for each in points], **options)
     if all(each.low is not None and each.high is not None for each in points):
         low, high = [each.low or 0 for each in points], [each.high or 0 for each in points]
         axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _across(means: Sequence[Mean], interval_ns: int) -> float:
+    """Where the interval is on the axis, from 0 to 1."""
+    low, high = (end(each.interval_ns for each in means) for end in (min, max))
+    return math.log(interval_ns / low) / math.log(high / low) if high > low else 0.0
 
 
 def _ticks(means: Sequence[Mean]) -> list[float]:

@@ -9,8 +9,7 @@ of five unknowns: no time tells how large W is, only how it compares with what c
 One interval gives two of their points, two intervals four: three at least are needed. Where sizes
 were measured (``dirty``), they are a third curve, and W is known as well.
 
-Least squares with a soft L1 loss, since single checkpoints are disturbed, each residual by the
-spread within its trace. The 95 % intervals are a bootstrap's, over blocks of checkpoints.
+The 95 % intervals are a bootstrap's, over blocks of checkpoints.
 """
 
 from __future__ import annotations
@@ -18,22 +17,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
-from remusnet.errors import InvalidInput
 from remusnet.extras import lacking
-from remusnet.scenario.epochs import Floats, Trace
+from remusnet.scenario.epochs import Trace
 from remusnet.scenario.guest import LARGEST_WORKING_SET, GuestModel
+from remusnet.sweep.checkpoint_curves import NS, Curves, Points, nearest, points_of, resample, rough
 from remusnet.units import format_rate
 
-if TYPE_CHECKING:
-    from numpy.random import Generator
-
-FEWEST: Final = 10
-"""Checkpoints of a trace: fewer have no spread to speak of."""
 DEFAULT_LINK: Final = 1_000_000_000
 """Bits a second: what W is scaled by where nobody has said how fast anything is."""
 
@@ -49,21 +42,12 @@ UNITS: Final = {
 }
 """Of each number of the guest file."""
 
-_APART = 1.1
 _ROUNDS = 100
-_MOST_POINTS = 200
-_STARTS = 9
-_BLOCK = 10
-_NS = 1e9
-_LEAST_SPREAD = 0.02
-"""Of the median: the model is no closer than that to any guest, however steady its checkpoints."""
 _KNOWN_RATIO = 2.0
 _KNOWN_SHARE = 0.25
 """What tells a number: its interval's ends a factor of two apart, or a quarter of what is usual."""
-_LONGEST_TAU = 100.0
 _BENDS = 3.0
 _GROWS = 0.05
-_CLOSE = 1e-6
 _LARGEST_RATE = 1 << 50
 _PAGE = 4096
 
@@ -127,37 +111,6 @@ class Fit:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Curves:
-    """In seconds and bytes; ``size`` is W, NaN where no sizes were measured."""
-
-    tau: float
-    base_pause: float
-    most_pause: float
-    base_lag: float
-    most_lag: float
-    size: float
-
-    def share(self, ran: Floats) -> Floats:
-        found: Floats = -np.expm1(-ran / self.tau)
-        return found
-
-    def pause(self, ran: Floats) -> Floats:
-        return self.base_pause + self.most_pause * self.share(ran)
-
-    def lag(self, ran: Floats) -> Floats:
-        return self.base_lag + self.most_lag * self.share(ran)
-
-
-@dataclass(frozen=True, slots=True)
-class _Points:
-    """Checkpoints of a trace of which all is known: run time, pause and lag (s), and size."""
-
-    ran: Floats
-    seen: tuple[Floats, ...]
-    spread: tuple[float, ...]
-
-
 def fit(
     traces: Sequence[Trace],
     *,
@@ -177,12 +130,11 @@ def fit(
         import scipy.optimize  # noqa: F401 - is it there?
     except ImportError:
         raise lacking("a fit needs scipy", "availability") from None
-    points = _points(traces)
-    _require_enough(points)
-    found = _best(points, _starts(points))
+    points = points_of(traces)
+    found = nearest(points, rough(points))
     rng = np.random.Generator(np.random.PCG64(seed))
     resampled = [
-        _best([_resample(each, rng) for each in points], [found]) for _ in range(resamples)
+        nearest([resample(each, rng) for each in points], [found]) for _ in range(resamples)
     ]
     sized = not math.isnan(found.size)
     numbers = _numbers(found, link)
@@ -193,158 +145,12 @@ def fit(
         parameters,
         tuple(_compared(each, found, late) for each in traces),
         tuple(_compared(each, found, late) for each in checks),
-        late * _NS,
+        late * NS,
         tuple(_notes(found, points, None if sized else link or DEFAULT_LINK, link is None)),
     )
 
 
-def _points(traces: Sequence[Trace]) -> list[_Points]:
-    """Of each trace equally many; sizes only where all traces have them."""
-    sized = all(np.isfinite(each.dirty).any() for each in traces)
-    known = [_known(each, sized=sized) for each in traces]
-    count = min(_MOST_POINTS, *(len(each[0]) for each in known))
-    found = []
-    for columns in known:
-        block = len(columns[0]) // count
-        ran, *seen = (
-            np.median(each[: block * count].reshape(count, block), axis=1) for each in columns
-        )
-        found.append(_Points(ran, tuple(seen), tuple(map(_spread, seen))))
-    return found
-
-
-def _known(trace: Trace, *, sized: bool) -> list[Floats]:
-    """Run time, pause and lag (s), and size (bytes), where all of them are known."""
-    columns = [trace.ran_ns / _NS, trace.pause_ns / _NS, trace.lag_ns / _NS]
-    if sized:
-        columns.append(trace.dirty)
-    known = np.isfinite(columns).all(axis=0) & (columns[0] > 0)
-    if known.sum() < FEWEST:
-        raise InvalidInput(
-            f"{trace.name}: {int(known.sum())} checkpoints whose run time, pause and lag are "
-            f"known; a fit needs {FEWEST} of each trace"
-        )
-    return [each[known] for each in columns]
-
-
-def _spread(values: Floats) -> float:
-    """As a standard deviation, but of the middle: disturbed checkpoints don't widen it."""
-    middle = float(np.median(values))
-    spread = 1.4826 * float(np.median(np.abs(values - middle)))
-    return max(spread, _LEAST_SPREAD * middle, 1e-9)
-
-
-def _require_enough(points: Sequence[_Points]) -> None:
-    """Raises InvalidInput that says what so few intervals can't tell."""
-    times = sorted(float(np.median(each.ran)) for each in points)
-    apart = 1 + sum(after > _APART * before for before, after in pairwise(times))
-    needed = 2 if len(points[0].seen) == 3 else 3
-    if apart >= needed:
-        return
-    if apart == 1:
-        what = (
-            "one interval gives one pause and one lag: what a checkpoint takes at least (p0, s) "
-            "can't be told from what dirty memory adds, nor the write rate from the working set"
-        )
-    else:
-        what = (
-            "two intervals give straight lines: whether what is dirtied levels off can't be told, "
-            "so neither the working set nor p0 and s"
-        )
-    raise InvalidInput(
-        f"the traces are of {apart} interval{'s' * (apart > 1)} (10 % apart at least); {what}. "
-        f"Measure at {needed} or more"
-    )
-
-
-def _starts(points: Sequence[_Points]) -> list[_Curves]:
-    """Curves of several taus, each with the best of all else: linear problems."""
-    from scipy.optimize import nnls
-
-    times = np.array([np.median(each.ran) for each in points])
-    middles = np.array([[np.median(column) for column in each.seen] for each in points])
-    found = []
-    for tau in np.geomspace(times.min() / 5, times.max() * 20, _STARTS):
-        share = -np.expm1(-times / tau)
-        design = np.column_stack([np.ones(len(times)), share])
-        (p0, pause), (s0, lag) = (nnls(design, each)[0] for each in middles.T[:2])
-        size = middles.T[2] @ share / (share @ share) if middles.shape[1] > 2 else math.nan
-        found.append(_Curves(*map(float, (tau, p0, pause, s0, lag, size))))
-    return found
-
-
-def _best(points: Sequence[_Points], starts: Sequence[_Curves]) -> _Curves:
-    """The least squares from each of ``starts``, and the best of those."""
-    from scipy.optimize import least_squares
-
-    ran = np.concatenate([each.ran for each in points])
-    kinds = len(points[0].seen)
-    seen = [np.concatenate([each.seen[at] for each in points]) for at in range(kinds)]
-    spread = [
-        np.repeat([each.spread[at] for each in points], len(points[0].ran)) for at in range(kinds)
-    ]
-    # Unknowns: log tau; base and most of pause and lag, and most of the size, by what is typical.
-    typical = [max(float(np.median(each)), 1e-9) for each in seen]
-    units = [typical[at] for at in (0, 0, 1, 1, 2)[: 2 * kinds - (kinds > 2)]]
-
-    def residuals(x: Floats) -> Floats:
-        share = -np.expm1(-ran / math.exp(x[0]))
-        models = [x[1] + x[2] * share, x[3] + x[4] * share, x[-1] * share][:kinds]
-        return np.concatenate(
-            [
-                (model * unit - each) / wide
-                for model, unit, each, wide in zip(models, typical, seen, spread, strict=True)
-            ]
-        )
-
-    def jacobian(x: Floats) -> Floats:
-        tau = math.exp(x[0])
-        share = -np.expm1(-ran / tau)
-        bend = -np.exp(-ran / tau) * ran / tau
-        blocks = np.zeros((kinds, len(ran), len(x)))
-        for at, (unit, wide) in enumerate(zip(typical, spread, strict=True)):
-            most = (2, 4, 5)[at]
-            blocks[at, :, 0] = x[most] * bend * unit / wide
-            blocks[at, :, most] = share * unit / wide
-            if at < 2:
-                blocks[at, :, most - 1] = unit / wide
-        return blocks.reshape(-1, len(x))
-
-    low, high = np.zeros(len(units) + 1), np.full(len(units) + 1, np.inf)
-    low[0] = math.log(float(ran.min()) / 50)
-    high[0] = math.log(float(ran.max()) * _LONGEST_TAU)
-    tried = []
-    for start in starts:
-        before = (start.base_pause, start.most_pause, start.base_lag, start.most_lag, start.size)
-        scaled = [each / unit for each, unit in zip(before, units, strict=False)]
-        first = np.clip([math.log(start.tau), *scaled], low + 1e-9, high)
-        tried.append(
-            least_squares(
-                residuals,
-                first,
-                jacobian,
-                (low, high),
-                ftol=_CLOSE,
-                xtol=_CLOSE,
-                loss="soft_l1",
-                max_nfev=100,
-            )
-        )
-    x = min(tried, key=lambda each: float(each.cost)).x
-    linear = [float(each * unit) for each, unit in zip(x[1:], units, strict=True)]
-    return _Curves(math.exp(x[0]), *linear[:4], *(linear[4:] or [math.nan]))
-
-
-def _resample(points: _Points, rng: Generator) -> _Points:
-    """As many checkpoints, drawn by blocks: those that follow each other are alike."""
-    count = len(points.ran)
-    block = min(_BLOCK, max(1, count // 4))
-    firsts = rng.integers(0, count, -(-count // block))
-    rows = (firsts[:, None] + np.arange(block)).ravel()[:count] % count
-    return _Points(points.ran[rows], tuple(each[rows] for each in points.seen), points.spread)
-
-
-def _numbers(found: _Curves, link: int | None) -> dict[str, float]:
+def _numbers(found: Curves, link: int | None) -> dict[str, float]:
     """The guest file's numbers, in bytes, ns and bits a second."""
     rate = float(link or DEFAULT_LINK)
     size = found.size
@@ -354,18 +160,18 @@ def _numbers(found: _Curves, link: int | None) -> dict[str, float]:
     return {
         "memory.working-set": size,
         "memory.write-rate": 8 * size / found.tau,
-        "pause.base": found.base_pause * _NS,
+        "pause.base": found.base_pause * NS,
         "pause.through": min(8 * size / max(found.most_pause, 1e-12), _LARGEST_RATE),
-        "commit.base": found.base_lag * _NS,
+        "commit.base": found.base_lag * NS,
         "commit.through": min(8 * size / max(found.most_lag, 1e-12), _LARGEST_RATE),
     }
 
 
 def _parameters(
-    numbers: dict[str, float], others: Sequence[dict[str, float]], points: Sequence[_Points]
+    numbers: dict[str, float], others: Sequence[dict[str, float]], points: Sequence[Points]
 ) -> tuple[Parameter, ...]:
     usual = [float(np.median(np.concatenate([each.seen[at] for each in points]))) for at in (0, 1)]
-    usual_ns = {"pause.base": usual[0] * _NS, "commit.base": usual[1] * _NS}
+    usual_ns = {"pause.base": usual[0] * NS, "commit.base": usual[1] * NS}
     found = []
     for key, value in numbers.items():
         low, high = np.percentile([each[key] for each in others], [2.5, 97.5])
@@ -397,31 +203,31 @@ def _late(traces: Sequence[Trace]) -> float:
     for each in traces:
         if each.interval_ns is not None:
             late = each.ran_ns[1:] - each.lag_ns[:-1] - each.interval_ns
-            found.append(float(np.nanmedian(late)) / _NS)
+            found.append(float(np.nanmedian(late)) / NS)
     return max(0.0, float(np.median(found))) if found else 0.0
 
 
-def _compared(trace: Trace, curves: _Curves, late: float) -> Seen:
+def _compared(trace: Trace, curves: Curves, late: float) -> Seen:
     ran_ns = float(np.nanmedian(trace.ran_ns))
-    ran = np.array(ran_ns / _NS)
+    ran = np.array(ran_ns / NS)
     if trace.interval_ns is not None:
         # What the fit says where only the interval is known: the lag makes the run longer.
         for _ in range(_ROUNDS):
-            ran = trace.interval_ns / _NS + late + curves.lag(ran)
+            ran = trace.interval_ns / NS + late + curves.lag(ran)
     return Seen(
         trace.name,
         trace.interval_ns,
         len(trace),
         ran_ns,
         float(np.nanmedian(trace.pause_ns)),
-        float(curves.pause(ran)) * _NS,
+        float(curves.pause(ran)) * NS,
         float(np.nanmedian(trace.lag_ns)),
-        float(curves.lag(ran)) * _NS,
+        float(curves.lag(ran)) * NS,
     )
 
 
 def _notes(
-    found: _Curves, points: Sequence[_Points], link: int | None, assumed: bool
+    found: Curves, points: Sequence[Points], link: int | None, assumed: bool
 ) -> Iterator[str]:
     times = [float(np.median(each.ran)) for each in points]
     ends = np.array([min(times), max(times)])

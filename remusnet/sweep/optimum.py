@@ -79,6 +79,11 @@ class Nothing:
     apart: tuple[tuple[str, int], ...]
     tried: tuple[Judged, ...]
 
+    @property
+    def unread(self) -> bool:
+        """Whether no run had anything to measure."""
+        return all(each.value is None for each in self.tried)
+
 
 def optimum(judge: Judge, grid: Sequence[int], *, maximise: bool = False) -> Optimum | Nothing:
     """The best interval between the first and last of ``grid``, whose points are tried first.

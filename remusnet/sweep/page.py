@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from remusnet.metrics.percentiles import NS_PER_MS
 from remusnet.report.assertion_syntax import parse
-from remusnet.report.assertions import shown
 from remusnet.report.drawing import inline, style, to_svg
 from remusnet.report.figures import Caption
 from remusnet.report.folder import replaced
-from remusnet.report.metric_table import METRICS
 from remusnet.report.page import Drawn, FileBeside
 from remusnet.report.templating import markup, render
-from remusnet.sweep.curves import curves, head, name_of, pareto
-from remusnet.sweep.optimum import FLAT, Nothing, Optimum
-from remusnet.sweep.running import Asked, Kept
-from remusnet.sweep.table import Mean, Row, means_csv, tidy_csv
-from remusnet.units import format_duration
+from remusnet.sweep.choice import Choice, of_knees
+from remusnet.sweep.curves import curves, head, pareto
+from remusnet.sweep.running import Asked
+from remusnet.sweep.table import Mean, Row, means_csv, seen, tidy_csv
+from remusnet.sweep.trade import knees, name_of, short
 
 KIND: Final = "a sweep"
 PAGE: Final = "index.html"
@@ -35,107 +32,8 @@ _FILES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
-    """A requirement at the chosen interval, or why there is none."""
-
-    text: str
-    good: bool
-    word: str
-    seen: str
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What a tuning came to, in words. ``headline``: the interval, or that there is none.
-
-    ``good_ns``: from where to where others are as good.
-    """
-
-    found: bool
-    headline: str
-    requirements: tuple[Requirement, ...]
-    lines: tuple[str, ...]
-    interval_ns: int | None
-    good_ns: tuple[int, int] | None = None
-
-
-def choice(result: Optimum | Nothing, objective: Asked, *, maximise: bool) -> Choice:
-    """The words for a tuning's result; the same in the terminal and on the page."""
-    metric = METRICS[objective.metric]
-    if isinstance(result, Nothing):
-        needed = tuple(
-            Requirement(each.text, False, "never", f"nearest: {_worst(each)}")
-            for each in result.never
-        ) or tuple(
-            Requirement(text, False, "apart", f"kept by {kept} of {len(result.tried)} intervals")
-            for text, kept in result.apart
-        )
-        why = (
-            "No interval of the range keeps what is required"
-            if result.never
-            else "Each requirement is kept by some intervals, but no interval keeps all"
-        )
-        return Choice(False, why, needed, (), None)
-    best = result.best
-    low, high = (short(each) for each in result.flat_ns)
-    required = tuple(
-        Requirement(
-            each.text, True, "binds" if each.text in result.binding else "holds", _worst(each)
-        )
-        for each in best.requirements
-    )
-    lines = [f"{objective.text} is {shown(metric, best.value or 0.0)} there."]
-    if result.flat_ns[0] < result.flat_ns[1]:
-        within = "at least" if maximise else "at most"
-        lines.append(
-            f"From {low} to {high} it is {within} {FLAT:.0%} "
-            f"{'less' if maximise else 'more'}, and all requirements hold."
-        )
-    else:
-        lines.append(f"No other interval that was tried is within {FLAT:.0%} of it.")
-    if result.at_end:
-        lines.append("It is an end of the range: a wider --interval may have a better one.")
-    return Choice(
-        True,
-        f"Checkpoint interval: {short(best.interval_ns)}",
-        required,
-        tuple(lines),
-        best.interval_ns,
-        result.flat_ns,
-    )
-
-
-def choice_json(result: Optimum | Nothing, objective: Asked) -> dict[str, object]:
-    """As ``tune --json`` has it."""
-    tried = [
-        {"interval_ms": each.interval_ns / NS_PER_MS, "value": each.value, "holds": each.feasible}
-        for each in result.tried
-    ]
-    if isinstance(result, Nothing):
-        return {
-            "interval_ms": None,
-            "metric": objective.text,
-            "never": [{"assertion": each.text, "nearest": each.worst} for each in result.never],
-            "apart": [{"assertion": text, "intervals": kept} for text, kept in result.apart],
-            "tried": tried,
-        }
-    return {
-        "interval_ms": result.best.interval_ns / NS_PER_MS,
-        "metric": objective.text,
-        "value": result.best.value,
-        "flat_ms": [each / NS_PER_MS for each in result.flat_ns],
-        "at_end": result.at_end,
-        "requirements": [
-            {"assertion": each.text, "worst": each.worst, "binds": each.text in result.binding}
-            for each in result.best.requirements
-        ],
-        "tried": tried,
-    }
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
-    """All that the template shows."""
+    """All that the template shows. ``unseen``: metrics that no run had a reading of."""
 
     title: str
     choice: Choice | None
@@ -143,6 +41,7 @@ class Page:
     figures: tuple[Drawn, ...]
     tables: tuple[tuple[str, list[str], list[tuple[str, list[str]]]], ...]
     command: str | None
+    unseen: tuple[str, ...] = ()
     files: tuple[FileBeside, ...] = _FILES
 
     @property
@@ -150,6 +49,23 @@ class Page:
         """The sections: identifiers and titles."""
         drawn = [(each.caption.name, each.caption.title) for each in self.figures]
         return [*drawn, ("points", "All points"), ("made", "How it was made")]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A tuning: its words, its JSON, and its requirements, whose limits are drawn."""
+
+    choice: Choice
+    document: dict[str, object]
+    requirements: Sequence[str]
+
+
+def as_json(means: Sequence[Mean]) -> dict[str, object]:
+    """As ``sweep --json`` has it."""
+    return {
+        "points": [each.to_json() for each in means],
+        "knees": [each.to_json() for each in knees(means)],
+    }
 
 
 def write_sweep(
@@ -162,30 +78,32 @@ def write_sweep(
     title: str,
     setting: Sequence[tuple[str, str]],
     command: str | None = None,
-    tuned: tuple[Choice, dict[str, object], Sequence[str]] | None = None,
+    tuned: Tuned | None = None,
 ) -> None:
     """Write page, CSV and JSON into ``directory``; the same bytes for the same numbers.
 
-    ``tuned``: a tuning's words, its JSON, and its requirements, whose limits are drawn. Raises
-    MissingDependency without matplotlib, and what `replaced` raises.
+    Without ``tuned`` the knee of the trade is what it recommends. Raises MissingDependency without
+    matplotlib, and what `replaced` raises.
     """
-    words = tuned[0] if tuned else None
-    limits = [_limit(text) for text in tuned[2]] if tuned else []
+    words = tuned.choice if tuned else of_knees(knees(means))
+    limits = [_limit(text) for text in tuned.requirements] if tuned else []
+    there = seen(asked, means)
     page = Page(
         title=title,
         choice=words,
         setting=tuple(setting),
-        figures=tuple(_figures(means, asked, words, limits)),
+        figures=tuple(_figures(means, there, words, limits)),
         tables=tuple(
             (name, [head(each) for each in part], rows)
-            for part in _parts(asked)
+            for part in _parts(there)
             for name, rows in tables(means, part)
         ),
+        unseen=tuple(each.text for each in asked if each not in there),
         command=command,
     )
-    document: dict[str, object] = {"points": [each.to_json() for each in means]}
+    document = as_json(means)
     if tuned:
-        document["choice"] = tuned[1]
+        document["choice"] = tuned.document
     texts = {
         PAGE: render("sweep.html.j2", page=page),
         "runs.csv": tidy_csv(rows, asked, keys),
@@ -227,12 +145,11 @@ def _figures(
     limits: Sequence[tuple[str, float]],
 ) -> Iterator[Drawn]:
     chosen = words.interval_ns if words else None
-    marked = (
-        " Dotted: the interval that was chosen; green: others that are as good; dashed: what was "
-        "required."
-        if words
-        else ""
-    )
+    marked = " Dotted: the interval above." if chosen else ""
+    if words and words.good_ns:
+        marked += " Green: others that are as good."
+    if limits:
+        marked += " Dashed: what was required."
     points = f"Each point is a run, or the mean of several with its 95 % interval.{marked}"
     with style():
         found = [
@@ -276,15 +193,3 @@ def _limit(text: str) -> tuple[str, float]:
     """What a requirement is about, as the curves name it, and its limit."""
     found = parse(text)
     return found.metric.path, found.limit
-
-
-def _worst(kept: Kept) -> str:
-    if kept.worst is None:
-        return "nothing to look at"
-    return f"worst {shown(parse(kept.text).metric, kept.worst)}"
-
-
-def short(ns: int) -> str:
-    """An interval to four digits: 86.56ms."""
-    digits = len(str(ns)) - 4
-    return format_duration(round(ns, -digits) if digits > 0 else ns)

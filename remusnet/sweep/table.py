@@ -133,6 +133,12 @@ def means_csv(found: Sequence[Mean], asked: Sequence[Asked], keys: Sequence[str]
     return _csv(header, lines)
 
 
+def seen(asked: Sequence[Asked], found: Sequence[Mean]) -> list[Asked]:
+    """Those that any run had a reading of: a scenario without SIP has no set-up."""
+    there = {each.metric for each in found if each.mean is not None}
+    return [each for each in asked if each.text in there]
+
+
 def units(asked: Sequence[Asked]) -> dict[str, str]:
     """The unit of each metric, by its text."""
     found: dict[str, Metric] = {each.text: METRICS[each.metric] for each in asked}

@@ -89,7 +89,7 @@ def key_path(prefix: str, key: str) -> str:
 def unknown_keys(
     table: dict[str, Any], known: Iterable[str], prefix: str, mistakes: list[Mistake]
 ) -> None:
-    """Add a mistake for every key of ``table`` that nobody knows."""
+    """Add a mistake for every key of ``table`` that is not among the ``known`` ones."""
     known = list(known)
     for key in table:
         if key not in known:

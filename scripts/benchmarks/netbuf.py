@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +34,11 @@ PATH = "/libxl/1/remus/netbuf/0"
 
 @contextmanager
 def ratios() -> Iterator[list[Ratio]]:
-    """A setup, and a setup with its teardown, by each of the two."""
+    """A setup, and a setup with its teardown, by each of the two.
+
+    A teardown whose domain was destroyed is one of its own: what is held must not leave then, and
+    remusnet looks at the kernel before it ends anything.
+    """
     for words in (
         f"ip link add {VIF} type dummy",
         f"ip link add {THEIRS} numtxqueues 1 numrxqueues 1 type ifb",
@@ -58,6 +62,13 @@ def ratios() -> Iterator[list[Ratio]]:
                 lambda: dom0.ours("setup", "teardown"),
                 lambda: dom0.theirs("setup", "teardown"),
             ),
+            Ratio(
+                "the same, its domain destroyed",
+                "the stock script's commands",
+                1,
+                lambda: dom0.ours("setup", "destroyed", "teardown"),
+                lambda: dom0.theirs("setup", "destroyed", "teardown"),
+            ),
         ]
 
 
@@ -66,6 +77,7 @@ class _Dom0:
         self._folder = folder
         (folder / "bin").mkdir()
         (folder / "store/local/domain/1").mkdir(parents=True)
+        self._domain = {"name": "guest", "vm": "/vm/0f5d1c6e-2a75-4d6b-9c55-8d2f3b1e7a90"}
         shutil.copy(STAND_IN, folder / "xenstore")
         for tool in ("read", "write", "rm", "list", "exists"):
             (folder / f"bin/xenstore-{tool}").symlink_to(folder / "xenstore")
@@ -88,8 +100,7 @@ class _Dom0:
             raise RuntimeError("nothing is ready")
 
     def ours(self, *actions: str) -> None:
-        for action in actions:
-            self._run([str(self._script), action])
+        self._each(actions, str(self._script))
         if "teardown" not in actions:
             _undo([DeleteIngress(VIF), DeletePlug(OURS), DeleteDevice(SINK), DeleteDevice(OURS)])
             for name in (f"{OURS}.json", f"{OURS}.xen"):
@@ -97,11 +108,21 @@ class _Dom0:
             self._forget()
 
     def theirs(self, *actions: str) -> None:
-        for action in actions:
-            self._run(["bash", str(STOCK), action])
+        self._each(actions, "bash", str(STOCK))
         if "teardown" not in actions:
             _undo([DeleteIngress(VIF), DeletePlug(THEIRS)])
             self._forget()
+
+    def _each(self, actions: Sequence[str], *script: str) -> None:
+        for key, value in self._domain.items():
+            (self._folder / f"store/local/domain/1/{key}").mkdir(exist_ok=True)
+            (self._folder / f"store/local/domain/1/{key}/.value").write_text(f"{value}\n")
+        for action in actions:
+            if action == "destroyed":
+                for key in self._domain:
+                    shutil.rmtree(self._folder / f"store/local/domain/1/{key}")
+            else:
+                self._run([*script, action])
 
     def _run(self, command: list[str]) -> None:
         # To a file: xen-hotplug-common.sh sends its errors to xen-hotplug.log.

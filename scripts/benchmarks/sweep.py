@@ -16,11 +16,11 @@ POINTS = 1000
 GOAL = 1.8
 CALL = """
 name = "call"
-duration = "10min"
+duration = "1min"
 [checkpoint]
 pause = "10ms"
 [[calls]]
-count = 1
+count = 10
 drift-ppm = 40
 [[tcp]]
 count = 1
@@ -31,11 +31,11 @@ think = "1s"
 
 @contextmanager
 def ratios() -> Iterator[list[Ratio]]:
-    """1,000 points of a call of ten minutes."""
+    """1,000 points of ten calls of a minute."""
     with tempfile.TemporaryDirectory() as folder:
         scenario = Path(folder) / "call.toml"
         scenario.write_text(CALL, encoding="utf-8")
-        what = f"{POINTS:,} points of a 10-minute call"
+        what = f"{POINTS:,} points of ten calls of a minute"
         yield [
             Ratio(f"{what}, two cores", "one core", GOAL, _swept(scenario, 2), _swept(scenario, 1)),
             # On a busy machine: as long as both cores take, were nobody else there.

@@ -6,9 +6,9 @@ STEPS_FAILED=0
 
 _STEPS_START=$EPOCHREALTIME
 
-# _minutes START: the time since then, as "  4 min  5.3 s".
+# _minutes START [END]: the time since then, as "  4 min  5.3 s".
 _minutes() {
-    awk "BEGIN { t = $EPOCHREALTIME - $1; m = int(t / 60); printf \"%3d min %4.1f s\", m, t - 60 * m }"
+    awk "BEGIN { t = ${2:-$EPOCHREALTIME} - $1; m = int(t / 60); printf \"%3d min %4.1f s\", m, t - 60 * m }"
 }
 
 _step_done() { # NAME RESULT TIME
@@ -26,6 +26,38 @@ step() {
         STEPS_FAILED=$((STEPS_FAILED + 1))
     }
     _step_done "$name" "$result" "$(_minutes "$start")"
+}
+
+# step_beside NAME COMMAND...: begins it beside the steps that follow, which come first where they need
+# the processors. One at a time; step_joined waits for it, shows what it wrote, and counts it. Its time
+# overlaps with theirs. step_stopped ends it, if it still runs.
+step_beside() {
+    STEP_BESIDE_NAME=$1 STEP_BESIDE_LOG=$(mktemp)
+    shift
+    # shellcheck disable=SC2016
+    # A group of its own, which can be ended as a whole.
+    setsid nice -n 5 bash -c 'start=$EPOCHREALTIME; "$@"; code=$?; printf "\n%s %s" "$start" "$EPOCHREALTIME"; exit $code' \
+        step "$@" </dev/null >"$STEP_BESIDE_LOG" 2>&1 &
+    STEP_BESIDE=$!
+}
+
+step_joined() {
+    local result=ok start end
+    wait "$STEP_BESIDE" || result=FAILED
+    STEP_BESIDE=
+    read -r start end < <(tail -n 1 "$STEP_BESIDE_LOG" && echo)
+    printf '\n== %s (beside the others)\n' "$STEP_BESIDE_NAME"
+    head -n -1 "$STEP_BESIDE_LOG"
+    rm "$STEP_BESIDE_LOG"
+    [ $result = ok ] || STEPS_FAILED=$((STEPS_FAILED + 1))
+    _step_done "$STEP_BESIDE_NAME" "$result" "$(_minutes "$start" "$end") beside"
+}
+
+step_stopped() {
+    [ -n "${STEP_BESIDE-}" ] || return 0
+    # It may not have its own group yet.
+    kill -- -"$STEP_BESIDE" 2>/dev/null || kill "$STEP_BESIDE" 2>/dev/null || true
+    rm -f "$STEP_BESIDE_LOG"
 }
 
 # step_left_out NAME REASON: counted neither as passed nor as failed.

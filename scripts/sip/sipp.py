@@ -1,4 +1,4 @@
-"""sipp on loopback: its command line, and the figures that it leaves in files."""
+"""sipp: its command line, and the figures that it leaves in files."""
 
 from __future__ import annotations
 
@@ -34,16 +34,18 @@ def free_port(transport: str) -> int:
 
 
 class Sipp:
-    """A sipp that runs in ``folder``, where its files come to lie."""
+    """A sipp that runs in ``folder``, where its files come to lie; ``host``: its own address."""
 
-    def __init__(self, folder: Path, name: str, transport: str, port: int, *words: str) -> None:
+    def __init__(
+        self, folder: Path, name: str, transport: str, port: int, *words: str, host: str = HOST
+    ) -> None:
         folder.mkdir()
         self.folder = folder
         self.name = name
         self.transport = transport
         self.port = port
         scenario = ["-sf", str(HERE / f"{name}.xml")] if (HERE / f"{name}.xml").exists() else []
-        command = ["sipp", *(scenario or ["-sn", name]), "-t", _MODES[transport], "-i", HOST]
+        command = ["sipp", *(scenario or ["-sn", name]), "-t", _MODES[transport], "-i", host]
         command += ["-p", str(port), "-mp", str(free_port("udp")), "-nostdin"]
         # What comes a second time is no reason to give a call up, and what never comes is one.
         command += ["-default_behaviors", "all,-abortunexp"]

@@ -18,7 +18,7 @@ from remusnet.lab.kernel import find_kernel
 from remusnet.lab.runs import Job
 from remusnet.lab.uml import Uml, memory_bytes
 from remusnet.lab.visible import SOURCE
-from tests.kernel.lab.plugin import shared_out
+from tests.kernel.lab.plugin import hands, shared_out
 from tests.kernel.lab.wait import wait_until
 
 pytestmark = pytest.mark.kernel
@@ -236,6 +236,8 @@ class TestScript:
             assert "usage: scripts/uml" in done.stderr
 
 
+PLACE = 'os.environ["LAB_JOB"]'
+
 SUITE = """
 from __future__ import annotations
 import os, platform, time
@@ -393,6 +395,49 @@ def test_one(number, all_here):
                 found = sum(number % period == remainder for number in share)
                 assert found == pytest.approx(len(share) / period, rel=0.7)
 
+    def test_a_hand_is_of_one_file_and_all_are_dealt_what_may_take_longest_first(self) -> None:
+        few = {f"few.py::test_{number}": 900.0 for number in range(3)}
+        many = {f"many.py::test_{number}": 120.0 for number in range(60)}
+        dealt = hands(few | many)
+        assert sorted(nodeid for hand in dealt for nodeid in hand) == sorted(few | many)
+        assert [len(hand) for hand in dealt] == [3, 20, 20, 20]
+        assert all(len({nodeid.partition("::")[0] for nodeid in hand}) == 1 for hand in dealt)
+
+    def test_a_kernel_imports_no_file_but_those_that_it_runs(self, tmp_path: Path) -> None:
+        """Two hands are one kernel's here, one after the other; the test alone has another."""
+        source = """
+import os, sys, pytest
+def loaded():
+    return sorted(name for name in ("a", "b", "c") if any(
+        str(getattr(module, "__file__", "")).endswith(f"/test_{name}.py")
+        for module in list(sys.modules.values())))
+"""
+        tests = {
+            "a": "@pytest.mark.uml(timeout=900)\n",  # the first hand: it may take longest
+            "b": "@pytest.mark.uml\n",
+            "c": "@pytest.mark.uml(alone=True)\n",
+        }
+        for name, marker in tests.items():
+            test = f'def test_{name}():\n    print("printed inside", *loaded(), "of", {PLACE})\n'
+            (tmp_path / f"test_{name}.py").write_text(source + marker + test)
+        printed = run_suite(tmp_path, "", "test_a.py::test_a", "test_b.py", "test_c.py")
+        assert "3 passed" in printed
+        found = dict(re.findall(r"printed inside (.*) of (\S+)", printed))
+        assert set(found) == {"a", "a b", "c"}
+        assert found["a"] == found["a b"] != found["c"]
+
+    def test_what_failed_inside_is_run_again_by_last_failed(self, tmp_path: Path) -> None:
+        source = """
+import pytest
+@pytest.mark.netns
+@pytest.mark.parametrize("number", range(3))
+def test_one(number): assert number != 1
+"""
+        assert "1 failed, 2 passed" in run_suite(tmp_path, source)
+        printed = run_suite(tmp_path, source, "--lf")
+        assert "1 failed" in printed
+        assert "passed" not in printed
+
     def test_a_module_that_does_not_import_inside_fails_its_tests_only(
         self, tmp_path: Path
     ) -> None:
@@ -411,6 +456,13 @@ def test_two(): pass
         printed = run_suite(tmp_path, broken)
         assert "2 failed, 1 passed" in printed
         assert "RuntimeError: not in here" in printed
+
+    def test_a_module_that_does_not_import_outside_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "test_broken.py").write_text("import nothing_of_this_name\n")
+        source = "import pytest\n@pytest.mark.uml\ndef test_one(): pass\n"
+        printed = run_suite(tmp_path, source)
+        assert "No module named 'nothing_of_this_name'" in printed
+        assert "1 error" in printed
 
     def test_without_the_lab_its_tests_are_skipped_but_fail_on_ci(self, tmp_path: Path) -> None:
         without = """

@@ -122,7 +122,9 @@ def test_a_plug_in_the_place_of_the_scripts_is_a_difference(either: XenHost) -> 
 def test_the_usual_case_does_without_what_takes_long_to_import(host: XenHost) -> None:
     ready(host)
     script = host.folder / "remusnet-netbuf"
-    barred = 'import sys\nsys.modules["remusnet.host.netbuf.full"] = None\n'
+    barred = "import sys\n" + "".join(
+        f"sys.modules['remusnet.host.netbuf.{name}'] = None\n" for name in ("full", "full_teardown")
+    )
     script.write_text(script.read_text().replace("import sys\n", barred))
     before = looks(host)
     ip_batch(f"link add {EMULATED} type veth peer name peer0\n", host.bed.dom0.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -162,6 +163,15 @@ class TestTryDebian:
         )
 
 
+def in_group(number: int) -> bool:
+    """Whether a process of this process group is there."""
+    try:
+        os.killpg(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class TestSteps:
     def test_the_summary_has_each_steps_minutes_and_fails_if_a_step_did(self) -> None:
         program = (
@@ -180,3 +190,47 @@ class TestSteps:
         ]
         assert all("0 min" in lines[number] for number in (0, 1, 3))
         assert lines[3].startswith("all ")
+
+    @pytest.mark.parametrize(("status", "result"), [(0, "ok"), (3, "FAILED")])
+    def test_a_step_beside_the_others_is_shown_and_counted_where_it_is_joined(
+        self, tmp_path: Path, status: int, result: str
+    ) -> None:
+        program = (
+            f"set -eu; export TMPDIR={tmp_path}; . scripts/lib/steps.sh; "
+            f"step_beside long sh -c 'sleep 0.3; echo said; exit {status}'; "
+            "step short true; step_joined; step_stopped; steps_summary"
+        )
+        done = subprocess.run(
+            ["bash", "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == (status != 0), done.stderr
+        shown, _, summary = done.stdout.partition("== summary\n")
+        assert shown.split("== ")[1:] == ["short\n\n", "long (beside the others)\nsaid\n\n\n"]
+        assert re.fullmatch(rf"long +{result} +0 min  \d\.\d s beside", summary.splitlines()[1])
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_run_that_ends_ends_what_is_beside_it(self, tmp_path: Path) -> None:
+        program = (
+            f"export TMPDIR={tmp_path}; . scripts/lib/steps.sh; trap step_stopped EXIT; "
+            "step_beside long sh -c 'sleep 1000 & wait'; echo $STEP_BESIDE"
+        )
+        done = subprocess.run(
+            ["bash", "-c", program], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True
+        )
+        group = int(done.stdout)
+        wait_until(lambda: not in_group(group), "all of it has ended", 10)
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "markers"), [("tests/kernel", "kernel|uml|netns"), ("tests/xen", "xen")]
+)
+def test_marked_tests_are_where_scripts_test_looks_for_them(folder: str, markers: str) -> None:
+    """It collects no other files for these steps: that takes a quarter of a minute each."""
+    marked = re.compile(rf"^(@pytest|pytestmark = pytest|.*param\(.*)\.?mark\.({markers})\b", re.M)
+    files = (REPOSITORY / "tests").rglob("test_*.py")
+    found = {path for path in files if marked.search(path.read_text(encoding="utf-8"))}
+    assert found
+    assert [path for path in found if not path.is_relative_to(REPOSITORY / folder)] == []
+    steps = (REPOSITORY / "scripts/test").read_text(encoding="utf-8")
+    assert re.search(rf"run_pytest 0 .* {folder}$", steps, re.M)

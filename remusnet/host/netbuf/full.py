@@ -1,4 +1,4 @@
-"""Setup and teardown the long way: whatever state the kernel and the files are in."""
+"""Setup the long way: whatever state the kernel and the files are in."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from pathlib import Path
 
 from remusnet.host.netbuf.compiled import make_ready
 from remusnet.host.netbuf.contract import Call
+from remusnet.host.netbuf.full_teardown import remove_what_is_there
 from remusnet.host.netbuf.interval import BY_DEFAULT, BY_FILE, xl_interval
 from remusnet.host.netbuf.locks import remaining
-from remusnet.host.netbuf.places import Places, forget_owner, owner_of, write_owner
+from remusnet.host.netbuf.places import Places, forget_owner, write_owner
 from remusnet.host.netbuf.terms import asks_for_domain, terms_of
 from remusnet.kernel.change.apply import apply
-from remusnet.kernel.change.remove import remove
 from remusnet.kernel.journal import because
 from remusnet.kernel.own_folder import OwnFolder
 from remusnet.kernel.prepared import exists
-from remusnet.kernel.run_dir import Problems
-from remusnet.kernel.state.inventory import inventory
-from remusnet.kernel.state.observe import observe
-from remusnet.kernel.state.receipt import Receipts
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.plan.devices import buffer_name
 from remusnet.plan.plan import Plan, protections
@@ -52,7 +48,7 @@ def set_up(
     plan = Plan(chosen.classification, protected, terms.plug_limit)
     with because("set-up"), Netlink() as netlink:
         # Something may still drive it: then this is a second xl remus for the domain, and refused.
-        _remove(call, places, netlink, buffer, deadline, force=False)
+        remove_what_is_there(call, places, netlink, buffer, deadline, force=False)
         try:
             apply(
                 plan,
@@ -81,56 +77,6 @@ def _under_xl(terms: Terms) -> tuple[Terms, str]:
     if not interval_ns:
         return terms, BY_DEFAULT
     return replace(terms, interval_ns=interval_ns), interval_from
-
-
-def tear_down(
-    call: Call, places: Places, deadline: float, *, drop: bool = False
-) -> tuple[str, ...]:
-    """Releases (``drop``: drops) and removes what was made for ``call``; nothing where that is
-    gone already, or where the buffer device is another call's by now: a vif's name can come back.
-
-    What could not be written in the run directory on the way, one line each: the protection has
-    ended all the same. ``deadline``: for locks (time.monotonic). Raises RemusnetError or OSError.
-    """
-    buffer = buffer_name(call.vif)
-    if owner_of(places, buffer) not in ("", call.path):
-        return ()
-    with because("tear-down"), Netlink() as netlink:
-        # libxl has stopped driving it, or is gone.
-        problems = _remove(call, places, netlink, buffer, deadline, force=True, drop=drop)
-    forget_owner(places, buffer)
-    return problems
-
-
-def _remove(
-    call: Call,
-    places: Places,
-    netlink: Netlink,
-    buffer: str,
-    deadline: float,
-    *,
-    force: bool,
-    drop: bool = False,
-) -> tuple[str, ...]:
-    run_dir = Path(places.run_dir)
-    problems = Problems()
-    there = inventory(observe(netlink), Receipts(run_dir, problems).read()[0])
-    ours = [each for each in there if each.buffer == buffer or set(each.vifs) & set(call.devices)]
-    vifs = tuple(dict.fromkeys(vif for each in ours for vif in each.vifs))
-    if not vifs:
-        return problems.lines
-    # Together with whatever sends there under another name: an ending comes to its end.
-    done = remove(
-        vifs,
-        run_dir=run_dir,
-        force=force,
-        drop=drop,
-        together=True,
-        netlink=netlink,
-        longest_wait=remaining(deadline),
-        longest_listen=remaining(deadline) / 3,
-    )
-    return tuple(dict.fromkeys((*problems.lines, *done.problems)))
 
 
 def _prepare_next_time(places: Places) -> None:

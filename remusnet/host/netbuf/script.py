@@ -89,7 +89,7 @@ def _set_up(call: Call, places: Places, store: Xenstore, deadline: float) -> Non
         store.write({f"{call.path}/ifb": buffer, **said, **call.success})
     except Exception as error:
         # libxl does not know of it: it would hold the guest's output for ever.
-        from remusnet.host.netbuf.full import tear_down
+        from remusnet.host.netbuf.full_teardown import tear_down
 
         try:
             tear_down(call, places, deadline)
@@ -129,7 +129,7 @@ def _end(call: Call, places: Places, store: Xenstore, deadline: float) -> tuple[
         return ()
     if not _is_anything_left(call, places):
         return ()
-    from remusnet.host.netbuf.full import tear_down
+    from remusnet.host.netbuf.full_teardown import tear_down
 
     return tear_down(call, places, deadline, drop=gone)
 

@@ -1,6 +1,7 @@
 """Teardown in the usual case, in the time that matters. Light.
 
-It does all of it, or leaves it to `remusnet.host.netbuf.full`: remove can go on from any state.
+It does all of it, or leaves it to `remusnet.host.netbuf.full_teardown`: remove can go on from any
+state.
 """
 
 from __future__ import annotations

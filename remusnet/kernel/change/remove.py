@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from remusnet.defaults import LONGEST_LISTEN_S
 from remusnet.errors import RemusnetError
 from remusnet.kernel.change.ending import Ending, endings_of, operations
 from remusnet.kernel.change.execute import Executor, Interrupted, interrupts
@@ -16,7 +17,6 @@ from remusnet.kernel.state.inventory import Found, inventory, together_with
 from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import is_about, is_shared, no_such_vif
 from remusnet.kernel.state.receipt import Phase, Receipt, Receipts
-from remusnet.kernel.watch.driven import LONGEST_LISTEN, refuse_driven
 from remusnet.kernel.wire.netlink import Netlink, require_rights
 from remusnet.policy.verdict import Verdict
 from remusnet.results.protection import Fate, Removed
@@ -31,7 +31,7 @@ def remove(
     together: bool = False,
     netlink: Netlink | None = None,
     longest_wait: float = LONGEST_WAIT,
-    longest_listen: float = LONGEST_LISTEN,
+    longest_listen: float = LONGEST_LISTEN_S,
 ) -> Removed:
     """Ends the protection of ``vifs`` and leaves no trace of it.
 
@@ -72,6 +72,9 @@ def remove(
             if vif not in gone and vif not in seen.devices:
                 raise no_such_vif(vif, seen)
         if not force:
+            # Here: what libxl waits for is forced.
+            from remusnet.kernel.watch.driven import refuse_driven
+
             named = (each.found.buffer or each.found.lodges_in for each in endings)
             buffers = tuple(filter(None, dict.fromkeys(named)))
             refuse_driven(netlink, seen, run_dir, buffers, receipts, longest_listen)

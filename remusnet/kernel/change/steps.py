@@ -254,7 +254,7 @@ def _closed(operations: Sequence[Operation]) -> Iterator[str]:
 def limits_of(run_dir: Path, seen: Seen, receipts: Mapping[str, Receipt]) -> dict[str, int]:
     """What the plugs were told last: by a driver, or else by the apply of the receipt.
 
-    Those that have dropped frames since may have been told something else: nobody knows.
+    A plug that has dropped frames since may have been told another limit, which can't be read.
     """
     limits = {}
     for buffer, receipt in receipts.items():

@@ -63,7 +63,7 @@ def verify(
 
 
 def _drops(receipt: Receipt, seen: Seen) -> tuple[str, ...]:
-    """A sentence where frames were dropped and nobody can tell whether the limit is to blame."""
+    """A sentence where the plug has dropped frames, and its drops don't prove a smaller limit."""
     number = dropped(receipt, seen)
     if not number or is_limit_less(receipt, seen):
         return ()

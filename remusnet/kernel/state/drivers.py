@@ -1,10 +1,10 @@
 """What a plug's last driver has made of it. Who drives now: `remusnet.kernel.watch`.
 
 The kernel has no way to tell what state a plug is in (it has no dump), so a driver leaves a record,
-a small file in the run directory, for the next process. It is believed only for the same boot, the
-same device and the same qdisc. A driver takes it away while it drives, and writes it as it ends:
-who is killed leaves none, and the state is unknown. Whoever drives the plug without remusnet makes
-it wrong, and nobody can tell.
+a small file in the run directory, for the next process. That process believes it only for the same
+boot, the same device and the same qdisc. A driver takes it away while it drives, and writes it as
+it ends: a driver that is killed leaves none, and the state is unknown. A program that drives the
+plug without remusnet makes the record wrong, and remusnet can't tell.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PlugState(StrEnum):
     """What a driver has made of the plug."""
 
     UNKNOWN = "unknown"
-    """Nobody has said: an epoch may be open, and another may wait for its release."""
+    """No driver has left a record: an epoch may be open, and another may wait for its release."""
     OPEN = "open"
     """Everything passes."""
     BUFFERING = "buffering"
@@ -51,8 +51,8 @@ class PlugRecord:
     """``buffers`` and ``releases``: how many have been sent. ``limit``: bytes, None if never set.
 
     ``stranded``: a BUFFER was forced while an epoch waited, so frames stay behind every release
-    until a release of all. ``came``: how many frames the plug had taken by then, None if nobody
-    knows; where it is fewer later, something has purged the plug.
+    until a release of all. ``came``: how many frames the plug had taken by then, None if the driver
+    didn't know; where it is fewer later, something has purged the plug.
     """
 
     state: PlugState = PlugState.UNKNOWN
@@ -69,7 +69,7 @@ def plug_id(index: int, handle: int) -> PlugId:
 
 
 def boot_id() -> str:
-    """Which boot this is; empty where nobody says."""
+    """Which boot this is; empty where the kernel doesn't say."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
@@ -85,7 +85,7 @@ def read_record(folder: Path, device: str, of: PlugId) -> PlugRecord:
             return PlugRecord()
         return PlugRecord(**(data | {"state": PlugState(data["state"])}))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        # Missing or damaged, or others may have written it: then nobody has said anything.
+        # Missing or damaged, or others may have written it: then there is no record to believe.
         return PlugRecord()
 
 
@@ -100,10 +100,10 @@ def record_of(folder: Path, device: str, seen: Seen) -> PlugRecord:
 def write_record(
     folder: Path, device: str, of: PlugId, record: PlugRecord, problems: Problems | None = None
 ) -> None:
-    """Writes ``record`` in one step: who reads finds the old file, or none, or the new one.
+    """Writes ``record`` in one step: a reader finds the old file, or none, or the new one.
 
-    ``problems``: what can't be done is noted there, and what was done to the plug does not fail for
-    it: there is no record then, so nobody knows what state the plug is in. Else it raises
+    ``problems``: a failure is noted there, and the order to the plug does not fail for it: there is
+    no record then, so the plug's state is unknown. Without ``problems`` it raises
     NotPermitted, Conflict for a folder that others can change, or InvalidInput.
     """
     content = {"format": _FORMAT, "plug": asdict(of), **asdict(record)}
@@ -118,7 +118,7 @@ def write_record(
 
 
 def forget_record(folder: Path, device: str, problems: Problems | None = None) -> None:
-    """Deletes the record, if there is one: nobody has said anything any more.
+    """Deletes the record, if there is one: from now on the plug's state is unknown.
 
     Where it can't be deleted it stays, which is noted among ``problems``.
     """
@@ -143,7 +143,7 @@ def stuck(buffer: str, seen: Seen, run_dir: Path) -> tuple[str, ...]:
     if root is None or root.kind != "plug" or not root.counters.qlen:
         return ()
     last = last_driver(run_dir, buffer)
-    # Who comes to an end leaves a record.
+    # A driver that comes to its end leaves a record.
     if not last or driver_of(run_dir, buffer) or record_of(run_dir, buffer, seen) != PlugRecord():
         return ()
     text = (

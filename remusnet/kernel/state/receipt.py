@@ -45,7 +45,7 @@ class Phase(StrEnum):
 
 
 class DamagedReceipt(InvalidInput):
-    """A receipt that nobody can have finished writing: it is ignored, and said so."""
+    """A receipt that no remusnet can have finished writing: it is ignored, and the user is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class Receipt:
     now; empty where they are not known.
 
     ``index``, ``queue``: number and txqueuelen of the buffer device; ``handle``: that of its plug;
-    0 where nobody has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it, when
-    the filters were made; ``taken``, ``refused``: what filters before them had counted (see
+    0 where no apply has noted them. ``drops``, ``held``: the plug's drops, and the bytes in it,
+    when the filters were made; ``taken``, ``refused``: what filters before them had counted (see
     `remusnet.kernel.state.drift.counts`). ``told``: the plug's drops when it was told its limit.
     """
 
@@ -231,7 +231,7 @@ class Receipts:
         return found, tuple(damaged)
 
     def write(self, receipts: Iterable[Receipt], phase: Phase) -> None:
-        """Writes each as one step: who reads finds the old file or the new one.
+        """Writes each as one step: a reader finds the old file or the new one.
 
         Raises NotPermitted, Conflict, or InvalidInput where the folder can't be written.
         """

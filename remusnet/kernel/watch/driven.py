@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from remusnet.defaults import LONGEST_LISTEN_S
 from remusnet.errors import Conflict
 from remusnet.kernel.run_dir import driver_of
 from remusnet.kernel.state.observe import Seen, roots
@@ -22,7 +23,6 @@ from remusnet.kernel.wire.netlink import Netlink
 from remusnet.results.driving import Activity, Driver
 
 _LEAST_LISTEN_S = 0.5
-LONGEST_LISTEN = 30.0
 _BEHIND_S = 0.1
 """The watcher has written down who came before then: `remusnet.kernel.watch.record.FIRST_NS`."""
 _LISTEN_INTERVALS = 1.5
@@ -35,7 +35,7 @@ def refuse_driven(
     run_dir: Path,
     buffers: Iterable[str],
     receipts: Mapping[str, Receipt],
-    longest_listen: float = LONGEST_LISTEN,
+    longest_listen: float = LONGEST_LISTEN_S,
 ) -> None:
     """Raises Conflict where something drives the plug of one of ``buffers``.
 

@@ -121,9 +121,12 @@ class Locations:
     total: int = 0  # bindings in the store, as far as this server knows
 
     def remember(self, aor: bytes, bindings: tuple[Binding, ...]) -> None:
-        """Keep them; the longest unused go where there are too many."""
+        """Keep them; the longest unused go where there are too many.
+
+        First those that have none: who asks for users that there are not drives nobody out.
+        """
         self.memory[aor] = bindings
-        self.memory.move_to_end(aor)
+        self.memory.move_to_end(aor, last=bool(bindings))
         while len(self.memory) > self.remembered:
             self.memory.popitem(last=False)
 
@@ -206,7 +209,7 @@ class Location(Actor):
         known = self._own.memory.get(lookup.aor)
         # Where others write to the store too, memory is for when it is away.
         if known is not None and not (self._own.opened and self._own.store.shared):
-            self._own.memory.move_to_end(lookup.aor)
+            self._own.memory.move_to_end(lookup.aor, last=bool(known))
             lookup.asker.tell(Found(lookup.key, alive(known, self._own.wall())))
         elif self._own.opened:
             self._own.pending.append(lookup)

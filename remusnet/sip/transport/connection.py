@@ -72,7 +72,12 @@ class Connection(asyncio.Protocol):
         """It is open."""
         # uvloop's transports are no subclass of asyncio's.
         self._transport = stream = cast(asyncio.Transport, transport)
-        remote = Endpoint(*transport.get_extra_info("peername")[:2])
+        peer = transport.get_extra_info("peername")
+        if peer is None:
+            # Whoever it was has reset it already: nobody is there to be named, counted or served.
+            stream.abort()
+            return
+        remote = Endpoint(*peer[:2])
         self.source = source_of(remote.host)
         self.number = self._keeper.add(self)
         if not self.number:
@@ -147,6 +152,12 @@ class Connection(asyncio.Protocol):
         if flow is not None:
             self._keeper.on_bytes(b"", flow)
 
+    @property
+    def open(self) -> bool:
+        """Whether something can be sent over it."""
+        transport = self._transport
+        return self._flow is not None and transport is not None and not transport.is_closing()
+
     def count_requests(self) -> int:
         """How many requests it has brought since that was asked last."""
         requests, self._counted = self.framer.requests - self._counted, self.framer.requests
@@ -155,7 +166,7 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send; a peer that doesn't read loses the connection."""
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or not self.open:
             raise OSError("the connection is closing")
         transport.write(data)
         if transport.get_write_buffer_size() > _LARGEST_BACKLOG:

@@ -274,13 +274,15 @@ class Sockets:
 
     def _send_stream(self, data: bytes, target: Target, on_unsent: OnUnsent | None) -> None:
         flow = target.flow
-        if flow is not None and (known := self._connections.get(flow.connection)) is not None:
+        known = self._connections.get(flow.connection) if flow is not None else None
+        if known is not None and known.open:
             known.write(data)
             return
         if target.remote is None:
             raise OSError("the connection is gone")
         key = (target.transport, target.remote, target.name)
-        if (known := self._outgoing.get(key)) is not None:
+        known = self._outgoing.get(key)
+        if known is not None and known.open:
             known.write(data)
             return
         if (waiting := self._opening.get(key)) is not None:
@@ -302,6 +304,9 @@ class Sockets:
                     ssl=self._client_tls if transport is Transport.TLS else None,
                     server_hostname=(name or remote.host) if transport is Transport.TLS else None,
                 )
+            if not connection.open:
+                # Its end may have been told before anybody could wait for it.
+                raise OSError("closed or refused as soon as it was open")
         except (OSError, TimeoutError) as error:
             reason = str(error) or "no answer"
             waiting = self._opening.pop(key, _Waiting())
@@ -311,8 +316,12 @@ class Sockets:
             return
         self._outgoing[key] = connection
         connection.key = key
-        for data, _on_unsent in self._opening.pop(key, _Waiting()).messages:
-            connection.write(data)
+        for data, on_unsent in self._opening.pop(key, _Waiting()).messages:
+            try:
+                connection.write(data)
+            except OSError as error:  # a peer that does not read has lost it meanwhile
+                if on_unsent is not None:
+                    on_unsent(f"{transport.value}:{remote}: {error}")
 
     def add(self, connection: Connection) -> int:
         """A number for a new connection; 0 where its source is blocked, or has its share.

@@ -1,15 +1,20 @@
 """The pytest plugin inside a lab: runs what the host wants, and tells what happens, line by line.
 
-A line is a Python literal: ``{"start": NODEID}``, ``{"report": REPORT}`` or ``{"finish": NODEID}``.
-(JSON would lose the tuples in pytest's reports.) It is written before the next step begins, so a
-kernel that dies leaves the name of the test that it died in.
+A line is a Python literal: ``{"hand": NUMBER}``, ``{"start": NODEID}``, ``{"report": REPORT}``,
+``{"finish": NODEID}`` or ``{"missing": (NODEID, WHY)}``. (JSON would lose the tuples in pytest's
+reports.) It is written before the next step begins, so a kernel that dies leaves the name of the
+test that it died in.
+
+The tests lie there in hands, each of them from one file. A lab takes the next one when it has done
+with the last, and imports its file only then: what other labs run costs it neither time nor memory.
 """
 
 from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,21 +25,98 @@ WANTED = "wanted"
 REPORTS = "reports"
 
 
-class Inside:
-    """Runs the tests with the node ids ``wanted``; writes what becomes of them to ``reports``."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a lab is to run: node ids.
 
-    def __init__(self, config: pytest.Config, wanted: Sequence[str], reports: Path) -> None:
+    ``own``: left over from a lab that died, for this one only. ``hands``: for whoever comes first,
+    by making a folder with the hand's number in ``taken``, which all labs share.
+    """
+
+    own: Sequence[str]
+    hands: Sequence[Sequence[str]]
+    taken: str
+
+    def text(self) -> str:
+        """As a Python literal."""
+        return repr((self.own, self.hands, self.taken))
+
+    @classmethod
+    def read(cls, text: str) -> Wanted:
+        """From what ``text`` gave."""
+        return cls(*ast.literal_eval(text))
+
+    def take(self, number: int) -> bool:
+        """Whether this hand is ours now: nobody had taken it."""
+        try:
+            os.mkdir(f"{self.taken}/{number}")
+        except FileExistsError:
+            return False
+        return True
+
+
+class Inside:
+    """Runs the tests that are ``wanted``; writes what becomes of them to ``reports``."""
+
+    def __init__(self, config: pytest.Config, wanted: Wanted, reports: Path) -> None:
         self._config = config
-        self._order = {nodeid: index for index, nodeid in enumerate(wanted)}
+        self._wanted = wanted
+        self._modules: dict[Path, pytest.Collector] = {}
+        self._found: dict[Path, Mapping[str, pytest.Item]] = {}
+        self._errors: list[str] = []
         self._file = reports.open("a", encoding="utf-8", buffering=1)
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the tests that are wanted, in that order.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        """Find the files; none of them is imported yet."""
+        found = session.perform_collect(genitems=False)
+        self._modules = {node.path: node for node in found if isinstance(node, pytest.Collector)}
+        return True
 
-        As arguments, one node id of a module that can't be imported would end the session.
-        """
-        items[:] = [item for item in items if item.nodeid in self._order]
-        items.sort(key=lambda item: self._order[item.nodeid])
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run one hand after the other."""
+        for hand in self._hands():
+            items = self._items(session, hand)
+            for item, following in zip(items, [*items[1:], None], strict=False):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                if session.shouldfail or session.shouldstop:
+                    raise session.Interrupted(session.shouldfail or session.shouldstop)
+        return True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep why a file can't be collected."""
+        if report.failed:
+            self._errors.append(report.longreprtext)
+
+    def _hands(self) -> Iterator[Sequence[str]]:
+        """Those of this lab, one by one; a left over one may have tests of several files."""
+        for path in dict.fromkeys(map(_file, self._wanted.own)):
+            yield [nodeid for nodeid in self._wanted.own if _file(nodeid) == path]
+        for number, hand in enumerate(self._wanted.hands):
+            if self._wanted.take(number):
+                self._line("hand", number)
+                # A lab may have died with the word that it had taken a hand on its lips.
+                yield [nodeid for nodeid in hand if nodeid not in self._wanted.own]
+
+    def _items(self, session: pytest.Session, hand: Sequence[str]) -> list[pytest.Item]:
+        """The tests of a hand, in its order; says which of them aren't there, and why."""
+        if not hand:
+            return []
+        path = self._config.rootpath / _file(hand[0])
+        if path not in self._found:
+            self._errors.clear()
+            items = list(session.genitems(self._modules[path])) if path in self._modules else []
+            self._config.hook.pytest_collection_modifyitems(
+                session=session, config=self._config, items=items
+            )
+            self._found[path] = {item.nodeid: item for item in items}
+        found = self._found[path]
+        why = "\n".join(self._errors) or f"{path} has no such test inside"
+        for nodeid in hand:
+            if nodeid not in found:
+                self._line("missing", (nodeid, why))
+        return [found[nodeid] for nodeid in hand if nodeid in found]
 
     def _line(self, key: str, value: object) -> None:
         self._file.write(f"{ {key: value}!r}\n")
@@ -58,8 +140,12 @@ class Inside:
         self._file.close()
 
 
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Take up the host's wishes."""
     directory = Path(os.environ[VARIABLE])
-    wanted = ast.literal_eval((directory / WANTED).read_text(encoding="utf-8"))
+    wanted = Wanted.read((directory / WANTED).read_text(encoding="utf-8"))
     config.pluginmanager.register(Inside(config, wanted, directory / REPORTS), "inside")

@@ -4,7 +4,8 @@ Outside, such a test sets up nothing: its reports come from the pytest inside. W
 skipped, on CI it fails.
 
 The labs run at the same time, and while the tests without one run here. Of UML there is a kernel
-for each processor; the running kernel is there once, so its tests stay one after the other.
+for each processor, and they share the tests file by file; the running kernel is there once, so its
+tests stay one after the other. A test that is marked ``alone`` has a kernel to itself.
 """
 
 from __future__ import annotations
@@ -13,32 +14,34 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TypeVar
 
 import pytest
 
+from remusnet.lab.account import Account
 from remusnet.lab.errors import LabDied, LabUnavailable
+from remusnet.lab.guard import Guard
 from remusnet.lab.runs import Lab
 from remusnet.lab.uml import Uml
-from remusnet.lab.visible import inside
+from remusnet.lab.visible import Inside, inside
 from tests.kernel.lab.batch import Batch
 from tests.kernel.lab.inside import VARIABLE
 from tests.kernel.lab.netns import Netns
 from tests.lib.long import count
 
-# pytest alone, with all tests collected, takes 160 MB of a kernel's memory.
-LABS: Mapping[str, Callable[[], Lab]] = {"uml": partial(Uml, memory="384M"), "netns": Netns}
+LABS: Mapping[str, Callable[[], Lab]] = {"uml": Uml, "netns": Netns}
 MARKERS = (
-    "uml(timeout=120): runs as root in a UML kernel, which many tests share",
+    "uml(timeout=120, alone=False): runs as root in a UML kernel, which many tests share",
     "netns(timeout=120): runs as root in fresh namespaces of the running kernel",
 )
 _IMPORTS = "pytest, remusnet, tests.kernel.lab.inside"
 _TIMEOUT_SECONDS = 120
 # A boot and the start of a pytest take as long as so many tests.
 _FEWEST = 20
+# So many tests of a file go to one kernel at once; more would let the others wait in the end.
+_HAND = 25
 
 
 class LabPlugin:
@@ -48,7 +51,8 @@ class LabPlugin:
         self._config = config
         self._batches: dict[str, Batch] = {}  # by node id
         self._unavailable: dict[str, str] = {}
-        self._scratch: list[tempfile.TemporaryDirectory[str]] = []
+        self._places: dict[str, tuple[Inside, Path]] = {}  # by lab; with a folder of our own
+        self._scratch: list[Guard] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Both labs belong to the kernel tests: ``-m kernel`` selects them."""
@@ -67,10 +71,10 @@ class LabPlugin:
             return
         for name in LABS:
             items = [item for item in session.items if _lab_of(item) == name]
-            shares = 1 if name == "netns" else len(os.sched_getaffinity(0))
-            for share in shared_out(items, min(shares, 1 + len(items) // _FEWEST)):
-                with suppress(LabUnavailable):  # as each test will say
-                    self._new_batch(name, share).start()
+            for batch in ([i for i in items if not _alone(i)], *([i] for i in items if _alone(i))):
+                if batch:
+                    with suppress(LabUnavailable):  # as each test will say
+                        self._new_batch(name, batch).start()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> object:
@@ -89,7 +93,7 @@ class LabPlugin:
         for batch in dict.fromkeys(self._batches.values()):
             batch.close()
         for scratch in self._scratch:
-            scratch.cleanup()
+            scratch.close()
 
     def _reports(self, name: str, item: pytest.Item) -> list[pytest.TestReport]:
         try:
@@ -120,11 +124,25 @@ class LabPlugin:
 
     def _make_batch(self, name: str, items: Sequence[pytest.Item]) -> Batch:
         lab = LABS[name]()
-        scratch = tempfile.TemporaryDirectory(prefix="remusnet-inside-")
-        self._scratch.append(scratch)
-        place = inside(self._config.rootpath, lab.account, Path(scratch.name), _IMPORTS)
+        if name not in self._places:
+            # A user's own TMPDIR may be closed to the account that runs the lab.
+            closed = lab.account is not None and lab.account.change
+            scratch = Guard(Path("/tmp" if closed else tempfile.gettempdir()), "remusnet-inside-")
+            self._scratch.append(scratch)
+            place = inside(self._config.rootpath, lab.account, scratch.directory, _IMPORTS)
+            self._places[name] = place, scratch.directory
+        place, folder = self._places[name]
         timeouts = {item.nodeid: _timeout(item) for item in items}
-        return Batch(lab, place, self._config, timeouts)
+        processors = 1 if name == "netns" else len(os.sched_getaffinity(0))
+        return Batch(
+            lab,
+            place,
+            self._config,
+            timeouts,
+            hands(timeouts),
+            _shared_folder(folder, lab.account),
+            min(processors, 1 + len(items) // _FEWEST),
+        )
 
 
 _T = TypeVar("_T")
@@ -140,14 +158,47 @@ def shared_out(things: Sequence[_T], shares: int) -> list[list[_T]]:
     return [[things[index] for index in share] for share in dealt if share]
 
 
+def hands(timeouts: Mapping[str, float]) -> list[list[str]]:
+    """Node ids as they are handed to labs: each hand of one file, what may take longest first.
+
+    ``timeouts``: the seconds that each of them may take.
+    """
+    files: dict[str, list[str]] = {}
+    for nodeid in timeouts:
+        files.setdefault(nodeid.partition("::")[0], []).append(nodeid)
+    dealt = [
+        hand for tests in files.values() for hand in shared_out(tests, -(-len(tests) // _HAND))
+    ]
+    return sorted(dealt, key=lambda hand: -sum(timeouts[nodeid] for nodeid in hand))
+
+
+def _shared_folder(parent: Path, account: Account | None) -> Path:
+    """A new folder that labs can write, with the rights of their account."""
+    folder = Path(tempfile.mkdtemp(prefix="taken-", dir=parent))
+    if account is not None and account.change:
+        parent.chmod(0o755)
+        os.chown(folder, account.uid, account.gid)
+    return folder
+
+
 def _lab_of(item: pytest.Item) -> str | None:
     return next((name for name in LABS if item.get_closest_marker(name)), None)
 
 
+def _marked(item: pytest.Item, argument: str) -> object:
+    """An argument as the nearest marker of a lab that has it gives it; None: none has."""
+    marks = (mark for mark in item.iter_markers() if mark.name in LABS)
+    return next((mark.kwargs[argument] for mark in marks if argument in mark.kwargs), None)
+
+
+def _alone(item: pytest.Item) -> bool:
+    return bool(_marked(item, "alone"))
+
+
 def _timeout(item: pytest.Item) -> float:
     """The seconds that a test may take: its nearest marker's, and more where counts are large."""
-    marks = (mark for mark in item.iter_markers() if mark.name in LABS)
-    seconds = next((float(m.kwargs["timeout"]) for m in marks if m.kwargs), _TIMEOUT_SECONDS)
+    given = _marked(item, "timeout")
+    seconds = float(given) if isinstance(given, int | float) else _TIMEOUT_SECONDS
     return seconds * count(sample=1, long=10)
 
 

@@ -105,3 +105,9 @@ def _commands(
             found = command.get_command(context, name)
             assert found is not None
             yield from _commands((*path, name), found)
+
+
+def test_policies_by_commas_are_completed_one_by_one() -> None:
+    assert offered("sweep", "--policy", "tcp") == ["tcp-only", "<file>"]
+    assert offered("sweep", "--policy", "tcp-only,h") == ["tcp-only,hold-all"]
+    assert offered("sweep", "--policy", "tcp-only,hold-all,x") == []

@@ -340,6 +340,27 @@ def test_an_interpreter_that_no_script_can_name_is_refused(interpreter: str) -> 
         script_text(interpreter)
 
 
+def test_a_teardown_the_long_way_reads_nothing_that_only_a_setup_needs() -> None:
+    """A third of what it takes is imports; makers of plans and listeners to drivers are no part."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r}); "
+        "import remusnet.host.netbuf.full_teardown; print(*sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True
+    )
+    modules = set(done.stdout.split())
+    assert "remusnet.kernel.change.remove" in modules
+    assert not modules & {
+        "remusnet.host.netbuf.compiled",
+        "remusnet.host.netbuf.full",
+        "remusnet.kernel.change.apply",
+        "remusnet.kernel.watch",
+        "remusnet.plan.domains",
+        "remusnet.plan.terms",
+    }
+
+
 def test_the_script_imports_next_to_nothing(tmp_path: Path) -> None:
     """The guest's output waits for it: what takes longer than Python itself stays out."""
     code = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remusnet.lab import script
 from remusnet.lab.script import (
     Step,
     Terms,
@@ -27,6 +29,13 @@ steps = st.builds(Step, times, frames, st.just(False)) | st.builds(
 def test_steps_come_back_as_they_were(given_steps: list[Step]) -> None:
     file = io.BytesIO(b"".join(written_steps(given_steps)))
     assert list(read_steps(file)) == given_steps
+
+
+@given(st.lists(steps), st.integers(1, 40))
+def test_steps_that_lie_across_two_reads_come_back_too(given_steps: list[Step], many: int) -> None:
+    file = io.BytesIO(b"".join(written_steps(given_steps)))
+    with mock.patch.object(script, "_MANY", many):
+        assert list(read_steps(file)) == given_steps
 
 
 @given(frames, st.integers(0, 2**32 - 1))

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +89,32 @@ def test_without_joblib_one_worker_does_it_all(monkeypatch: pytest.MonkeyPatch) 
     assert list(mapped(str, [1, 2])) == ["1", "2"]
     with pytest.raises(MissingDependency, match="several workers need joblib"):
         list(mapped(str, [1, 2], workers=2))
+
+
+def test_workers_end_with_a_parent_that_is_killed() -> None:
+    """joblib's stayed for five minutes, each as large as what it had imported."""
+    text = """
+import os, time
+from remusnet.parallel import mapped
+import tests.unit.parallel.test_parallel as here
+for pid in mapped(here.pid_of_worker, range(100), workers=2):
+    print(pid, flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", text],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 30  # half a second, on a machine that is not busy
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def pid_of_worker(_: int) -> int:
+    time.sleep(0.05)
+    return os.getpid()

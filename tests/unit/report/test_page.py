@@ -233,6 +233,15 @@ def test_what_there_is_nothing_of_has_no_heading() -> None:
         assert heading not in said
 
 
+def test_the_page_of_a_live_run_is_named_for_its_program() -> None:
+    scene = staged()
+    command = "/opt/pbx/my-server --socket /run/my-server/control"
+    setting = replace(scene.setting, capture=command, live=True)
+    html = page(replace(scene, setting=setting))
+    assert "<h1>my-server</h1>" in html
+    assert command in read(html).text
+
+
 def test_an_assumed_codec_is_said_to_be_assumed() -> None:
     comparison = replayed_call("tcp-only")
     stream = comparison.outcomes[0].streams[0]

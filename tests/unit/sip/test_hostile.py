@@ -15,10 +15,13 @@ import pytest
 
 from remusnet.errors import InvalidInput
 from remusnet.sip import daemon
+from remusnet.sip.bindings import Binding
 from remusnet.sip.config import Config
 from remusnet.sip.control import Control
-from remusnet.sip.flows import Endpoint, Transport
+from remusnet.sip.flows import Endpoint, Target, Transport
+from remusnet.sip.location.service import Locations
 from remusnet.sip.settings import Settings
+from remusnet.sip.store import Store
 from remusnet.sip.transport.connection import Connection, Limits
 from remusnet.sip.transport.sockets import Listener, Sockets
 from tests.lib.sip_bench import request
@@ -103,6 +106,7 @@ class Stream:
     def __init__(self, host: str, port: int) -> None:
         self._peer = (host, port)
         self.ended = False
+        self.sent = b""
 
     def get_extra_info(self, name: str) -> tuple[str, int]:
         return self._peer if name == "peername" else (LOCAL.host, LOCAL.port)
@@ -114,6 +118,12 @@ class Stream:
 
     def is_closing(self) -> bool:
         return self.ended
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
 
 def connected(sockets: Sockets, host: str, port: int = 5060) -> tuple[Connection, Stream]:
@@ -175,6 +185,94 @@ async def test_who_opens_all_connections_that_there_may_be_keeps_nobody_out() ->
     assert [stream.ended for stream in others] == [False] * 9 + [True]
     assert [stream.ended for stream in hers[:10]] == [False] + [True] * 9
     assert sockets.connections == 10
+
+
+@virtual
+async def test_a_connection_that_is_reset_before_it_is_met_is_no_failure() -> None:
+    """The kernel names no peer any more; asyncio gives None then."""
+
+    class Nobody(Stream):
+        def get_extra_info(self, name: str) -> tuple[str, int]:
+            return cast(tuple[str, int], None)
+
+    sockets = framing(Limits())
+    stream = Nobody("192.0.2.1", 5060)
+    connection = Connection(sockets, Transport.TCP, LOCAL)
+    connection.connection_made(cast(asyncio.Transport, stream))
+    connection.data_received(WHOLE)
+    connection.connection_lost(None)
+    assert stream.ended
+    assert sockets.connections == 0
+
+
+def lead_to(streams: list[Stream], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each connection that the server opens is to the next of ``streams``."""
+
+    async def connect(
+        make: Callable[[], Connection], host: str, port: int, **_: object
+    ) -> tuple[Stream, Connection]:
+        made, stream = make(), streams.pop(0)
+        made.connection_made(cast(asyncio.Transport, stream))
+        if stream.ended:
+            # asyncio calls that before it lets go whoever has awaited the connection.
+            made.connection_lost(None)
+        return stream, made
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", connect)
+
+
+@virtual
+async def test_a_connection_that_is_refused_as_soon_as_it_is_open_is_told_and_tried_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It stayed the way to that phone for ever, and who had asked for it was never told."""
+    sockets = framing(Limits())
+    sockets.floods.blocked["192.0.2.1"] = float("inf")
+    first, second = Stream("192.0.2.1", 5060), Stream("192.0.2.1", 5060)
+    lead_to([first, second], monkeypatch)
+    why: list[str] = []
+    target = Target(Transport.TCP, Endpoint("192.0.2.1", 5060))
+    sockets.send(WHOLE, target, why.append)
+    await asyncio.sleep(0.1)
+    assert first.ended
+    assert why == ["tcp:192.0.2.1:5060: closed or refused as soon as it was open"]
+    sockets.floods.blocked.clear()
+    sockets.send(WHOLE, target, why.append)
+    await asyncio.sleep(0.1)
+    assert second.sent == WHOLE
+    assert len(why) == 1
+
+
+@virtual
+async def test_what_is_sent_while_a_connection_closes_goes_over_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was told that it can't be sent, though a connection is opened for the next message."""
+    sockets = framing(Limits())
+    first, second = Stream("192.0.2.1", 5060), Stream("192.0.2.1", 5060)
+    lead_to([first, second], monkeypatch)
+    why: list[str] = []
+    target = Target(Transport.TCP, Endpoint("192.0.2.1", 5060))
+    sockets.send(WHOLE, target, why.append)
+    await asyncio.sleep(0.1)
+    first.ended = True
+    sockets.send(WHOLE, target, why.append)
+    await asyncio.sleep(0.1)
+    assert (first.sent, second.sent, why) == (WHOLE, WHOLE, [])
+
+
+def test_who_asks_for_users_that_there_are_not_drives_no_phone_out_of_memory() -> None:
+    """Memory is what calls go on from while the store is away."""
+    bob = (Binding(b"sip:bob@example.org", b"<sip:bob@192.0.2.1>", 1e9, 1000, b"1", 1),)
+    own = Locations(cast(Store, None), remembered=10)
+    own.remember(b"sip:bob@example.org", bob)
+    for number in range(100):
+        own.remember(b"sip:%d@example.org" % number, ())
+    assert len(own.memory) == 10
+    assert own.memory[b"sip:bob@example.org"] == bob
+    for number in range(10):
+        own.remember(b"sip:phone%d@example.org" % number, bob)
+    assert b"sip:bob@example.org" not in own.memory
 
 
 def test_the_server_may_open_as_many_files_as_connections_or_says_how_many_it_takes(
