@@ -178,7 +178,7 @@ class _Search:
         found = []
         for one, other in pairwise(self.tried):
             low, high = one.interval_ns, other.interval_ns
-            near = max(high / best.interval_ns, best.interval_ns / low) <= _NEAR
+            near = max(low / best.interval_ns, best.interval_ns / high) <= _NEAR
             better = max(self.cost(one), self.cost(other)) <= self.cost(best)
             if near and better and not (one.feasible and other.feasible) and high / low > _COARSE:
                 found.append(round(math.sqrt(low * high) / _STEP_NS) * _STEP_NS)
