@@ -176,6 +176,10 @@ def test_what_comes_again_while_it_still_waits_is_dropped_and_later_it_is_not() 
     assert intake.repeated == 2
 
 
+def _nothing() -> None:
+    """What would be done with a datagram."""
+
+
 def test_a_flood_of_one_datagram_over_and_over_is_kept_out_like_any() -> None:
     """Its repetitions wait in no line, but whoever reads them is behind as much."""
     server = Server(FloodLimits(), capacity=1_000)
@@ -184,7 +188,7 @@ def test_a_flood_of_one_datagram_over_and_over_is_kept_out_like_any() -> None:
         counts = server.floods.datagrams.at(server.now - 0.5)  # so late is the kernel's buffer read
         for _ in range(100):
             counts["192.0.2.66"] = counts.get("192.0.2.66", 0) + 1
-            server.intake.put("192.0.2.66", server.now - 0.5, 500, int, drop=True, what="same")
+            server.intake.put("192.0.2.66", server.now - 0.5, 500, _nothing, drop=True, what="same")
         server.intake.go()
         server.run_soon()
     assert server.told[0] == "192.0.2.66"
