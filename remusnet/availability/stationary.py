@@ -155,7 +155,7 @@ def _refined(factors: Any, matrix: Any, right: Vector) -> Vector | None:
     known = LinearOperator(matrix.shape, factors.solve)
     word = "rtol" if "rtol" in signature(gmres).parameters else "tol"  # of scipy below 1.12
     options: dict[str, Any] = {word: _CLOSE, "atol": 0.0, "restart": _STEPS, "maxiter": 2}
-    found: np.ndarray[tuple[Any, ...], np.dtype[np.float64]] = np.zeros_like(right)
+    found: Vector = np.zeros_like(right)
     left, sizes = right, abs(matrix)
     for _ in range(_PASSES):
         found = found + gmres(matrix, left, M=known, **options)[0]
