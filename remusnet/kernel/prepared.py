@@ -45,7 +45,7 @@ from remusnet.kernel.wire.codec import (
     plug_message,
     traffic_control,
 )
-from remusnet.kernel.wire.netlink import Answer, Netlink
+from remusnet.kernel.wire.netlink import Answer, Netlink, tcx_programs
 from remusnet.plan.devices import buffer_alias, sink_alias
 
 TYPE_CHECKING = False
@@ -180,8 +180,6 @@ def sees_frames_first(netlink: Netlink, vif: int) -> bool:
     attached = _link(netlink, vif).get("xdp", {}).get("attached", 0)
     if attached:
         return True
-    from remusnet.kernel.wire.bpf_programs import tcx_programs  # here: an ending needs none of it
-
     return bool(tcx_programs(vif))
 
 

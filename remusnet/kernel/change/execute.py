@@ -47,9 +47,8 @@ from remusnet.plan.operations import (
     DeleteDevice,
     DrainPlug,
     ReleasePlug,
-    undo_of,
 )
-from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.plan import Plan, Protection, undo_of
 from remusnet.plan.rows import Operation
 
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EOPNOTSUPP})

@@ -52,9 +52,8 @@ from remusnet.plan.operations import (
     RaiseDevice,
     SealSink,
     SetLimit,
-    sink_operations,
 )
-from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.plan import Plan, Protection, sink_operations
 from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 

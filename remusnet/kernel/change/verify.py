@@ -11,8 +11,7 @@ from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import no_such_vif
 from remusnet.kernel.state.receipt import Receipt, Receipts
-from remusnet.kernel.wire.bpf_programs import tells_of_tcx
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.netlink import Netlink, tells_of_tcx
 from remusnet.results.protection import Difference, Protected, Verified
 
 

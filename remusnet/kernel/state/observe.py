@@ -12,7 +12,6 @@ from socket import htons
 from typing import Any
 
 from remusnet.kernel.wire import codec
-from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
 from remusnet.kernel.wire.codec import (
     ACTION,
     BYPASS_CLASSID,
@@ -44,7 +43,7 @@ from remusnet.kernel.wire.codec import (
     traffic_control,
 )
 from remusnet.kernel.wire.messages import KINDS
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.netlink import Netlink, program_name, tcx_programs
 from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
 from remusnet.plan.devices import SINK_MARK
 from remusnet.policy.verdict import Verdict

@@ -17,8 +17,7 @@ from remusnet.kernel.state.observe import Seen, marked_for
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
 from remusnet.kernel.wire.messages import canonical
 from remusnet.kernel.wire.objects import Device, SeenFilter
-from remusnet.plan.devices import BUFFER_MARK, SINK_MARK
-from remusnet.plan.operations import COOKIE, SHARED_COOKIE
+from remusnet.plan.devices import BUFFER_MARK, COOKIE, SHARED_COOKIE, SINK_MARK
 from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.verdict import Verdict
 
@@ -28,12 +27,10 @@ GUARD_PREF = 1
 """Asked before both banks: holds every frame while both are rebuilt."""
 _LAST_OF_OURS = 3999
 
-_COOKIE, _SHARED_COOKIE = bytes.fromhex(COOKIE), bytes.fromhex(SHARED_COOKIE)
-
 
 def is_marked(seen: SeenFilter) -> bool:
     """Whether the filter's action says that it is ours."""
-    return seen.cookie in (_COOKIE, _SHARED_COOKIE)
+    return seen.cookie in (COOKIE, SHARED_COOKIE)
 
 
 def own_filters(vif: str, seen: Seen, receipt: Receipt | None) -> tuple[SeenFilter, ...]:
@@ -134,7 +131,7 @@ def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:
         return vif in receipt.shared
     marked = [each for each in seen.filters_of(vif) if is_marked(each)]
     if marked:
-        return any(each.cookie == _SHARED_COOKIE for each in marked)
+        return any(each.cookie == SHARED_COOKIE for each in marked)
     return qdisc is not None
 
 
