@@ -24,7 +24,7 @@ class Envelope:
 
 
 class Asked(Envelope):
-    """A message that somebody waits for the answer to."""
+    """A message whose sender waits for an answer."""
 
     __slots__ = ("answer",)
 
@@ -76,7 +76,7 @@ class Reply:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody still waits for it."""
+        """Whether its sender still waits for the answer."""
         return self._answer is not None and not self._answer.done()
 
     def send(self, value: object) -> None:

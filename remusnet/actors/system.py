@@ -31,7 +31,7 @@ _PORTION = 64
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that nobody handled, for whom it was and why."""
+    """A message that no actor handled, for whom it was and why."""
 
     recipient: Cell
     message: object
@@ -223,8 +223,8 @@ class System:
             if take is None:
                 cell.deliver(envelope)
                 continue
-            # As Cell.deliver does it with what is a message and no more, which nobody has asked:
-            # two calls less are a third of what a message costs, and each attribute a twentieth.
+            # As Cell.deliver does it with a bare message, whose sender waits for no answer: two
+            # calls less are a third of what a message costs, and each attribute a twentieth.
             if cell.gated:
                 cell.queued -= 1
             try:
@@ -238,7 +238,7 @@ class System:
                 cell.handled(awaited, envelope)
 
     def dead_letter(self, recipient: Cell, message: object, reason: str) -> None:
-        """Count a message that nobody handles."""
+        """Count a message that no actor handles."""
         self.dead_letters += 1
         if self.on_dead_letter is not None:
             self.on_dead_letter(DeadLetter(recipient, message, reason))

@@ -27,7 +27,7 @@ _NS_PER_MS = 1_000_000
 class Target:
     """What is measured: the plug of ``buffer``, and the guest behind ``vifs``.
 
-    ``interval_ns``: what xl was told, None where nobody says.
+    ``interval_ns``: xl's checkpoint interval, None where the user and xl's command line say none.
     """
 
     name: str

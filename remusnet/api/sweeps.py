@@ -44,7 +44,7 @@ _GUESTS = files("remusnet.scenario") / "guests"
 _SUFFIX = ".toml"
 
 Tell = Callable[[int, int], None]
-"""Is told how many points are done, and how many there are."""
+"""Called with how many points are done, and how many there are."""
 
 
 def _silent(_: int, __: int) -> None:
@@ -142,9 +142,9 @@ def sweep(
 
     ``engine``: a Dask cluster, as `remusnet.parallel.mapped` has it.
 
-    ``journal``: a file that gets every point that is done, for a run that goes on after a kill;
-    whoever has written down what comes of it deletes it. Raises InvalidInput, and MissingDependency
-    for several workers without joblib.
+    ``journal``: a file that gets every point that is done, for a run that goes on after a kill; the
+    caller deletes it once it has written down the result. Raises InvalidInput, and
+    MissingDependency for several workers without joblib.
     """
     tasks = wanted.tasks()
     found: list[Row] = []

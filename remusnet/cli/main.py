@@ -133,7 +133,7 @@ def _run(args: list[str]) -> int:
         try:
             code = _invoke(args)
         finally:
-            # Here, not when the interpreter ends: then nobody could catch a full disk.
+            # Here, not when the interpreter ends: no code could catch a full disk then.
             if sys.stdout is not None:  # as it is after >&-
                 sys.stdout.flush()
     except RemusnetError as error:

@@ -77,7 +77,7 @@ class DesiredState:
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """The words by which entries name domains: whoever resolves them has to ask libvirt."""
+        """The words by which entries name domains: only libvirt can resolve them."""
         return tuple(dict.fromkeys(each.domain for each in self.entries if each.domain))
 
     def entry_of(self, vif: Candidate) -> VifEntry | None:

@@ -95,7 +95,7 @@ def recover(
 ) -> tuple[Recovered, ...]:
     """Ends what a killed xl has left: what is held leaves (``drop``: is dropped), all is removed.
 
-    Of a domain that is gone it is dropped: who destroys a domain under Remus lets the backup take
+    Of a domain that is gone it is dropped: destroying a domain under Remus lets the backup take
     over, which has not seen what the guest did in that epoch.
 
     ``domains``: names or numbers, empty for all. What an xl still drives is kept, and so is what

@@ -1,4 +1,4 @@
-"""What this kernel can do, found out by doing it: in a network namespace that nobody else sees.
+"""What this kernel can do, found out by doing it: in a network namespace of its own.
 
 Root enters one in a thread of its own; others try in a process with a user namespace of its own,
 where the kernel lets them. Both end with all that was made in them. Nothing is left but modules

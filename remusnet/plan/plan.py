@@ -1,4 +1,4 @@
-"""A policy on one or more vifs: a plan, its operations in a safe order, and what takes them back."""
+"""A policy on one or more vifs: a plan, its operations in a safe order, and their undo."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ def remove_what_is_there(
     force: bool,
     drop: bool = False,
 ) -> tuple[str, ...]:
-    """Removes what protects the devices of ``call`` or has its ``buffer``. ``force``: whoever
-    drives it. What could not be written on the way, one line each.
+    """Removes what protects the devices of ``call`` or has its ``buffer``. ``force``: even while a
+    process drives it. Returns a line for each thing that could not be written.
     """
     run_dir = Path(places.run_dir)
     problems = Problems()

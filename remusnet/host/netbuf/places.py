@@ -60,7 +60,7 @@ def owner_name(buffer: str) -> str:
 
 
 def read_owner(folder: OwnFolder, buffer: str) -> tuple[str, str]:
-    """The XENBUS_PATH that ``buffer`` was made for, and how; empty if nobody has said."""
+    """The XENBUS_PATH that ``buffer`` was made for, and how; empty where no file says it."""
     try:
         text = folder.read(owner_name(buffer), _LARGEST_OWNER).decode()
     except (OSError, ValueError):
@@ -87,7 +87,7 @@ def write_owner(folder: OwnFolder, buffer: str, call: Call, how: str = "") -> No
 
 
 def owner_of(places: Places, buffer: str) -> str:
-    """The XENBUS_PATH that ``buffer`` was made for; empty if nobody who can be believed said it."""
+    """The XENBUS_PATH that ``buffer`` was made for; empty where no file of root's says it."""
     try:
         with OwnFolder(places.run_dir) as folder:
             return read_owner(folder, buffer)[0]
@@ -96,7 +96,7 @@ def owner_of(places: Places, buffer: str) -> str:
 
 
 def forget_owner(places: Places, buffer: str) -> None:
-    """Nobody has said any more; where that can't be done, what was said is out of date."""
+    """Deletes the file that names the owner; where that fails the file stays, out of date."""
     try:
         with OwnFolder(places.run_dir) as folder:
             folder.delete(owner_name(buffer))

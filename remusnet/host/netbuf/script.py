@@ -68,7 +68,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 def _set_up(call: Call, places: Places, store: Xenstore, deadline: float) -> None:
     def domain() -> tuple[str, str]:
         found = store.read(domain_path(call.domid, "name"), domain_path(call.domid, "vm"))
-        # /vm/UUID. A domain without them is named by nobody.
+        # /vm/UUID. No entry of a user's can name a domain without them.
         name, vm = found or ("", "")
         return name, vm.rpartition("/")[2]
 

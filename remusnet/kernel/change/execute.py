@@ -205,7 +205,7 @@ def _filter_template(what: Same[Filter], *, shared: bool, decouple: bool) -> Tem
 
 
 def encode_once(filters: Iterable[Filter], *, decouple: bool) -> None:
-    """Whoever has to be quick later does this before: then their messages are only filled in.
+    """Encodes ``filters`` beforehand, so that a caller that must be quick later only fills them in.
 
     For vifs whose qdisc is remusnet's own; ``decouple``: whether there is a sink.
     """

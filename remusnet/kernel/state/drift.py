@@ -357,7 +357,7 @@ def is_limit_less(receipt: Receipt, seen: Seen) -> bool:
     """Whether the plug's limit is certainly less than the receipt says.
 
     It can't be read, but the plug's drops speak: it drops a frame only if that would exceed the
-    limit. So if all that has ever come would fit together, and some of it was dropped, somebody
+    limit. So if all that has ever come would fit together, and some of it was dropped, a program
     has told the plug a smaller limit. That much can be proven while no more has come than the
     limit; later a drop may also mean what it should.
     """

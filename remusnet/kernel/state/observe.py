@@ -79,7 +79,7 @@ class Seen:
         object.__setattr__(self, "sinks", sinks)
 
     def root(self, name: str) -> Qdisc | None:
-        """The root qdisc of a device that somebody has asked for, if any."""
+        """The root qdisc that a program has given a device, if any."""
         device = self.devices.get(name)
         found = self.roots.get(device.index) if device else None
         return found if found and found.handle else None

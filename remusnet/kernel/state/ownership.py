@@ -123,7 +123,7 @@ def sinks_for(vifs: Iterable[str], seen: Seen) -> tuple[Device, ...]:
 
 
 def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:
-    """Whether the vif's ingress or clsact qdisc was there before us, or somebody else's by now."""
+    """Whether the vif's ingress or clsact qdisc was there before us, or is not ours any more."""
     qdisc = seen.ingress_of(vif)
     if qdisc is not None and (qdisc.kind != "ingress" or qdisc.block):
         return True
@@ -186,8 +186,8 @@ def no_such_vif(vif: str, seen: Seen) -> InvalidInput:
 
 
 def _refuse_foreign(vif: str, seen: Seen, receipt: Receipt | None) -> None:
-    """Raises Conflict for programs and filters of somebody else: ours would be asked after them,
-    or before.
+    """Raises Conflict for programs and filters of another owner: ours would be asked after them, or
+    before.
     """
     if programs := seen.programs.get(vif):
         raise Conflict(
@@ -248,12 +248,12 @@ def is_begun(device: Device, receipt: Receipt | None) -> bool:
 
 
 def check_root(buffer: str, seen: Seen) -> None:
-    """Raises Conflict where somebody has made another qdisc the root of a buffer device."""
+    """Raises Conflict where another program's qdisc is the root of a buffer device."""
     _check_root(buffer, "plug", seen)
 
 
 def check_sink(sink: str, seen: Seen) -> None:
-    """Raises Conflict where somebody has made another qdisc the root of a sink."""
+    """Raises Conflict where another program's qdisc is the root of a sink."""
     _check_root(sink, "pfifo", seen)
 
 

@@ -47,7 +47,7 @@ class Tap:
     """Listens at ``device`` in the caller's network namespace; ``outgoing``: to what it sends, else
     to what it receives.
 
-    ``unseen``: frames that were lost since nobody read in time, so far. ``has_more``: whether the
+    ``unseen``: frames lost so far because this process read too late. ``has_more``: whether the
     last `drain` may have left some. Raises InvalidInput for a device that is not there,
     NotPermitted, MissingDependency.
     """

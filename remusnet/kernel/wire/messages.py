@@ -94,7 +94,7 @@ class Same(Generic[T]):
     """The key of a cache: that very ``value``, whatever equals it. To hash and compare filters
     costs as much as to encode them.
 
-    Whoever keeps the key keeps ``value`` alive, so that nothing else gets its identity.
+    A cache that keeps the key keeps ``value`` alive, so that no other object gets its identity.
     """
 
     __slots__ = ("value",)
