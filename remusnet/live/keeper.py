@@ -133,7 +133,7 @@ class Keeper:
                 self._take(_BATCH)
 
     def _obey(self) -> bool:
-        """Does what was ordered; false where nobody orders any more."""
+        """Does what the runner orders; false where that has ended."""
         try:
             order = self._orders.recv(1)
         except BlockingIOError:

@@ -199,7 +199,7 @@ def set_vif(*, up: bool) -> None:
 
 
 def missing_devices(*, keep_in: bool) -> list[str]:
-    """The devices of this namespace that somebody has deleted or set down."""
+    """The devices of this namespace that another program has deleted or set down."""
     with _routes() as routes:
         up = {
             dict(each["attrs"]).get("IFLA_IFNAME"): bool(each["flags"] & 1)

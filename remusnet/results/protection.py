@@ -87,9 +87,8 @@ class Status:
     None where the kernel does not tell. ``backlog``: bytes that wait, in ``waiting`` packets.
     ``overflowed`` packets found the plug full; ``refused`` the buffer device down or gone.
     ``decouple``: whether what is held is copied; ``uncopied`` packets could not be, and are held
-    nevertheless.
-    ``plug``: the word of who drove it last: ``open``, ``buffering``, ``waiting``, ``unknown``.
-    ``driver``: as in " by process 4711", empty for none that is known.
+    nevertheless. ``plug``: the word of its last driver: ``open``, ``buffering``, ``waiting``,
+    ``unknown``. ``driver``: as in " by process 4711", empty for none that is known.
     """
 
     protected: Protected

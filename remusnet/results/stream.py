@@ -122,7 +122,7 @@ def voices(
     received = ReceivedPackets(
         series.sequence[came],
         series.timestamp[came],
-        series.due_ns[came],  # who speaks in a pause is heard that much later
+        series.due_ns[came],  # what is said in a pause is heard that much later
         series.arrived_ns[came],
         None if series.event is None else series.event[came],
     )

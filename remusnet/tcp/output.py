@@ -66,7 +66,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Nobody answers."""
+    """The peer doesn't answer."""
 
 
 Order = Transmit | Arm | GiveUp
