@@ -226,7 +226,7 @@ def _sent_by(endpoint: Endpoint) -> bytes:
 def unsupported(
     request: Request, header: str, supported: tuple[bytes, ...] = ()
 ) -> Response | None:
-    """420, where Require or Proxy-Require names what nobody here can do (8.2.2.3, 16.3)."""
+    """420, where Require or Proxy-Require names what this server can't do (8.2.2.3, 16.3)."""
     unknown = [tag for tag in request.values(header) if tag and tag.lower() not in supported]
     if not unknown:
         return None

@@ -1,4 +1,4 @@
-"""The coder: bytes to messages and back. What nobody can act on, it answers itself."""
+"""The coder: bytes to messages and back. It answers by itself what the server can't act on."""
 
 from __future__ import annotations
 
