@@ -124,7 +124,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` has done: no operation, where the kernel was like that already.
+    """What `remusnet.apply` has done: no operation, where the kernel was like that already.
 
     ``notes``: one sentence each, for the user.
     """
@@ -155,7 +155,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What `remove` has done: ``vifs`` that were protected, ``unprotected`` ones that were not.
+    """What `remusnet.remove` did: to ``vifs`` that were protected, ``unprotected`` ones were not.
 
     ``fates``: of what was held, by vif. ``left``: a sentence for each thing that could not go.
     ``problems``: what could not be written or deleted in the run directory, one line each.

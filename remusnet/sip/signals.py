@@ -78,7 +78,7 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message, and the way that it came. Its top Via has `received` and `rport` already."""
+    """A message, and the way that it came. Its top Via has ``received`` and ``rport`` already."""
 
     message: Request | Response
     flow: Flow

@@ -134,7 +134,7 @@ def asked(
     """Read the options, and find out what would stop the report after the work.
 
     Raises InvalidInput for a mistake in an assertion, and for --junit without any; what
-    `folder.prepare` raises.
+    `remusnet.report.folder.prepare` raises.
     """
     from remusnet.report.availability.assertions import parse
 

@@ -49,8 +49,9 @@ def mend(
 ) -> Applied:
     """Makes the kernel what ``receipt`` says, but for the vifs that are ``absent``.
 
-    ``seen``: what has shown the damage; ``driven``: as of `Order`. Raises what `apply` raises;
-    Conflict where another remusnet is at work just now.
+    ``seen``: what has shown the damage; ``driven``: as of `Order`. Raises what
+    `remusnet.kernel.change.apply.apply` raises; Conflict where another remusnet is at work just
+    now.
     """
     order = order_of(receipt, absent, driven)
     with because(ACTION):

@@ -245,7 +245,7 @@ def decode_qdisc(body: bytes) -> tuple[int, int, Qdisc]:
 
 
 def _counters(found: Mapping[str, Any]) -> Counters:
-    """From the fields of a `STATS`."""
+    """From the fields of a `codec.STATS`."""
     count, packets = found.get("basic", (0, 0))
     qlen, backlog, drops, _, overlimits = found.get("queue", (0, 0, 0, 0, 0))
     (packets,) = found.get("packets", (packets,))

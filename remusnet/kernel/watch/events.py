@@ -42,7 +42,7 @@ _SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 _RECEIVE_BUFFER = 1 << 22
 _LARGEST = 1 << 16
 _MOST_UNREAD = 20_000
-"""Events that wait for `take`, at most; beyond that all are dropped, and `Lost` says so."""
+"""Events that `Events.wait` has not given yet; with more all are dropped, and `Lost` says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def _max_forwards(request: Request) -> int:
 
 
 def own_sent_by(wiring: Wiring) -> frozenset[bytes]:
-    """What our Vias have as sent-by, in the form of `Via.sent_by`."""
+    """What our Vias have as sent-by, in the form of `remusnet.sip.message.via.Via.sent_by`."""
     found = set()
     for listener in wiring.bound:
         host = bracketed(listener.endpoint.host).encode()

@@ -50,7 +50,7 @@ class InviteServer(Machine):
         """No final response yet; a repeated INVITE gets the last provisional one.
 
         RFC 3261 has no timer here, for its user is always there. This server's may be lost (under
-        `thesis`, with all calls): then the server tells the caller so, some time (as by 16.8).
+        ``thesis``, with all calls): then the server tells the caller so, some time (as by 16.8).
         """
         if event == Fired(_SILENT):
             event = FromUser(reply(self.request, 408))
