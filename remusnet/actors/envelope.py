@@ -1,4 +1,4 @@
-"""What stands in a mailbox and is more than a message: a question, an order to the actor itself."""
+"""Entries of a mailbox that are more than messages: questions, and orders to the actor itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class AskFailed(Exception):
 
 
 class Envelope:
-    """What stands in a mailbox and is more than a message."""
+    """An entry of a mailbox that is more than a message."""
 
     __slots__ = ("message",)
 

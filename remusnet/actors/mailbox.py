@@ -49,7 +49,7 @@ class Mailbox(Place):
         self.life = 0
         self.held = False
         self.queued = 0  # how many messages wait, where that is bounded; else not counted
-        self.stash: deque[object] | None = None  # what was taken from the queue too early
+        self.stash: deque[object] | None = None  # messages that it took from the queue too early
         self.current: object = None
         self._again: object = None
         self.stop_asked = False

@@ -54,8 +54,8 @@ class Status:
 class System:
     """Actors that share a queue: one message is handled after the other, in the order of `tell`.
 
-    ``strategy``: what is done where a failure escalates beyond the top; the system is an actor too,
-    and ends by default.
+    ``strategy``: what the system does where a failure escalates beyond the top; the system is an
+    actor too, and ends by default.
 
     It must be made, and used, in the thread of the running asyncio loop. ``seed`` is for the
     jitter of back-offs; ``on_event`` is called with each `Event`, ``on_dead_letter`` with each

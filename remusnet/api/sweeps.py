@@ -1,4 +1,4 @@
-"""A scenario at many intervals, on all cores; what is done is kept, so that it can go on later."""
+"""A scenario at many intervals, on all cores; a journal keeps what is done, to go on later."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ def metrics(texts: Sequence[str]) -> tuple[Asked, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What is asked for. ``word``: the scenario's name or file; ``policies``: none for its own.
+    """A sweep that the user asks for. ``word``: the scenario's name or file; ``policies``: none for
+    its own.
 
     ``repeats``: runs of each point, each with a seed of its own.
     """
@@ -122,7 +123,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What came of it. ``keys``: those that were set."""
+    """What the sweep came to. ``keys``: those that were set."""
 
     rows: tuple[Row, ...]
     means: tuple[Mean, ...]

@@ -114,7 +114,7 @@ def begin(plan: Plan, run_dir: Path, timeout_ns: int) -> tuple[Trial, int]:
 
 
 def give_up(trial: Trial, run_dir: Path) -> None:
-    """There is nothing to confirm, nor to go back to: what was to be tried was not done."""
+    """Ends a trial whose change was not done: there is nothing to confirm, nor to go back to."""
     _decide(trial, run_dir)
     _forget(trial, run_dir)
 
@@ -127,7 +127,7 @@ def abandon(vifs: Sequence[str], run_dir: Path) -> None:
 
 
 def confirm(vifs: Sequence[str], run_dir: Path) -> tuple[Trial, ...]:
-    """What is on trial for ``vifs`` (none: all that is) stays.
+    """Confirms what is on trial for ``vifs`` (none: all that is): it stays.
 
     Raises CheckFailed where there is nothing to confirm any more, NotPermitted, Conflict.
     """

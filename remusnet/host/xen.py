@@ -93,7 +93,7 @@ def recover(
     dry_run: bool = False,
     proc: Path = Path("/proc"),
 ) -> tuple[Recovered, ...]:
-    """Ends what a killed xl has left: what is held leaves (``drop``: is dropped), all is removed.
+    """Ends what a killed xl has left: releases held frames (``drop``: drops them), removes all.
 
     Of a domain that is gone it is dropped: destroying a domain under Remus lets the backup take
     over, which has not seen what the guest did in that epoch.

@@ -33,7 +33,7 @@ _RECENT = 10_000
 
 
 class Driven(Protocol):
-    """What is driven: a `remusnet.kernel.plug.Plug`."""
+    """The plug that it drives: a `remusnet.kernel.plug.Plug`."""
 
     def start(self) -> None:
         """The first epoch begins."""
@@ -137,7 +137,7 @@ class Checkpointer:
             due = max(following, now)
 
     def timing(self) -> Timing:
-        """What has been measured so far. Another thread may ask, too."""
+        """The times measured so far. Another thread may ask, too."""
         recent = list(self._recent)
         return Timing(
             checkpoints=self._checkpoints,
@@ -278,7 +278,7 @@ class _News:
         self._told = 0
 
     def tell(self, timing: Timing) -> None:
-        """What is new."""
+        """Tells the user what is new."""
         self.tell_purges()
         if self._show is not None:
             self._show(timing)
@@ -339,8 +339,8 @@ def drive(
 
     ``show`` is called twice a second, from another thread; ``warn`` from there too, with a sentence
     about each time that something has purged the plug, if several came at once, about the last.
-    Raises what `Plug` raises before the first checkpoint; what comes later ends the drive, and is
-    in the summary.
+    Raises what `Plug` raises before the first checkpoint; a later error ends the drive, and is in
+    the summary.
     """
     error: RemusnetError | None = None
     released = dropped = 0

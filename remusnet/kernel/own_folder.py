@@ -67,7 +67,7 @@ class OwnFolder:
         os.close(self._descriptor)
 
     def names(self) -> list[str]:
-        """What is in it, in order."""
+        """The names of its files, in order."""
         return sorted(os.listdir(self._descriptor))
 
     def has(self, name: str) -> bool:

@@ -155,7 +155,9 @@ class Plug:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What could not be locked or written, one line each; complete once it is closed."""
+        """A line for each file that it could not lock or write; complete once the plug is
+        closed.
+        """
         return self._problems.lines
 
     def close(self) -> None:

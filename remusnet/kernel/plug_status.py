@@ -1,4 +1,4 @@
-"""What can be said of a plug: by the kernel, and by the record of its last driver."""
+"""What the kernel says of a plug, and the record of its last driver."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
 _LONGEST_SECONDS = 0.2
-"""What takes longer to leave is left to `remusnet.kernel.change.drain`, which knows what to say."""
+"""Where frames take longer to leave, `remusnet.kernel.change.drain` waits, and says what it saw."""
 _POLL_SECONDS = 0.0002
 # A frame that another processor was just classifying may still come.
 _EMPTY_LOOKS = 2

@@ -169,7 +169,7 @@ class _Server(threading.Thread):
                 end.sendall(self._answer)
 
     def copies(self, port: int) -> int:
-        """What was sent again to the client at ``port``."""
+        """How many segments went to the client at ``port`` again."""
         return _copies(self._ends[port]) if port in self._ends else 0
 
 

@@ -38,7 +38,7 @@ class Order(IntEnum):
     RELEASE = 1
     RELEASE_ALL = 2
     DROP = 3
-    """What is held is lost, as with a host that dies."""
+    """Held frames are lost, as with a host that dies."""
 
 
 @dataclass(frozen=True, slots=True)

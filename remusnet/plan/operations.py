@@ -1,4 +1,4 @@
-"""The table of operations: what is done to the kernel, one step each, and what takes it back.
+"""The table of operations: each a step that remusnet does to the kernel, and what takes it back.
 
 `remusnet.plan.render` prints them, `remusnet.kernel` executes them; neither knows of a step that is
 not here. A kind stands behind those that take it back.

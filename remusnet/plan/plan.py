@@ -100,7 +100,7 @@ class Plan:
 
     @property
     def undo(self) -> tuple[Operation, ...]:
-        """What takes the whole plan back, in reverse order."""
+        """The operations that take the whole plan back, in reverse order."""
         return tuple(undo_of(self.operations))
 
     def filters(self, bank: int = 0) -> tuple[Filter, ...]:
@@ -165,7 +165,7 @@ def sink_operations(device: str, alias: str) -> tuple[Operation, ...]:
 
 
 def undo_of(done: Sequence[Operation]) -> Iterator[Operation]:
-    """What takes ``done`` back, in reverse order.
+    """The operations that take ``done`` back, in reverse order.
 
     A filter goes with the ingress qdisc that was added for it; where that was there before, all of
     its preference go at once.

@@ -1,4 +1,4 @@
-"""What became of a plan: what was done, what is there, and how that differs. Values to report."""
+"""What became of a plan: operations done, the state now, and differences. Values to report."""
 
 from __future__ import annotations
 

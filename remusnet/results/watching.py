@@ -28,7 +28,7 @@ class Occasion(StrEnum):
     LOST = "lost"
     """The kernel's events came faster than they were read: everything was looked at anew."""
     TRIAL = "trial"
-    """What was tried has gone back: its guard was killed."""
+    """A watcher took back a change on trial whose guard was killed."""
     RELOADED = "reloaded"
 
 

@@ -158,7 +158,7 @@ class Server:
         return self.held.calls.established
 
     async def reload(self, config: Config) -> str:
-        """Take over what changes without a restart; what was changed, in words.
+        """Take over what changes without a restart; returns the changes, in words.
 
         Addresses: new ones are bound before old ones are closed (5.4.3.3); connections and calls
         stay. Domains, routes and rules count for requests to come. Raises RemusnetError.

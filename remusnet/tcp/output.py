@@ -368,7 +368,7 @@ class Output(ABC):
 
     @abstractmethod
     def waited(self, now_ns: int) -> None:
-        """What may only have been reordered hasn't come: see `Sender`."""
+        """A segment that may only have been reordered hasn't come: see `Sender`."""
 
     @abstractmethod
     def timed_out(self, now_ns: int) -> None:

@@ -189,7 +189,7 @@ class Deliveries:
 
 @dataclass(slots=True)
 class Tally:
-    """What is counted in a run: packets."""
+    """The counts of a run: packets."""
 
     packets: int = 0
     held: int = 0

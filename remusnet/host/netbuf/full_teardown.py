@@ -26,7 +26,7 @@ def tear_down(
     """Releases (``drop``: drops) and removes what was made for ``call``; nothing where that is
     gone already, or where the buffer device is another call's by now: a vif's name can come back.
 
-    What could not be written in the run directory on the way, one line each: the protection has
+    Returns a line for each file in the run directory that it could not write: the protection has
     ended all the same. ``deadline``: for locks (time.monotonic). Raises RemusnetError or OSError.
     """
     buffer = buffer_name(call.vif)

@@ -18,9 +18,9 @@ _LARGEST_OWNER = 4096
 
 class Places:
     """``config``: the file of domains; ``run_dir``: receipts, locks and who owns a buffer device;
-    ``state_dir``: what is ready; ``lock_dir``: the locks of Xen's scripts; ``policy``: the policy
-    that $REMUSNET_POLICY names for this run of xl, empty for none; ``decouple``: likewise, ``yes``
-    or ``no`` of $REMUSNET_DECOUPLE.
+    ``state_dir``: the plans made beforehand; ``lock_dir``: the locks of Xen's scripts; ``policy``:
+    the policy that $REMUSNET_POLICY names for this run of xl, empty for none; ``decouple``:
+    likewise, ``yes`` or ``no`` of $REMUSNET_DECOUPLE.
     """
 
     __slots__ = ("config", "decouple", "lock_dir", "policy", "run_dir", "state_dir")

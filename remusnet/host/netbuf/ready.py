@@ -1,4 +1,4 @@
-"""What is ready: each domain's plan as messages, and what they were made from. Light.
+"""Plans made beforehand: each domain's as messages, and the files they were made from. Light.
 
 One file of lines, written by `remusnet.host.netbuf.compiled`. It counts only as long as every file
 that it was made from has the content that it had then; else the long way is taken, which is
@@ -169,7 +169,7 @@ def read_ready(path: str, config: str) -> Ready | None:
 
 
 def content(path: str) -> bytes | None:
-    """What is in a file; None where there is none.
+    """The content of a file; None where there is none.
 
     Raises OSError; ValueError for what is too large, or no file.
     """

@@ -1,4 +1,4 @@
-"""Operations, encoded, and done one after the other; what is done can be undone in reverse.
+"""Encodes operations, does them one after the other, and can undo them in reverse.
 
 Each operation is acknowledged before the next begins; plugs are waited for together. Only filters
 of one vif and one verdict are sent together: where one of them fails, those after it hold more, or
@@ -52,7 +52,7 @@ from remusnet.plan.plan import Plan, Protection, undo_of
 from remusnet.plan.rows import Operation
 
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EOPNOTSUPP})
-# What was to be deleted is no more; EINVAL: not even the qdisc that had it.
+# The thing to delete is gone; EINVAL: so is the qdisc that had it.
 _GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.EINVAL})
 
 

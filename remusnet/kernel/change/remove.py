@@ -186,7 +186,7 @@ class _Left:
 
 
 def _left(endings: Iterable[Ending], seen: Seen) -> dict[str, _Left]:
-    """What could not go, by its vif."""
+    """The things that could not go, by vif."""
     found = {}
     for each in endings:
         receipt = each.found.receipt

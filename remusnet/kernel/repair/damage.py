@@ -1,4 +1,4 @@
-"""What is wrong with a protection that can be mended, and whether frames leave unheld meanwhile."""
+"""Damage to a protection that can be mended, and whether frames leave unheld meanwhile."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Keeps the protections of this host true: listens, looks where something happens, and mends.
 
-One event says where to look, no more: what is wrong, a look at the kernel says. So events that are
-lost, or that were before us, cost time but no truth.
+An event only says where to look; a look at the kernel says what is wrong. So events that are lost,
+or that were before us, cost time but no truth.
 """
 
 from __future__ import annotations
@@ -254,7 +254,9 @@ class Keeper:
                 prepare(receipt)
 
     def _forget(self, receipts: Mapping[str, Receipt], seen: Seen) -> None:
-        """What is about nothing that is there: memory stays as it is, however long we watch."""
+        """Forgets what is about things that are gone: memory stays as it is, however long we
+        watch.
+        """
         for table in (self._patience, self._not_before):
             for name in [name for name in table if name not in receipts]:
                 del table[name]

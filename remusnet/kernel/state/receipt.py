@@ -1,4 +1,4 @@
-"""Receipts: what was applied, kept so that it can be verified and removed.
+"""Receipts: they keep what apply has done, so that verify and remove know it.
 
 One file for each buffer device, written as an intent before the first operation and completed after
 the last one. The kernel's own marks (`remusnet.kernel.state.ownership`) say what is ours without

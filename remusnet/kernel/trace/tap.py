@@ -96,7 +96,7 @@ class Tap:
         return self._socket.fileno()
 
     def drain(self, most: int = 10_000) -> list[Tapped]:
-        """What has come since the last call, in order: ``most`` frames, the rest with the next.
+        """The frames since the last call, in order: ``most`` of them, the rest with the next.
 
         Raises DeviceGone.
         """

@@ -23,7 +23,7 @@ from remusnet.results.tracing import Fate, RuleCount, Trace, TracedFrame
 SLACK_NS = 50_000_000
 """Processors that receive at once may have a tap and a plug see two frames in different order."""
 _MOST_HELD = 200_000
-"""Frames that have not left yet: what is left of them then, is the newest."""
+"""Frames that have not left yet; beyond that the tracer forgets the oldest."""
 _MOST_PASSED = 10_000
 """Frames that the policy lets pass, and that may yet show at the buffer device."""
 _MOST_TIMES = 100_000

@@ -148,8 +148,8 @@ class Events:
         self._unread.put(None)
 
     def wait(self, timeout: float) -> list[Event]:
-        """What has come, in order, as soon as there is something; none after ``timeout`` seconds,
-        or where `interrupt` was called.
+        """The events, in order, as soon as there are any; none after ``timeout`` seconds, or where
+        `interrupt` was called.
         """
         found: list[Event] = []
         try:

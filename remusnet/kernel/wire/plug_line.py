@@ -106,7 +106,7 @@ class PlugLine:
             refusal = self._take(bytes(self._received[:size])) or refusal
 
     def forget(self) -> None:
-        """What has purged the plug so far is dealt with."""
+        """Forgets the purges so far: the driver has dealt with them."""
         self.purge = ""
 
     def _take(self, data: bytes) -> Answer | None:

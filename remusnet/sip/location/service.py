@@ -1,7 +1,7 @@
 """The location actor: bindings in memory, in the store before they are confirmed.
 
-What comes while a commit is under way is committed with the next one, so that a disk's slowness is
-shared. What the actor works on (`Locations`) outlives it under ``resilient``.
+The next commit takes all that comes while one is under way, so that requests share a disk's
+slowness. What the actor works on (`Locations`) outlives it under ``resilient``.
 
 While the store is away, look-ups go on from memory, as far as that has them, and registrations get
 503. That is no failure of this actor: it tries to reach the store again, each second.

@@ -18,7 +18,7 @@ from remusnet.sip.wiring import Wiring
 
 
 class Admitted(Enum):
-    """What needs no answer."""
+    """A request that the server does not refuse."""
 
     YES = "yes"
     IGNORED = "ignored"  # an ACK, which has no answer

@@ -1,4 +1,4 @@
-"""What is done with a request before it is forwarded (RFC 3261, 16.3, 16.4 and 16.6): no I/O."""
+"""What the proxy does with a request before it forwards it (RFC 3261, 16.3, 16.4, 16.6): no I/O."""
 
 from __future__ import annotations
 

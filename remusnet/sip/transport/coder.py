@@ -82,7 +82,7 @@ def _mark_source(request: Request, flow: Flow) -> None:
 
 
 def _unframed(head: bytes, fault: Malformed) -> Malformed:
-    """What is wrong with a message of which only the headers can be read."""
+    """The fault of a message of which only the headers can be read."""
     if not head:
         return fault
     try:

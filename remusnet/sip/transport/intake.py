@@ -1,11 +1,11 @@
-"""What has come and waits for its turn: a line for each source, and one of each line in turn.
+"""Messages that wait for their turn: a line for each source, and one of each line in turn.
 
 A source that sends more than its share waits in its own line, and no other waits for it: how long a
 flood takes to be found, and what of it has come until then, costs others nothing. As in FQ-CoDel
 (RFC 8290), a source with an empty line comes before those with messages in theirs.
 
-What is sent again while it still waits is dropped: its transaction would do nothing else with it.
-Else a server that is behind by half a second gets everything twice, and falls behind further.
+A message that comes again while it still waits is dropped: its transaction would do nothing with
+it. Else a server that is behind by half a second gets everything twice, and falls behind further.
 """
 
 from __future__ import annotations
