@@ -16,6 +16,8 @@ from tests.xen.lab.takeover import Takeover
 
 pytestmark = [pytest.mark.xen, pytest.mark.slow]
 
+DUMB = Path("/lib/terminfo/d/dumb")
+"""sipp wants a terminal that is described; Dom0 has none. Every Debian has this one."""
 SCENARIOS = TOP / "scripts" / "sip"
 TRANSPORTS = ("udp", "tcp")
 HELD = {"tcp-only": ("tcp",), "real-time": TRANSPORTS, "stock": TRANSPORTS}
@@ -82,6 +84,7 @@ def test_calls_and_registrations_survive_the_loss_of_the_primary(
         f"{name}.xml": (SCENARIOS / f"{name}.xml").read_bytes()
         for name in ("answer", "enrol", "held", "register")
     }
+    brings["terminfo/d/dumb"] = DUMB.read_bytes()
     brings["programs"] = sip_guest.archive(lab, print)
     done = in_dom0("sip_failover", brings, WAY=way)
     assert done.status == 0, done.said[-20:]

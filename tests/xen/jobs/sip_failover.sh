@@ -39,7 +39,7 @@ agent() {
     case $3 in udp) mode=u1 ;; tcp) mode=t1 ;; esac
     local port=$4
     shift 4
-    TERM=dumb sipp -sf "/lab/job/$scenario.xml" -t $mode -i 10.0.0.1 -p "$port" -nostdin -timer_resol 10 \
+    TERMINFO=/lab/job/terminfo TERM=dumb sipp -sf "/lab/job/$scenario.xml" -t $mode -i 10.0.0.1 -p "$port" -nostdin -timer_resol 10 \
         -default_behaviors all,-abortunexp -trace_msg -message_file "$OUT/$name.messages" \
         -trace_err -error_file "$OUT/$name.errors" "$@" >"$OUT/$name.screen" 2>&1 &
     AGENT=$!
@@ -61,12 +61,12 @@ rm -f /tmp/initrd
 DOMAIN=$(xl domid "$GUEST")
 for transport in udp:6001 tcp:6002; do
     wait_for 300 enrolled "callee-${transport%:*}-" "${transport%:*}" "${transport#*:}" || {
-        tail -n 20 /var/log/xen/console/guest-"$GUEST".log
+        tail -n 20 "/var/log/xen/guest-$GUEST.log"
         exit 1
     }
     step "answers over ${transport%:*}"
 done
-cp /var/log/xen/console/guest-"$GUEST".log "$OUT/guest.log"
+cp "/var/log/xen/guest-$GUEST.log" "$OUT/guest.log"
 
 NETBUF=remusnet-netbuf
 if [ "$WAY" = stock ]; then
