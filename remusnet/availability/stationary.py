@@ -22,6 +22,8 @@ _DENSE = 600
 _CLOSE = 1e-10
 _CLOSE_ENOUGH = 1e-9
 _STEPS = 60
+_PASSES = 8
+_ROUNDING = 1e-11
 
 Vector = NDArray[np.float64]
 Entries = tuple[Sequence[int], Sequence[int], Sequence[float]]
@@ -143,7 +145,8 @@ def _sparse(matrix: csr_matrix, nearby: Nearby) -> Vector:
 def _refined(factors: Any, matrix: Any, right: Vector) -> Vector | None:
     """The solution by the ``factors`` of a matrix nearby; None where they don't lead to it.
 
-    A second pass solves for what the first has left: what is rare gets its digits there.
+    Each pass solves for what the last one has left, until that is rounding in every row, seen
+    against what the row adds up: what is rare gets its digits there.
     """
     if factors is None or factors.shape != matrix.shape:
         return None
@@ -152,10 +155,13 @@ def _refined(factors: Any, matrix: Any, right: Vector) -> Vector | None:
     known = LinearOperator(matrix.shape, factors.solve)
     word = "rtol" if "rtol" in signature(gmres).parameters else "tol"  # of scipy below 1.12
     options: dict[str, Any] = {word: _CLOSE, "atol": 0.0, "restart": _STEPS, "maxiter": 2}
-    found, left = np.zeros_like(right), right
-    for _ in range(2):
+    found: Vector = np.zeros_like(right)
+    left, sizes = right, abs(matrix)
+    for _ in range(_PASSES):
         found = found + gmres(matrix, left, M=known, **options)[0]
         left = right - matrix @ found
         if not np.linalg.norm(left) <= _CLOSE_ENOUGH * np.linalg.norm(right):
             return None
-    return found
+        if np.all(np.abs(left) <= _ROUNDING * (sizes @ np.abs(found) + np.abs(right))):
+            return found
+    return None

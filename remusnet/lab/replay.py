@@ -27,7 +27,6 @@ from remusnet.kernel.wire.messages import PlugAction
 from remusnet.kernel.wire.netlink import Netlink
 from remusnet.lab import script
 from remusnet.lab.driving import VIF, beginning, protect, sleep_until
-from remusnet.lab.paced import MOST, Paced
 from remusnet.lab.ring import Ring
 from remusnet.lab.script import Seen, Terms, number_of
 
@@ -48,7 +47,6 @@ _SO_SNDBUFFORCE = 32
 _S = 1_000_000_000
 _TAIL_NS, _QUIET_NS = _S // 5, 3_000_000
 _MOST_UNREAD = 1_000
-_YIELD_S = 1e-6
 
 
 def main() -> None:
@@ -58,6 +56,8 @@ def main() -> None:
     _make_bed()
     buffer = protect(terms.policy, terms.classifier)
     with (
+        # Without buffers: each use of one takes a lock, which asks for the time. That is a system
+        # call here, and as dear as a frame.
         (place / script.STEPS).open("rb", 0) as steps,
         (place / script.SEEN).open("wb", 0) as seen,
         (place / script.DONE).open("wb", 0) as done,
@@ -92,8 +92,11 @@ class _Replay:
         self._netlink = Netlink()
         self._seen, self._done = seen, done
         self._held, self._arrived = Ring(buffer, outgoing=True), Ring(CLIENT)
+        self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self._out.bind((GUEST, 0))
+        # What a plug holds is charged to its sender, which would block.
+        self._out.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 29)
         self._virtual = terms.virtual
-        self._sender = _Virtual() if terms.virtual else _Real()
         self._begin_ns = 0
         self._times: list[bytes] = []
         self._tell(PlugAction.LIMIT, terms.limit)
@@ -101,7 +104,7 @@ class _Replay:
 
     def run(self, steps: Iterator[script.Step]) -> None:
         """All steps at their times; then the plug is opened, to see what it still has."""
-        begin_ns = self._begin_ns = beginning()
+        self._begin_ns = beginning()
         unread = last_ns = 0
         for step in steps:
             unread += 1
@@ -109,32 +112,28 @@ class _Replay:
             # rings run over.
             quiet = step.buffer if self._virtual else step.time_ns - last_ns > _QUIET_NS
             if quiet or unread == _MOST_UNREAD:
-                self._sender.flush()
                 self._read()
                 unread = 0
             last_ns = step.time_ns
+            sleep_until(self._begin_ns + last_ns)
+            done_ns = last_ns
+            # In virtual time no frame is late, and to ask for the time costs as much as to send.
+            if not self._virtual or not step.frame:
+                done_ns = time.time_ns() - self._begin_ns
             if step.frame:
-                done_ns = self._sender.send(step.frame, begin_ns + last_ns) - begin_ns
+                self._out.send(step.frame)
             else:
-                self._sender.flush()
-                sleep_until(begin_ns + last_ns)
-                done_ns = time.time_ns() - begin_ns
                 self._tell(PlugAction.BUFFER if step.buffer else PlugAction.RELEASE_ONE)
             self._times.append(script.TIME.pack(done_ns))
-        self._sender.flush()
-        sleep_until(begin_ns + last_ns + _TAIL_NS)
+        sleep_until(self._begin_ns + last_ns + _TAIL_NS)
         self._read()
-        self._times.append(script.TIME.pack(time.time_ns() - begin_ns))
+        self._times.append(script.TIME.pack(time.time_ns() - self._begin_ns))
         self._tell(PlugAction.RELEASE_INDEFINITE)
         time.sleep(_TAIL_NS / _S)
         self._read()
 
     def _tell(self, action: PlugAction, limit: int = 0) -> None:
         self._netlink.do(plug_message(self._index, action, limit), action.name)
-        if self._virtual:
-            # What is released leaves in a process of the kernel, which has to come before what we
-            # do next: that reads the clock, and so takes time.
-            time.sleep(_YIELD_S)
 
     def _read(self) -> None:
         """What was seen and done since the last time goes into the files."""
@@ -150,48 +149,6 @@ class _Replay:
         self._seen.write(b"".join(seen))
         self._done.write(b"".join(self._times))
         self._times.clear()
-
-
-class _Real:
-    """Sends frames at their times, as late as the machine is busy."""
-
-    def __init__(self) -> None:
-        self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        self._out.bind((GUEST, 0))
-        # What a plug holds is charged to its sender, which would block.
-        self._out.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 29)
-
-    def send(self, frame: bytes, time_ns: int) -> int:
-        """Send one; when that was."""
-        sleep_until(time_ns)
-        now_ns = time.time_ns()
-        self._out.send(frame)
-        return now_ns
-
-    def flush(self) -> None:
-        """All have been sent."""
-
-
-class _Virtual:
-    """Gives frames to the kernel, which sends them at their times: none is late here."""
-
-    def __init__(self) -> None:
-        self._paced = Paced(GUEST)
-        self._last_ns = 0
-
-    def send(self, frame: bytes, time_ns: int) -> int:
-        """Send one; when that will be."""
-        if len(self._paced) == MOST:
-            self.flush()
-        self._paced.add(frame, time_ns)
-        self._last_ns = time_ns
-        return time_ns
-
-    def flush(self) -> None:
-        """Send what is not with the kernel yet, and wait until it has left."""
-        if len(self._paced):
-            self._paced.flush()
-            sleep_until(self._last_ns)
 
 
 if __name__ == "__main__":

@@ -63,8 +63,9 @@ class Recorded:
     """All that a run has left to be measured.
 
     ``inner``: what the program sent, at the vif; ``outer``: both ways, at the uplink. ``code``: the
-    program's exit code, None where it was never seen to end. ``signal``: that ended the run, 0 for
-    none. ``failed_ns``, ``back_ns``: of the outage. ``lost``: frames held when the primary died.
+    program's exit code, None where it was never seen to end. ``begun_ns``: the plug held by then,
+    and the program did not run yet. ``signal``: that ended the run, 0 for none. ``failed_ns``,
+    ``back_ns``: of the outage. ``lost``: frames held when the primary died.
     ``unseen``: frames that the taps have missed. ``by_itself``: nobody asked the program to end.
     """
 
@@ -73,6 +74,7 @@ class Recorded:
     outer: Tapped
     epochs: Epochs
     keeper: Counts
+    begun_ns: int
     code: int | None
     signal: int
     dropped: int
@@ -102,6 +104,7 @@ class _Heard:
     taps: tuple[Tap, ...] = ()
     error: tuple[str, int] | None = None
     code: int | None = None
+    begun_ns: int = 0
     ended: bool = False
     by_itself: bool = False
     signal: int = 0
@@ -162,6 +165,7 @@ def run_live(order: RunOrder, listener: Listener, *, live: bool = False) -> Reco
             outer=outer,
             epochs=log.read(),
             keeper=board.read(),
+            begun_ns=heard.begun_ns,
             code=heard.code,
             signal=came[0] if came else heard.signal,
             dropped=heard.dropped,
@@ -285,6 +289,8 @@ def _hear(ours: socket.socket, heard: _Heard, listener: Listener) -> bool:
         listener.ready(heard.ready)
     elif "error" in facts:
         heard.error = (str(facts["error"]), int(facts["exit_code"]))
+    elif "started" in facts:
+        heard.begun_ns = int(facts["begun_ns"])
     elif "note" in facts:
         heard.notes.append(str(facts["note"]))
         listener.note(str(facts["note"]))

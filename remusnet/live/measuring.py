@@ -50,15 +50,20 @@ class Traffic:
 
 
 def traffic_of(recorded: Recorded, until_ns: int | None) -> Traffic:
-    """What the taps have seen; of the program's, what it sent until ``until_ns``."""
+    """What the taps have seen; of the program's, what it sent until ``until_ns``.
+
+    What the kernel sent (neighbour discovery) before the plug held anything is none of it.
+    """
     sent, outer = recorded.inner.frames, recorded.outer
     left = outer.frames.take(np.flatnonzero(outer.outgoing))
     others = outer.frames.take(np.flatnonzero(~outer.outgoing))
     found = matched(sent, left, recorded.failed_ns)
     left_ns = found.left_ns
+    kept = np.flatnonzero(sent.time_ns >= recorded.begun_ns)
     if until_ns is not None:
-        kept = np.flatnonzero(sent.time_ns < until_ns)
-        sent, left_ns = sent.take(kept), left_ns[kept]
+        kept = kept[sent.time_ns[kept] < until_ns]
+    sent, left_ns = sent.take(kept), left_ns[kept]
+    if until_ns is not None:
         others = others.take(np.flatnonzero(others.time_ns < until_ns))
     frames = joined(sent, others)
     guest = np.concatenate([np.ones(len(sent), np.bool_), np.zeros(len(others), np.bool_)])

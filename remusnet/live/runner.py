@@ -155,6 +155,7 @@ class _Runner:
         )
         if plug is not None:
             plug.start()
+        begun_ns = time.time_ns()
         program.go(
             filled(order.command, address),
             environment_of(account, self._tools.environment, str(address))
@@ -163,7 +164,7 @@ class _Runner:
         for process in (0, *([plug.process] if isinstance(plug, UserspacePlug) else ())):
             with suppress(OSError):  # without rights: as all others
                 os.setpriority(os.PRIO_PROCESS, process, _NICE)
-        self.say(started=True)
+        self.say(started=True, begun_ns=begun_ns)
         self._drive(driver, program, freezer, plug)
 
     def _drive(

@@ -58,6 +58,7 @@ class _Counts(Collector):
             ("overload", "Requests answered 503 for want of room.", counts.overload),
             ("blocks", "Times a source was kept out.", server.sockets.floods.blocks),
             ("dropped", "Datagrams dropped unread.", server.sockets.dropped),
+            ("repeated", "Datagrams that came again in the queue.", server.sockets.intake.repeated),
             ("dead_letters", "Messages that no actor handled.", server.system.dead_letters),
             ("failures", "Failures of actors.", server.system.failures),
         ):

@@ -50,6 +50,7 @@ def status(server: Server) -> dict[str, Any]:
         "blocked": _blocked(server),
         "blocks": server.sockets.floods.blocks,
         "dropped": server.sockets.dropped,
+        "repeated": server.sockets.intake.repeated,
         "store": server.held.locations.trouble or "ok",
         "draining": server.draining,
     }

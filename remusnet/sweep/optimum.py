@@ -3,7 +3,8 @@
 A grid first, then ever finer ones around the best point that keeps all requirements, until its
 neighbours are closer than the tolerance. That needs no derivative, and finds the optimum where the
 metric has one valley in the range, as costs of checkpoints do; where several requirements leave
-islands, the grid finds those that are wider than its steps. Their edges are looked for as well.
+islands, the grid finds those that are wider than its steps, and a finer one those of 3 % that are
+near the best. Their edges are looked for as well.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ FLAT: Final = 0.05
 _TOLERANCE: Final = 0.005
 _INNER: Final = 5
 _STEP_NS: Final = 10_000
-_MOST_ROUNDS: Final = 12
+_MOST_ROUNDS: Final = 20
+_NEAR: Final = 1.4
+_COARSE: Final = 1.03
+"""Up to how many times the best interval islands are looked for, and how wide they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ def optimum(judge: Judge, grid: Sequence[int], *, maximise: bool = False) -> Opt
         assert best is not None
         inner = [*search.around(best.interval_ns), *search.edges(best)]
         if not inner:
+            inner = search.islands(best)
+        if not inner:
             break
         search.look(inner)
     best = search.best()
@@ -161,6 +167,21 @@ class _Search:
                 beyond = one if other.feasible else other
                 if self.cost(beyond) <= self.cost(best):
                     found.append(round(math.sqrt(low * high) / _STEP_NS) * _STEP_NS)
+        return [each for each in found if each not in self._seen]
+
+    def islands(self, best: Judged) -> list[int]:
+        """Points beyond the edge that the best one is at, where the metric is better still.
+
+        A high percentile of few packets moves in steps: a requirement of it may hold again a little
+        further on, between two points that don't keep it.
+        """
+        found = []
+        for one, other in pairwise(self.tried):
+            low, high = one.interval_ns, other.interval_ns
+            near = max(low / best.interval_ns, best.interval_ns / high) <= _NEAR
+            better = max(self.cost(one), self.cost(other)) <= self.cost(best)
+            if near and better and not (one.feasible and other.feasible) and high / low > _COARSE:
+                found.append(round(math.sqrt(low * high) / _STEP_NS) * _STEP_NS)
         return [each for each in found if each not in self._seen]
 
     def flat(self, best: Judged) -> tuple[int, int]:

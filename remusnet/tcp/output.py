@@ -21,6 +21,14 @@ _HOST_SEGMENTS = 4
 """Of full size: two buffers of two segments each (tcp_small_queue_check, tcp_tso_autosize)."""
 
 
+_HEAD = 768
+"""Bytes of memory that a buffer takes beside its data, whose eights are whole."""
+
+
+def _memory(size: int) -> int:
+    return _HEAD + -(-size // 8) * 8
+
+
 class State(IntEnum):
     """As ``ss -i`` has it."""
 
@@ -145,7 +153,7 @@ class Output(ABC):
         if self.una and not self.board.pieces and self.stack.slow_start_after_idle:
             self._restart(now_ns)
         self.written += size
-        self.push(now_ns)
+        self.push(now_ns, wrote=True)
 
     def _restart(self, now_ns: int) -> None:
         """RFC 2861: half the window for each timeout without a segment."""
@@ -170,10 +178,11 @@ class Output(ABC):
     def _reducing(self) -> bool:
         return self.state in (State.CWR, State.RECOVERY)
 
-    def push(self, now_ns: int, *, probe: bool = False) -> None:
+    def push(self, now_ns: int, *, probe: bool = False, wrote: bool = False) -> None:
         """As much new data as windows, Nagle and small queues let go; a ``probe`` is one segment.
 
-        It goes out where the congestion window is full too.
+        It goes out where the congestion window is full too. ``wrote``: the application has, just
+        now: only then a small segment is corked.
         """
         if not self.una:
             return
@@ -184,7 +193,7 @@ class Output(ABC):
                 break
             if self.next + size > self.allowed:
                 break
-            if size < self.stack.mss and not probe and self._small_waits():
+            if size < self.stack.mss and not probe and self._small_waits(size, wrote=wrote):
                 break
             if self.coupled and self._host_is_full(size):
                 break
@@ -203,11 +212,21 @@ class Output(ABC):
             if not probe:
                 self._schedule_probe(now_ns)
 
-    def _small_waits(self) -> bool:
+    def _small_waits(self, size: int, *, wrote: bool) -> bool:
         """Nagle (RFC 896): one segment that is not full may be out at a time (Minshall's rule)."""
-        if self.stack.autocorking and self.coupled and self._in_host:
+        if wrote and self._is_corked(size):
             return True
         return self.stack.nagle and bool(self.board.pieces) and self._small_end > self.una
+
+    def _is_corked(self, size: int) -> bool:
+        """Whether ``size`` bytes wait for more (tcp_should_autocork).
+
+        They do while the host has as much memory of what is being sent as they take themselves.
+        """
+        if not (self.stack.autocorking and self.coupled and self._in_host):
+            return False
+        held = sum(_memory(each.end - each.start) * each.in_host for each in self.board.pieces)
+        return held >= _memory(size)
 
     def _host_is_full(self, size: int) -> bool:
         return self._in_host + size > _HOST_SEGMENTS * self.stack.mss and len(self.board.pieces) > 1
@@ -242,6 +261,8 @@ class Output(ABC):
             self._rearm(now_ns)
 
     def _out(self, piece: Piece, *, copy: bool = False, timeout: bool = False) -> None:
+        self.board.sendings += 1
+        piece.order = self.board.sendings
         if self.coupled and piece.start:
             piece.in_host += 1
             self._in_host += piece.end - piece.start

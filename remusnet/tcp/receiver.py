@@ -3,7 +3,7 @@
 Linux 6.1's rules (__tcp_ack_snd_check and tcp_cleanup_rbuf): at once for the first segments, while
 the window grows, and out of order; when the application has read a second full one, or the end of
 something; else after 40 ms or with what is sent back. The application reads once all is there that
-comes at one moment, or 64 frames of it: so seldom is a burst acknowledged.
+comes at one moment: so seldom is a burst acknowledged.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from remusnet.tcp.stack import MS, Stack
-from remusnet.tcp.window import ReceiveWindow
+from remusnet.tcp.window import JOINED, ReceiveWindow
 
 ATO_NS = 40 * MS
 """TCP_ATO_MIN and TCP_DELACK_MIN."""
 _MOST_ATO_NS = 200 * MS
 _QUICK = 16
 _FIRST_MSS = 536
-_BUDGET = 64
-"""Frames that the kernel takes in before anybody else runs (net.core.dev_weight)."""
 _BLOCKS = 3
 """As many SACK blocks fit beside a timestamp."""
 
@@ -69,14 +67,13 @@ class Receiver:
         self._measure(end - start, pushed=pushed)
         self.next = end
         filled = self._fill()
-        if self.window.take(end - start):
-            self.quick = max(self.quick, 1)
+        self.window.came(self.next, now_ns)
         self._unread += 1
+        if self.window.take(end - start, self._unread):
+            self.quick = max(self.quick, 1)
         self.due_ns = now_ns
         quick = self.quick and not self.interactive
-        if quick or filled or not self.stack.delayed_ack:
-            return True
-        return self._unread >= _BUDGET and self._read(now_ns)
+        return bool(quick or filled or not self.stack.delayed_ack)
 
     def _event(self, now_ns: int, rto_ns: int) -> None:
         """How far apart segments come (tcp_event_data_recv)."""
@@ -133,8 +130,10 @@ class Receiver:
         return self._waits
 
     def _read(self, now_ns: int) -> bool:
+        # A round trip is looked at after the first buffer: what came behind it isn't read yet.
+        behind = max(self._unread - JOINED, 0) * self.stack.mss
+        self.window.read(self.next - behind, now_ns)
         self._unread = 0
-        self.window.read(self.next, now_ns)
         if not self._waits:
             return False
         pushed = self._pushed == 2 or (self._pushed == 1 and not self.interactive)

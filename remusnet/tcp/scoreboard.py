@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from remusnet.tcp.stack import MS
+from remusnet.tcp.stack import stamp_of
 
 
 @dataclass(slots=True, eq=False)
 class Piece:
     """One segment: bytes from ``start`` to ``end``. ``again``: a copy of it is out; ``copied``:
-    one was sent once. ``in_host``: how many of its copies the host still has.
+    one was sent once. ``in_host``: how many of its copies the host still has. ``order``: which of
+    all sendings was the last of it, counted.
     """
 
     start: int
@@ -27,6 +28,7 @@ class Piece:
     again: bool = False
     copied: bool = False
     in_host: int = 0
+    order: int = 0
 
 
 @dataclass(slots=True)
@@ -61,10 +63,13 @@ class Found:
 
 @dataclass(slots=True)
 class Rack:
-    """The latest sent of all that arrived: RACK.xmit_ts, RACK.end_seq and RACK.rtt."""
+    """The latest sent of all that arrived, by its ``order``, and its round trip: RACK.rtt.
 
-    sent_ns: int = -1
-    end: int = 0
+    RFC 8985 asks for the time, and where it's the same for the higher sequence. Here a burst's ACKs
+    come at one moment; Linux handles them one by one, and its clock goes on meanwhile.
+    """
+
+    order: int = 0
     rtt_ns: int = 0
     moved: bool = False
 
@@ -75,14 +80,13 @@ class Rack:
             return
         self.moved = True
         self.rtt_ns = rtt_ns
-        if (piece.sent_ns, piece.end) > (self.sent_ns, self.end):
-            self.sent_ns, self.end = piece.sent_ns, piece.end
+        self.order = max(self.order, piece.order)
 
 
 @dataclass(slots=True)
 class Scoreboard:
     """``pieces`` in order of sequence. ``sacked``, ``lost``, ``again``: how many have that mark;
-    ``losses``: how often one was believed lost, or a copy of it.
+    ``losses``: how often one was believed lost, or a copy of it; ``sendings``: all, copies too.
 
     Without SACK ``sacked`` counts duplicate ACKs, as Linux's NewReno does.
     """
@@ -92,6 +96,7 @@ class Scoreboard:
     lost: int = 0
     again: int = 0
     losses: int = 0
+    sendings: int = 0
     rack: Rack = field(default_factory=Rack)
 
     @property
@@ -105,11 +110,11 @@ class Scoreboard:
         return bool(self.again or (self.pieces and self.pieces[0].copied))
 
     def acknowledge(
-        self, una: int, high: int, now_ns: int, least_ns: int | None, echo_ns: int | None
+        self, una: int, high: int, now_ns: int, least_ns: int | None, echo: int
     ) -> Found:
         """Everything up to ``una`` has arrived. ``high``: the recovery point.
 
-        ``echo_ns``: when what the ACK answers was sent; a copy sent later was for nothing.
+        ``echo``: the timestamp of what the ACK answers; a copy sent later was for nothing.
         """
         found = Found()
         while self.pieces and self.pieces[0].end <= una:
@@ -128,7 +133,7 @@ class Scoreboard:
                 self.sacked -= 1
             else:
                 found.delivered += 1
-                late = echo_ns is not None and echo_ns // MS < piece.sent_ns // MS
+                late = 0 < echo < stamp_of(piece.sent_ns)
                 if not (piece.copied and late):
                     self.rack.arrived(piece, now_ns, least_ns)
             self.lost -= piece.lost
@@ -189,7 +194,7 @@ class Scoreboard:
         for piece in self.pieces:
             if piece.sacked or (piece.lost and not piece.again):
                 continue
-            if (rack.sent_ns, rack.end) <= (piece.sent_ns, piece.end):
+            if rack.order <= piece.order:
                 continue
             left_ns = rack.rtt_ns + reordering_ns - (now_ns - piece.sent_ns)
             if left_ns <= 0:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from remusnet.tcp.congestion import NEVER
 from remusnet.tcp.output import TICKS_NS, GiveUp, Output, State, Timer
 from remusnet.tcp.scoreboard import Found
-from remusnet.tcp.stack import MS
+from remusnet.tcp.stack import MS, stamp_of
 
 MOST_TRIES = 15
 """net.ipv4.tcp_retries2: after so many timeouts in a row the connection is given up."""
@@ -31,15 +31,15 @@ class Repeat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """What a segment acknowledges. ``duplicate``: its first block is a DSACK. ``echo_ns``: when
-    the segment was sent that it answers, by its timestamp. ``with_data``: it has payload too.
+    """What a segment acknowledges. ``duplicate``: its first block is a DSACK. ``echo``: the
+    timestamp of the segment that it answers, 0 for none. ``with_data``: it has payload too.
     ``window``: bytes that may come beyond ``number``.
     """
 
     number: int
     blocks: tuple[tuple[int, int], ...] = ()
     duplicate: bool = False
-    echo_ns: int | None = None
+    echo: int = 0
     with_data: bool = False
     window: int = 1 << 20
 
@@ -48,7 +48,7 @@ class Ack:
 class Sender(Output):
     """See `Output`."""
 
-    _echo_ns: int | None = None
+    _echo: int = 0
 
     # What comes back.
 
@@ -58,14 +58,15 @@ class Sender(Output):
             return
         before = self.una
         were_out, losses = len(self.board.pieces), self.board.losses
-        self._echo_ns = ack.echo_ns
+        self._echo = ack.echo if self.stack.timestamps else 0
         self.una = max(self.una, ack.number)
         self.allowed = max(self.allowed, ack.number + ack.window)
         if self.una > before:
             self.tries = 0
         sacks = self._sacks(ack, before, now_ns)
-        echo_ns = ack.echo_ns if self.stack.timestamps else None
-        found = self.board.acknowledge(self.una, self._high, now_ns, self.timing.least_ns, echo_ns)
+        found = self.board.acknowledge(
+            self.una, self._high, now_ns, self.timing.least_ns, self._echo
+        )
         found.join(sacks)
         found.moved = self.una > before
         found.with_data = ack.with_data
@@ -73,7 +74,7 @@ class Sender(Output):
             if found.duplicate:
                 self._alert(found, 0, now_ns)
             return
-        self._measure(found, ack.echo_ns, now_ns)
+        self._measure(found, now_ns)
         if not self.stack.sack and found.acked:
             self.board.sacked = max(0, self.board.sacked - max(found.acked - 1, 0))
             self._limit()
@@ -108,7 +109,7 @@ class Sender(Output):
         self.board.sack(blocks, self._high, now_ns, self.timing.least_ns, found)
         return found
 
-    def _measure(self, found: Found, echo_ns: int | None, now_ns: int) -> None:
+    def _measure(self, found: Found, now_ns: int) -> None:
         """Karn's rule, or the timestamp (RFC 7323, 4.1)."""
         rtt_ns = path_ns = None
         if found.first_ns is not None and found.last_ns is not None and not found.copy_acked:
@@ -116,8 +117,8 @@ class Sender(Output):
         if found.sacked_ns is not None:
             path_ns = now_ns - found.sacked_ns[1]
             rtt_ns = rtt_ns if rtt_ns is not None else now_ns - found.sacked_ns[0]
-        if rtt_ns is None and echo_ns is not None and found.acked and self.stack.timestamps:
-            rtt_ns = path_ns = max(now_ns - echo_ns, MS)
+        if rtt_ns is None and self._echo and found.acked:
+            rtt_ns = path_ns = max(stamp_of(now_ns) - self._echo, 1) * MS
         if rtt_ns is not None:
             self.timing.measured(rtt_ns, self.una, self.next)
         found.sets_timer = bool(found.acked)
@@ -165,8 +166,8 @@ class Sender(Output):
         repeat = Repeat.NOTHING
         if self.state is State.OPEN:
             self._undo.first_copy_ns = None
-        elif self.una >= self._high:
-            self._left_reduction(now_ns)
+        elif self.una >= self._high and self._left_reduction(now_ns):
+            return Repeat.NOTHING
         if self.state is State.RECOVERY:
             if not found.moved:
                 self._count(duplicates)
@@ -206,17 +207,31 @@ class Sender(Output):
             self._undone_by_duplicates()
         self._identify(found, now_ns)
 
-    def _left_reduction(self, now_ns: int) -> None:
-        """All that was out when it began has arrived."""
+    def _left_reduction(self, now_ns: int) -> bool:
+        """All that was out when it began has arrived; whether it goes on all the same."""
         if self.state is State.CWR and self.una != self._high:
             self._end_reduction(now_ns)
             self.state = State.OPEN
         elif self.state is State.RECOVERY:
             if not self.stack.sack:
                 self.board.sacked = 0
-            if not self._undone():
+            undone = self._undone()
+            if self._stays():
+                return True
+            if not undone:
                 self._end_reduction(now_ns)
             self.state = State.OPEN
+        return False
+
+    def _stays(self) -> bool:
+        """Without SACK a recovery ends with the first ACK beyond it (RFC 6582, 3.2).
+
+        Duplicates of what it sent again in vain may still come, and would begin another.
+        """
+        stays = not self.stack.sack and self.una == self._high
+        if stays and not self.board.any_copied:
+            self._undo.first_copy_ns = None
+        return stays
 
     def _count(self, duplicates: int) -> None:
         """Without SACK a duplicate ACK says that one more segment has arrived."""
@@ -300,7 +315,7 @@ class Sender(Output):
                 self._frto = False
         if recovered:
             self._undone()
-            self.state = State.OPEN
+            self.state = State.LOSS if self._stays() else State.OPEN
             return Repeat.NOTHING
         if not self.stack.sack:
             if self.next > self._high and duplicates:
@@ -315,9 +330,7 @@ class Sender(Output):
         first_ns = self._undo.first_copy_ns
         if first_ns is None:
             return self.stack.sack or self.una < self._high
-        if self._echo_ns is None or not self.stack.timestamps:
-            return False
-        return self._echo_ns // MS < first_ns // MS
+        return 0 < self._echo < stamp_of(first_ns)
 
     @property
     def _may_undo(self) -> bool:

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MS = 1_000_000
+_TICK_NS = 600_000
+"""When a host's clock of whole milliseconds ticks. Scenarios have their checkpoints at whole ones,
+hosts don't; together, rounding would be the same way each time."""
+
+
+def stamp_of(now_ns: int) -> int:
+    """What a timestamp says (TCP_TS_HZ is 1,000); above 0, which stands for none."""
+    return (now_ns + MS - _TICK_NS) // MS + 1
 
 
 class Congestion(StrEnum):

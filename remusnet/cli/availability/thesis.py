@@ -50,19 +50,23 @@ def command(restart_time: str, as_json: bool) -> None:
         click.echo(json.dumps({"rows": entries, "restart_time_s": restart}, indent=2))
         return
     echo("The standard system: availability")
-    echo("E(X)     mu     printed    age        resample   A          B          C          D")
+    echo("E(X)    mu     printed    age        resample")
     for each in rows:
         shown = (each.standard_printed, each.standard_age, each.standard_resample)
-        cells = "  ".join(f"{value:.7f}" for value in (*shown, *each.hypotheses.values()))
+        cells = "  ".join(f"{value:.7f}" for value in shown)
         echo(f"{each.mean_h:4} h  {each.mu:.2f}  {cells}")
-    echo("less the printed one:" + 27 * " " + "A          B          C          D")
+    echo("")
+    names = (10 * " ").join(HYPOTHESES)
+    echo("Under each hypothesis, and that less the printed one")
+    echo(f"E(X)    {names}")
     for each in rows:
-        cells = "  ".join(f"{value:+.6f}" for value in each.distances.values())
-        echo(f"{each.mean_h:4} h" + 42 * " " + cells)
+        echo(f"{each.mean_h:4} h  " + "  ".join(f"{a:.7f}" for a in each.hypotheses.values()))
+        echo(8 * " " + "  ".join(f"{by:<+9.6f}" for by in each.distances.values()))
     for name, meaning in HYPOTHESES.items():
         echo(f"  {name}: {meaning}")
     echo("")
-    echo(f"Actors: mean availability of one, with a restart of {restart:g} s (not in the thesis)")
+    echo(f"Actors: mean availability of one, with a restart of {restart:g} s")
+    echo("  (which is not in the thesis)")
     echo("E(X)    printed    computed")
     for each in rows:
         echo(f"{each.mean_h:4} h  {each.actors_printed:.7f}  {each.actors_computed:.9f}")

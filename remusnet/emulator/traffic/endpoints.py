@@ -36,8 +36,8 @@ class Segment:
 
     ``ends``: the payloads whose last byte is in it, with the sequence number after that byte.
     ``blocks``: of SACK; the first tells of a copy where ``duplicate`` (DSACK, RFC 2883). ``stamp``:
-    its timestamp and the one it echoes, in ns of its sender's and its receiver's clocks (RFC 7323
-    counts ms); None without the option, 0 for none to echo. ``window``: bytes that its sender lets
+    its timestamp and the one it echoes (`remusnet.tcp.stack.stamp_of`); None without the option, 0
+    for none to echo. ``window``: bytes that its sender lets
     come beyond ``ack``.
     """
 

@@ -29,7 +29,7 @@ from remusnet.results.exchanges import Ended
 from remusnet.tcp.output import Arm, GiveUp, Transmit
 from remusnet.tcp.receiver import Receiver
 from remusnet.tcp.sender import Ack, Sender
-from remusnet.tcp.stack import Stack
+from remusnet.tcp.stack import Stack, stamp_of
 
 RTO, DELAYED = "rto", "delayed-ack"
 
@@ -52,7 +52,6 @@ class TcpEnd:
     sender: Sender = field(init=False)
     receiver: Receiver = field(init=False)
     _echo: int = 0
-    _echoed: int = 0
     _delayed: int | None = None
 
     def __post_init__(self) -> None:
@@ -138,7 +137,7 @@ class TcpEnd:
         ends: tuple[tuple[int, Payload], ...] = (),
     ) -> Send:  # fmt: skip
         blocks, duplicate = self.receiver.blocks()
-        stamp = (now_ns, self._echo) if self.stack.timestamps else None
+        stamp = (stamp_of(now_ns), self._echo) if self.stack.timestamps else None
         self.receiver.told()
         told, window = self.receiver.next, self.receiver.window.offered
         return Send(Segment(start, told, size, syn, ends, blocks, duplicate, stamp, window))
@@ -162,22 +161,21 @@ class TcpEnd:
                 sender.open(now_ns)  # its SYN acknowledges too
                 yield from self._obey(now_ns)
                 return
-        echo_ns = segment.stamp[1] if segment.stamp and segment.stamp[1] else None
+        echo = segment.stamp[1] if segment.stamp else 0
         number = segment.ack
         sender.acknowledged(
             Ack(
                 number,
                 segment.blocks,
                 segment.duplicate,
-                echo_ns,
+                echo,
                 bool(segment.size),
                 segment.window,
             ),
             now_ns,
         )
-        if echo_ns is not None and segment.size >= self.stack.mss and echo_ns != self._echoed:
-            self._echoed = echo_ns
-            receiver.window.measured(now_ns - echo_ns)
+        if echo and segment.size >= self.stack.mss:
+            receiver.window.echoed(echo, now_ns)
         yield from self._obey(now_ns)
         began = not self.connected and sender.una > 0
         if began:

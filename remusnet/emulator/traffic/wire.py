@@ -30,7 +30,6 @@ _HEADERS = _ETHERNET + _IP
 _TCP_HEADER, _UDP_HEADER, _ICMP_HEADER = 20, 8, 8
 _SYN, _ACK, _PUSH = 0x02, 0x10, 0x08
 _WINDOW = 65_535
-_MS = 1_000_000
 # Maximum segment size 1460, SACK permitted, window scale 7.
 _SYN_OPTIONS = bytes.fromhex("020405b4 0101 0402 01 030307")
 
@@ -150,7 +149,7 @@ class TcpWire(_Ports):
         if segment.syn:
             found += _SYN_OPTIONS
         if segment.stamp:
-            sent, echoed = (each // _MS % 2**32 for each in segment.stamp)
+            sent, echoed = (each % 2**32 for each in segment.stamp)
             found += b"\x01\x01\x08\x0a" + sent.to_bytes(4, "big") + echoed.to_bytes(4, "big")
         if segment.blocks:
             edges = [(other + edge) % 2**32 for block in segment.blocks for edge in block]

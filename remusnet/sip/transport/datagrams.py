@@ -106,7 +106,8 @@ class Datagrams:
                 if data[:8] != _RESPONSE:
                     counts[sender] = counts.get(sender, 0) + 1
                 take = partial(self._on_bytes, data, self._flow(source))
-                self._intake.put(sender, arrived, len(data), take, drop=True)
+                what = (source[1], data)
+                self._intake.put(sender, arrived, len(data), take, drop=True, what=what)
         return True
 
     def close(self) -> None:

@@ -3,13 +3,16 @@
 Who sends more than its share waits in its own line, and nobody waits for it: how long a flood takes
 to be found, and what of it has come until then, costs others nothing. As in FQ-CoDel (RFC 8290),
 who had nothing in its line comes before those that had.
+
+What is sent again while it still waits is dropped: its transaction would do nothing else with it.
+Else a server that is behind by half a second gets everything twice, and falls behind further.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from remusnet.sip.transport.floods import Floods
 
@@ -26,18 +29,20 @@ _ENOUGH_FOR_ONE = 32
 _MOST = 8 * 1024 * 1024
 _EACH = 512
 
-_Item = tuple[float, int, Callable[[], None]]
+_Item = tuple[float, int, Callable[[], None], Hashable]
 
 
 class _Line:
     """What waits of one source."""
 
-    __slots__ = ("items", "size", "source")
+    __slots__ = ("again", "items", "size", "source", "waiting")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.items: deque[_Item] = deque()
         self.size = 0
+        self.again = False  # more has come since one was taken, though nothing new
+        self.waiting: set[Hashable] = set()  # what of `items` would be the same if it came again
 
 
 class Intake:
@@ -47,6 +52,7 @@ class Intake:
         self, floods: Floods, loop: asyncio.AbstractEventLoop, work: Callable[[], int]
     ) -> None:
         self.dropped = 0  # datagrams of blocked sources, or for want of room
+        self.repeated = 0  # those that were still waiting when they came again
         self._floods = floods
         self._loop = loop
         self._work = work
@@ -62,22 +68,35 @@ class Intake:
         return self._size >= _MOST
 
     def put(
-        self, source: str, arrived: float, size: int, take: Callable[[], None], *, drop: bool
+        self,
+        source: str,
+        arrived: float,
+        size: int,
+        take: Callable[[], None],
+        *,
+        drop: bool,
+        what: Hashable = None,
     ) -> None:
         """Let ``take`` be called in its turn: for so many bytes of ``source``, that arrived then.
 
         ``drop``: whether it may be dropped. Where there is no room, who has half of it or more
-        loses what it sent last.
+        loses what it sent last. ``what``: what it is; nothing happens where the same still waits.
         """
         line = self._lines.get(source)
         if line is None:
             line = self._lines[source] = _Line(source)
             self._first.append(line)
+        elif what is not None and what in line.waiting:
+            self.repeated += 1
+            line.again = True
+            return
         elif drop and self._size >= _MOST and 2 * line.size >= self._size:
             self.dropped += 1
             return
         size += _EACH
-        line.items.append((arrived, size, take))
+        line.items.append((arrived, size, take, what))
+        if what is not None:
+            line.waiting.add(what)
         line.size += size
         self._size += size
 
@@ -128,10 +147,12 @@ class Intake:
             del self._lines[source]
             return 0
         self._turns.append(line)
-        arrived, size, take = line.items.popleft()
+        arrived, size, take, what = line.items.popleft()
+        line.waiting.discard(what)
         line.size -= size
         self._size -= size
-        if line.items:
+        more, line.again = bool(line.items) or line.again, False
+        if more:
             self._floods.waited(source, now - arrived)
             if source in self._floods.blocked:
                 self.dropped += 1

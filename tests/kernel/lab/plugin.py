@@ -22,6 +22,7 @@ import pytest
 
 from remusnet.lab.account import Account
 from remusnet.lab.errors import LabDied, LabUnavailable
+from remusnet.lab.guard import Guard
 from remusnet.lab.runs import Lab
 from remusnet.lab.uml import Uml
 from remusnet.lab.visible import Inside, inside
@@ -51,7 +52,7 @@ class LabPlugin:
         self._batches: dict[str, Batch] = {}  # by node id
         self._unavailable: dict[str, str] = {}
         self._places: dict[str, tuple[Inside, Path]] = {}  # by lab; with a folder of our own
-        self._scratch: list[tempfile.TemporaryDirectory[str]] = []
+        self._scratch: list[Guard] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Both labs belong to the kernel tests: ``-m kernel`` selects them."""
@@ -92,7 +93,7 @@ class LabPlugin:
         for batch in dict.fromkeys(self._batches.values()):
             batch.close()
         for scratch in self._scratch:
-            scratch.cleanup()
+            scratch.close()
 
     def _reports(self, name: str, item: pytest.Item) -> list[pytest.TestReport]:
         try:
@@ -125,11 +126,11 @@ class LabPlugin:
         lab = LABS[name]()
         if name not in self._places:
             # A user's own TMPDIR may be closed to the account that runs the lab.
-            parent = "/tmp" if lab.account is not None and lab.account.change else None
-            scratch = tempfile.TemporaryDirectory(prefix="remusnet-inside-", dir=parent)
+            closed = lab.account is not None and lab.account.change
+            scratch = Guard(Path("/tmp" if closed else tempfile.gettempdir()), "remusnet-inside-")
             self._scratch.append(scratch)
-            place = inside(self._config.rootpath, lab.account, Path(scratch.name), _IMPORTS)
-            self._places[name] = place, Path(scratch.name)
+            place = inside(self._config.rootpath, lab.account, scratch.directory, _IMPORTS)
+            self._places[name] = place, scratch.directory
         place, folder = self._places[name]
         timeouts = {item.nodeid: _timeout(item) for item in items}
         processors = 1 if name == "netns" else len(os.sched_getaffinity(0))

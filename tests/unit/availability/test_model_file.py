@@ -217,7 +217,7 @@ availability = "Up > 0"
 """
     made = load(text, "x", ["guest.mttf=99h"])
     (found,) = answered(made.made(), Plan()).estimates
-    assert found.value == pytest.approx(0.99, rel=1e-12)
+    assert found.value == pytest.approx(0.99, rel=1e-12, abs=0)
     # What the inclusion gives is no parameter any more.
     assert list(made.given) == ["guest.mttf", "guest.boot"]
 

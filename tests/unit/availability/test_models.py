@@ -40,7 +40,7 @@ def test_a_layer_alone_is_an_alternating_renewal() -> None:
     power, up = net.place("power", 1), net.place("up", 1)
     net.include("layer", layer("layer", 100.0, 5.0, [2000.0, 2000.0]), Below=power, Up=up)
     (seen,) = solve(net, [Measure("up", "up > 0")])
-    assert seen.value == pytest.approx(1000 / 1100, rel=1e-12)
+    assert seen.value == pytest.approx(1000 / 1100, rel=1e-12, abs=0)
 
 
 def test_the_standard_design_is_the_product_of_its_layers_but_for_their_starts() -> None:
@@ -54,14 +54,14 @@ def test_the_standard_design_is_the_product_of_its_layers_but_for_their_starts()
     expected *= section / (section + chosen["section.mttr"])
     seen = by_service(chosen, "standard")["registration"]
     # What fails in the last milliseconds before a start is all that the product leaves out.
-    assert seen.rest == pytest.approx(1 - expected, rel=1e-4)
+    assert seen.rest == pytest.approx(1 - expected, rel=1e-4, abs=0)
 
 
 def test_a_host_that_never_fails_leaves_nothing_to_gain_from_remus() -> None:
     chosen = values(["host.mttf=30000y", "hypervisor.mttf=30000y", "host.mttr=1s"])
     alone = by_service(chosen, "standard")["registration"]
     under = by_service(chosen, "remus")["registration"]
-    assert under.rest == pytest.approx(alone.rest, rel=1e-3)
+    assert under.rest == pytest.approx(alone.rest, rel=1e-3, abs=0)
 
 
 def test_remus_masks_hosts_and_actors_mask_the_server() -> None:
@@ -113,7 +113,7 @@ def test_the_tables_follow_from_the_parameters() -> None:
         0.9998555,
     ]
     first = rows[0]
-    assert first.actors_computed == pytest.approx(1 - 1 / (2208 * HOUR), rel=1e-9)
+    assert first.actors_computed == pytest.approx(1 - 1 / (2208 * HOUR), rel=1e-9, abs=0)
     assert first.hypotheses["A"] == pytest.approx(1 - 100 * (1 - first.standard_age))
     assert first.hypotheses["D"] == pytest.approx(1 - 6 * 18000 / (2208 * HOUR + 6 * 18000))
 
@@ -172,7 +172,7 @@ def test_the_servers_tree_can_be_had_by_name_with_its_measured_restarts(name: st
 def test_without_supervision_every_failure_takes_somebodys_repair() -> None:
     model = blueprint("supervision-none", ["actor.mttf=80h", "section.mttr=6min"]).made()
     registration, new_calls, _ = solve(model.net, model.services)
-    assert registration.value == pytest.approx(10 / 10.1, rel=1e-12)
+    assert registration.value == pytest.approx(10 / 10.1, rel=1e-12, abs=0)
     assert new_calls.value == registration.value
 
 
@@ -196,7 +196,7 @@ def test_a_failover_loses_an_epoch_of_what_is_being_set_up_and_no_call_that_was_
     )
     failover, epoch, *served = (each.value for each in solve(model.net, measures))
     # One after the other: their shares of time are as their means.
-    assert epoch / failover == pytest.approx(0.25, rel=1e-9)
+    assert epoch / failover == pytest.approx(0.25, rel=1e-9, abs=0)
     registration, new_calls, established = served
     assert (registration, new_calls) == (0, 0)
     # But for what is down anyway then.

@@ -31,7 +31,7 @@ def number(text: object) -> float:
 def test_a_quantity_is_a_number_with_units_parameters_and_arithmetic(
     text: object, expected: float
 ) -> None:
-    assert number(text) == pytest.approx(expected, rel=1e-12)
+    assert number(text) == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def two_states(time: float, fail: float, mend: float) -> float:
 def test_two_states_follow_the_textbooks_curve() -> None:
     (curve,) = transient(nets.alternating(Exponential(10.0), Exponential(2.0)), [nets.UP], TIMES)
     assert curve.method == Method.EXACT
-    assert curve.values == pytest.approx([two_states(t, 0.1, 0.5) for t in TIMES], rel=1e-12)
+    assert curve.values == pytest.approx([two_states(t, 0.1, 0.5) for t in TIMES], rel=1e-12, abs=0)
     assert curve.low == curve.values == curve.high
 
 
@@ -39,14 +39,14 @@ def test_a_stiff_chain_keeps_the_digits_of_a_small_probability() -> None:
     (curve,) = transient(net, [Measure("down", "down > 0")], times)
     total = 1 / life + 1
     expected = [-math.expm1(-total * t) / life / total for t in times]
-    assert curve.values == pytest.approx(expected, rel=1e-9)
+    assert curve.values == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 def test_a_curve_ends_where_the_long_run_is() -> None:
     module, text = nets.MARKOV["nested"]
     (exact,) = solve(module, [Measure("asked", text)])
     (curve,) = transient(module, [Measure("asked", text)], [1e5])
-    assert curve.values[0] == pytest.approx(exact.value, rel=1e-10)
+    assert curve.values[0] == pytest.approx(exact.value, rel=1e-10, abs=0)
 
 
 def test_many_states_are_followed_term_by_term() -> None:
@@ -60,8 +60,12 @@ def test_many_states_are_followed_term_by_term() -> None:
     asked = [Measure("up", "up", MeasureKind.MEAN), Measure("spare", "spare", MeasureKind.MEAN)]
     curve, other = transient(net, asked, TIMES)
     assert "1681 states" in curve.detail
-    assert curve.values == pytest.approx([40 * two_states(t, 0.1, 0.5) for t in TIMES], rel=1e-9)
-    assert other.values == pytest.approx([40 * two_states(t, 0.2, 0.2) for t in TIMES], rel=1e-9)
+    assert curve.values == pytest.approx(
+        [40 * two_states(t, 0.1, 0.5) for t in TIMES], rel=1e-9, abs=0
+    )
+    assert other.values == pytest.approx(
+        [40 * two_states(t, 0.2, 0.2) for t in TIMES], rel=1e-9, abs=0
+    )
 
 
 def test_a_simulated_curve_has_the_exact_one_in_its_intervals() -> None:

@@ -52,6 +52,7 @@ def _measured(
     template: bytes = TCP_FRAME,
     failed_ms: int | None = None,
     policy: str | None = "tcp-only",
+    begun_ms: int = 0,
 ) -> LiveResult:
     """Epochs end at 100, 200, 300 ms and commit 30 ms later."""
     frames = [_frame(template, each) for each in range(len(sent_ms))]
@@ -63,6 +64,7 @@ def _measured(
         outer=_tapped([each for _, each in came], [at for at, _ in came], outgoing=True),
         epochs=Epochs(ends, ends, ends, ends + 25 * _MS, ends + 30 * _MS),
         keeper=Counts(held=len(frames), cpu_ns=5_000),
+        begun_ns=begun_ms * _MS,
         code=0,
         signal=0,
         dropped=0,
@@ -90,6 +92,12 @@ def test_a_held_frame_that_left_before_its_commit_is_found_whoever_let_it_go(lef
 
 def test_a_frame_sent_after_the_mark_needs_the_next_commit() -> None:
     assert _measured([101], [130]).outcome.output_commit.violations == 1
+
+
+def test_what_the_kernel_sent_before_the_plug_held_is_not_the_programs() -> None:
+    """A neighbour solicitation for the address of a device that has just come up."""
+    commit = _measured([1, 2, 50], [1, None, 130], begun_ms=10).outcome.output_commit
+    assert (commit.held, commit.violations, commit.dropped) == (1, 0, 0)
 
 
 def test_a_bypassing_frame_may_leave_at_once() -> None:

@@ -144,6 +144,56 @@ def test_who_is_kept_out_while_its_own_is_taken_costs_nobody_else_anything() -> 
     assert taken == [0, 1, 2]
 
 
+def test_what_comes_again_while_it_still_waits_is_dropped_and_later_it_is_not() -> None:
+    """Phones repeat after T1: a server that is half a second behind had twice the work."""
+    server = Server(FloodLimits(requests=10**9), capacity=1_000)
+    work = 100
+    intake = Intake(server.floods, cast(asyncio.AbstractEventLoop, server), lambda: work)
+    taken: list[str] = []
+
+    def come(source: str, text: str) -> None:
+        take = partial(taken.append, text)
+        intake.put(source, 0.0, 500, take, drop=True, what=text)
+
+    for text in ("invite", "invite", "bye"):
+        come("192.0.2.1", text)
+        come("192.0.2.2", text)
+    intake.go()
+    work = 0
+    for _ in range(3):
+        server.run_soon()
+    assert sorted(taken) == ["bye", "bye", "invite", "invite"]
+    assert intake.repeated == 2
+    # Its turn is over, or its line was dropped: nothing of it waits any more.
+    work = 100
+    come("192.0.2.1", "invite")
+    intake.forget("192.0.2.1")
+    come("192.0.2.1", "invite")
+    work = 0
+    intake.go()
+    server.run_soon()
+    assert taken[4:] == ["invite"]
+    assert intake.repeated == 2
+
+
+def _nothing() -> None:
+    """What would be done with a datagram."""
+
+
+def test_a_flood_of_one_datagram_over_and_over_is_kept_out_like_any() -> None:
+    """Its repetitions wait in no line, but whoever reads them is behind as much."""
+    server = Server(FloodLimits(), capacity=1_000)
+    for number in range(20):
+        server.now = 1 + number / 100
+        counts = server.floods.datagrams.at(server.now - 0.5)  # so late is the kernel's buffer read
+        for _ in range(100):
+            counts["192.0.2.66"] = counts.get("192.0.2.66", 0) + 1
+            server.intake.put("192.0.2.66", server.now - 0.5, 500, _nothing, drop=True, what="same")
+        server.intake.go()
+        server.run_soon()
+    assert server.told[0] == "192.0.2.66"
+
+
 def test_a_stream_that_brings_one_piece_at_a_time_does_not_come_first_each_time() -> None:
     """RFC 8290, 4.2: a flow that is through is no new one at once."""
     server = Server(FloodLimits(requests=10**9), capacity=1_000)

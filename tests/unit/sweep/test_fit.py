@@ -64,7 +64,9 @@ def test_known_parameters_are_found_within_3_percent_in_random_guests() -> None:
     chance = random.Random(seed)
     for number in range(count(sample=4, long=300)):
         guest, intervals = a_guest(chance)
-        traces = [trace(guest, each, 1500, number, sizes=True) for each in intervals]
+        # So many that chance seldom moves the smallest part, commit.base, by 1.5 %: with 1,500
+        # epochs it moves by over 3 % in one guest of a hundred.
+        traces = [trace(guest, each, 5000, number, sizes=True) for each in intervals]
         found = errors(fit(traces, resamples=2), guest)
         assert max(found.values()) < 0.03, (guest, found)
 

@@ -125,3 +125,14 @@ def test_it_agrees_with_a_fine_grid_in_twenty_random_cases() -> None:
         best = min((each for each in ask(fine) if each.feasible), key=lambda each: each.value or 0)
         seen = found(optimum(ask, GRID))
         assert seen.best.interval_ns == pytest.approx(best.interval_ns, rel=0.01)
+
+
+def test_an_island_beyond_the_edge_that_the_grid_has_missed_is_found() -> None:
+    """A percentile moves in steps: the requirement holds up to 115 ms, and from 126 to 131 ms."""
+
+    def holds(t: float) -> float:
+        return 0.0 if t <= 115 or 126 <= t <= 131 else 1.0
+
+    limits: list[Limit] = [("hold", holds, 0.5)]
+    seen = found(optimum(judge(lambda t: 1000 / t, limits), GRID))
+    assert 126 * MS <= seen.best.interval_ns <= 131 * MS

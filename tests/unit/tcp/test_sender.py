@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from remusnet.tcp.output import Arm, State, Transmit
 from remusnet.tcp.sender import Ack, Sender
-from remusnet.tcp.stack import LINUX, MS, Stack
+from remusnet.tcp.stack import LINUX, MS, Stack, stamp_of
 
 MSS = LINUX.mss
 RTT_NS = 10 * MS
@@ -105,7 +105,7 @@ def test_a_false_timeout_is_undone_by_any_one_of_three(what: str) -> None:
     late = RTT_NS + 400 * MS
     # The originals come, then the copy of the first.
     for number in range(1, 12):
-        sender.acknowledged(Ack(1 + number * mss, echo_ns=RTT_NS), late)
+        sender.acknowledged(Ack(1 + number * mss, echo=stamp_of(RTT_NS)), late)
     if what == "dsack":
         for number in [each for each, copy in sent(sender) if copy]:
             twice = 1 + number * mss, 1 + (number + 1) * mss
@@ -147,6 +147,53 @@ def test_held_without_a_copy_nothing_is_repeated_while_the_host_has_it() -> None
         sender.left_host(at(number), at(number + 1))
     sender.push(1000 * MS)
     assert sent(sender)
+
+
+def test_what_waits_is_corked_while_the_host_has_as_much_of_it() -> None:
+    """A 180 waits behind a 100 of its size; with a 200 behind it, it goes, as Linux 6.1's does."""
+    sender = talking(0, Stack(nagle=False))
+    sender.couple(coupled=True)
+    for size, leaves in ((330, 1), (330, 0), (550, 1)):
+        sender.write(size, 20 * MS)
+        assert len(sent(sender)) == leaves
+    sender.write(330, 21 * MS)
+    assert sent(sender) == []
+    sender.left_host(1, 331)
+    sender.left_host(331, 1211)
+    sender.push(22 * MS)
+    assert len(sent(sender)) == 1
+
+
+def test_a_copy_is_not_lost_because_of_what_was_sent_before_it_at_the_same_moment() -> None:
+    sender = talking(30)
+    sent(sender)
+    for number in range(2, 5):
+        sender.acknowledged(Ack(at(1), ((at(2), at(number + 1)),)), 20 * MS)
+    fresh = [number for number, copy in sent(sender) if not copy]
+    # What went out with the copy, before it, has come.
+    blocks = ((at(2), at(fresh[0] + 1)),)
+    sender.acknowledged(Ack(at(1), blocks), 30 * MS)
+    assert (1, True) not in sent(sender)
+
+
+def test_without_sack_a_recovery_goes_on_until_more_than_it_has_come() -> None:
+    """Else the duplicates of copies that were for nothing begin another, as RFC 6582 warns."""
+    stack = Stack(timestamps=False, frto=False, sack=False)
+    sender = talking(0, stack)
+    sender.write(10 * stack.mss, RTT_NS)
+    sent(sender)
+    sender.expired(RTT_NS + 210 * MS)
+    for number in range(1, 11):
+        sender.acknowledged(Ack(1 + number * stack.mss), 400 * MS)
+    copies = sum(copy for _, copy in sent(sender))
+    assert copies
+    sender.write(50 * stack.mss, 401 * MS)
+    for _ in range(copies):
+        sender.acknowledged(Ack(sender.una), 500 * MS)
+    assert not any(copy for _, copy in sent(sender))
+    assert sender.state is State.LOSS
+    sender.acknowledged(Ack(sender.una + stack.mss), 600 * MS)
+    assert sender.state.name == "OPEN"
 
 
 @given(
@@ -194,7 +241,9 @@ def test_everything_arrives_and_the_counts_agree(
                 next_ += 1
             if rng.random() >= loss:
                 blocks = ((start, end),) if sack and (twice or end > next_) else ()
-                sender.acknowledged(Ack(next_, blocks, twice and bool(blocks), stamp_ns), now_ns)
+                sender.acknowledged(
+                    Ack(next_, blocks, twice and bool(blocks), stamp_of(stamp_ns)), now_ns
+                )
         else:
             assert due_ns is not None, "nobody would ever send again"
             now_ns, due_ns = due_ns, None
