@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -52,10 +53,25 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Dialog:
-    """What one sipp call did: INVITE and BYE of a call, or two REGISTERs of a phone."""
+    """What one sipp call did: INVITE and BYE of a call, or two REGISTERs of a phone.
+
+    ``confirmed_ns``: when the callee got a call's ACK; None: it got none.
+    """
 
     first: Exchange
     second: Exchange | None
+    confirmed_ns: int | None = None
+
+    def up_by(self, time_ns: int) -> bool:
+        """Whether caller and callee had a call before then.
+
+        A callee without an ACK gives the call up after 64 T1, 32 s (RFC 3261, 13.3.1.4).
+        """
+        return (
+            self.first.answered_by(time_ns)
+            and self.confirmed_ns is not None
+            and self.confirmed_ns < time_ns
+        )
 
 
 def messages(path: Path) -> Iterator[Message]:
@@ -80,7 +96,16 @@ def messages(path: Path) -> Iterator[Message]:
         )
 
 
-def dialogs(path: Path) -> list[Dialog]:
+def confirmations(path: Path) -> dict[str, int]:
+    """When the callee whose file this is got the first ACK of each call, by Call-ID."""
+    made: dict[str, int] = {}
+    for each in messages(path):
+        if each.first_line.startswith("ACK ") and not each.sent:
+            made.setdefault(each.call_id, each.time_ns)
+    return made
+
+
+def dialogs(path: Path, confirmed: Mapping[str, int] = MappingProxyType({})) -> list[Dialog]:
     """What each call of a sipp came to, in the order of their first requests."""
     exchanges: dict[str, dict[str, Exchange]] = {}
     for each in messages(path):
@@ -96,9 +121,9 @@ def dialogs(path: Path) -> list[Dialog]:
                     asked.asked_ns, each.time_ns, each.status, each.contact
                 )
     made = []
-    for known in exchanges.values():
+    for call_id, known in exchanges.items():
         first, *later = known.values()
-        made.append(Dialog(first, later[0] if later else None))
+        made.append(Dialog(first, later[0] if later else None, confirmed.get(call_id)))
     return made
 
 
@@ -115,16 +140,19 @@ class Survival:
         """From the files of ``jobs/sip_failover.sh``; ``transport``: udp or tcp."""
         return cls(
             fenced_ns,
-            dialogs(out / f"calls-{transport}.messages"),
+            dialogs(
+                out / f"calls-{transport}.messages",
+                confirmations(out / f"callee-{transport}.messages"),
+            ),
             dialogs(out / f"phones-{transport}.messages"),
         )
 
     def up(self) -> list[Dialog]:
-        """Calls that were answered before the primary was lost, and not hung up."""
+        """Calls that both ends had before the primary was lost, and that were not hung up."""
         return [
             each
             for each in self.calls
-            if each.first.answered_by(self.fenced_ns)
+            if each.up_by(self.fenced_ns)
             and (each.second is None or each.second.asked_ns > self.fenced_ns)
         ]
 
@@ -133,7 +161,7 @@ class Survival:
         return [
             each
             for each in self.calls
-            if each.first.asked_ns < self.fenced_ns and not each.first.answered_by(self.fenced_ns)
+            if each.first.asked_ns < self.fenced_ns and not each.up_by(self.fenced_ns)
         ]
 
     def later(self) -> list[Dialog]:
@@ -146,9 +174,8 @@ class Survival:
 
     def set_up_ms(self) -> Sequence[float]:
         """From INVITE to 200, of calls that were answered before the loss."""
-        return [
-            _took_ms(each.first) for each in self.calls if each.first.answered_by(self.fenced_ns)
-        ]
+        answered = (each.first for each in self.calls if each.first.answered_by(self.fenced_ns))
+        return [_took_ms(each) for each in answered]
 
 
 def _took_ms(exchange: Exchange) -> float:
