@@ -18,6 +18,7 @@ from remusnet.policy.policy import (
     NEVER_MEDIA_PORTS,
     PORT_PROTOCOLS,
     SMALLEST_ETHERTYPE,
+    STUN_COOKIE,
     TAG_ETHERTYPES,
     TCP,
     UDP,
@@ -39,7 +40,7 @@ HOP_BY_HOP, ROUTING, FRAGMENT, AH, DESTINATION_OPTIONS = 0, 43, 44, 51, 60
 EXTENSION_HEADERS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, AH, DESTINATION_OPTIONS})
 
 _U16 = Struct("!H")
-_STUN_COOKIE = b"\x21\x12\xa4\x42"
+_STUN_COOKIE = STUN_COOKIE.to_bytes(4, "big")
 
 
 @dataclass(frozen=True, slots=True)
