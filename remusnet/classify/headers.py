@@ -221,7 +221,7 @@ def _extension_size(protocol: int, length: int) -> int:
 
 
 def _fragment(flags: int) -> Fragment:
-    """From the offset and flags of an IPv6 fragment header."""
+    """Which fragment the offset and flags of an IPv6 fragment header mean."""
     if flags & 0xFFF8:
         return Fragment.LATER
     return Fragment.FIRST if flags & 1 else Fragment.WHOLE

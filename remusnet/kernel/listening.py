@@ -134,7 +134,7 @@ def _take_orders(
 
 
 def _changes(data: bytes) -> Iterator[tuple[int, int, tuple[int, int]]]:
-    """Of each change of a plug: the sender's port, the device, frames passed, bytes that wait."""
+    """The changes of plugs: the sender's port, the device, frames passed, bytes that wait."""
     for kind, _, _, port, body in messages_in(data):
         if kind == RTM_NEWQDISC:
             index, parent, qdisc = decode_qdisc(body)

@@ -74,7 +74,7 @@ def _emit_length(code: Assembler, none: str) -> None:
 
 
 def _emit_class(code: Assembler, media: str, none: str) -> None:
-    """By the first bytes (RFC 7983); at ``media`` X is the class's number."""
+    """Tells the class by the first bytes (RFC 7983); at ``media`` X is the class's number."""
     labels = {payload: code.fresh(payload) for payload in PayloadClass}
     rtp_or_rtcp = code.fresh("rtp-or-rtcp")
     code.emit(Op.LOAD_BYTE_AT_X, _UDP_HEADER)

@@ -54,7 +54,7 @@ class Senders:
         self.restart(roots)
 
     def restart(self, roots: Mapping[int, Qdisc]) -> None:
-        """After lost events: only what is known of plugs that are still at the ``roots`` (by device
+        """Begins anew after lost events: keeps plugs that are still at the ``roots`` (by device
         number) stays.
         """
         self._plugs = {

@@ -89,7 +89,7 @@ class Netlink:
 
     @property
     def port(self) -> int:
-        """Of the socket: events that its messages make say it as their sender's."""
+        """The socket's port: events that its messages make say it as their sender's."""
         return int(self._socket.getsockname()[0])
 
     def close(self) -> None:
@@ -209,7 +209,7 @@ def refusal(answer: Answer, what: str) -> KernelRefused | NotPermitted:
 
 
 def read_answer(flags: int, payload: bytes) -> Answer:
-    """From the payload of an NLMSG_ERROR: errno, and the kernel's words if it has any."""
+    """The answer in the payload of an NLMSG_ERROR: errno, and the kernel's words if it has any."""
     error = -_INT.unpack_from(payload)[0]
     text = ""
     if flags & _NLM_F_ACK_TLVS:

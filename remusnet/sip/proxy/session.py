@@ -155,7 +155,7 @@ class Session(Actor):
     # Where does it go?
 
     def _within_dialog(self, work: Work) -> None:
-        """To the other side: where its first request came from, or went to.
+        """Sends it to the other side: where its first request came from, or went to.
 
         Contacts and Routes may say what they like.
         """
