@@ -56,7 +56,14 @@ def _events(config: Config, stack: ExitStack) -> Callable[[Event], None] | None:
         fd = os.open(config.events, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise InvalidInput(f"events file {quoted(config.events)}: {error.strerror}") from None
-    return JsonLines(stack.enter_context(os.fdopen(fd, "w", encoding="utf-8")))
+    file = os.fdopen(fd, "w", encoding="utf-8")
+    stack.callback(_close, file)
+    return JsonLines(file, _say)
+
+
+def _close(file: TextIO) -> None:
+    with suppress(OSError):  # its disk is full: that was said
+        file.close()
 
 
 async def _serve(
@@ -83,9 +90,10 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, wanted.set)
     tasks: set[asyncio.Task[None]] = set()
+    one_at_a_time = asyncio.Lock()
 
     def reread() -> None:
-        task = loop.create_task(_reload(server, reload))
+        task = loop.create_task(_reload(server, reload, one_at_a_time))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
@@ -122,18 +130,25 @@ def with_room_for_files(config: Config, tell: Callable[[str], None]) -> Config:
     return replace(config, limits=replace(config.limits, connections=most))
 
 
-async def _reload(server: Server, reload: Callable[[], Config] | None) -> None:
+async def _reload(
+    server: Server, reload: Callable[[], Config] | None, one_at_a_time: asyncio.Lock
+) -> None:
     """Take over what a running server can; a file with mistakes changes nothing."""
     if reload is None:
         _say("SIGHUP: nothing to read again, this server was started without a file")
         return
     try:
-        changed = await server.reload(with_room_for_files(reload(), _say))
+        # Of two at once the second would find its addresses taken, by the first.
+        async with one_at_a_time:
+            changed = await server.reload(with_room_for_files(reload(), _say))
     except RemusnetError as error:
         _say(f"SIGHUP: nothing is changed: {error}")
     else:
         _say(f"SIGHUP: {changed}; {server.listening}")
 
 
-def _say(text: str, file: TextIO | None = None) -> None:
-    print(text, file=file or sys.stderr, flush=True)
+def _say(text: str) -> None:
+    """Tell whoever runs it. That nobody reads it any more ends no call."""
+    with suppress(OSError, AttributeError):  # the latter: there was none from the start (2>&-)
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

@@ -204,6 +204,16 @@ def test_a_server_whose_tree_has_failed_waits_for_no_call_under_way(tmp_path: Pa
         assert time.monotonic() - crashed < 4
 
 
+def test_events_that_a_full_disk_does_not_take_cost_no_answer(tmp_path: Path) -> None:
+    faulty = ("--events", "/dev/full", "--allow-faults")
+    with serving(tmp_path, *OPEN, *faulty, listen=("udp",)) as server:
+        assert server.ask("crash", "transport/transactions").returncode == 0
+        assert "SIP/2.0 200" in exchange_udp(server.ports["udp"], "OPTIONS", "sip:example.org")
+        assert server.end() == 0
+        assert server.said.count("events can't be written: No space left on device") == 1
+        assert "Traceback" not in server.said
+
+
 def test_faults_need_permission(tmp_path: Path) -> None:
     with serving(tmp_path, *OPEN) as server:
         refused = server.ask("crash", "proxy")

@@ -261,13 +261,18 @@ class Sockets:
         tls = listener.transport is Transport.TLS
         bound = _bound_socket(listener, socket.SOCK_STREAM)
         local = Endpoint(*bound.getsockname()[:2])
-        server = await self._loop.create_server(
-            lambda: Connection(self, listener.transport, local),
-            sock=bound,
-            backlog=1024,
-            ssl=self._server_tls if tls else None,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls else None,
-        )
+        try:
+            server = await self._loop.create_server(
+                lambda: Connection(self, listener.transport, local),
+                sock=bound,
+                backlog=1024,
+                ssl=self._server_tls if tls else None,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls else None,
+            )
+        except BaseException:
+            # A port that another one is bound to as well, and listens at first.
+            bound.close()
+            raise
         bound_listener = Listener(listener.transport, local)
         self._servers[bound_listener] = server
         self.bound.append(bound_listener)
