@@ -81,10 +81,7 @@ async def _serve(
     except RemusnetError:
         await server.stop()
         raise
-    # What is there now, stays. Calls leave few cycles behind: to look for them after each 700 new
-    # objects is a fifth of all the work.
-    gc.freeze()
-    gc.set_threshold(5_000, 80, 100)
+    collect_seldom_and_little()
     loop = asyncio.get_running_loop()
     wanted = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,6 +108,18 @@ async def _serve(
         await ending
     if server.system.failure is not None:
         raise CheckFailed(f"the server ended: {server.system.failure}")
+
+
+def collect_seldom_and_little() -> None:
+    """Look for cycles less often than Python does, and never through much at once.
+
+    What is there now, stays. Calls leave few cycles behind: to look for them after each 700 new
+    objects is a fifth of all the work. Each look at those that have survived one goes through all
+    since the look before, and all calls wait for it: 400,000 objects, which 8,000 transactions are,
+    took 190 ms. 30,000 take 15 ms. All objects are looked at after some 40 million new ones.
+    """
+    gc.freeze()
+    gc.set_threshold(5_000, 5, 1_600)
 
 
 def with_room_for_files(config: Config, tell: Callable[[str], None]) -> Config:

@@ -299,7 +299,7 @@ def test_the_server_may_open_as_many_files_as_connections_or_says_how_many_it_ta
 def test_the_control_socket_answers_nonsense_in_a_line(line: bytes, tmp_path: Path) -> None:
     """Thousands of brackets within each other were a failure of its own, and got no answer."""
 
-    def handler(order: object) -> object:
+    async def handler(_order: object) -> str:
         raise InvalidInput("unknown order")
 
     async def main() -> bytes:
