@@ -317,10 +317,9 @@ def _asked(control: Path | None, order: dict[str, Any]) -> Any:
 
 
 def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{quoted(str(file))} is no text in UTF-8") from None
+    from remusnet.tables.documents import read_text
+
+    return read_text(str(file))
 
 
 def _parted(user: str) -> tuple[str, str]:
