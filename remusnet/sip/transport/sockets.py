@@ -300,19 +300,22 @@ class Sockets:
 
     async def _connect(self, transport: Transport, remote: Endpoint, name: str) -> None:
         key = (transport, remote, name)
+        subject = (name or remote.host) if transport is Transport.TLS else None
         try:
+            if subject is not None:
+                subject.encode("idna")  # UnicodeError: no certificate can be for it
             async with asyncio.timeout(_CONNECT_SECONDS):
                 _, connection = await self._loop.create_connection(
                     lambda: Connection(self, transport, None),
                     remote.host,
                     remote.port,
                     ssl=self._client_tls if transport is Transport.TLS else None,
-                    server_hostname=(name or remote.host) if transport is Transport.TLS else None,
+                    server_hostname=subject,
                 )
             if not connection.open:
                 # Its end may have been told before anybody could wait for it.
                 raise OSError("closed or refused as soon as it was open")
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, who waits for it is told
             reason = str(error) or "no answer"
             waiting = self._opening.pop(key, _Waiting())
             for _data, on_unsent in waiting.messages:

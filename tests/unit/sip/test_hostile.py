@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -241,6 +243,26 @@ async def test_a_connection_that_is_refused_as_soon_as_it_is_open_is_told_and_tr
     await asyncio.sleep(0.1)
     assert second.sent == WHOLE
     assert len(why) == 1
+
+
+def test_a_name_that_no_certificate_can_have_is_told_and_tried_anew() -> None:
+    """An exception that nobody foresaw: who had asked for the connection was never told."""
+    why: list[str] = []
+
+    async def run(port: int) -> None:
+        sockets = Sockets(lambda _data, _flow: None, client_tls=ssl.create_default_context())
+        name = "a" * 70 + ".example"
+        target = Target(Transport.TLS, Endpoint("127.0.0.1", port), name=name)
+        for number in (1, 2):
+            sockets.send(WHOLE, target, why.append)
+            async with asyncio.timeout(20):
+                while len(why) < number:
+                    await asyncio.sleep(0.01)
+        sockets.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as peer:
+        asyncio.run(run(peer.getsockname()[1]))
+    assert all("tls:127.0.0.1:" in each for each in why)
 
 
 @virtual
