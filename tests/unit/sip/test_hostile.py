@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import dns.asyncresolver
+import dns.resolver
 import pytest
 
 from remusnet.errors import InvalidInput
@@ -22,6 +24,7 @@ from remusnet.sip.config import Config
 from remusnet.sip.control import Control
 from remusnet.sip.flows import Endpoint, Target, Transport
 from remusnet.sip.location.service import Locations
+from remusnet.sip.message import Response
 from remusnet.sip.settings import Settings
 from remusnet.sip.store import Store
 from remusnet.sip.transport.connection import Connection, Limits
@@ -336,3 +339,18 @@ def test_the_control_socket_answers_nonsense_in_a_line(line: bytes, tmp_path: Pa
 
     answer = json.loads(asyncio.run(main()))
     assert answer["exit_code"] == 2
+
+
+@virtual
+async def test_a_call_is_answered_where_this_machine_has_no_resolver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No /etc/resolv.conf, in a container say: the caller waited for ever."""
+
+    def none() -> None:
+        raise dns.resolver.NoResolverConfiguration
+
+    monkeypatch.setattr(dns.asyncresolver, "Resolver", none)
+    bench = await opened(WholeBench())
+    await bench.receive(request("INVITE", "sip:x@full.example", ALICE), ALICE)
+    assert [each.status for each in bench.sent() if isinstance(each, Response)] == [100, 480]

@@ -13,12 +13,9 @@ import dns.zone
 import pytest
 
 from remusnet.sip.flows import Endpoint, Target, Transport
-from remusnet.sip.message import Response
 from remusnet.sip.message.uri import read_uri
 from remusnet.sip.proxy.resolver import at_once, look_up
 from remusnet.sip.settings import Settings
-from tests.lib.sip_bench import request
-from tests.lib.sip_whole import ALICE, WholeBench, opened, virtual
 
 ZONE = dns.zone.from_text(
     """
@@ -175,18 +172,3 @@ def test_an_address_is_taken_as_it_is(uri: str, expected: Target | None) -> None
     parsed = read_uri(uri.encode())
     assert parsed is not None
     assert at_once(parsed, Settings()) == expected
-
-
-@virtual
-async def test_a_call_is_answered_where_this_machine_has_no_resolver(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """No /etc/resolv.conf, in a container say: the caller waited for ever."""
-
-    def none() -> None:
-        raise dns.resolver.NoResolverConfiguration
-
-    monkeypatch.setattr(dns.asyncresolver, "Resolver", none)
-    bench = await opened(WholeBench())
-    await bench.receive(request("INVITE", "sip:x@full.example", ALICE), ALICE)
-    assert [each.status for each in bench.sent() if isinstance(each, Response)] == [100, 480]
