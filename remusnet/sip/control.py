@@ -64,7 +64,7 @@ class Control:
                     raise Conflict(f"{quoted(str(self.path))} is there, and is no socket")
                 self.path.unlink()
             bound = socket.socket(socket.AF_UNIX)
-            # The folder is ours alone, so that nobody gets in between bind and chmod.
+            # The folder is ours alone, so that no other user gets in between bind and chmod.
             bound.bind(str(self.path))
             self.path.chmod(0o600)
             self._inode = self.path.lstat().st_ino

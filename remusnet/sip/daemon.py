@@ -52,7 +52,7 @@ def _events(config: Config, stack: ExitStack) -> Callable[[Event], None] | None:
     if config.events is None:
         return None
     try:
-        # Appended to: the failures before a crash of the process are what somebody looks for.
+        # Appended to: operators look for the failures before a crash of the process.
         fd = os.open(config.events, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise InvalidInput(f"events file {quoted(config.events)}: {error.strerror}") from None

@@ -1,7 +1,7 @@
 """TLS (RFC 3261, 26.3.1): both sides may prove who they are.
 
-The server does so in any case, also to those that it connects to. Who connects to it has to where
-the configuration says so; phones mostly have no certificate, and prove themselves by digest.
+The server does so in any case, also to those that it connects to. Its clients have to where the
+configuration says so; phones mostly have no certificate, and prove themselves by digest.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _LARGEST_BODY = 1024 * 1024
 
 
 class Unframed(Malformed):
-    """Nobody can tell where the stream's next message begins: the connection has to be closed.
+    """The stream doesn't show where its next message begins: the connection has to be closed.
 
     ``head``: the message up to the end of its headers, as far as it can be answered; else empty.
     """
@@ -29,8 +29,8 @@ class Framer:
     """Cuts a stream into messages.
 
     A double CRLF between messages is a keep-alive, which wants a single one back (RFC 5626, 4.4.1):
-    ``pings`` counts those that nobody has answered yet, ``messages`` all, ``requests`` those that
-    are no responses.
+    ``pings`` counts the unanswered ones, ``messages`` all, ``requests`` those that are no
+    responses.
     """
 
     __slots__ = ("_data", "_lost", "_searched", "_total", "messages", "pings", "requests")

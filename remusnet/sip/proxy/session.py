@@ -40,7 +40,7 @@ from remusnet.sip.proxy.ways import by_bindings, by_route
 from remusnet.sip.signals import Answer, Begin, Cancel, Failure, Respond, SendStateless
 from remusnet.sip.wiring import Wiring
 
-# A call whose BYE nobody has seen is forgotten after this, in seconds.
+# A call whose BYE the proxy hasn't seen is forgotten after this, in seconds.
 LONGEST_CALL_S = 12 * 3600.0
 LINGER = 0  # stands for a branch; those are numbered from 1
 
@@ -142,7 +142,7 @@ class Session(Actor):
         elif sender.uri.user != found.user.name.encode():
             self._refuse(work, 403)
         else:
-            # What was said to us is nobody else's; what is for others is theirs (22.3).
+            # Credentials for us stay here; those for others go on to them (22.3).
             take_credentials(work.judged.request, realm)
             self._route(work)
 

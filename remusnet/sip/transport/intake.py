@@ -1,11 +1,11 @@
-"""What has come and waits for its turn: a line for each source, and one of each line in turn.
+"""Messages that wait for their turn: a line for each source, and one of each line in turn.
 
-Who sends more than its share waits in its own line, and nobody waits for it: how long a flood takes
-to be found, and what of it has come until then, costs others nothing. As in FQ-CoDel (RFC 8290),
-who had nothing in its line comes before those that had.
+A source that sends more than its share waits in its own line, and no other waits for it: how long a
+flood takes to be found, and what of it has come until then, costs others nothing. As in FQ-CoDel
+(RFC 8290), a source with an empty line comes before those with messages in theirs.
 
-What is sent again while it still waits is dropped: its transaction would do nothing else with it.
-Else a server that is behind by half a second gets everything twice, and falls behind further.
+A message that comes again while it still waits is dropped: its transaction would do nothing with
+it. Else a server that is behind by half a second gets everything twice, and falls behind further.
 """
 
 from __future__ import annotations
@@ -150,9 +150,10 @@ class Intake:
             self._loop.call_soon(self._turn)
 
     def _take_next(self, line: _Line, now: float) -> int:
-        """Take one of its, so many bytes. Who is through stays for a round, if others wait.
+        """Take one of its, so many bytes. A source that is through stays for a round, if others
+        wait.
 
-        Else whoever sends one at a time would have nothing in its line each time.
+        Else a source that sends one at a time would have nothing in its line each time.
         """
         source = line.source
         if not line.items:

@@ -51,7 +51,7 @@ class Sockets:
     """All sockets of a server. ``on_bytes`` is called with what comes, and the way that it came.
 
     ``work``: how many messages the server has to handle of what has come already. ``tell``: called
-    with what whoever runs it should know.
+    with what the server's operator should know.
     """
 
     def __init__(
@@ -313,7 +313,7 @@ class Sockets:
                     server_hostname=subject,
                 )
             if not connection.open:
-                # Its end may have been told before anybody could wait for it.
+                # It may have ended before any task could wait for that.
                 raise OSError("closed or refused as soon as it was open")
         except Exception as error:  # noqa: BLE001 - whatever it is, who waits for it is told
             reason = str(error) or "no answer"
@@ -334,7 +334,7 @@ class Sockets:
     def add(self, connection: Connection) -> int:
         """A number for a new connection; 0 where its source is blocked, or has its share.
 
-        Where there are too many, the source that has most loses its latest: nobody keeps others
+        Where there are too many, the source that has most loses its latest: no source keeps others
         out by opening all that there may be.
         """
         source = connection.source
