@@ -157,7 +157,7 @@ async def _reload(
 
 
 def _say(text: str) -> None:
-    """Tell whoever runs it. That nobody reads it any more ends no call."""
+    """Tell the operator. A pipe that is closed at its other end ends no call."""
     with suppress(OSError, AttributeError):  # the latter: there was none from the start (2>&-)
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

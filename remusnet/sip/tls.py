@@ -40,7 +40,7 @@ def _load_own(context: ssl.SSLContext, tls: Tls) -> None:
 
     def passphrase() -> str:
         # OpenSSL would ask at the terminal, and a server would wait for ever.
-        raise InvalidInput(f"TLS key {quoted(tls.key)}: it has a passphrase, which nobody can give")
+        raise InvalidInput(f"TLS key {quoted(tls.key)}: it has a passphrase; use one without")
 
     try:
         context.load_cert_chain(tls.certificate, tls.key, passphrase)

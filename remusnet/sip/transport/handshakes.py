@@ -1,7 +1,8 @@
 """TLS connections that are not open yet. Until its handshake is over, one counts nowhere else.
 
-Each keeps a file open for as long as a handshake may take. Who opens many and says nothing must
-not keep others out: where there are too many, the source that has most loses its latest.
+Each keeps a file open for as long as a handshake may take. A source that opens many and sends
+nothing must not keep others out: where there are too many, the source that has most loses its
+latest.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class _Pending:
 
 
 class Handshakes:
-    """A socket that listens, and the handshakes of those whom it has accepted.
+    """A socket that listens, and the handshakes of the connections that it has accepted.
 
     ``make``: a protocol for each. ``blocked``: sources that are refused; ``on_refused`` is called
     for each one, and for each that loses its place.
@@ -61,7 +62,7 @@ class Handshakes:
         self._accept_again()
 
     def close(self) -> None:
-        """Accept nobody any more; whose handshake is under way may end it."""
+        """Accept no connection any more; handshakes that are under way may end."""
         if not self._closed:
             self._closed = True
             self._loop.remove_reader(self._bound)
@@ -80,7 +81,7 @@ class Handshakes:
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
             if self._count >= self._most and all(len(each) == 1 for each in self._each()):
-                # Nobody has more than others: who comes waits until one of them is through.
+                # No source has more than others: the next one waits until one of them is through.
                 self._loop.remove_reader(self._bound)
                 return
             try:
@@ -120,7 +121,7 @@ class Handshakes:
                 self._make, pending.socket, ssl=self._context, ssl_handshake_timeout=_SECONDS
             )
         except OSError:
-            pass  # of TLS, too: who can't prove what it has to, or says nothing
+            pass  # of TLS, too: a peer that can't prove what it has to, or sends nothing
         finally:
             self._forget(pending)
 
@@ -128,7 +129,7 @@ class Handshakes:
         self._forget(pending)
         if pending.task is not None:
             pending.task.cancel()
-        pending.socket.close()  # where the task has not even begun, nobody else does
+        pending.socket.close()  # where the task has not even begun, it does not
 
     def _forget(self, pending: _Pending) -> None:
         others = self._by_source.get(pending.source, [])
