@@ -27,6 +27,7 @@ _ENDS = Strategy(Directive.ESCALATE)
 _TURN = 1024
 _TURN_NS = 1_000_000
 _PORTION = 64
+_ROWS = 200  # of a status: a millisecond or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,20 +143,26 @@ class System:
 
     def status(self) -> list[Status]:
         """All actors as they are now, each before its children."""
+        return [each for portion in self.status_in_portions() for each in portion]
+
+    def status_in_portions(self) -> Iterator[list[Status]]:
+        """The same, of those that there are now, a few at a time: others may have turns between."""
         now = self.now()
         waiting = self.waiting()
-        return [
-            Status(
-                path=cell.path,
-                kind=cell.kind,
-                state=cell.state.value,
-                age_s=now - cell.born,
-                mailbox=waiting[cell],
-                restarts=cell.restarts,
-                restarts_in_window=cell.in_window(),
-            )
-            for cell in self.walk()
-        ]
+        cells = list(self.walk())
+        for begin in range(0, len(cells), _ROWS):
+            yield [
+                Status(
+                    path=cell.path,
+                    kind=cell.kind,
+                    state=cell.state.value,
+                    age_s=now - cell.born,
+                    mailbox=waiting[cell],
+                    restarts=cell.restarts,
+                    restarts_in_window=cell.in_window(),
+                )
+                for cell in cells[begin : begin + _ROWS]
+            ]
 
     def waiting(self) -> Counter[Cell]:
         """How many messages wait for each actor."""

@@ -21,7 +21,7 @@ from remusnet.sip.message.via import top
 from remusnet.sip.proxy.ways import leads_back
 from remusnet.sip.settings import Settings
 from remusnet.sip.signals import Incoming, Respond
-from remusnet.sip.store import Store, StoreUnavailable, User
+from remusnet.sip.store import Store, User
 from remusnet.sip.transport.table import server_name
 from remusnet.sip.wiring import Wiring
 
@@ -136,7 +136,7 @@ class Registrar(Actor):
             user, error = None, False
             try:
                 user = await store.user(given.get("username", ""), domain)
-            except StoreUnavailable:
+            except Exception:  # noqa: BLE001 - whatever it is, who waits for it is answered
                 error = True
             cell.tell(_UserFound(incoming, given, user, error))
 

@@ -37,8 +37,13 @@ def client_context(tls: Tls | None) -> ssl.SSLContext:
 
 
 def _load_own(context: ssl.SSLContext, tls: Tls) -> None:
+
+    def passphrase() -> str:
+        # OpenSSL would ask at the terminal, and a server would wait for ever.
+        raise InvalidInput(f"TLS key {quoted(tls.key)}: it has a passphrase; use one without")
+
     try:
-        context.load_cert_chain(tls.certificate, tls.key)
+        context.load_cert_chain(tls.certificate, tls.key, passphrase)
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise InvalidInput(

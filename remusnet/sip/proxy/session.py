@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from remusnet.actors import Actor
@@ -37,7 +38,6 @@ from remusnet.sip.proxy.request import about_server, is_for_server, is_own_uri, 
 from remusnet.sip.proxy.resolver import at_once, look_up
 from remusnet.sip.proxy.ways import by_bindings, by_route
 from remusnet.sip.signals import Answer, Begin, Cancel, Failure, Respond, SendStateless
-from remusnet.sip.store import StoreUnavailable
 from remusnet.sip.wiring import Wiring
 
 # A call whose BYE the proxy hasn't seen is forgotten after this, in seconds.
@@ -120,7 +120,7 @@ class Session(Actor):
             user, away = None, False
             try:
                 user = await store.user(given.get("username", ""), realm)
-            except StoreUnavailable:
+            except Exception:  # noqa: BLE001 - whatever it is, who waits for it is answered
                 away = True
             cell.tell(UserFound(number, given, user, away))
 
@@ -205,7 +205,10 @@ class Session(Actor):
         cell, number = self.context, work.number
 
         async def ask() -> None:
-            cell.tell(Resolved(number, uri.text, await look_up(uri)))
+            targets: tuple[Target, ...] = ()
+            with suppress(Exception):  # whatever it is, who waits for it is answered
+                targets = await look_up(uri)
+            cell.tell(Resolved(number, uri.text, targets))
 
         self._start(ask())
 
