@@ -1,6 +1,6 @@
 """When Remus suspends the guest, resumes it, and hears that the checkpoint is safe.
 
-One checkpoint, and what the buffer is told at each step:
+One checkpoint, and what the checkpointer tells the buffer at each step:
 
     suspend   BUFFER: what was sent before belongs to the epoch that ends here; the guest stands
     resume    pause later: the guest runs again, in the next epoch

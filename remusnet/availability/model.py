@@ -48,7 +48,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """``measures``: what is asked, services among them.
+    """``measures``: the questions, services among them.
 
     ``causes``: what a service can be down for, by name, as expressions that hold then. Of several
     that hold at once, the first one counts.

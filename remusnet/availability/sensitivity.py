@@ -62,7 +62,7 @@ class Varied:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What ``base`` is as the parameters are, and for each of them; who saves most is first."""
+    """``base``: with the parameters as they are; ``varied``: the one that saves most is first."""
 
     service: Service
     base: Estimate

@@ -20,8 +20,6 @@ from remusnet.classify.headers import (
     ETHERNET_HEADER,
     EXTENSION_HEADERS,
     MOST_TAGS,
-    SMALLEST_ETHERTYPE,
-    TAG_ETHERTYPES,
     Headers,
     dissect,
 )
@@ -34,6 +32,8 @@ from remusnet.policy.policy import (
     LOWEST_MEDIA_PORT,
     NEVER_MEDIA_PORTS,
     PORT_PROTOCOLS,
+    SMALLEST_ETHERTYPE,
+    TAG_ETHERTYPES,
     TCP,
     UDP,
     Fragment,

@@ -17,6 +17,8 @@ from remusnet.policy.policy import (
     LOWEST_MEDIA_PORT,
     NEVER_MEDIA_PORTS,
     PORT_PROTOCOLS,
+    SMALLEST_ETHERTYPE,
+    TAG_ETHERTYPES,
     TCP,
     UDP,
     Fragment,
@@ -25,11 +27,7 @@ from remusnet.policy.policy import (
 )
 
 ETHERNET_HEADER = 14
-TAG_ETHERTYPES = frozenset({0x8100, 0x88A8, 0x9100})
-"""802.1Q (priority tags too), 802.1ad, and what was used for stacked tags before 802.1ad."""
 MOST_TAGS = 2
-SMALLEST_ETHERTYPE = 0x0600
-"""Below, the two bytes are an 802.3 length (IEEE 802.3, 3.2.6)."""
 SNAP = b"\xaa\xaa\x03"
 SNAP_ETHERTYPE_OUIS = frozenset({b"\x00\x00\x00", b"\x00\x00\xf8"})
 """RFC 1042 and 802.1H: the protocol identifier that follows is an ethertype."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 PATIENCE_S = 2.0
-"""Who waits no longer than that needs no word."""
+"""A user who waits no longer than that needs no progress line."""
 
 
 class Progress:

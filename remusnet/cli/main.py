@@ -133,7 +133,7 @@ def _run(args: list[str]) -> int:
         try:
             code = _invoke(args)
         finally:
-            # Here, not when the interpreter ends: then nobody could catch a full disk.
+            # Here, not when the interpreter ends: no code could catch a full disk then.
             if sys.stdout is not None:  # as it is after >&-
                 sys.stdout.flush()
     except RemusnetError as error:
@@ -162,7 +162,7 @@ def _run(args: list[str]) -> int:
 
 
 def _unprinted(error: OSError, args: list[str]) -> int:
-    """The exit code where standard output takes no more; what was done stays done, and is said."""
+    """The exit code where standard output takes no more; says that what was done stays done."""
     _discard_output()
     done = lasting(args)
     if isinstance(error, BrokenPipeError) and not done:

@@ -19,7 +19,7 @@ _LONGEST_LINE = 4096
 
 
 class XlLog:
-    """The log at ``path`` from its end on, while somebody writes it. Raises InvalidInput."""
+    """The log at ``path`` from its end on, while xl writes it. Raises InvalidInput."""
 
     def __init__(self, path: Path) -> None:
         try:

@@ -21,8 +21,7 @@ from remusnet.kernel.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.probe import Feature, available_classifiers, probe
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
-from remusnet.kernel.wire.bpf_programs import tells_of_tcx
-from remusnet.kernel.wire.netlink import Netlink, require_rights
+from remusnet.kernel.wire.netlink import Netlink, require_rights, tells_of_tcx
 from remusnet.plan.devices import memory_needed
 from remusnet.plan.terms import Terms
 from remusnet.results.checks import Check, CheckKind, CheckState, Look

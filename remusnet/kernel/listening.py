@@ -1,6 +1,6 @@
-"""Listens to what a plug is told, and to when its guest sends: without touching either.
+"""Listens to what drivers tell a plug, and to when its guest sends: without touching either.
 
-The kernel tells of each change of a qdisc (RTNLGRP_TC), and who asked for it; a packet socket on
+The kernel tells of each change of a qdisc (RTNLGRP_TC), and which socket asked; a packet socket on
 each vif tells when frames come from the guest, and of each one byte at most.
 """
 
@@ -56,7 +56,8 @@ def listen(
     pages: Callable[[], int | None] = lambda: None,
     tell: Callable[[Heard], None] = lambda _: None,
 ) -> tuple[Observed, BaseException | None]:
-    """What the plug of ``buffer`` is told for ``duration_ns``, and when ``vifs`` hear the guest.
+    """What drivers tell the plug of ``buffer`` in ``duration_ns``, and when ``vifs`` hear the
+    guest.
 
     ``pages`` is asked at each order: how many dirty pages a checkpoint had that has been logged
     since it was asked before. ``tell`` is called about twice a second. Ctrl-C ends it early; then

@@ -38,7 +38,7 @@ class Order(IntEnum):
     RELEASE = 1
     RELEASE_ALL = 2
     DROP = 3
-    """What is held is lost, as with a host that dies."""
+    """Held frames are lost, as with a host that dies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Keeper:
                 self._take(_BATCH)
 
     def _obey(self) -> bool:
-        """Does what was ordered; false where nobody orders any more."""
+        """Does what the runner orders; false where that has ended."""
         try:
             order = self._orders.recv(1)
         except BlockingIOError:

@@ -1,4 +1,6 @@
-"""What is asked of a live run: the program, the rhythm, the policy, and who may reach it."""
+"""The order for a live run: the program, the rhythm, the policy, and the hosts that may reach
+it.
+"""
 
 from __future__ import annotations
 

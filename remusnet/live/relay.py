@@ -1,4 +1,4 @@
-"""The relay: what comes to a published port goes on to the program, and its answers back.
+"""The relay passes on what comes to a published port to the program, and its answers back.
 
 A process of its own. Its listening sockets are the host's; its others are of the namespace that it
 is in. The program sees the gateway's address, and a port of its own for each client.
@@ -194,7 +194,7 @@ class _Client(asyncio.DatagramProtocol):
             self._transport.sendto(data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is ready: what has come meanwhile goes on."""
+        """The socket is ready: passes on what has come meanwhile."""
         if isinstance(transport, asyncio.DatagramTransport):
             self._transport = transport
         early, self._early = self._early, []

@@ -36,7 +36,7 @@ _MANY = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamSummary:
-    """What is reported of one RTP stream: packets of one SSRC in one direction of one flow.
+    """The measures of one RTP stream: packets of one SSRC in one direction of one flow.
 
     ``packets``: how many came, copies included; ``first_ns`` and ``last_ns``: when, the first and
     the last (None where none came). ``jitter_ms``: mean and largest of packets 2..n, telephone

@@ -63,7 +63,7 @@ def looks_like_events(packets: RtpPackets, frames: Frames, columns: Columns) -> 
 def events_of(
     packets: RtpPackets, frames: Frames, columns: Columns, clock_rate: int | None
 ) -> TelephoneEvents:
-    """What is reported of a stream's event packets; at least one. ``clock_rate``: in Hz."""
+    """The measures of a stream's event packets; at least one. ``clock_rate``: in Hz."""
     count = len(np.unique(packets.timestamp))
     bodies = _bodies(packets, frames, columns)
     if clock_rate is None or not bodies.whole.all():

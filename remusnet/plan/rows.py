@@ -73,7 +73,7 @@ class Operation:
 
     @property
     def undo(self) -> tuple[Operation, ...]:
-        """What takes it back; empty where an earlier operation's undo does."""
+        """The operations that take it back; empty where an earlier operation's undo does."""
         return tuple(kind(self.device) for kind in self.row.undo)
 
     @property

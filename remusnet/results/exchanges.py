@@ -1,4 +1,4 @@
-"""What was asked and answered in a run: SIP transactions, and transfers of any kind."""
+"""Requests and answers of a run: SIP transactions, and transfers of any kind."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Between the guest's host and everybody else, each way alike.
+    """Between the guest's host and all its peers, each way alike.
 
     ``jitter_ns``: standard deviation of the delay. ``loss_percent``: of frames; ``loss_burst``:
     how many in a row are lost, on average. ``rate``: None where it has no end; ``queue``: how many

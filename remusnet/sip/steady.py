@@ -1,4 +1,4 @@
-"""A wall clock that nobody sets: bindings last as long as their phones were told."""
+"""A wall clock that can't be set: bindings last as long as the server told their phones."""
 
 from __future__ import annotations
 

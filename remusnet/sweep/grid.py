@@ -52,7 +52,7 @@ def intervals(text: str, points: int) -> tuple[int, ...]:
 def logarithmic(first_ns: int, last_ns: int, points: int) -> tuple[int, ...]:
     """``points`` times from ``first_ns`` to ``last_ns``, each as many times the one before.
 
-    They are rounded to 10 us, where they are not the ends: nobody sets an interval to the ns.
+    They are rounded to 10 us, where they are not the ends: users don't set an interval to the ns.
     """
     if points < 2:
         raise InvalidInput(f"points: {points}; a range needs 2 at least")

@@ -215,7 +215,7 @@ class _Search:
         return each.feasible and self.cost(each) <= worst
 
     def binding(self, best: Judged) -> tuple[str, ...]:
-        """What is violated at a neighbour, if the metric is better there."""
+        """The constraints that a neighbour violates, if the metric is better there."""
         found: list[str] = []
         for other in self.neighbours(best.interval_ns):
             if other is not None:

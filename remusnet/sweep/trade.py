@@ -1,4 +1,4 @@
-"""What is paid for what: throughput that checkpoints cost, for how long TCP is held."""
+"""The trade: throughput that checkpoints cost, for the time that they hold TCP."""
 
 from __future__ import annotations
 

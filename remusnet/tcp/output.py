@@ -66,7 +66,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Nobody answers."""
+    """The peer doesn't answer."""
 
 
 Order = Transmit | Arm | GiveUp
@@ -368,7 +368,7 @@ class Output(ABC):
 
     @abstractmethod
     def waited(self, now_ns: int) -> None:
-        """What may only have been reordered hasn't come: see `Sender`."""
+        """A segment that may only have been reordered hasn't come: see `Sender`."""
 
     @abstractmethod
     def timed_out(self, now_ns: int) -> None:

@@ -251,7 +251,7 @@ class Sender(Output):
             self._keep_open()
 
     def _identify(self, found: Found, now_ns: int) -> None:
-        """What is lost by now."""
+        """Marks the segments that count as lost by now."""
         board = self.board
         if not board.pieces:
             return

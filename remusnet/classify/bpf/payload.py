@@ -1,4 +1,6 @@
-"""BPF that tells what a whole UDP datagram carries, as `headers.payload_class` does."""
+"""BPF that tells what a whole UDP datagram carries, as `remusnet.classify.headers.payload_class`
+does.
+"""
 
 from __future__ import annotations
 

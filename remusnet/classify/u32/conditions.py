@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from itertools import product
 
-from remusnet.classify.filters import ETH_P_8021Q, EVERY_FRAME, U32Key, named_ethertypes
 from remusnet.classify.headers import AH, EXTENSION_HEADERS
 from remusnet.policy.policy import (
     ARP_ETHERTYPE,
@@ -24,6 +23,7 @@ from remusnet.policy.policy import (
     TUNNEL_PROTOCOLS,
     TUNNEL_UDP_PORTS,
     UDP,
+    VLAN_ETHERTYPE,
     Fragment,
     Link,
     Match,
@@ -32,8 +32,37 @@ from remusnet.policy.policy import (
     Policy,
     PortRange,
     Tunnel,
+    named_ethertypes,
 )
 from remusnet.policy.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class U32Key:
+    """One comparison of u32: 32 bits at ``offset`` bytes from the network header, big-endian.
+
+    ``offset`` is a multiple of 4 and may be negative (the Ethernet header). With mask 0 it only
+    asks that the four bytes be there; u32 leaves the whole preference where they are not.
+    """
+
+    offset: int
+    mask: int
+    value: int
+
+    def __post_init__(self) -> None:
+        if self.offset % 4 or self.value & ~self.mask or not 0 <= self.mask <= 0xFFFFFFFF:
+            raise ValueError(f"invalid u32 key: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class U32Match:
+    """A u32 selector: all keys have to agree."""
+
+    keys: tuple[U32Key, ...]
+
+
+EVERY_FRAME = U32Match((U32Key(-16, 0, 0),))
+"""Four bytes before the Ethernet header are always there: matches even an empty frame."""
 
 Keys = tuple[U32Key, ...]
 
@@ -139,7 +168,7 @@ def contexts(policy: Policy, *, with_arp: bool) -> Iterator[Context]:
             else:
                 # The two bytes before the network header: the ethertype behind the tag.
                 behind = U32Key(-4, 0x0000FFFF, ethertype)
-                yield Context(link, ethertype, ETH_P_8021Q, (behind,), f"tagged {name}")
+                yield Context(link, ethertype, VLAN_ETHERTYPE, (behind,), f"tagged {name}")
 
 
 def alternatives(match: Match, context: Context, verdict: Verdict) -> Iterator[Alternative]:

@@ -82,7 +82,7 @@ def service_names(services: Sequence[str], known: Sequence[str]) -> None:
 
 @contextmanager
 def of_model(word: str) -> Iterator[None]:
-    """What is wrong with a net is said with the name of its model before it."""
+    """Puts the model's name before an error about its net."""
     try:
         yield
     except MistakenFile:
@@ -134,7 +134,7 @@ def asked(
     """Read the options, and find out what would stop the report after the work.
 
     Raises InvalidInput for a mistake in an assertion, and for --junit without any; what
-    `folder.prepare` raises.
+    `remusnet.report.folder.prepare` raises.
     """
     from remusnet.report.availability.assertions import parse
 

@@ -155,7 +155,7 @@ def tally_flights(flights: Sequence[Flight], timeline: Timeline) -> Tally:
         planned.suspend_ns,
         planned.commit_ns,
     )
-    # What a primary that nobody told lets pass stands for nothing any more either.
+    # What a stale primary lets pass stands for nothing any more either.
     resume_ns = NEVER if timeline.marks is None else timeline.marks.resume_ns
     alone = np.array([flight.by_backup for flight in guests], np.bool_)
     if timeline.marks is not None:

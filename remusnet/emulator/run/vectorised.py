@@ -147,7 +147,7 @@ def _arrived(packets: StreamPackets, arrived_ns: Int64s, kept: Int64s | None) ->
 
 
 def tally_of(source: Source, packets: StreamPackets, timeline: Timeline, *, hold: bool) -> Tally:
-    """What is counted of packets that are all there; after a failure nothing is held."""
+    """Counts packets that are all there; after a failure nothing is held."""
     tally = Tally(packets=len(packets), dropped=packets.count(Lost.BUFFER))
     if not source.from_guest:
         return tally

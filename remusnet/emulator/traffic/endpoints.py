@@ -1,8 +1,8 @@
 """Protocols without I/O, in mitmproxy's way: an endpoint takes an event and yields commands.
 
-An endpoint knows neither who runs it nor what time it is but what an event says. Timers, notes for
-the report and frames are commands alike, so a conversation reads like a transcript, and a test is
-one. All of an endpoint's state is in its fields: a copy of it is a checkpoint of it.
+An endpoint knows neither its caller nor the time, but what an event says. Timers, notes for the
+report and frames are commands alike, so a conversation reads like a transcript, and a test is one.
+All of an endpoint's state is in its fields: a copy of it is a checkpoint of it.
 
 The small ones are here too: exchanges over TCP, TLS's handshake, lookups, echoes, tunnels.
 """
@@ -320,7 +320,7 @@ def echo_server() -> Reflector:
 
 @dataclass(slots=True)
 class Beacon:
-    """A packet now and then, whoever hears it: a tunnel's traffic."""
+    """A packet now and then that no answer follows: a tunnel's traffic."""
 
     tunnel: Tunnel
     sent: int = 0

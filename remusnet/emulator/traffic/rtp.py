@@ -1,4 +1,4 @@
-"""The RTP streams of a scenario: who sends each, where to, and when each packet is due."""
+"""The RTP streams of a scenario: the sender of each, where to, and when each packet is due."""
 
 from __future__ import annotations
 

@@ -247,7 +247,7 @@ class TunnelWire:
             "gre": GRE() / inner,
             "ipip": inner,
             "vxlan": UDP(sport=49_152, dport=4789) / VXLAN(vni=1) / Ether() / inner,
-            # What is in it nobody sees: only its size counts.
+            # No reader sees what is in it: only its size counts.
             "esp": ESP(spi=0x1001, seq=1, data=b"\x5a" * len(inner)),
         }
         self._frame = _headers(host, outer[tunnel.kind], from_guest=True)

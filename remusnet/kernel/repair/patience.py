@@ -10,7 +10,7 @@ _MOST_ALIKE, _ALIKE_WITHIN_NS = 5, 10_000_000_000
 _MOST_REPAIRS, _WITHIN_NS = 20, 5_000_000_000
 """And so many of whatever damage."""
 _ONCE_MORE_NS = 5_000_000
-"""Until the next try after a first failure: somebody was at it at the same time."""
+"""Until the next try after a first failure: another process was at it at the same time."""
 _FIRST_WAIT_NS, _LONGEST_WAIT_NS = 200_000_000, 30_000_000_000
 CALM_NS = 30_000_000_000
 """After so long without a damage a fight is over."""

@@ -12,7 +12,6 @@ from socket import htons
 from typing import Any
 
 from remusnet.kernel.wire import codec
-from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
 from remusnet.kernel.wire.codec import (
     ACTION,
     BYPASS_CLASSID,
@@ -44,7 +43,7 @@ from remusnet.kernel.wire.codec import (
     traffic_control,
 )
 from remusnet.kernel.wire.messages import KINDS
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.netlink import Netlink, program_name, tcx_programs
 from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
 from remusnet.plan.devices import SINK_MARK
 from remusnet.policy.verdict import Verdict
@@ -80,7 +79,7 @@ class Seen:
         object.__setattr__(self, "sinks", sinks)
 
     def root(self, name: str) -> Qdisc | None:
-        """The root qdisc of a device that somebody has asked for, if any."""
+        """The root qdisc that a program has given a device, if any."""
         device = self.devices.get(name)
         found = self.roots.get(device.index) if device else None
         return found if found and found.handle else None
@@ -246,7 +245,7 @@ def decode_qdisc(body: bytes) -> tuple[int, int, Qdisc]:
 
 
 def _counters(found: Mapping[str, Any]) -> Counters:
-    """From the fields of a `STATS`."""
+    """From the fields of a `codec.STATS`."""
     count, packets = found.get("basic", (0, 0))
     qlen, backlog, drops, _, overlimits = found.get("queue", (0, 0, 0, 0, 0))
     (packets,) = found.get("packets", (packets,))

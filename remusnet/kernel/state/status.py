@@ -84,7 +84,7 @@ def _uncopied(holds: Sequence[SeenFilter], later: Mapping[int, Qdisc]) -> int:
 
 
 def _bypassed(found: Found, seen: Seen, taken: int) -> int | None:
-    """What came in and was not taken.
+    """The frames that came in and that no filter took.
 
     A bypass has no action that counts. A clsact qdisc counts what leaves too, and a qdisc that was
     there before us counts what came before us.

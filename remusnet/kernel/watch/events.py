@@ -3,8 +3,8 @@
 A message says which object it is about, how that is now, and which socket asked for the change (the
 header's port). A plug that was told something says so too, but not what (sch_plug has no dump).
 
-Who reads too late loses messages: the kernel says so once (ENOBUFS), and so does `Lost`. Whoever
-gets that has to look at the kernel anew.
+A listener that reads too late loses messages: the kernel says so once (ENOBUFS), and so does
+`Lost`. A listener that gets `Lost` has to look at the kernel anew.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 _RECEIVE_BUFFER = 1 << 22
 _LARGEST = 1 << 16
 _MOST_UNREAD = 20_000
-"""Events that nobody has asked for yet; with more of them all are dropped, and said to be lost."""
+"""Events that `Events.wait` has not given yet; with more all are dropped, and `Lost` says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ Event = QdiscEvent | FilterEvent | LinkEvent | Lost
 
 
 def by_pyroute2() -> socket.socket:
-    """A socket that hears of links, qdiscs and filters, for whoever listens for long."""
+    """A socket that hears of links, qdiscs and filters, for a process that listens for long."""
     from pyroute2 import IPRoute  # here: its import takes longer than a command
 
     with IPRoute() as route:
@@ -148,8 +148,8 @@ class Events:
         self._unread.put(None)
 
     def wait(self, timeout: float) -> list[Event]:
-        """What has come, in order, as soon as there is something; none after ``timeout`` seconds,
-        or where `interrupt` was called.
+        """The events, in order, as soon as there are any; none after ``timeout`` seconds, or where
+        `interrupt` was called.
         """
         found: list[Event] = []
         try:

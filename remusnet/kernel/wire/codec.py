@@ -105,7 +105,7 @@ class Fields:
         return found
 
     def decode(self, data: bytes, at: int = 0) -> dict[str, Any]:
-        """What is in ``data`` from ``at`` on, of what has a name here."""
+        """The attributes in ``data`` from ``at`` on that have a name here."""
         found = {}
         known_by = self._by_number.get
         for number, payload in attributes(data, at).items():

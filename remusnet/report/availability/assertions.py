@@ -91,7 +91,7 @@ class Judged:
 
     @property
     def seen(self) -> str:
-        """What was seen, for a person: the worst one, and how many there were."""
+        """The readings, for a person: the worst one, and how many there were."""
         if not self.readings:
             return self.nothing
         verdict, worst = self.readings[0]

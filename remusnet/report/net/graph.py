@@ -1,4 +1,4 @@
-"""A module as a graph: what is drawn, whoever draws it."""
+"""A module as a graph: what each renderer draws."""
 
 from __future__ import annotations
 
