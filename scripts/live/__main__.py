@@ -111,7 +111,7 @@ def _call_in_uml(arguments: argparse.Namespace, folder: Path) -> None:
     folder.chmod(0o777)  # what runs inside has the rights of an ordinary account
     words = ["--calls-only", "--keep", str(folder), "--interval", arguments.interval]
     words += ["--seconds", str(arguments.seconds), "--policies", *arguments.policies]
-    lab = [ROOT / "scripts" / "uml", "--timeout", "1000", "--dir", folder]
+    lab = [str(ROOT / "scripts/uml"), "--timeout", "1000", "--dir", str(folder)]
     inside = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "scripts.live"]
     subprocess.run([*lab, *inside, *words], check=True)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts.live.__main__ import PHONE, Row, _jitter, _tshark_rows
+from scripts.live.__main__ import Row, _jitter, _tshark_rows
+from scripts.live.phones import PHONE
 
 PRINTED = """\
 ========================= RTP Streams ========================

@@ -55,6 +55,7 @@ class Host:
 
     def __init__(self, number: int, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.run_dir = run_dir
+        self._devices = Counted()
         self._kernel = PaperKernel(tuple(f"vif{at}.0" for at in range(1, number + 1)))
         self._look()
         read = Receipts.read
@@ -73,7 +74,7 @@ class Host:
 
     def passes(self) -> int:
         """Those through the devices and through the receipts since the last look."""
-        return self.seen.devices.passes + self.receipts.passes  # type: ignore[attr-defined]
+        return self._devices.passes + self.receipts.passes
 
     def command(self, name: str) -> int:
         """The passes of a command."""
@@ -89,7 +90,8 @@ class Host:
 
     def _look(self) -> None:
         seen = self._kernel.seen()
-        self.seen: Seen = replace(seen, devices=Counted(seen.devices))
+        self._devices = Counted(seen.devices)
+        self.seen: Seen = replace(seen, devices=self._devices)
         self.receipts = Counted()
 
     def _observe(self, _netlink: object, _vifs: Sequence[str] | None = None) -> Seen:
