@@ -42,6 +42,7 @@ def call(folder: Path, policy: str, options: Sequence[str], seconds: float) -> d
     ``client.pcapng``, what came to the host's end of the network.
     """
     folder.mkdir()
+    folder.chmod(0o777)  # dumpcap gives up the right to write where others own the folder
     program = _baresip(folder / "program", PHONE, "eth0", ";answermode=auto")
     run = LiveRun(
         program,
