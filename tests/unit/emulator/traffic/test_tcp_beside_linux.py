@@ -56,6 +56,25 @@ def test_transfers_take_as_long_as_under_linux(name: str) -> None:
     assert not found
 
 
+def test_bursts_that_a_rate_spreads_take_as_long_as_under_linux() -> None:
+    """Ten answers of 1 MB that share 100 Mbit/s, each to 1 ms.
+
+    What decides is which segments share a buffer of the sender's: the last of each has PSH and is
+    acknowledged at once, one alone after 40 ms, and round trips decide when slow start ends.
+    """
+    scenario = load(
+        'name = "x"\nduration = "60s"\n[checkpoint]\ninterval = "200ms"\npause = "50ms"\n'
+        '[network]\ndelay = "1ms"\nrate = "100mbit"\nqueue = 1000\n'
+        '[[tcp]]\ncount = 10\nspacing = "1045500us"\nexchanges = 1\nresponse = 1000000\n',
+        "x.toml",
+    )
+    (outcome,) = run_scenario(scenario, [PRESETS["tcp-only"]]).comparison.outcomes
+    assert outcome.scene is not None
+    assert [each.duration_ms for each in outcome.scene.transfers] == pytest.approx(
+        [2048.2, 2784.9, 1997.2, 2734.0, 1946.2, 2685.0, 1895.4, 2649.8, 2104.0, 2073.7], abs=1
+    )
+
+
 @pytest.mark.parametrize("name", SWITCHES)
 def test_a_switch_makes_the_difference_that_it_makes_in_linux(name: str) -> None:
     base = BASES[name]
