@@ -20,9 +20,6 @@ TICKS_NS = 8 * MS
 """TCP_TIMEOUT_MIN: two ticks of 250 Hz."""
 _FEWEST_JOINED = 2
 """Segments of a buffer where the windows have room for it (net.ipv4.tcp_min_tso_segs)."""
-_HOST_SEGMENTS = 4
-"""Of full size: two buffers of two segments each (tcp_small_queue_check, tcp_tso_autosize)."""
-
 
 _HEAD = 768
 """Bytes of memory that a buffer takes beside its data, whose eights are whole."""
@@ -312,7 +309,13 @@ class Output(ABC):
         return held >= _memory(size)
 
     def _host_is_full(self, size: int) -> bool:
-        return self._in_host + size > _HOST_SEGMENTS * self.stack.mss and len(self.board.pieces) > 1
+        """Whether the host has twice the memory of a buffer with ``size`` (tcp_small_queue_check).
+
+        What it has are mostly pairs.
+        """
+        pairs = -(-self._in_host // (2 * self.stack.mss))
+        held = self._in_host + pairs * _HEAD
+        return held >= 2 * _memory(size) and len(self.board.pieces) > 1
 
     def couple(self, *, coupled: bool) -> None:
         """See ``coupled``; the host has nothing of it now."""

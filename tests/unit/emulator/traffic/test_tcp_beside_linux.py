@@ -22,13 +22,11 @@ _QUICK = (
     "queue-100-200", "loss-200", "coupled-200", *SWITCHES,
 )  # fmt: skip
 """Those of which each says something else, and none takes long."""
-_TIMES_ONLY = ("queue-1000", "far", "idle-1s-200", "loss-100")
-"""Rows whose copies differ. Whether a connection overflows the long queues depends on whether a
-burst's last segment has an acknowledgement of its own, which moves with the buffers that the
-sender's device gets: in Linux 1 to 3 of 20 do, here 12. After 1 s at 200 ms Linux's probe finds
-nothing new to send in some 25 of 200 answers, and repeats a segment. With losses
-several acknowledgements probably share a microsecond of the kernel's clock, and RACK takes some
-copies for lost."""
+_TIMES_ONLY = ("queue-1000", "far", "loss-100")
+"""Rows whose copies are chance. Whether a connection overflows the long queues is decided by less
+than a microsecond: 1 to 3 of 20 do in Linux, or none where the kernel's boot took a second more,
+and none here. With losses several acknowledgements probably share a microsecond of the kernel's
+clock, and RACK takes some copies for lost."""
 _DIFFERS, _APART = 0.12, 0.10
 """What counts as a difference of times, and how far apart the two sides' differences may be: a
 connection's way is one of a few, each a period apart, and 20 connections hardly share one."""
