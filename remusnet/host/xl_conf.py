@@ -37,7 +37,7 @@ def without_default(text: str) -> str:
     head, ours, tail = text.partition(_OURS)
     if not ours:
         return text
-    # Ours is one line; what somebody has added after it stays.
+    # Ours is one line; lines that the administrator has added after it stay.
     head += tail.partition("\n")[2]
     head = head.replace(f"\n{_NO_NEWLINE}", "")
     return "".join(line.removeprefix(_KEPT) for line in head.splitlines(keepends=True))

@@ -166,7 +166,7 @@ class Run:
             deadline = time.monotonic() + 5
             while not self.ended() and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
-        # The zombie keeps the group's number from being given to somebody else until here.
+        # The zombie keeps the group's number from being given to another process until here.
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 

@@ -21,7 +21,7 @@ from remusnet.lab.errors import LabUnavailable
 SOURCE = Path(__file__).resolve().parents[2]
 """Where ``import remusnet`` finds it: a checkout, or the folder of installed packages."""
 
-# What nobody imports, some of it large.
+# What no module imports, some of it large.
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".cache", "build", "dist", ".*_cache")
 
 
@@ -99,7 +99,7 @@ def _try_out(place: Inside, account: Account, imports: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a tree; times are kept (compiled Python depends on them), everybody may read it."""
+    """Copy a tree; times are kept (compiled Python depends on them), all users may read it."""
     shutil.copytree(source, target, symlinks=True, ignore=_LEFT_OUT)
     for directory, _, names in os.walk(target):
         os.chmod(directory, 0o755)

@@ -2,8 +2,8 @@
 
 A table that fits is a table. One that doesn't is cut into tables below each other
 (`print_compared`) or becomes a paragraph for each row (`print_records`). A word that is wider than
-the terminal, as an address may be, stays whole: the terminal wraps it, and who copies it gets it
-whole.
+the terminal, as an address may be, stays whole: the terminal wraps it, and a user who copies it
+gets all of it.
 """
 
 from __future__ import annotations

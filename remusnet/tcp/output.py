@@ -69,7 +69,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Nobody answers."""
+    """The peer doesn't answer."""
 
 
 Order = Transmit | Arm | GiveUp
@@ -77,7 +77,7 @@ Order = Transmit | Arm | GiveUp
 
 @dataclass(slots=True)
 class Undo:
-    """To take a reduction back, where it turns out to have been for nothing.
+    """What takes a reduction back, where it turns out to have been for nothing.
 
     ``marker``: SND.UNA then; ``copies``: those whose DSACK hasn't come, None before the first;
     ``first_copy_ns``: when the first was sent. ``size``, ``threshold``: the window before.
@@ -409,7 +409,7 @@ class Output(ABC):
         self.orders.append(Arm(max(after_ns, MS)))
 
     def _left_ns(self, now_ns: int) -> int:
-        """Until the timeout of the oldest segment."""
+        """The time left until the timeout of the oldest segment."""
         return self.board.pieces[0].sent_ns + self.timing.rto_ns - now_ns
 
     def _rearm(self, now_ns: int) -> None:
@@ -456,7 +456,7 @@ class Output(ABC):
 
     @abstractmethod
     def waited(self, now_ns: int) -> None:
-        """What may only have been reordered hasn't come: see `Sender`."""
+        """A segment that may only have been reordered hasn't come: see `Sender`."""
 
     @abstractmethod
     def timed_out(self, now_ns: int) -> None:

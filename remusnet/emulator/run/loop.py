@@ -272,7 +272,7 @@ class Loop:
         self.primary.alive = False
 
     def _lose_held(self) -> None:
-        """What nobody will release any more."""
+        """Counts as lost the frames that no checkpoint will release any more."""
         for number in self.vif.inside:
             self._log[number].lost = Lost.FAILURE
 

@@ -158,7 +158,7 @@ def tally_flights(flights: Sequence[Flight], timeline: Timeline) -> Tally:
         planned.suspend_ns,
         planned.commit_ns,
     )
-    # What a primary that nobody told lets pass stands for nothing any more either.
+    # What a stale primary lets pass stands for nothing any more either.
     resume_ns = NEVER if timeline.marks is None else timeline.marks.resume_ns
     alone = np.array([flight.by_backup for flight in guests], np.bool_)
     if timeline.marks is not None:
@@ -271,7 +271,7 @@ class Exchange:
 
 
 class Exchanges:
-    """By conversation and name; what begins or ends twice (after a rollback) does so once.
+    """Exchanges by conversation and name; what begins twice (after a rollback) counts once.
 
     ``said``: in order of time.
     """
@@ -298,7 +298,7 @@ class Exchanges:
                 found.answers_ns.setdefault(number, after_ns)
 
     def transactions(self) -> tuple[SipTransaction, ...]:
-        """Of SIP, in the order in which they began."""
+        """The SIP transactions, in the order in which they began."""
         found = []
         for (index, what), each in self._found.items():
             conversation = self._conversations[index]

@@ -62,7 +62,7 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ToUser:
-    """Tell the transaction user: what came, or what went wrong."""
+    """Tell the transaction user what came, or what went wrong."""
 
     what: Request | Response | Trouble
 
