@@ -27,6 +27,9 @@ _TIMES_ONLY = ("queue-1000", "far", "loss-100")
 than a microsecond: 1 to 3 of 20 do in Linux, or none where the kernel's boot took a second more,
 and none here. With losses several acknowledgements probably share a microsecond of the kernel's
 clock, and RACK takes some copies for lost."""
+_BY_CHANCE = 0.20
+"""How far a median may be where losses are drawn anew: a connection has 17, give or take 4, so that
+the medians of 20 on either side are some 8 % apart by that alone."""
 _DIFFERS, _APART = 0.12, 0.10
 """What counts as a difference of times, and how far apart the two sides' differences may be: a
 connection's way is one of a few, each a period apart, and 20 connections hardly share one."""
@@ -51,6 +54,9 @@ def test_transfers_take_as_long_as_under_linux(name: str) -> None:
     found = misses(linux(name), ours(name))
     if name.startswith(_TIMES_ONLY):
         found = [each for each in found if "copies" not in each]
+    if name.startswith("loss"):
+        found = [each for each in found if "median" not in each]
+        assert ours(name).median_ms == pytest.approx(linux(name).median_ms, rel=_BY_CHANCE)
     assert not found
 
 
