@@ -159,7 +159,7 @@ def _prometheus() -> ModuleType:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """By a new file beside it: what ends in .prom is read at any time."""
+    """Puts a new file in its place as one step: a reader of .prom files may come at any time."""
     if file.exists() and not stat.S_ISREG(file.stat().st_mode):
         file.write_bytes(content)  # a pipe, /dev/stdout
         return

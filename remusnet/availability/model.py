@@ -105,7 +105,7 @@ class Blueprint:
 
 
 def causes_of(service: Measure, causes: Mapping[str, str]) -> tuple[Measure, ...]:
-    """For each cause: the share of time in which ``service`` is down for it; the rest is other.
+    """The share of time in which ``service`` is down for each cause; the rest is other.
 
     Of causes that hold at once the first counts, so that the shares add up to the downtime.
     """

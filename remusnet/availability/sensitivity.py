@@ -76,7 +76,7 @@ def sensitivity(
     means: Means | None = None,
     progress: Progress | None = None,
 ) -> tuple[Sensitivity, ...]:
-    """For each service of the model (of those ``names``, if there are any).
+    """The sensitivity of each service of the model (of those ``names``, if there are any).
 
     Raises InvalidInput for a model that has none, and as `answers.answered` does.
     """

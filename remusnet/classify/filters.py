@@ -99,7 +99,7 @@ class Classification:
 
 
 def held_ethertypes(policy: Policy, classifier: str) -> Iterator[tuple[str, frozenset[int]]]:
-    """Of a policy that lets odd frames bypass: each rule's name, and the ethertypes that it holds.
+    """The rules of a policy that lets odd frames bypass: names, and the ethertypes that they hold.
 
     Raises InvalidInput for one that does more than hold untagged frames by them: what is in an odd
     frame can't be told, so no such rule can be kept. ``classifier`` is named then.

@@ -18,6 +18,7 @@ from remusnet.policy.policy import (
     NEVER_MEDIA_PORTS,
     PORT_PROTOCOLS,
     SMALLEST_ETHERTYPE,
+    STUN_COOKIE,
     TAG_ETHERTYPES,
     TCP,
     UDP,
@@ -39,7 +40,7 @@ HOP_BY_HOP, ROUTING, FRAGMENT, AH, DESTINATION_OPTIONS = 0, 43, 44, 51, 60
 EXTENSION_HEADERS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, AH, DESTINATION_OPTIONS})
 
 _U16 = Struct("!H")
-_STUN_COOKIE = b"\x21\x12\xa4\x42"
+_STUN_COOKIE = STUN_COOKIE.to_bytes(4, "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ def _extension_size(protocol: int, length: int) -> int:
 
 
 def _fragment(flags: int) -> Fragment:
-    """From the offset and flags of an IPv6 fragment header."""
+    """Which fragment the offset and flags of an IPv6 fragment header mean."""
     if flags & 0xFFF8:
         return Fragment.LATER
     return Fragment.FIRST if flags & 1 else Fragment.WHOLE

@@ -17,7 +17,7 @@ PATIENCE_S = 2.0
 
 
 class Progress:
-    """Within it, what `step` was told last is shown, and since when, after two seconds.
+    """A context that shows what `step` was told last, and since when, after two seconds.
 
     Not where standard error is no terminal: logs and pipes get nothing of it.
     """

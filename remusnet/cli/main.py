@@ -187,7 +187,7 @@ def _invoke(args: list[str]) -> int:
 
 
 def _help_width() -> int | None:
-    """Of a narrow terminal; None leaves it to click, which writes helps of 50 columns and more."""
+    """The width of a narrow terminal; None leaves it to click, which writes 50 columns and more."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return help_width(shutil.get_terminal_size().columns)

@@ -60,7 +60,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Of its files; never that of another trial."""
+        """The name of its files; never that of another trial."""
         return f"try-{self.number}"
 
     @property

@@ -178,7 +178,7 @@ def _vif(
 
 
 def _named(places: Places, store: Xenstore) -> Iterator[_Named]:
-    """By xenstore, and by our own files where xl's keys are gone."""
+    """The buffer devices that xenstore names; those of our own files where xl's keys are gone."""
     owners = dict(_owners(Path(places.run_dir)))
     for domid in store.children("/libxl"):
         if not domid.isdecimal():

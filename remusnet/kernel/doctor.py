@@ -135,7 +135,7 @@ def _mend(feature: Feature) -> str:
 
 
 def _memory(run_dir: Path) -> Iterator[Check]:
-    """Of what is applied; where nothing is, of one plug with the limit that apply gives it."""
+    """Checks the memory for what is applied; else for one plug with apply's limit."""
     try:
         limits = [each.limit for each in Receipts(run_dir).read()[0].values()]
     except NotPermitted:

@@ -151,12 +151,12 @@ class OwnFolder:
 
 
 def driver_lock_file(buffer: str) -> str:
-    """In the run directory: the process that has its lock drives the plug of ``buffer``."""
+    """The file in the run directory whose lock the driver of the plug of ``buffer`` has."""
     return f"driver-{buffer}.lock"
 
 
 def record_file(buffer: str) -> str:
-    """In the run directory: what the last driver has made of the plug of ``buffer``."""
+    """The file in the run directory with what the last driver has made of ``buffer``'s plug."""
     return f"plug-{buffer}.state"  # not .json: those are receipts
 
 

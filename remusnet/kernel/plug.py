@@ -297,7 +297,7 @@ class Plug:
             self._refuse(answer, what)
 
     def _clear(self) -> bool:
-        """After a purge: makes the plug's counters 0 again, and begins a new epoch.
+        """Makes the plug's counters 0 again after a purge, and begins a new epoch.
 
         Only RELEASE_INDEFINITE does that, which opens the plug; so the device is down meanwhile,
         and what has come since the purge is lost too. False where there is nothing to clear: an

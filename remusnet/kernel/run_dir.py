@@ -57,7 +57,7 @@ class Problems:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """For the user."""
+        """The problems, for the user."""
         return tuple(self._lines)
 
     def note(self, what: str, folder: Path, error: OSError) -> None:

@@ -68,7 +68,7 @@ def compare(
 
 
 def wait(run: Run, scenario: Scenario, tell: Tell, reached: Callable[[Path], int | None]) -> None:
-    """Until the run in the kernel has ended; raises ``LabDied`` where it failed.
+    """Waits until the run in the kernel has ended; raises ``LabDied`` where it failed.
 
     ``reached``: what time of the scenario it is there, by the files of the run's directory.
     """
@@ -95,7 +95,7 @@ def _reached(directory: Path) -> int | None:
 
 
 def _steps(emulated: Departures) -> Iterator[Step]:
-    """In order of time; of equal times a commit, a suspend, then frames, as in the emulator."""
+    """The steps in order of time; of equal times a commit, a suspend, then frames, as emulated."""
     planned = emulated.checkpoints
     times = np.concatenate([planned.commit_ns, planned.suspend_ns, emulated.sent_ns])
     commits, operations = len(planned), 2 * len(planned)

@@ -110,7 +110,7 @@ class _Run:
         sleep_until(begin_ns + self._terms.duration_ns)
 
     def _steps(self) -> list[tuple[int, Callable[[], None]]]:
-        """In order of time; of equal times a suspend, its resume, its commit, then beginnings."""
+        """The steps in order of time; at equal times suspend, resume, commit, then beginnings."""
         steps: list[tuple[int, Callable[[], None]]] = []
         for suspend_ns, resume_ns, commit_ns in self._terms.checkpoints:
             steps += [(suspend_ns, self._suspend), (resume_ns, self._resume)]

@@ -234,7 +234,7 @@ def _listen(
     board: Board,
     live: bool,
 ) -> _Heard:
-    """Until the runner has ended."""
+    """Listens until the runner has ended."""
     heard = _Heard()
     events = select.poll()
     events.register(ours, select.POLLIN)

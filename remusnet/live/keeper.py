@@ -90,7 +90,7 @@ class Keeper:
         self._held = self._held_bytes = self._released = self._dropped = self._lost = 0
 
     def run(self) -> None:
-        """Until ``orders`` is closed. Raises OSError where the device is gone."""
+        """Obeys until ``orders`` is closed. Raises OSError where the device is gone."""
         self._orders.setblocking(False)
         events = select.poll()
         events.register(self._port.descriptor, select.POLLIN)

@@ -125,7 +125,7 @@ class RunOrder:
 
     @property
     def policy_name(self) -> str:
-        """For tables and files."""
+        """The policy's name, for tables and files."""
         return "none" if self.policy is None else self.policy.name
 
 

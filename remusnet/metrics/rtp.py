@@ -206,7 +206,7 @@ class _Timing:
 
 
 def _timing(packets: RtpPackets, rate: Int64s, event: Bools) -> _Timing:
-    """Of the packets that are media, and whose clock rate (``rate``, else 0) is known."""
+    """The timing of packets that are media, and whose clock rate (``rate``, else 0) is known."""
     whole = not event.any() and bool(rate.all())
     rows = np.arange(len(packets)) if whole else np.flatnonzero(~event & (rate > 0))
     counted = packets if whole else packets.take(rows)

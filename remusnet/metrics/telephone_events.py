@@ -82,7 +82,7 @@ def events_of(
 
 
 def _bodies(packets: RtpPackets, frames: Frames, columns: Columns) -> _Bodies:
-    """Behind the fixed header, contributing sources and a header extension (RFC 3550, 5.1, 5.3.1).
+    """Payloads behind header, contributing sources and extension (RFC 3550, 5.1, 5.3.1).
 
     Encrypted payload is longer than four bytes, by its tag at least, and so isn't whole.
     """

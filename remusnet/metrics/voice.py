@@ -270,7 +270,7 @@ def _windows(
 def _pieces(
     heard: Int64s, missing: Int64s, owner: Int64s, windows: range
 ) -> Iterator[tuple[int, Int64s]]:
-    """For each of ``windows`` that has any: how many packets are heard, and its gaps' lengths.
+    """How many packets are heard in each of ``windows`` that has any, and its gaps' lengths.
 
     ``heard``, ``missing``: the window of each packet. ``owner``: the gap of each missing one.
     """

@@ -60,7 +60,7 @@ def mapped_by(
 
 
 def version() -> str:
-    """Of the remusnet that runs this: asked of each worker."""
+    """The version of the remusnet that runs this: asked of each worker."""
     return remusnet.__version__
 
 

@@ -78,7 +78,7 @@ class Operation:
 
     @property
     def why(self) -> str:
-        """For a person who reads the plan; empty where the command says it all."""
+        """The reason, for a person who reads the plan; empty where the command says it all."""
         return self.row.why.format_map(self.arguments)
 
     def to_json(self) -> Json:

@@ -86,6 +86,8 @@ NEVER_MEDIA_PORTS = frozenset(
     }
 )
 """UDP ports that carry tunnels: what looks like media there is taken for chance."""
+STUN_COOKIE = 0x2112A442
+"""The second word of each STUN message (RFC 8489, section 5)."""
 
 
 def is_innermost(ethertype: int) -> bool:

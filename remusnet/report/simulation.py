@@ -162,7 +162,7 @@ def _print_hazards(console: Console, outcomes: tuple[Outcome, ...]) -> None:
 
 def _print_streams(console: Console, columns: Sequence[Side]) -> None:
     """A small table for each stream: what every policy made of it."""
-    found = groups(columns, _stream_cells)
+    found = groups(columns, stream_cells)
     for group in found[:MOST_STREAMS]:
         console.print()
         print_sentence(console, f"RTP {group.title}", "bold", indent=4)
@@ -180,7 +180,8 @@ def _print_streams(console: Console, columns: Sequence[Side]) -> None:
 _STREAM_HEADS = ("packets", "lost", "mean ms", "max ms", "burst")
 
 
-def _stream_cells(stream: Stream) -> tuple[str, ...]:
+def stream_cells(stream: Stream) -> tuple[str, ...]:
+    """A row of an RTP stream: packets, lost, the mean and largest jitter, bursts."""
     rtp = stream.rtp
     return (
         str(rtp.packets),

@@ -135,7 +135,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioSetting:
-    """Of a scenario: its name and description, its assumptions (each a sentence), seed, length.
+    """A scenario's name and description, its assumptions (each a sentence), seed, length.
 
     ``path``: ``vectorised``, or ``stepwise`` where every frame had to be looked at alone, and why.
     ``buffer``: what plays the media; ``loss_robustness``: G.107's Bpl, None for the codec's.

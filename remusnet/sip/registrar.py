@@ -136,7 +136,7 @@ class Registrar(Actor):
             user, error = None, False
             try:
                 user = await store.user(given.get("username", ""), domain)
-            except Exception:  # noqa: BLE001 - whatever it is, who waits for it is answered
+            except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
                 error = True
             cell.tell(_UserFound(incoming, given, user, error))
 

@@ -33,7 +33,7 @@ class SteadyClock:
         return self._base + self._passed()
 
     def step(self) -> float:
-        """By how many seconds the wall clock was set since; 0.0 where it was not."""
+        """The seconds by which the wall clock was set since; 0.0 where it was not."""
         step = self._wall() - self()
         return step if abs(step) >= _STEP_S else 0.0
 

@@ -13,7 +13,7 @@ from remusnet.sip.config import Tls
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
-    """For those who connect to us. Raises InvalidInput for files that are no certificate."""
+    """The context for clients of ours. Raises InvalidInput for files that are no certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _load_own(context, tls)
@@ -27,7 +27,7 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 
 
 def client_context(tls: Tls | None) -> ssl.SSLContext:
-    """For those whom we connect to: their certificates are verified, ours is there if asked for."""
+    """The context for servers: it verifies their certificates, and has ours if they ask for it."""
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
     if tls is not None:
         _load_own(context, tls)

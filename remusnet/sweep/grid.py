@@ -118,7 +118,7 @@ def _interval(text: str) -> int:
 
 
 def _range(text: str, low: str, high: str, count: int) -> tuple[str, ...]:
-    """From ``low`` to ``high`` in equal steps; the unit may stand behind both, or the second."""
+    """Values from ``low`` to ``high`` in equal steps; the second has a unit, or both have."""
     first, last = _NUMBER.match(low), _NUMBER.match(high)
     if first is None or last is None:
         raise InvalidInput(f"--set {quoted(text)}: a range is of numbers, with one unit")

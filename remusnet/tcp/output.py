@@ -74,7 +74,7 @@ Order = Transmit | Arm | GiveUp
 
 @dataclass(slots=True)
 class Undo:
-    """To take a reduction back, where it turns out to have been for nothing.
+    """What takes a reduction back, where it turns out to have been for nothing.
 
     ``marker``: SND.UNA then; ``copies``: those whose DSACK hasn't come, None before the first;
     ``first_copy_ns``: when the first was sent. ``size``, ``threshold``: the window before.
@@ -321,7 +321,7 @@ class Output(ABC):
         self.orders.append(Arm(max(after_ns, MS)))
 
     def _left_ns(self, now_ns: int) -> int:
-        """Until the timeout of the oldest segment."""
+        """The time left until the timeout of the oldest segment."""
         return self.board.pieces[0].sent_ns + self.timing.rto_ns - now_ns
 
     def _rearm(self, now_ns: int) -> None:

@@ -224,7 +224,7 @@ class Sender(Output):
         return False
 
     def _stays(self) -> bool:
-        """Without SACK a recovery ends with the first ACK beyond it (RFC 6582, 3.2).
+        """Whether a recovery without SACK goes on, until the first ACK beyond it (RFC 6582, 3.2).
 
         Duplicates of what it sent again in vain may still come, and would begin another.
         """
@@ -234,7 +234,7 @@ class Sender(Output):
         return stays
 
     def _count(self, duplicates: int) -> None:
-        """Without SACK a duplicate ACK says that one more segment has arrived."""
+        """Counts a duplicate ACK without SACK: it says that one more segment has arrived."""
         if not self.stack.sack and duplicates:
             self.board.sacked += duplicates
             self._limit()
@@ -298,7 +298,7 @@ class Sender(Output):
         self.state = State.RECOVERY
 
     def _in_loss(self, found: Found, duplicates: int, now_ns: int) -> Repeat:
-        """After a timeout: whether it was false, by timestamps or by F-RTO."""
+        """Judges after a timeout whether it was false, by timestamps or by F-RTO."""
         recovered = self.una >= self._high
         if found.moved and self._undone_loss(certain=False):
             return Repeat.NOTHING
@@ -348,7 +348,7 @@ class Sender(Output):
         self.board.rack.moved = True
 
     def _undone(self) -> bool:
-        """At the end of a recovery."""
+        """Takes the reduction back at a recovery's end, if it may; whether it did."""
         undone = self._may_undo
         if undone:
             self._take_back(believe=False)
@@ -364,7 +364,7 @@ class Sender(Output):
         return True
 
     def _undone_in_part(self) -> bool:
-        """In a recovery: whether to go on with new data only."""
+        """Whether to go on with new data only in a recovery."""
         if self._undo.marker is None or not self._delayed:
             return False
         if self.board.again:

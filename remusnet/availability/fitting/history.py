@@ -57,7 +57,7 @@ class Kind:
 
 @dataclass(slots=True)
 class History:
-    """By kind, in the order of their first start. ``runs``: starts of the server."""
+    """What happened, by kind, in the order of their first start. ``runs``: starts of the server."""
 
     kinds: dict[str, Kind] = field(default_factory=dict)
     runs: int = 0

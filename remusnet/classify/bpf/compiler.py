@@ -171,7 +171,7 @@ def _emit_load(code: Assembler, where: Register | Field) -> None:
 
 
 def _emit_early_udp(code: Assembler, found: Mapping[int, Sequence[Step]]) -> None:
-    """Of the steps for each IP version: goes to ``bypass``, or on with what follows.
+    """Emits the steps for each IP version: they go to ``bypass``, or on with what follows.
 
     Most of what bypasses is UDP: voice and video. The loads are at fixed places, which the kernel
     turns into plain loads; one at X costs a call.

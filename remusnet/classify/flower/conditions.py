@@ -97,7 +97,7 @@ def alternatives(match: Match, version: int, verdict: Verdict) -> tuple[FlowerMa
 
 
 def _comparable(match: FlowerMatch, version: int, bypass: bool) -> FlowerMatch | None:
-    """Without the keys that flower has not for its protocol; None where that lets more bypass."""
+    """The match without keys that flower lacks; None where that would let more bypass."""
     usable = match
     if match.ip_proto not in WITH_PORTS:
         usable = replace(usable, source_port=None, destination_port=None)

@@ -19,6 +19,7 @@ from remusnet.policy.policy import (
     IPV6_ETHERTYPE,
     LOWEST_MEDIA_PORT,
     NEVER_MEDIA_PORTS,
+    STUN_COOKIE,
     TUNNEL_ETHERTYPES,
     TUNNEL_PROTOCOLS,
     TUNNEL_UDP_PORTS,
@@ -350,7 +351,6 @@ _RTP = ((0x80000000, 0xC0800000), (0x80800000, 0xC0C00000), (0x80E00000, 0xC0E00
 _STUN = ((0x00000000, 0xFC000000),)
 _DTLS = ((0x14000000, 0xFC000000), (0x18000000, 0xF8000000), (0x20000000, 0xE0000000))
 _TURN = ((0x40000000, 0xF0000000),)
-_STUN_COOKIE = 0x2112A442
 
 
 def _payload(
@@ -378,7 +378,7 @@ def _payload(
                 keys.append(U32Key(4, 0x00003FFF, 0))  # a whole datagram
             keys.append(U32Key(start, mask, value))
             if words is _STUN:
-                keys.append(U32Key(start + 4, 0xFFFFFFFF, _STUN_COOKIE))
+                keys.append(U32Key(start + 4, 0xFFFFFFFF, STUN_COOKIE))
             if bypass:
                 keys.append(U32Key(start + (least - 1) // 4 * 4, 0, 0))
             excluded = tuple(_not_media(context, least)) if bypass else ()

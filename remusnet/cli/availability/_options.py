@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from remusnet.cli._completing import files, folders, words
-from remusnet.cli._options import junit_option
+from remusnet.cli._options import junit_file, junit_option
 from remusnet.errors import CheckFailed, InvalidInput, quoted, suggestion
 from remusnet.tables.mistakes import MistakenFile, shown_origin
 
@@ -139,11 +139,9 @@ def asked(
     from remusnet.report.availability.assertions import parse
 
     parsed = tuple(parse(text) for text in assertions)
-    if junit is not None and not parsed:
-        raise InvalidInput("--junit tells of assertions: give some with --assert")
     wanted = Asked(
         parsed,
-        None if junit is None else Path(junit),
+        junit_file(junit, parsed),
         None if csv is None else Path(csv),
         None if report is None else Path(report),
     )

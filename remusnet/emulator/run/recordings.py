@@ -285,7 +285,7 @@ def _by_first(
 
 
 def _in_order(streams: dict[int, Stream]) -> tuple[Stream, ...]:
-    """In the recording's order, which is the same under every policy."""
+    """The streams in the recording's order, which is the same under every policy."""
     return tuple(streams[first] for first in sorted(streams))
 
 

@@ -268,7 +268,7 @@ class Exchange:
 
 
 class Exchanges:
-    """By conversation and name; what begins or ends twice (after a rollback) does so once.
+    """Exchanges by conversation and name; what begins twice (after a rollback) counts once.
 
     ``said``: in order of time.
     """
@@ -295,7 +295,7 @@ class Exchanges:
                 found.answers_ns.setdefault(number, after_ns)
 
     def transactions(self) -> tuple[SipTransaction, ...]:
-        """Of SIP, in the order in which they began."""
+        """The SIP transactions, in the order in which they began."""
         found = []
         for (index, what), each in self._found.items():
             conversation = self._conversations[index]

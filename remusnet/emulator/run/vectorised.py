@@ -200,7 +200,7 @@ def measured(source: Source, packets: StreamPackets, *, keep: bool) -> Stream:
 def _series(
     source: Source, packets: StreamPackets, arrival: Int64s, jitter_ms: Float64s
 ) -> PacketSeries:
-    """For the results: all packets, ``arrival`` of which came, in that order."""
+    """The results' series: all packets, ``arrival`` of which came, in that order."""
     return PacketSeries(
         packets.sent_ns,
         packets.left_ns,

@@ -105,14 +105,14 @@ class StopTimer:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """For the report: ``what`` has begun (a SIP transaction, a transfer)."""
+    """Tells the report: ``what`` has begun (a SIP transaction, a transfer)."""
 
     what: str
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """For the report: ``what`` is over. ``size``: bytes of payload that came."""
+    """Tells the report: ``what`` is over. ``size``: bytes of payload that came."""
 
     what: str
     how: Ended
@@ -121,7 +121,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """For the report: a copy was sent for ``what``; ``timeout``: because a TCP timer ran out."""
+    """Tells the report: a copy was sent for ``what``; ``timeout``: because a TCP timer ran out."""
 
     what: str
     timeout: bool = False
@@ -129,7 +129,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """For the report: an answer to ``what`` came, ``after_ns`` behind its request.
+    """Tells the report: an answer to ``what`` came, ``after_ns`` behind its request.
 
     ``number``: of the exchange, from 0; of a SIP transaction the status code.
     """

@@ -41,7 +41,7 @@ class Wire(Protocol):
 
     @property
     def protocol(self) -> int:
-        """Of IP."""
+        """The protocol's number in IP."""
         ...
 
     @property
@@ -164,7 +164,7 @@ class TcpWire(_Ports):
 
 
 def _options_length(segment: Segment) -> int:
-    """Of `TcpWire._options`."""
+    """The length of `TcpWire._options`."""
     blocks = 4 + 8 * len(segment.blocks) if segment.blocks else 0
     return len(_SYN_OPTIONS) * segment.syn + (12 if segment.stamp else 0) + blocks
 

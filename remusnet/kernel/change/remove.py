@@ -127,7 +127,7 @@ def _one_by_one(
     *,
     drop: bool,
 ) -> dict[Ending, RemusnetError]:
-    """After a failure of all together: each by itself, from what is there now; those that fail."""
+    """Ends each by itself, after all together have failed; returns the failures."""
     if len(endings) == 1:
         return {endings[0]: first}
     failed: dict[Ending, RemusnetError] = {}

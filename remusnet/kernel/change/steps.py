@@ -133,7 +133,7 @@ class Step:
 
     @property
     def buffers(self) -> tuple[str, ...]:
-        """Of its protections."""
+        """The buffer devices of its protections."""
         return tuple(each.buffer for each in self.order.plan.protections)
 
 

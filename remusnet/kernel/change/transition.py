@@ -58,7 +58,7 @@ class Transition:
             yield from self._rebuild(guard)
 
     def _rebuild(self, guard: Sequence[SeenFilter]) -> Iterator[Operation]:
-        """For what a kill or a hand has left: neither bank can be trusted.
+        """Rebuilds what a kill or a hand has left: neither bank can be trusted.
 
         Every frame is held meanwhile.
         """

@@ -74,7 +74,7 @@ def _drops(receipt: Receipt, seen: Seen) -> tuple[str, ...]:
 
 
 def _limit(receipt: Receipt, run_dir: Path, seen: Seen) -> tuple[Difference, ...]:
-    """By the record of the plug's last driver, if there is one: the kernel doesn't tell limits."""
+    """Differences by the record of the plug's last driver: the kernel doesn't tell limits."""
     limit = record_of(run_dir, receipt.buffer, seen).limit
     if limit is None or limit == receipt.limit:
         return ()

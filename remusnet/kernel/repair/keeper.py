@@ -111,7 +111,7 @@ class Keeper:
         self._events.interrupt()
 
     def look_again(self) -> None:
-        """At everything, with the next `step`."""
+        """Has the next `step` look at everything."""
         self._everything_ns = 0
 
     def start(self) -> int:

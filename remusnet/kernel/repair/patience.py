@@ -18,7 +18,7 @@ CALM_NS = 30_000_000_000
 
 @dataclass(slots=True)
 class Patience:
-    """Of one protection. ``alarmed``: whether an alarm was given that is not over yet."""
+    """When to mend one protection again. ``alarmed``: whether an alarm is not over yet."""
 
     alarmed: str = ""
     _repairs: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_MOST_REPAIRS))
@@ -28,7 +28,7 @@ class Patience:
     _last_ns: int = 0
 
     def due_ns(self) -> int:
-        """Not before then (time.monotonic_ns) is it to be mended again."""
+        """When it may be mended again (time.monotonic_ns)."""
         return self._not_before_ns
 
     def wait_ns(self) -> int:

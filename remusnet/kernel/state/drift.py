@@ -60,13 +60,13 @@ class Wanted:
         self._shown: dict[tuple[int, bool], tuple[SeenFilter, ...]] = {}
 
     def added(self, bank: int) -> tuple[Filter, ...]:
-        """In the order in which they are added where nothing is: what holds every frame first."""
+        """In the order in which apply adds them: what holds every frame first."""
         if bank not in self._added:
             self._added[bank] = filters_of(self._classification, bank)
         return self._added[bank]
 
     def asked(self, bank: int) -> tuple[Filter, ...]:
-        """In the order in which the kernel asks them."""
+        """Its filters in the order in which the kernel asks them."""
         return tuple(sorted(self.added(bank), key=lambda each: each.pref))
 
     def shown(self, bank: int, *, shared: bool) -> tuple[SeenFilter, ...]:

@@ -132,7 +132,7 @@ def observe_only(
 
 
 def _found(netlink: Netlink, requests: Iterable[bytes]) -> Iterator[tuple[str, Device]]:
-    """Of the devices that ``requests`` (bodies) ask for, those that are there, by name."""
+    """The devices that ``requests`` (bodies) ask for and that are there, by name."""
     for each in requests:
         body = netlink.find(message(RTM_GETLINK, 0, each))
         if body is not None:
@@ -205,7 +205,7 @@ def _devices(netlink: Netlink) -> Iterable[Device]:
 
 
 def _programs(device: Device) -> Iterable[Program]:
-    """In the order in which they are asked."""
+    """Its programs in the order in which the kernel asks them."""
     hooks = [("XDP", device.xdp), ("tcx", tcx_programs(device.index) or ())]
     for hook, numbers in hooks:
         for number in numbers:
@@ -220,7 +220,7 @@ def _filters(netlink: Netlink, index: int) -> tuple[SeenFilter, ...]:
 
 
 def decode_device(body: bytes) -> Device:
-    """From the body of an RTM_NEWLINK."""
+    """The device that the body of an RTM_NEWLINK tells of."""
     _, _, index, flags, _ = IFINFOMSG.unpack_from(body)
     found = LINK.decode(body, IFINFOMSG.size)
     xdp = found.get("xdp", {})
@@ -237,7 +237,7 @@ def decode_device(body: bytes) -> Device:
 
 
 def decode_qdisc(body: bytes) -> tuple[int, int, Qdisc]:
-    """From the body of an RTM_NEWQDISC: the device's number, the parent, the qdisc."""
+    """What the body of an RTM_NEWQDISC says: the device's number, the parent, the qdisc."""
     _, index, handle, parent, _ = TCMSG.unpack_from(body)
     found = QDISC.decode(body, TCMSG.size)
     counted = _counters(found.get("stats", {}))
@@ -245,7 +245,7 @@ def decode_qdisc(body: bytes) -> tuple[int, int, Qdisc]:
 
 
 def _counters(found: Mapping[str, Any]) -> Counters:
-    """From the fields of a `codec.STATS`."""
+    """The counters in the fields of a `codec.STATS`."""
     count, packets = found.get("basic", (0, 0))
     qlen, backlog, drops, _, overlimits = found.get("queue", (0, 0, 0, 0, 0))
     (packets,) = found.get("packets", (packets,))
@@ -253,7 +253,7 @@ def _counters(found: Mapping[str, Any]) -> Counters:
 
 
 def decode_filter(body: bytes) -> SeenFilter | None:
-    """From the body of an RTM_NEWTFILTER; None for what a classifier shows beside its filters."""
+    """The filter in the body of an RTM_NEWTFILTER; None for what is shown beside filters."""
     _, _, handle, _, info = TCMSG.unpack_from(body)
     found = attributes(body[TCMSG.size :])
     kind = _text(found.get(TCA_KIND, b""))
@@ -308,7 +308,7 @@ class _Actions:
 
 
 def _actions(data: bytes) -> _Actions | None:
-    """From the attributes of an action list; None for what no filter of ours does."""
+    """The actions in the attributes of a list; None for what no filter of ours does."""
     listed = sorted(attributes(data).items())
     if not listed:
         return _Actions()
@@ -336,7 +336,7 @@ class _Mirred:
 
 
 def _mirred(data: bytes) -> _Mirred | None:
-    """From the attributes of an action; None for one of another kind."""
+    """The redirection in the attributes of an action; None for an action of another kind."""
     found = ACTION.decode(data)
     options = MIRRED.decode(found.get("options", b"")) if found.get("kind") == "mirred" else {}
     if "parameters" not in options:

@@ -69,7 +69,7 @@ def _status(found: Found, seen: Seen, later: Mapping[int, Qdisc], run_dir: Path)
 
 
 def _is_copied(found: Found, holds: Sequence[SeenFilter], seen: Seen) -> bool:
-    """By the filters; where they went with the vifs, by the receipt: it was copied then."""
+    """Whether frames are copied: by the filters; where they went with the vifs, by the receipt."""
     if not any(vif in seen.devices for vif in found.vifs):
         return found.receipt is not None and bool(found.receipt.sink)
     copying = {each.index for each in seen.devices.values() if each.up}

@@ -92,7 +92,7 @@ def _listen(
 
 
 def _heard(senders: Senders, index: int, now_ns: int, known: Watched | None) -> list[Driver]:
-    """Without the watcher, which only tells plugs their limits."""
+    """The senders heard, without the watcher, which only tells plugs their limits."""
     watcher = None if known is None else known.process
     found = senders.heard(index, now_ns)
     return [each for each in found if watcher is None or each.process != watcher]

@@ -25,7 +25,6 @@ from typing import Self
 from remusnet.errors import MissingDependency
 from remusnet.kernel.state.observe import decode_device, decode_qdisc
 from remusnet.kernel.wire.codec import (
-    HEADER,
     RTM_DELLINK,
     RTM_DELQDISC,
     RTM_DELTFILTER,
@@ -34,7 +33,7 @@ from remusnet.kernel.wire.codec import (
     RTM_NEWTFILTER,
     TCMSG,
 )
-from remusnet.kernel.wire.netlink import open_socket
+from remusnet.kernel.wire.netlink import messages_in, open_socket
 from remusnet.kernel.wire.objects import Device, Qdisc
 
 _RTMGRP_LINK, _RTMGRP_TC = 1, 8  # linux/rtnetlink.h
@@ -192,13 +191,7 @@ class Events:
 
 def decode(data: bytes, at_ns: int) -> Iterator[Event]:
     """The events of a datagram; nothing for messages of other kinds."""
-    at = 0
-    while at + HEADER.size <= len(data):
-        length, kind, _, _, port = HEADER.unpack_from(data, at)
-        if length < HEADER.size:
-            return
-        body = data[at + HEADER.size : at + length]
-        at += length + (-length % 4)
+    for kind, _, _, port, body in messages_in(data):
         if kind in (RTM_NEWQDISC, RTM_DELQDISC):
             index, parent, qdisc = decode_qdisc(body)
             yield QdiscEvent(at_ns, port, index, parent, qdisc, kind == RTM_DELQDISC)

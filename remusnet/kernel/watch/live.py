@@ -47,7 +47,7 @@ class LiveStatus:
         self._open.close()
 
     def listen(self, seconds: float) -> None:
-        """For so long, or until `interrupt`."""
+        """Listens for so long, or until `interrupt`."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             events = self._events.wait(left)

@@ -54,9 +54,7 @@ class Senders:
         self.restart(roots)
 
     def restart(self, roots: Mapping[int, Qdisc]) -> None:
-        """After lost events: only what is known of plugs that are still at the ``roots`` (by device
-        number) stays.
-        """
+        """Begins anew after lost events; keeps plugs still at the ``roots`` (by device number)."""
         self._plugs = {
             index: known
             if (known := self._plugs.get(index)) and known.handle == root.handle

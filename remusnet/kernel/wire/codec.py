@@ -331,7 +331,7 @@ class Template:
 
 
 def read_template(text: str) -> Template:
-    """From its words. Raises ValueError."""
+    """The template that `Template.words` wrote. Raises ValueError."""
     kind, flags, harmless, how, *words = text.split(" ")
     errnos = () if harmless == _NOTHING else tuple(map(int, harmless.split(",")))
     return Template(int(kind), int(flags), tuple(map(_part, words)), errnos, how == _TOGETHER)

@@ -107,7 +107,7 @@ class Same(Generic[T]):
         return isinstance(other, Same) and self.value is other.value
 
     def __hash__(self) -> int:
-        """Of the identity."""
+        """The hash of the identity."""
         return id(self.value)
 
 

@@ -89,7 +89,7 @@ class Netlink:
 
     @property
     def port(self) -> int:
-        """Of the socket: events that its messages make say it as their sender's."""
+        """The socket's port: events that its messages make say it as their sender's."""
         return int(self._socket.getsockname()[0])
 
     def close(self) -> None:
@@ -173,12 +173,22 @@ class Netlink:
 
     def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
         size = self._socket.recv_into(self._received)
-        data = bytes(self._received[:size])
-        at = 0
-        while at + HEADER.size <= len(data):
-            length, kind, flags, sequence, _ = HEADER.unpack_from(data, at)
-            yield kind, flags, sequence, data[at + HEADER.size : at + length]
-            at += length + (-length % 4)
+        for kind, flags, sequence, _, body in messages_in(bytes(self._received[:size])):
+            yield kind, flags, sequence, body
+
+
+def messages_in(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
+    """The messages of a datagram: type, flags, sequence, sender's port and body of each.
+
+    A length that no message can have ends the walk.
+    """
+    at = 0
+    while at + HEADER.size <= len(data):
+        length, kind, flags, sequence, port = HEADER.unpack_from(data, at)
+        if length < HEADER.size:
+            return
+        yield kind, flags, sequence, port, data[at + HEADER.size : at + length]
+        at += length + (-length % 4)
 
 
 def _numbered(request: bytes, sequence: int) -> bytes:
@@ -199,7 +209,7 @@ def refusal(answer: Answer, what: str) -> KernelRefused | NotPermitted:
 
 
 def read_answer(flags: int, payload: bytes) -> Answer:
-    """From the payload of an NLMSG_ERROR: errno, and the kernel's words if it has any."""
+    """The answer in the payload of an NLMSG_ERROR: errno, and the kernel's words if it has any."""
     error = -_INT.unpack_from(payload)[0]
     text = ""
     if flags & _NLM_F_ACK_TLVS:

@@ -77,7 +77,7 @@ class Judged:
 
     @property
     def verdict(self) -> Verdict:
-        """Of all readings; of none it fails: what looks at nothing guards nothing."""
+        """The verdict on all readings; of none it fails: what looks at nothing guards nothing."""
         found = {verdict for verdict, _ in self.readings} or {Verdict.FAILS}
         for each in (Verdict.FAILS, Verdict.UNDECIDED):
             if each in found:

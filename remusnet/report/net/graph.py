@@ -41,7 +41,7 @@ class Ends(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From a node to another one, by their numbers."""
+    """A line from a node to another one, by their numbers."""
 
     source: int
     target: int

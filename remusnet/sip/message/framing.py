@@ -77,7 +77,7 @@ class Framer:
         return message
 
     def _find_end(self) -> int:
-        """Where the first message ends, which may not be there yet; 0: nobody knows yet."""
+        """Where the first message ends, which may not be there yet; 0: unknown yet."""
         self._skip_keepalives()
         # An end that is split over two reads begins at most three bytes before.
         end = _END.search(self._data, max(self._searched - 3, 0))

@@ -94,7 +94,7 @@ async def _by_srv(resolver: dns.asyncresolver.Resolver, name: str) -> list[tuple
 async def _records(
     resolver: dns.asyncresolver.Resolver, name: str, kind: dns.rdatatype.RdataType
 ) -> list[Any]:
-    """In the order that their RFC asks for; none where no name server answers."""
+    """The records in the order that their RFC asks for; none where no name server answers."""
     try:
         answer = await resolver.resolve(name, kind)
     except dns.exception.DNSException:

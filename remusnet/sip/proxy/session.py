@@ -120,7 +120,7 @@ class Session(Actor):
             user, away = None, False
             try:
                 user = await store.user(given.get("username", ""), realm)
-            except Exception:  # noqa: BLE001 - whatever it is, who waits for it is answered
+            except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
                 away = True
             cell.tell(UserFound(number, given, user, away))
 
@@ -155,7 +155,7 @@ class Session(Actor):
     # Where does it go?
 
     def _within_dialog(self, work: Work) -> None:
-        """To the other side: where its first request came from, or went to.
+        """Sends it to the other side: where its first request came from, or went to.
 
         Contacts and Routes may say what they like.
         """
@@ -206,7 +206,7 @@ class Session(Actor):
 
         async def ask() -> None:
             targets: tuple[Target, ...] = ()
-            with suppress(Exception):  # whatever it is, who waits for it is answered
+            with suppress(Exception):  # whatever it is, the client gets an answer
                 targets = await look_up(uri)
             cell.tell(Resolved(number, uri.text, targets))
 

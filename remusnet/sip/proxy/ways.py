@@ -57,7 +57,7 @@ def by_bindings(
 
 
 def to_binding(binding: Binding, settings: Settings, sockets: Sockets) -> Way | None:
-    """To a contact: by its Path, else where its REGISTER came from, which may be a NAT."""
+    """The way to a contact: its Path, else where its REGISTER came from, which may be a NAT."""
     uri = binding.uri
     if uri is None:
         return None

@@ -126,7 +126,7 @@ class Floods:
             self._behind.pop(source, None)
 
     def insists(self, source: str, share: float) -> None:
-        """For such a share of the last `INSISTS_S` a stream of ``source`` had more than was taken.
+        """In how much of the last `INSISTS_S` a stream of ``source`` had more than was taken.
 
         It sends no faster than it is read: what is handled of it says less than it would send.
         """

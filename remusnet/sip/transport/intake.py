@@ -20,7 +20,7 @@ from remusnet.sip.transport.floods import Floods
 _AT_ONCE = 8
 _BYTES_AT_ONCE = 4096
 # A phone's message becomes ten or so between actors, and each of them waits for all that are there
-# at that time: what is taken of a line too early costs others ten times. Where nobody else was
+# at that time: what is taken of a line too early costs others ten times. Where no other source was
 # heard for a while, larger portions cost less. A source's first in its line needn't wait.
 _ENOUGH = 2
 _ENOUGH_FOR_ONE = 32

@@ -315,7 +315,7 @@ class Sockets:
             if not connection.open:
                 # It may have ended before any task could wait for that.
                 raise OSError("closed or refused as soon as it was open")
-        except Exception as error:  # noqa: BLE001 - whatever it is, who waits for it is told
+        except Exception as error:  # noqa: BLE001 - whatever it is, waiting tasks hear of it
             reason = str(error) or "no answer"
             waiting = self._opening.pop(key, _Waiting())
             for _data, on_unsent in waiting.messages:

@@ -75,7 +75,7 @@ def _request_key(request: Request) -> Hashable:
 
 
 def server_name(request: Request, via: Via, method: bytes | None = None) -> Hashable:
-    """By what a request finds its server transaction; an ACK finds the INVITE's.
+    """The key by which a request finds its server transaction; an ACK finds the INVITE's.
 
     ``method``: of the transaction that is looked for, where it is another's (CANCEL).
     """
