@@ -176,7 +176,7 @@ def _done(emulated: Departures, directory: Path) -> tuple[Int64s, Int64s, int]:
 def in_steps(late_ns: Int64s) -> Int64s:
     """How late each of n frames was in virtual time (int64[n]), in whole `STEP_NS`, rounded up.
 
-    What is early stays as it is.
+    An early value stays as it is.
     """
     return np.where(late_ns > 0, -(-late_ns // STEP_NS) * STEP_NS, late_ns)
 

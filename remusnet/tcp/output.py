@@ -325,7 +325,7 @@ class Output(ABC):
             piece.in_host = 0
 
     def left_host(self, start: int, end: int) -> None:
-        """What was held has gone: a coupled sender may go on."""
+        """Bytes ``start`` to ``end`` have left the host: a coupled sender may go on."""
         if not self.coupled or end == start:
             return
         self._in_host -= end - start

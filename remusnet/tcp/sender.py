@@ -50,7 +50,7 @@ class Sender(Output):
 
     _echo: int = 0
 
-    # What comes back.
+    # Acknowledgements.
 
     def acknowledged(self, ack: Ack, now_ns: int) -> None:
         """An ACK has come."""
