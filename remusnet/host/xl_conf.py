@@ -1,7 +1,7 @@
 """The line of xl.conf that makes a netbuf script the default, put in and taken out again.
 
-xl.conf(5): ``remus.default.netbufscript="PATH"``. What was there before is kept as a comment, and
-comes back byte for byte.
+xl.conf(5): ``remus.default.netbufscript="PATH"``. The line that was there before stays as a
+comment, and comes back byte for byte.
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ class Inside:
 def inside(root: Path, account: Account | None, scratch: Path, imports: str) -> Inside:
     """Python, remusnet and the folder ``root`` as ``account`` can read them.
 
-    What is closed to it is copied below ``scratch``, which is then opened. Raises
-    ``LabUnavailable`` if the interpreter itself can't be read, or can't import the modules that
-    ``imports`` names ("a, b").
+    Copies what that user can't read below ``scratch``, and opens that. Raises ``LabUnavailable`` if
+    the interpreter itself can't be read, or can't import the modules that ``imports`` names ("a,
+    b").
     """
     if account is None or not account.change:
         return Inside(sys.executable, root, {"PYTHONPATH": str(SOURCE)})

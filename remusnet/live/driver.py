@@ -138,8 +138,8 @@ class LiveDriver:
     def finish(self, longest_ns: int) -> None:
         """The program has ended: what it has sent leaves, an epoch after the other.
 
-        Commits are waited for ``longest_ns`` at most; what is held then is released late or not
-        at all, and is not measured.
+        It waits for commits ``longest_ns`` at most; frames held then are released late or not at
+        all, and is not measured.
         """
         if self._plug is None:
             return

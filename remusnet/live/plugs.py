@@ -52,7 +52,7 @@ class LivePlug(Protocol):
         """Held frames leave, and what comes passes."""
 
     def fail(self) -> int:
-        """The primary dies: what is held is lost, and so are the rules. How many frames."""
+        """The primary dies: held frames are lost, and so are the rules. How many frames."""
 
     def dropped(self) -> int:
         """Frames that found it full."""

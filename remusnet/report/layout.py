@@ -65,7 +65,7 @@ def print_records(
 def _shared(
     given: Sequence[int], wanted: Sequence[int], columns: Sequence[Column], room: int
 ) -> list[int]:
-    """What is left of the room goes to the columns of prose, evenly, until they have all."""
+    """Gives the rest of the room to the columns of prose, evenly, until they have all."""
     widths = list(given)
     while True:
         left = room - sum(widths)

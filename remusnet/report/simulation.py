@@ -70,7 +70,7 @@ def simulation_json(
 
 
 def print_simulation(console: Console, comparison: Comparison) -> None:
-    """What was simulated, the policies side by side, and each RTP stream."""
+    """Prints the setting, the policies side by side, and each RTP stream."""
     print_named(console, setting_lines(comparison.setting))
     console.print()
     measurements = Measurements(comparison)
@@ -93,7 +93,7 @@ def caveat(setting: Setting) -> str:
 
 
 def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
-    """What was simulated: a word and what it is, line by line."""
+    """The setting of a simulation: a word and what it is, line by line."""
     guest = f"{setting.guest} ({setting.guest_reason}), {setting.guest_frames} frames"
     times = (setting.interval_ns, setting.pause_ns, setting.commit_delay_ns)
     interval, pause, delay = map(format_duration, times)

@@ -1,4 +1,4 @@
-"""What is known of a simulated scenario that a recording can't tell.
+"""Facts of a simulated scenario that a recording can't tell.
 
 Times are int64 nanoseconds from the scenario's start.
 """

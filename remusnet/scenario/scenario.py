@@ -14,7 +14,7 @@ from remusnet.tcp.stack import LINUX, Stack
 
 
 class FailureKind(StrEnum):
-    """What happens to the primary."""
+    """How the primary fails."""
 
     DEATH = "death"
     SPLIT_BRAIN = "split-brain"

@@ -113,7 +113,7 @@ async def _serve(
 def collect_seldom_and_little() -> None:
     """Look for cycles less often than Python does, and never through much at once.
 
-    What is there now, stays. Calls leave few cycles behind: to look for them after each 700 new
+    The objects of now stay. Calls leave few cycles behind: to look for them after each 700 new
     objects is a fifth of all the work. Each look at those that have survived one goes through all
     since the look before, and all calls wait for it: 400,000 objects, which 8,000 transactions are,
     took 190 ms. 30,000 take 15 ms. All objects are looked at after some 40 million new ones.

@@ -50,7 +50,7 @@ class Sender(Output):
 
     _echo: int = 0
 
-    # What comes back.
+    # Acknowledgements.
 
     def acknowledged(self, ack: Ack, now_ns: int) -> None:
         """An ACK has come."""
@@ -61,6 +61,7 @@ class Sender(Output):
         self._echo = ack.echo if self.stack.timestamps else 0
         self.una = max(self.una, ack.number)
         self.allowed = max(self.allowed, ack.number + ack.window)
+        self.queue.most_window = max(self.queue.most_window, ack.window)
         if self.una > before:
             self.tries = 0
         sacks = self._sacks(ack, before, now_ns)
@@ -89,6 +90,14 @@ class Sender(Output):
         self._open_window(found, self.board.losses - losses, now_ns)
         self._go_on(repeat, now_ns)
         self.push(now_ns)
+        self._wake(now_ns)
+
+    def _wake(self, now_ns: int) -> None:
+        """The application, where it waits for room and there is enough by now."""
+        if self.queue.end < self.given:
+            self.queue.widen(self.window.size)
+            if self.queue.is_writable(self.una, len(self.board.pieces)):
+                self.fill(now_ns)
 
     def _sacks(self, ack: Ack, before: int, now_ns: int) -> Found:
         """RFC 2018's blocks, and RFC 2883's first one, of what came twice."""
@@ -310,7 +319,7 @@ class Sender(Output):
                     self._frto = False
             elif found.moved and not recovered:
                 self._high = self.next
-                if self.next < min(self.written, self.allowed):
+                if self.next < min(self.queue.end, self.allowed):
                     return Repeat.NEW
                 self._frto = False
         if recovered:

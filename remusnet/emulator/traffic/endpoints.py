@@ -38,7 +38,7 @@ class Segment:
     ``blocks``: of SACK; the first tells of a copy where ``duplicate`` (DSACK, RFC 2883). ``stamp``:
     its timestamp and the one it echoes (`remusnet.tcp.stack.stamp_of`); None without the option, 0
     for none to echo. ``window``: bytes that its sender lets
-    come beyond ``ack``.
+    come beyond ``ack``. ``push``: whether it has the flag PSH.
     """
 
     sequence: int
@@ -50,6 +50,7 @@ class Segment:
     duplicate: bool = False
     stamp: tuple[int, int] | None = None
     window: int = 1 << 20
+    push: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,10 +129,14 @@ class StreamFrames:
 
     def of(self, packets: StreamPackets) -> Bytes:
         """The frames of all packets of ``packets``."""
+        return self.packets(*self.numbers(packets))
+
+    def numbers(self, packets: StreamPackets) -> tuple[Int64s, Int64s, Bools]:
+        """What `packets` makes frames of: sequence numbers, timestamps, markers, each [n]."""
         vad = self.source.calls.vad
         marker = spurt_starts(packets.tick) if vad else np.zeros(len(packets), np.bool_)
         sequence = sequence_of(self.source, packets.number)
-        return self.packets(sequence, timestamp_of(self.source, packets.tick), marker)
+        return sequence, timestamp_of(self.source, packets.tick), marker
 
     def _put(self, at: int, data: bytes) -> None:
         self.row[at : at + len(data)] = np.frombuffer(data, np.uint8)

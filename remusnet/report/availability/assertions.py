@@ -60,7 +60,7 @@ class AvailabilityMetric:
 
 
 class Verdict(StrEnum):
-    """What came of an assertion."""
+    """The outcome of an assertion."""
 
     HOLDS = "holds"
     FAILS = "fails"

@@ -1,4 +1,4 @@
-"""What goes into a transaction, what comes out, and what all four kinds have in common."""
+"""Events of a transaction, its commands, and what all four kinds have in common."""
 
 from __future__ import annotations
 
