@@ -29,6 +29,8 @@ from remusnet.interrupts import put_off
 _Task = TypeVar("_Task")
 _Done = TypeVar("_Done")
 
+_Job = tuple[Callable[[_Task], _Done], Sequence[_Task]]
+
 _CONTEXT: Final = get_context("forkserver")
 _AHEAD: Final = 3
 """Chunks for each worker that are there before it asks for them."""
@@ -78,7 +80,10 @@ def mapped_by(
     They end with whoever takes the results: at the last one, when he asks for no more, and when he
     is killed.
     """
-    work = _sendable(work)
+    wrapped: Callable[..., _Job[_Task, _Done]] | None = None
+    if not _is_plain(work, tasks[0]):
+        # With the code that is in them.
+        from joblib import wrap_non_picklable_objects as wrapped
     watched, held = _CONTEXT.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, _CONTEXT, _ready, (watched,))
     waiting: deque[Future[_Chunk[_Done]]] = deque()
@@ -88,10 +93,11 @@ def mapped_by(
             while begun < len(tasks) and len(waiting) < _AHEAD * workers:
                 # The last ones are small, so that no worker is left with a large one.
                 some = tasks[begun : begun + min(size, 1 + (len(tasks) - begun) // (2 * workers))]
+                begun += len(some)
+                job = (work, some) if wrapped is None else wrapped((work, some), keep_wrapper=False)
                 # Nobody would end a process that is half started.
                 with _without_main(), put_off():
-                    waiting.append(pool.submit(_chunk, work, some))
-                begun += len(some)
+                    waiting.append(pool.submit(_chunk, job))
             found = waiting.popleft().result()
             yield from found.done
             if found.error is not None:
@@ -127,18 +133,13 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _sendable(work: Callable[[_Task], _Done]) -> Callable[[_Task], _Done]:
-    """``work`` as it is where workers can import it; a closure with all that is in it."""
+def _is_plain(work: object, task: object) -> bool:
+    """Whether workers can import what these are made of; closures and what has them they can't."""
     try:
-        pickle.dumps(work)
-        if getattr(work, "__module__", None) != "__main__":
-            return work
+        pickle.dumps((work, task))
     except (pickle.PicklingError, AttributeError, TypeError):
-        pass
-    from joblib import wrap_non_picklable_objects
-
-    wrapped: Callable[[_Task], _Done] = wrap_non_picklable_objects(work)
-    return wrapped
+        return False
+    return getattr(work, "__module__", None) != "__main__"
 
 
 def _ready(watched: Connection) -> None:
@@ -154,7 +155,8 @@ def _end_with(held: Connection) -> None:
     os._exit(1)
 
 
-def _chunk(work: Callable[[_Task], _Done], tasks: Sequence[_Task]) -> _Chunk[_Done]:
+def _chunk(job: _Job[_Task, _Done]) -> _Chunk[_Done]:
+    work, tasks = job
     began = time.perf_counter()
     done: list[_Done] = []
     for task in tasks:

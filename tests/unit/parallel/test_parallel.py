@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -79,6 +80,11 @@ def test_what_the_work_raises_comes_here_as_it_is(kind: Workers) -> None:
 def test_work_may_be_a_closure_in_another_process() -> None:
     factor = 3
     assert list(mapped(lambda each: each * factor, [1, 2], workers=2)) == [3, 6]
+    assert list(mapped(called, [lambda: factor, lambda: 2], workers=2)) == [3, 2]
+
+
+def called(task: Callable[[], int]) -> int:
+    return task()
 
 
 def test_one_worker_works_in_this_thread() -> None:
