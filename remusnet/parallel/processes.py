@@ -83,7 +83,9 @@ def mapped_by(
     wrapped: Callable[..., _Job[_Task, _Done]] | None = None
     if not _is_plain(work, tasks[0]):
         # With the code that is in them.
-        from joblib import wrap_non_picklable_objects as wrapped
+        from joblib import wrap_non_picklable_objects
+
+        wrapped = wrap_non_picklable_objects
     watched, held = _CONTEXT.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, _CONTEXT, _ready, (watched,))
     waiting: deque[Future[_Chunk[_Done]]] = deque()
