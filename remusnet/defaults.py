@@ -1,4 +1,4 @@
-"""What holds where nobody says otherwise: times, rate, classifier, places. It imports nothing.
+"""The values where the user gives none: times, rate, classifier, places. It imports nothing.
 
 Times and the rate stand here twice: in a user's words, and in the units that remusnet counts in.
 """
@@ -12,7 +12,7 @@ PAUSE, PAUSE_NS = "50ms", 50_000_000
 COMMIT_DELAY, COMMIT_DELAY_NS = "5ms", 5_000_000
 """From the resume to the commit: an assumption."""
 LONGEST_LISTEN_S = 30.0
-"""To a plug that a change would end, for somebody who drives it."""
+"""How long a change that would end a plug listens for a driver of it."""
 RATE, RATE_BITS = "1gbit", 10**9
 """Of the guest's link; bits a second."""
 CLASSIFIER, AUTO = "u32", "auto"

@@ -42,7 +42,7 @@ class NotPermitted(RemusnetError):
 
 
 class Conflict(RemusnetError):
-    """Somebody else owns what would have to change (exit code 5)."""
+    """What would have to change belongs to another program or user (exit code 5)."""
 
     exit_code = 5
 

@@ -1,6 +1,6 @@
 """When Remus suspends the guest, resumes it, and hears that the checkpoint is safe.
 
-One checkpoint, and what the buffer is told at each step:
+One checkpoint, and what the checkpointer tells the buffer at each step:
 
     suspend   BUFFER: what was sent before belongs to the epoch that ends here; the guest stands
     resume    pause later: the guest runs again, in the next epoch
@@ -37,7 +37,7 @@ class ScheduleKind(StrEnum):
     """The suspend: the period is the interval, or pause + commit delay where that is longer."""
 
     def period_ns(self, interval_ns: int, busy_ns: int) -> int:
-        """From one suspend to the next, if the commit comes ``busy_ns`` after the first."""
+        """The time between two suspends, if a commit comes ``busy_ns`` after the first."""
         if self is ScheduleKind.XL:
             return interval_ns + busy_ns
         return max(interval_ns, busy_ns)
@@ -104,10 +104,10 @@ class Schedule:
 
     @property
     def busy_ns(self) -> int:
-        """From a suspend to its commit."""
+        """The time from a suspend to its commit."""
         return self.pause_ns + self.commit_delay_ns
 
     @property
     def period_ns(self) -> int:
-        """From one commit to the next."""
+        """The time from one commit to the next."""
         return self.kind.period_ns(self.interval_ns, self.busy_ns)

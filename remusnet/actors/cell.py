@@ -27,7 +27,7 @@ from remusnet.actors.timer import Timer
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Tells whoever watches that ``ref`` was restarted, resumed or stopped.
+    """Tells each watcher that ``ref`` was restarted, resumed or stopped.
 
     Death watch alone would hide a restart, in which references stay valid and state is lost.
     """
@@ -147,7 +147,7 @@ class Cell(Mailbox):
         return Reply(current.answer if isinstance(current, Asked) else None)
 
     def reply(self, value: object) -> None:
-        """Answer the message that is being handled. Nobody may have asked: then nothing happens."""
+        """Answer the message that is being handled; nothing where its sender waits for none."""
         self.replier().send(value)
 
     # For the system and for supervision.
@@ -181,7 +181,7 @@ class Cell(Mailbox):
         return instance
 
     def notify(self, change: Change) -> None:
-        """Tell those who watch."""
+        """Tell the watchers."""
         if self._watchers is None:
             return
         for watcher in tuple(self._watchers):

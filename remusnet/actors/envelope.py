@@ -1,4 +1,4 @@
-"""What stands in a mailbox and is more than a message: a question, an order to the actor itself."""
+"""Entries of a mailbox that are more than messages: questions, and orders to the actor itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class AskFailed(Exception):
 
 
 class Envelope:
-    """What stands in a mailbox and is more than a message."""
+    """An entry of a mailbox that is more than a message."""
 
     __slots__ = ("message",)
 
@@ -24,7 +24,7 @@ class Envelope:
 
 
 class Asked(Envelope):
-    """A message that somebody waits for the answer to."""
+    """A message whose sender waits for an answer."""
 
     __slots__ = ("answer",)
 
@@ -76,7 +76,7 @@ class Reply:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody still waits for it."""
+        """Whether its sender still waits for the answer."""
         return self._answer is not None and not self._answer.done()
 
     def send(self, value: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TextIO
@@ -54,15 +55,31 @@ class Event:
 
 
 class JsonLines:
-    """Writes each event to a file as one line, at once: what a crash leaves is whole lines."""
+    """Writes each event to a file as one line, at once: what a crash leaves is whole lines.
 
-    def __init__(self, file: TextIO) -> None:
+    A file that can't be written, on a full disk say, is no failure of the actor whose event it is.
+    ``tell``: called when that begins, and when it is over.
+    """
+
+    def __init__(self, file: TextIO, tell: Callable[[str], None] = lambda _text: None) -> None:
         self._file = file
+        self._tell = tell
+        self.failed = 0  # events, since one was written last
 
     def __call__(self, event: Event) -> None:
         """Write it."""
-        self._file.write(event.line() + "\n")
-        self._file.flush()
+        try:
+            self._file.write(event.line() + "\n")
+            self._file.flush()
+        except OSError as error:
+            self.failed += 1
+            if self.failed == 1:
+                self._tell(f"events can't be written: {error.strerror or error}")
+            return
+        if self.failed:
+            # What its buffer has kept meanwhile has come before.
+            self._tell(f"events are written again; {self.failed} were late or are lost")
+            self.failed = 0
 
 
 def describe(error: BaseException) -> str:

@@ -37,7 +37,7 @@ class Home(Protocol[C]):
         """How many messages wait for each actor."""
 
     def dead_letter(self, recipient: C, message: object, reason: str) -> None:
-        """Count a message that nobody handles."""
+        """Count a message that no actor handles."""
 
     def complain(self, cell: C, error: Exception) -> None:
         """Count what a hook raised while its actor ended."""

@@ -48,8 +48,8 @@ class Mailbox(Place):
         # Counts starts, restarts and the stop: what belonged to an earlier one is stale.
         self.life = 0
         self.held = False
-        self.queued = 0  # how many wait, where that is bounded; elsewhere nobody keeps count
-        self.stash: deque[object] | None = None  # what was taken from the queue too early
+        self.queued = 0  # how many messages wait, where that is bounded; else not counted
+        self.stash: deque[object] | None = None  # messages that it took from the queue too early
         self.current: object = None
         self._again: object = None
         self.stop_asked = False
@@ -202,7 +202,7 @@ class Mailbox(Place):
             self._system.failed(self, error, envelope)
             return
         if awaited is None:
-            self.current = None  # what is handled next may be a message that nobody has asked
+            self.current = None  # the next message may be one whose sender waits for no answer
         if awaited is not None or self.exceptional:
             self.handled(awaited, envelope)
 
@@ -257,7 +257,7 @@ class Mailbox(Place):
             if isinstance(envelope, Asked):
                 envelope.fail(AskFailed(f"{self.path}: {reason}"))
             elif not isinstance(envelope, Timer):
-                return  # orders to the actor itself: nobody misses them
+                return  # orders to the actor itself: no sender misses them
         self._system.dead_letter(self, message, reason)
 
 

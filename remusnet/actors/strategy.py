@@ -20,9 +20,9 @@ class Directive(Enum):
 
 
 class Scope(Enum):
-    """Who is restarted with it (OTP, supervisor: restart strategies)."""
+    """Which siblings are restarted with it (OTP, supervisor: restart strategies)."""
 
-    ONE_FOR_ONE = "one-for-one"  # nobody
+    ONE_FOR_ONE = "one-for-one"  # none
     REST_FOR_ONE = "rest-for-one"  # its siblings that were started after it
 
 

@@ -267,7 +267,7 @@ def _finish(cell: Cell) -> Steps:
 
 
 def _swallow(task: asyncio.Future[None]) -> None:
-    """Look at what a task came to, so that asyncio doesn't complain that nobody did."""
+    """Look at what a task came to: asyncio complains of an error that no code has looked at."""
     if task.done() and not task.cancelled():
         task.exception()
 

@@ -27,7 +27,7 @@ def run_each(
 ) -> tuple[list[LiveResult], int]:
     """Runs ``order`` under each of ``policies``; and the signal that has ended it, 0 for none.
 
-    ``listen``: who hears of the run under a policy; ``live``: what is seen meanwhile, too.
+    ``listen``: the listener that hears of the run under a policy; ``live``: what is seen meanwhile.
     ``capture``: a pcapng file for what both ends of the vif saw (of several policies
     ``NAME-POLICY.pcapng``). Raises what `run_live` raises.
     """

@@ -25,9 +25,9 @@ _NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is measured: the plug of ``buffer``, and the guest behind ``vifs``.
+    """A measurement of the plug of ``buffer``, and of the guest behind ``vifs``.
 
-    ``interval_ns``: what xl was told, None where nobody says.
+    ``interval_ns``: xl's checkpoint interval, None where the user and xl's command line say none.
     """
 
     name: str

@@ -103,7 +103,7 @@ class _Server(WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 10  # seconds: a client that says nothing keeps nobody waiting for long
+    timeout = 10  # seconds: a client that says nothing keeps no other client waiting for long
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Nothing: a scrape is no news."""
@@ -123,7 +123,7 @@ class MetricsServer:
         self._thread.start()
 
     def close(self) -> None:
-        """End it: nobody is answered any more, and the port is free."""
+        """End it: it answers no client any more, and the port is free."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -159,7 +159,7 @@ def _prometheus() -> ModuleType:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """By a new file beside it: what ends in .prom is read at any time."""
+    """Puts a new file in its place as one step: a reader of .prom files may come at any time."""
     if file.exists() and not stat.S_ISREG(file.stat().st_mode):
         file.write_bytes(content)  # a pipe, /dev/stdout
         return

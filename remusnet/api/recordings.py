@@ -35,7 +35,7 @@ def classified(
     read: Reader = read_frames,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Classified:
-    """Judge the frames of ``source`` under each of ``policies``; ``tell`` is told each step."""
+    """Judge the frames of ``source`` under each of ``policies``; calls ``tell`` at each step."""
     recording = read(source)
     tell(f"judging {len(recording.frames)} frames")
     surveys, judgements = survey(recording.frames, policies)

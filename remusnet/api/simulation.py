@@ -79,7 +79,7 @@ class ScenarioCase:
     advise: bool = False
 
     def run(self, read: Reader = captures.read_frames, tell: Tell = _silent) -> Simulated:
-        """Simulate it. ``read``: reads the captures that it names; ``tell``: is told each step.
+        """Simulate it. ``read``: reads the captures that it names; ``tell``: called at each step.
 
         Raises InvalidInput.
         """
@@ -128,7 +128,7 @@ class CaptureCase:
     out: str | None = None
 
     def run(self, read: Reader = captures.read_frames, tell: Tell = _silent) -> Simulated:
-        """Replay it. ``read``: reads it; ``tell``: is told each step. Raises InvalidInput."""
+        """Replay it. ``read``: reads it; ``tell``: called at each step. Raises InvalidInput."""
         policies = self.policies or tuple(PRESETS.values())
         files = released_files(self.out, [self.capture], policies)
         recording = read(self.capture)
@@ -237,7 +237,7 @@ def simulated(
     """As `simulate`, with all that it came to. Relative paths begin in ``folder``.
 
     ``keep``: keep the frames of a scenario. Raises as `simulate` does, an error of ours without
-    where inside remusnet it was noticed: that helps nobody who has to correct it.
+    where inside remusnet it was noticed: that doesn't help a user to correct the file.
     """
     __tracebackhide__ = True  # pytest shows the line of the test, not this one
     if (source is None) == (capture is None):

@@ -1,4 +1,4 @@
-"""A scenario at many intervals, on all cores; what is done is kept, so that it can go on later."""
+"""A scenario at many intervals, on all cores; a journal keeps what is done, to go on later."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _GUESTS = files("remusnet.scenario") / "guests"
 _SUFFIX = ".toml"
 
 Tell = Callable[[int, int], None]
-"""Is told how many points are done, and how many there are."""
+"""Called with how many points are done, and how many there are."""
 
 
 def _silent(_: int, __: int) -> None:
@@ -83,7 +83,8 @@ def metrics(texts: Sequence[str]) -> tuple[Asked, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What is asked for. ``word``: the scenario's name or file; ``policies``: none for its own.
+    """A sweep that the user asks for. ``word``: the scenario's name or file; ``policies``: none for
+    its own.
 
     ``repeats``: runs of each point, each with a seed of its own.
     """
@@ -122,7 +123,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What came of it. ``keys``: those that were set."""
+    """What the sweep came to. ``keys``: those that were set."""
 
     rows: tuple[Row, ...]
     means: tuple[Mean, ...]
@@ -142,9 +143,9 @@ def sweep(
 
     ``engine``: a Dask cluster, as `remusnet.parallel.mapped` has it.
 
-    ``journal``: a file that gets every point that is done, for a run that goes on after a kill;
-    whoever has written down what comes of it deletes it. Raises InvalidInput, and MissingDependency
-    for several workers without joblib.
+    ``journal``: a file that gets every point that is done, for a run that goes on after a kill; the
+    caller deletes it once it has written down the result. Raises InvalidInput, and
+    MissingDependency for several workers without joblib.
     """
     tasks = wanted.tasks()
     found: list[Row] = []

@@ -20,7 +20,7 @@ class Answer:
     """``estimates``: a value for each measure of ``model``, in order.
 
     ``causes``: for each service, the share of time that each cause takes it down for; empty where
-    nobody asked. ``curves``: of all measures but rates, where times are asked for.
+    the question didn't ask. ``curves``: of all measures but rates, where times are asked for.
     """
 
     model: Model

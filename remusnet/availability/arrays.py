@@ -117,7 +117,7 @@ def _apart(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def rank(arrays: dict[str, NDArray[Any]]) -> None:
-    """Room for a tournament of the clocks, in which nobody has played yet."""
+    """Room for a tournament of the clocks, in which no clock has played yet."""
     stages, end, many = [], 0, len(arrays["times"])
     while many > 1:
         stages.append(end)

@@ -109,7 +109,7 @@ class Lognormal:
         )
 
     def knots(self) -> tuple[float, ...]:
-        """From 9 sigmas below to 9 above, by quarters of a sigma."""
+        """Points from 9 sigmas below to 9 above, by quarters of a sigma."""
         return tuple(math.exp(self.mu + self.sigma * k / 4) for k in range(-36, 37))
 
     def atoms(self) -> tuple[tuple[float, float], ...]:
@@ -240,7 +240,7 @@ class Erlang:
         return total
 
     def knots(self) -> tuple[float, ...]:
-        """By eighths of the mean, then further apart."""
+        """Points by eighths of the mean, then further apart."""
         stage = self.mean / self.shape
         near = [self.mean * k / 8 for k in range(1, 25)]
         return tuple(sorted({*near, *(3 * self.mean + stage * k * 4 for k in range(1, 20))}))

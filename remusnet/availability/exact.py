@@ -61,7 +61,7 @@ def solved_markov(space: StateSpace, nearby: Nearby | None = None) -> Solved:
 
 
 def rates_between(space: StateSpace) -> Entries:
-    """From which state to which the chain goes, and how often a second."""
+    """The chain's steps: from which state to which it goes, and how often a second."""
     return _entries(space, _rates(space))
 
 

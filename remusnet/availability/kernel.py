@@ -769,7 +769,7 @@ def _wait(s: Any, rng: Any, at: int) -> float:
         return view(s.spans, SPAN)[at].rest
     wait = _draw(s, rng, clock.mode)
     clock.drawn = s.now
-    if s.importance_end:  # only who splits asks how long it runs
+    if s.importance_end:  # only splitting asks how long it runs
         view(s.spans, SPAN)[at].total = wait
     return wait
 

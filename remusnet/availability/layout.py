@@ -1,7 +1,7 @@
 """What `remusnet.availability.kernel` is made of: how to compile, codes, and types of records.
 
-Its cached code has the numbers of this file in it, and does not notice when they change: whoever
-changes one touches the kernel as well.
+Its cached code has the numbers of this file in it, and does not notice when they change: if you
+change one, touch the kernel as well.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is asked of a net, and what the answer came to: value, interval, method."""
+"""Questions to a net, and its answers: value, interval, method."""
 
 from __future__ import annotations
 

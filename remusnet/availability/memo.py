@@ -85,7 +85,7 @@ class Memo:
         return self._markings[number]
 
     def number(self, marking: Tangible) -> int:
-        """Of a marking. Raises InvalidInput where a measure fails there."""
+        """The number of a marking. Raises InvalidInput where a measure fails there."""
         found = self._numbers.get(marking)
         if found is not None:
             return found

@@ -48,7 +48,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """``measures``: what is asked, services among them.
+    """``measures``: the questions, services among them.
 
     ``causes``: what a service can be down for, by name, as expressions that hold then. Of several
     that hold at once, the first one counts.
@@ -105,7 +105,7 @@ class Blueprint:
 
 
 def causes_of(service: Measure, causes: Mapping[str, str]) -> tuple[Measure, ...]:
-    """For each cause: the share of time in which ``service`` is down for it; the rest is other.
+    """The share of time in which ``service`` is down for each cause; the rest is other.
 
     Of causes that hold at once the first counts, so that the shares add up to the downtime.
     """

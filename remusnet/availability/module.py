@@ -80,7 +80,7 @@ class Module:
         return self._add(Place(self.name, name, colours, dict(counts)))
 
     def port(self, name: str, *, colours: tuple[str, ...] = (PLAIN,)) -> Place:
-        """A place that whoever includes this module gives."""
+        """A place that the including module gives."""
         return self._add(Place(self.name, name, colours, {}, port=True))
 
     def timed(

@@ -124,7 +124,7 @@ def phase_type(distribution: Distribution, asked: Phases) -> PhaseType:
 
 
 def _two(mean: float, variation: float, most: int) -> PhaseType:
-    """By mean and squared coefficient of variation (Tijms 1994, A.5)."""
+    """Two stages by mean and squared coefficient of variation (Tijms 1994, A.5)."""
     if variation <= 1 / most + _SAME:
         matched = 2 if abs(variation - 1 / most) <= _SAME else 1
         return PhaseType((Branch(1.0, most, mean / most),), matched)

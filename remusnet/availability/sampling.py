@@ -255,7 +255,7 @@ class _Runner:
         )
 
     def estimates(self, chunks: Sequence[Chunk]) -> tuple[Estimate, ...]:
-        """What was asked, with its interval."""
+        """The measures so far, each with its interval."""
         events = self._events + self._player.events
         return tuple(
             each.estimate(self._sampling.relative_error, self._detail, events)

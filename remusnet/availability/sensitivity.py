@@ -62,7 +62,7 @@ class Varied:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What ``base`` is as the parameters are, and for each of them; who saves most is first."""
+    """``base``: with the parameters as they are; ``varied``: the one that saves most is first."""
 
     service: Service
     base: Estimate
@@ -76,7 +76,7 @@ def sensitivity(
     means: Means | None = None,
     progress: Progress | None = None,
 ) -> tuple[Sensitivity, ...]:
-    """For each service of the model (of those ``names``, if there are any).
+    """The sensitivity of each service of the model (of those ``names``, if there are any).
 
     Raises InvalidInput for a model that has none, and as `answers.answered` does.
     """

@@ -409,7 +409,7 @@ def most_tokens(net: Net) -> int:
 
 
 def neighbours(net: Net) -> tuple[list[list[int]], list[list[int]]]:
-    """For each mode: the timed and the immediate ones whose enabling its firing may change."""
+    """The timed and the immediate modes whose enabling each mode's firing may change."""
     looking: dict[int, list[int]] = {}
     for i, mode in enumerate(net.modes):
         for slot in mode.slots:

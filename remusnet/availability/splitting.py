@@ -1,4 +1,4 @@
-"""Rare events by RESTART: whoever comes a step nearer is tried again and again from there.
+"""Rare events by RESTART: a run that comes a step nearer is tried again and again from there.
 
 Villén-Altamirano (1991). A trial that enters a level of `importance` is run so many times, each of
 which counts for its share only, and all but one end where they leave the level. The mean stays

@@ -31,7 +31,7 @@ class TooManyStates(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """From a marking through vanishing ones: ``ends`` by state with their probability.
+    """A way from a marking through vanishing ones: ``ends`` by state with their probability.
 
     ``fired``: by mode, how often an immediate transition fires on the way, as an expectation.
     """
@@ -158,7 +158,7 @@ class _Exploration:
         return known
 
     def _onwards(self, marking: Tangible, options: list[tuple[int, float]]) -> Passage:
-        """From a vanishing marking: the mixture of its successors' passages, if none loops."""
+        """The passage from a vanishing marking: the mixture of its successors', if none loops."""
         if marking in self.open or len(self.open) > _DEEPEST:
             raise _LoopedBack
         self.open.add(marking)

@@ -147,7 +147,7 @@ def _shares(rates: csr_matrix, start: Values, times: Sequence[float]) -> Values:
 
 
 def _doubled(jumps: Values, start: Values, fastest: float, steps: Values) -> list[Values]:
-    """By a matrix for each length of step: a short one, squared until it is long enough."""
+    """Steps by a matrix for each length: a short one, squared until it is long enough."""
     rows, now = [], start
     known: dict[float, Values] = {}
     for step in steps.tolist():
@@ -213,7 +213,7 @@ class _Runs:
     runs: int
 
     def sums(self) -> tuple[Values, Values, int]:
-        """Of the values and of their squares, by time and measure; the firings."""
+        """Sums of the values and of their squares, by time and measure; the firings."""
         return curves(self.net, self.measures, self.seed, self.times, self.runs)
 
 

@@ -95,9 +95,9 @@ class Net:
 def unfolded(module: Module) -> Net:
     """The net that ``module`` is, with all that it includes.
 
-    Raises InvalidInput, which names module, place and transition: for ports that nobody bound,
-    guards that are no expressions, colours that a place does not have, transitions that take
-    nothing and so never stop.
+    Raises InvalidInput, which names module, place and transition: for unbound ports, guards that
+    are no expressions, colours that a place does not have, transitions that take nothing and so
+    never stop.
     """
     return _Unfolding(module).net()
 

@@ -25,5 +25,5 @@ def is_capture(word: str) -> bool:
                 if file.read(4).startswith(_MAGICS):
                     return True
     except (OSError, ValueError):
-        pass  # whoever reads it says so
+        pass  # reading it says so later
     return word.lower().removesuffix(".gz").endswith(_SUFFIXES)

@@ -104,7 +104,7 @@ class Placed:
 def as_ethernet(data: Bytes, link_type: int, placed: Placed) -> Placed:
     """``placed`` frames of ``link_type`` as Ethernet frames; ``data`` is written to.
 
-    There must be 14 bytes before each frame that nobody needs any more. A frame that is cut within
+    The 14 bytes before each frame are overwritten: no caller may need them any more. A frame cut in
     its header has no byte left. Of other layers than Linux's cooked ones both addresses are zero.
     """
     if link_type == ETHERNET or len(placed.offset) == 0:

@@ -39,9 +39,9 @@ class Content:
 def load(source: str | Path, magics: tuple[bytes, ...]) -> Content:
     """All bytes of ``source`` (a path, or ``"-"`` for standard input), inflated if gzipped.
 
-    ``magics``: what a capture may begin with, 4 bytes each. Anything else is refused as soon as
-    its first bytes are there. Gzip is told by its magic, whatever the name. Gzip data that is cut
-    or damaged gives what inflates, and a problem.
+    ``magics``: what a capture may begin with, 4 bytes each. Anything else is refused as soon as its
+    first bytes are there. The magic tells gzip, whatever the name. Gzip data that is cut or damaged
+    gives what inflates, and a problem.
 
     Raises InvalidInput: unreadable, not a capture, more than ``MAX_BYTES``, or packed more than
     ``MAX_RATIO`` times.
@@ -164,7 +164,7 @@ def read(source: str | Path) -> Capture:
     if parsed.made_up:
         types = ", ".join(map(linktypes.shown, parsed.made_up))
         cooked = {linktypes.LINUX_SLL, linktypes.LINUX_SLL2} & set(parsed.made_up)
-        # Whoever captures on "any" sees what is forwarded once on each device.
+        # A capture on "any" has a forwarded frame once for each device.
         often = "; a frame that went through several devices is there several times"
         warnings.append(
             f"{label(source)}: frames of link type {types} have no Ethernet header: it is made up"
@@ -186,7 +186,7 @@ def read_frames(source: str | Path) -> Capture:
     """As `read`, of a capture that has to have a frame. Raises InvalidInput also where none is."""
     recording = read(source)
     if not len(recording.frames):
-        # Damage before the first frame is told once: it is why there are none.
+        # One message for damage before the first frame: it is why there are none.
         why = recording.warnings[0] if recording.warnings else quoted(recording.name)
         raise InvalidInput(f"no frames: {why}")
     return recording

@@ -80,7 +80,7 @@ def _write_file(path: str | Path, write_to: Callable[[BinaryIO], None]) -> None:
     # Through a link, so that the link stays and what it points to is replaced.
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        # Renaming over /dev/null would take it from everybody else.
+        # Renaming over /dev/null would take it from all other processes.
         with target.open("wb") as stream:
             write_to(stream)
         return

@@ -20,8 +20,6 @@ from remusnet.classify.headers import (
     ETHERNET_HEADER,
     EXTENSION_HEADERS,
     MOST_TAGS,
-    SMALLEST_ETHERTYPE,
-    TAG_ETHERTYPES,
     Headers,
     dissect,
 )
@@ -34,6 +32,9 @@ from remusnet.policy.policy import (
     LOWEST_MEDIA_PORT,
     NEVER_MEDIA_PORTS,
     PORT_PROTOCOLS,
+    SMALLEST_ETHERTYPE,
+    STUN_COOKIE,
+    TAG_ETHERTYPES,
     TCP,
     UDP,
     Fragment,
@@ -47,7 +48,6 @@ LINKS = tuple(Link)
 FRAGMENTS = tuple(Fragment)
 PAYLOAD_CLASSES = tuple(PayloadClass)
 _MAPPED = np.uint64(0xFFFF) << np.uint64(32)
-_STUN_COOKIE = 0x2112A442
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -319,7 +319,7 @@ def _fill_payload_class(
     kind, second = read.number(at, 1), read.number(at + 1, 1)
     media = (kind >= 128) & (kind <= 191)
     control = (second >= 192) & (second <= 223)
-    cookie = (present >= 8) & (read.number(at + 4, 4) == _STUN_COOKIE)
+    cookie = (present >= 8) & (read.number(at + 4, 4) == STUN_COOKIE)
     for name, test in (
         (PayloadClass.RTP, media & ~control & (length >= 12)),
         (PayloadClass.RTCP, media & control & (length >= 8)),

@@ -6,25 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from remusnet.classify.bpf.assembler import Instruction
-from remusnet.classify.headers import SMALLEST_ETHERTYPE, TAG_ETHERTYPES
+from remusnet.classify.bpf.assembler import BpfMatch
+from remusnet.classify.flower.conditions import FlowerMatch
+from remusnet.classify.u32.conditions import U32Match
 from remusnet.errors import InvalidInput
-from remusnet.policy.policy import (
-    IPV4_ETHERTYPE,
-    IPV6_ETHERTYPE,
-    TUNNEL_ETHERTYPES,
-    Fragment,
-    Link,
-    Match,
-    Network,
-    Policy,
-)
+from remusnet.policy.policy import VLAN_ETHERTYPE, Link, Match, Policy
 from remusnet.policy.verdict import Verdict
 
 ETH_P_ALL = 0x0003
 ETH_P_IP = 0x0800
 ETH_P_ARP = 0x0806
-ETH_P_8021Q = 0x8100
+ETH_P_8021Q = VLAN_ETHERTYPE
 ETH_P_IPV6 = 0x86DD
 ETH_P_8021AD = 0x88A8
 
@@ -47,61 +39,8 @@ def protocol_name(protocol: int) -> str:
     return _PROTOCOL_NAMES.get(protocol, f"{protocol:#06x}")
 
 
-@dataclass(frozen=True, slots=True)
-class U32Key:
-    """One comparison of u32: 32 bits at ``offset`` bytes from the network header, big-endian.
-
-    ``offset`` is a multiple of 4 and may be negative (the Ethernet header). With mask 0 it only
-    asks that the four bytes be there; u32 leaves the whole preference where they are not.
-    """
-
-    offset: int
-    mask: int
-    value: int
-
-    def __post_init__(self) -> None:
-        if self.offset % 4 or self.value & ~self.mask or not 0 <= self.mask <= 0xFFFFFFFF:
-            raise ValueError(f"invalid u32 key: {self}")
-
-
-@dataclass(frozen=True, slots=True)
-class U32Match:
-    """A u32 selector: all keys have to agree."""
-
-    keys: tuple[U32Key, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BpfMatch:
-    """A classic BPF program that cls_bpf runs from the Ethernet header on: 0 is no match."""
-
-    program: tuple[Instruction, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FlowerMatch:
-    """Header fields that cls_flower compares; None asks for nothing.
-
-    ``source``, ``destination``: prefixes of the IP version that the filter's protocol says.
-    Ports: (value, mask), for TCP, UDP and SCTP only. ``icmp_type``: of the ``ip_proto`` that goes
-    with the version. ``fragment``: of IPv4.
-    """
-
-    ip_proto: int | None = None
-    dscp: int | None = None
-    fragment: Fragment | None = None
-    source: Network | None = None
-    destination: Network | None = None
-    source_port: tuple[int, int] | None = None
-    destination_port: tuple[int, int] | None = None
-    icmp_type: int | None = None
-
-
 FilterMatch = U32Match | FlowerMatch | BpfMatch
 """What a filter asks for, in the terms of its tc classifier."""
-
-EVERY_FRAME = U32Match((U32Key(-16, 0, 0),))
-"""Four bytes before the Ethernet header are always there: matches even an empty frame."""
 
 
 class Beyond(StrEnum):
@@ -159,26 +98,8 @@ class Classification:
         return not self.beyond
 
 
-def is_innermost(ethertype: int) -> bool:
-    """Whether a frame's innermost ethertype can be this. To the kernel, others mean other things:
-
-    3 is every protocol, 4 is LLC, and a tag's ethertype is every frame with such a tag.
-    """
-    return ethertype >= SMALLEST_ETHERTYPE and ethertype not in TAG_ETHERTYPES
-
-
-def named_ethertypes(policy: Policy) -> set[int]:
-    """What its rules ask for, tunnels included; IPv4 and IPv6, and what is no frame's, left out."""
-    named: set[int] = set()
-    for rule in policy.rules:
-        named |= rule.match.ethertype or set()
-        for kind in rule.match.tunnel or ():
-            named |= TUNNEL_ETHERTYPES.get(kind, frozenset())
-    return set(filter(is_innermost, named - {IPV4_ETHERTYPE, IPV6_ETHERTYPE}))
-
-
 def held_ethertypes(policy: Policy, classifier: str) -> Iterator[tuple[str, frozenset[int]]]:
-    """Of a policy that lets odd frames bypass: each rule's name, and the ethertypes that it holds.
+    """The rules of a policy that lets odd frames bypass: names, and the ethertypes that they hold.
 
     Raises InvalidInput for one that does more than hold untagged frames by them: what is in an odd
     frame can't be told, so no such rule can be kept. ``classifier`` is named then.

@@ -17,6 +17,9 @@ from remusnet.policy.policy import (
     LOWEST_MEDIA_PORT,
     NEVER_MEDIA_PORTS,
     PORT_PROTOCOLS,
+    SMALLEST_ETHERTYPE,
+    STUN_COOKIE,
+    TAG_ETHERTYPES,
     TCP,
     UDP,
     Fragment,
@@ -25,11 +28,7 @@ from remusnet.policy.policy import (
 )
 
 ETHERNET_HEADER = 14
-TAG_ETHERTYPES = frozenset({0x8100, 0x88A8, 0x9100})
-"""802.1Q (priority tags too), 802.1ad, and what was used for stacked tags before 802.1ad."""
 MOST_TAGS = 2
-SMALLEST_ETHERTYPE = 0x0600
-"""Below, the two bytes are an 802.3 length (IEEE 802.3, 3.2.6)."""
 SNAP = b"\xaa\xaa\x03"
 SNAP_ETHERTYPE_OUIS = frozenset({b"\x00\x00\x00", b"\x00\x00\xf8"})
 """RFC 1042 and 802.1H: the protocol identifier that follows is an ethertype."""
@@ -41,7 +40,7 @@ HOP_BY_HOP, ROUTING, FRAGMENT, AH, DESTINATION_OPTIONS = 0, 43, 44, 51, 60
 EXTENSION_HEADERS = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, AH, DESTINATION_OPTIONS})
 
 _U16 = Struct("!H")
-_STUN_COOKIE = b"\x21\x12\xa4\x42"
+_STUN_COOKIE = STUN_COOKIE.to_bytes(4, "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +221,7 @@ def _extension_size(protocol: int, length: int) -> int:
 
 
 def _fragment(flags: int) -> Fragment:
-    """From the offset and flags of an IPv6 fragment header."""
+    """Which fragment the offset and flags of an IPv6 fragment header mean."""
     if flags & 0xFFF8:
         return Fragment.LATER
     return Fragment.FIRST if flags & 1 else Fragment.WHOLE

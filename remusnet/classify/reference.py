@@ -123,7 +123,7 @@ def _either(test: Callable[[int | None], Truth], first: int | None, second: int 
 
 
 def _absent(headers: Headers) -> Truth:
-    """For something of IP that was not seen: unknown if the frame is, or could be, IP."""
+    """The truth of an unseen part of IP: unknown if the frame is, or could be, IP."""
     return None if headers.version or headers.odd is not None else False
 
 

@@ -34,7 +34,7 @@ def whole_or_gone(folder: Path | None) -> Iterator[Callable[[], None]]:
             if new and not whole:
                 shutil.rmtree(folder, ignore_errors=True)
                 for each in new[1:]:
-                    with suppress(OSError):  # somebody else has put something into it
+                    with suppress(OSError):  # another process has put something into it
                         each.rmdir()
             raise
 
@@ -43,4 +43,4 @@ def _there(path: Path) -> bool:
     try:
         return path.is_symlink() or path.exists()
     except (OSError, ValueError):
-        return True  # what can't be looked at is nobody's to delete
+        return True  # remusnet deletes nothing that it can't look at

@@ -39,7 +39,7 @@ def load_chance() -> None:
     """Import ``numpy.random``, with Ctrl-C and kill put off until that is done.
 
     A Cython module that is being made drops what a handler of signals raises meanwhile, and the
-    command would go on as if nobody had asked it to end.
+    command would go on as if the user had not asked it to end.
     """
     with put_off():
         import numpy.random  # noqa: F401 - for what it does to sys.modules

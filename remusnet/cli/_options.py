@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -120,3 +121,12 @@ junit_option = click.option(
     shell_complete=files,
     help="Write what the assertions found as JUnit XML.",
 )
+
+
+def junit_file(junit: str | None, assertions: Sequence[object]) -> Path | None:
+    """The file of --junit. Raises InvalidInput where there are no ``assertions`` for it."""
+    if junit is None:
+        return None
+    if not assertions:
+        raise InvalidInput("--junit tells of assertions: give some with --assert")
+    return Path(junit)

@@ -63,7 +63,7 @@ def watch_output() -> None:
 
 
 def output_failure() -> OSError | None:
-    """Why standard output could not be written; None where it could, or nobody has watched."""
+    """Why standard output could not be written; None where it could, or no watch was set up."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return raw.failed if isinstance(raw, Output) else None
 

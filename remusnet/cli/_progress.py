@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 PATIENCE_S = 2.0
-"""Who waits no longer than that needs no word."""
+"""A user who waits no longer than that needs no progress line."""
 
 
 class Progress:
-    """Within it, what `step` was told last is shown, and since when, after two seconds.
+    """A context that shows what `step` was told last, and since when, after two seconds.
 
     Not where standard error is no terminal: logs and pipes get nothing of it.
     """

@@ -105,7 +105,7 @@ def _terms(function: _Function, classifier: Callable[[_Function], _Function]) ->
 def run_dir_option(function: _Function) -> _Function:
     """``--run-dir DIR``, which gives a command its ``run_dir``.
 
-    What is on trial there and has lost its guard goes back before the command begins.
+    Before the command begins, it takes back a trial there whose guard was killed.
     """
     return _run_dir_option(_settled)(function)
 

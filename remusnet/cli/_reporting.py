@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from remusnet.cli._completing import folders, metrics
-from remusnet.cli._options import junit_option
+from remusnet.cli._options import junit_file, junit_option
 from remusnet.cli._progress import Progress
 from remusnet.cli._terminal import width
-from remusnet.errors import CheckFailed, InvalidInput, quoted
+from remusnet.errors import CheckFailed, quoted
 
 if TYPE_CHECKING:
     from remusnet.report.assertion_syntax import Assertion
@@ -67,11 +67,7 @@ def asked(assertions: tuple[str, ...], junit: str | None, report: str | None) ->
     from remusnet.report.assertion_syntax import parse
 
     parsed = tuple(parse(text) for text in assertions)
-    if junit is not None and not parsed:
-        raise InvalidInput("--junit tells of assertions: give some with --assert")
-    return Asked(
-        parsed, None if junit is None else Path(junit), None if report is None else Path(report)
-    )
+    return Asked(parsed, junit_file(junit, parsed), None if report is None else Path(report))
 
 
 def make_ready(wanted: Asked) -> None:

@@ -74,7 +74,7 @@ class Show:
         self._end()
 
     def listener(self, policy: Policy | None) -> Listener:
-        """Who hears of the run under ``policy``."""
+        """The listener that hears of the run under ``policy``."""
         from remusnet.live.guard import Listener
         from remusnet.live.watching import Watcher
 

@@ -155,7 +155,7 @@ def echo_choice(words: Choice) -> None:
 
 
 def print_means(console: Console, means: Sequence[Mean], asked: Sequence[Asked]) -> None:
-    """For each policy and setting a row for each interval."""
+    """Prints a row for each interval, for each policy and setting."""
     from rich.text import Text
 
     from remusnet.report.layout import Section, print_compared

@@ -26,7 +26,7 @@ def width() -> int:
 
 
 def console() -> Console:
-    """For tables."""
+    """The console for tables."""
     from rich.console import Console
 
     # Without a height rich takes 80 columns for granted where TERM is "dumb".

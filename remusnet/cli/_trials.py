@@ -13,8 +13,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def settle_trials(run_dir: Path) -> None:
-    """Goes back where it has to, and says so. What can't be done is a warning: the command that
-    was typed is another one.
+    """Takes back such trials, and says so. A failure is only a warning: the user has typed another
+    command.
     """
     from remusnet.kernel.run_dir import may_have_trials
 

@@ -35,7 +35,7 @@ def command(directory: str) -> None:
     drawn = []
     with Progress() as progress, whole_or_gone(Path(directory)) as finished:
         with style():  # is matplotlib there?
-            prepare(Path(directory), FIGURES)  # what stands in the way is said before the work
+            prepare(Path(directory), FIGURES)  # it reports obstacles before the work
         load_chance()
         for number, shown in enumerate(SHOWN, 1):
             progress.step(f"{shown.scenario} ({number} of {len(SHOWN)})")

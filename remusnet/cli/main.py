@@ -133,7 +133,7 @@ def _run(args: list[str]) -> int:
         try:
             code = _invoke(args)
         finally:
-            # Here, not when the interpreter ends: then nobody could catch a full disk.
+            # Here, not when the interpreter ends: no code could catch a full disk then.
             if sys.stdout is not None:  # as it is after >&-
                 sys.stdout.flush()
     except RemusnetError as error:
@@ -162,7 +162,7 @@ def _run(args: list[str]) -> int:
 
 
 def _unprinted(error: OSError, args: list[str]) -> int:
-    """The exit code where standard output takes no more; what was done stays done, and is said."""
+    """The exit code where standard output takes no more; says that what was done stays done."""
     _discard_output()
     done = lasting(args)
     if isinstance(error, BrokenPipeError) and not done:
@@ -187,7 +187,7 @@ def _invoke(args: list[str]) -> int:
 
 
 def _help_width() -> int | None:
-    """Of a narrow terminal; None leaves it to click, which writes helps of 50 columns and more."""
+    """The width of a narrow terminal; None leaves it to click, which writes 50 columns and more."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return help_width(shutil.get_terminal_size().columns)

@@ -75,7 +75,7 @@ def command(
 
 
 def _render_own(plan: Plan, form: str, templates: dict[str, str], *, undo: bool) -> str:
-    """By a process of its own: a template can loop, or fill the memory."""
+    """Renders in a process of its own: a template can loop, or fill the memory."""
     from remusnet.host.bounded import bounded
 
     seconds = 1 + len(plan.operations) // _OPERATIONS_A_SECOND

@@ -19,7 +19,7 @@ from remusnet.errors import InvalidInput, quoted
 from remusnet.extras import lacking
 
 if TYPE_CHECKING:
-    from remusnet.sip.config import Config
+    from remusnet.sip.config import Config, Tls
     from remusnet.sip.store import Store, User
 
 _DEFAULT_STORE = "sqlite:remusnet-sip.db"
@@ -122,6 +122,8 @@ def check_command(file: Path, as_json: bool) -> None:
 
     try:
         config = load(_text(file), str(file), file.parent)
+        if config.tls is not None:
+            _check_tls(config.tls, file)
     except SipFileError as error:
         for mistake in error.mistakes:
             if not as_json:
@@ -241,10 +243,14 @@ def add_user(user: str, store: str, password_stdin: bool) -> None:
     from remusnet.sip.auth import make_user
 
     name, domain = _parted(user)
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    try:
+        if password_stdin:
+            password = sys.stdin.readline().rstrip("\n")
+        else:
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        password.encode()
+    except UnicodeError:
+        raise InvalidInput("the password is no text in UTF-8") from None
     if not password:
         raise InvalidInput("an empty password")
     new = _with_store(store, lambda opened: opened.put_user(make_user(name, domain, password)))
@@ -277,6 +283,20 @@ def remove_user(user: str, store: str) -> None:
     echo(f"{name}@{domain}: removed")
 
 
+def _check_tls(tls: Tls, file: Path) -> None:
+    """Raise SipFileError where the server could not use the files that ``tls`` names."""
+    from remusnet.sip.config_file import SipFileError
+    from remusnet.sip.tls import client_context, server_context
+    from remusnet.tables.mistakes import Mistake
+
+    try:
+        server_context(tls)
+        client_context(tls)
+    except InvalidInput as error:
+        expected = "PEM files that belong together"
+        raise SipFileError(str(file), (Mistake("tls", str(error), expected),)) from None
+
+
 def _needed() -> None:
     """Raise MissingDependency where the extra is not installed."""
     from importlib.util import find_spec
@@ -297,10 +317,9 @@ def _asked(control: Path | None, order: dict[str, Any]) -> Any:
 
 
 def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{quoted(str(file))} is no text in UTF-8") from None
+    from remusnet.tables.documents import read_text
+
+    return read_text(str(file))
 
 
 def _parted(user: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ _ELSEWHERE = ("report", "csv", "as_json", "workers", "engine")
 
 @contextmanager
 def _goes_on_from(journal: Path | None) -> Iterator[None]:
-    """Whoever presses Ctrl-C is told that nothing of it is lost."""
+    """Tells a user who presses Ctrl-C that no point is lost."""
     try:
         yield
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ _NAGIOS = "--nagios"
 
 
 class _Verify(click.Command):
-    """To a monitor a mistake in its own command line is unknown, not critical (exit code 2)."""
+    """A command whose usage errors are unknown to a monitor, not critical (exit code 2)."""
 
     def make_context(
         self,

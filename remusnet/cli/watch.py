@@ -112,7 +112,7 @@ def _teller(alarms: list[Happening], *, as_json: bool, keep: bool) -> Callable[[
 
 
 def _go_on(watch: Watch) -> None:
-    """Until a signal: in a thread of its own, so that no change is broken off by one."""
+    """Watches until a signal: in a thread of its own, so that no signal breaks off a change."""
     from remusnet.host import service
 
     before = {

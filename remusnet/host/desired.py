@@ -77,7 +77,7 @@ class DesiredState:
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """The words by which entries name domains: whoever resolves them has to ask libvirt."""
+        """The words by which entries name domains: only libvirt can resolve them."""
         return tuple(dict.fromkeys(each.domain for each in self.entries if each.domain))
 
     def entry_of(self, vif: Candidate) -> VifEntry | None:
@@ -92,7 +92,7 @@ class DesiredState:
         return first[1] if first else None
 
     def wishes(self, there: Iterable[Candidate]) -> tuple[Wish, ...]:
-        """What is to be protected of what is ``there``, in the order of the entries.
+        """What the entries want protected of the vifs that are ``there``, in their order.
 
         The two devices of a card (``vif1.0``, ``vif1.0-emu``) are together where one entry decides
         about both, but for one that names a single device.

@@ -41,7 +41,7 @@ def load_domain_file(path: str) -> DomainFile:
 
 
 def load_either(path: str) -> Policy | DomainPolicies:
-    """What is in a policy file, or in a file of domains: which of them it is, its keys tell.
+    """The content of a policy file, or of a file of domains: its keys tell which it is.
 
     Raises MistakenFile.
     """

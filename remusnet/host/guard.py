@@ -1,8 +1,8 @@
-"""The guard of a trial: the process that goes back when nobody has confirmed it in time.
+"""The guard of a trial: the process that goes back when no user has confirmed it in time.
 
 It is forked before the change is made, and leaves the session of the terminal, so that neither a
-closed window, nor a lost connection, nor a kill of the command ends it. To whoever has started it
-it says how the trial ended, on a pipe; if that is closed without a word it was killed.
+closed window, nor a lost connection, nor a kill of the command ends it. It tells the command how
+the trial ended, on a pipe; a pipe that closes without a word means that the guard was killed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Guard:
     def ended(self, wait_s: float | None = 0.0) -> Outcome | None:
         """How the trial ended; None where it has not within ``wait_s`` seconds (None: for ever).
 
-        Raises GuardKilled where nobody can say it.
+        Raises GuardKilled where the guard can't say it any more.
         """
         if not select.select([self.pipe], [], [], wait_s)[0]:
             return None
@@ -63,7 +63,7 @@ class Guard:
 
 
 class GuardKilled(Exception):
-    """Nobody waits for the deadline any more."""
+    """The guard was killed: no process waits for the deadline any more."""
 
 
 def post(trial: Trial, run_dir: Path, lock: int) -> Guard:
@@ -107,7 +107,7 @@ def _stand(trial: Trial, run_dir: Path, lock: int, pipe: int) -> NoReturn:
 
 
 class _Hurry:
-    """Whether somebody has asked to go back at once."""
+    """Whether a command has asked the guard to go back at once."""
 
     asked = False
 

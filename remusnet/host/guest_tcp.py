@@ -57,7 +57,7 @@ def _here(root: Path) -> Iterator[Check]:
         try:
             said = (root / each.path).read_text(encoding="ascii", errors="replace").strip()
         except OSError as error:
-            # Without the module nobody uses CUBIC.
+            # Without the module no connection uses CUBIC.
             found = f"/{each.path}: {error.strerror}"
             yield _check(each, CheckState.UNKNOWN, found, "in a protected guest")
             continue

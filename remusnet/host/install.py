@@ -101,8 +101,8 @@ def ran_by(script: str) -> tuple[str, str]:
 def install(layout: Layout, places: Places, *, default: bool, dry_run: bool = False) -> Installed:
     """Puts the script in place, with what it needs prepared; ``default``: in xl.conf too.
 
-    Never writes over what somebody else has put there, and never has root run what others can
-    change. Raises MissingDependency without Xen, Conflict, InvalidInput or NotPermitted.
+    Never writes over a file that is not remusnet's, and never has root run what others can change.
+    Raises MissingDependency without Xen, Conflict, InvalidInput or NotPermitted.
     """
     _require_xen(layout)
     _refuse_changeable(layout)
@@ -226,8 +226,8 @@ def _content(path: Path) -> str:
 
 
 def _write(path: Path, text: str, mode: int | None = None) -> None:
-    """As one step: who reads finds the old file or the new one. Without ``mode``: mode and owner
-    of the old one stay.
+    """As one step: a reader finds the old file or the new one. Without ``mode``: mode and owner of
+    the old one stay.
     """
     owner = None
     if mode is None:
@@ -245,8 +245,8 @@ def _write(path: Path, text: str, mode: int | None = None) -> None:
 
 @contextmanager
 def _changing(layout: Layout) -> Iterator[None]:
-    """Turns what the system refuses into what the user can do about it. What is written meanwhile
-    nobody else can change, whatever the umask was.
+    """Turns what the system refuses into what the user can do about it. No other user can change
+    what is written meanwhile, whatever the umask was.
     """
     before = os.umask(0o022)
     try:

@@ -13,8 +13,8 @@ _MOST_LINKS = 40  # as Linux: path_resolution(7)
 def inside(root: Path, path: str | Path) -> Path:
     """Where ``path`` leads in the system below ``root``: never outside of it.
 
-    A link that begins with / begins at ``root``, and ".." ends there. What is not there is taken as
-    it is written. Raises InvalidInput for links that go round.
+    A link that begins with / begins at ``root``, and ".." ends there. A missing part is taken as it
+    is written. Raises InvalidInput for links that go round.
     """
     waiting = str(path).split("/")[::-1]
     found: list[str] = []

@@ -1,11 +1,11 @@
-"""A change on trial: it goes back by itself unless somebody confirms it in time.
+"""A change on trial: it goes back by itself unless the user confirms it in time.
 
 A trial is a file in the run directory, ``try-NUMBER.trial``: what is tried, until when, and the
-receipts that there were. Who renames it has decided: to confirm it, or to go back
+receipts that there were. The process that renames it has decided: to confirm, or to go back
 (``try-NUMBER.back``, until that is done). A process of its own, the guard, waits for that: it has
 left the terminal's session, and holds the trial's lock for as long as it lives. Where the lock is
-free and the file is there the guard was killed, and whoever notices goes back: the next command, or
-a watcher.
+free and the file is there the guard was killed, and the first process that notices goes back: the
+next command, or a watcher.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Of its files; never that of another trial."""
+        """The name of its files; never that of another trial."""
         return f"try-{self.number}"
 
     @property
@@ -114,7 +114,7 @@ def begin(plan: Plan, run_dir: Path, timeout_ns: int) -> tuple[Trial, int]:
 
 
 def give_up(trial: Trial, run_dir: Path) -> None:
-    """There is nothing to confirm, nor to go back to: what was to be tried was not done."""
+    """Ends a trial whose change was not done: there is nothing to confirm, nor to go back to."""
     _decide(trial, run_dir)
     _forget(trial, run_dir)
 
@@ -127,7 +127,7 @@ def abandon(vifs: Sequence[str], run_dir: Path) -> None:
 
 
 def confirm(vifs: Sequence[str], run_dir: Path) -> tuple[Trial, ...]:
-    """What is on trial for ``vifs`` (none: all that is) stays.
+    """Confirms what is on trial for ``vifs`` (none: all that is): it stays.
 
     Raises CheckFailed where there is nothing to confirm any more, NotPermitted, Conflict.
     """
@@ -158,7 +158,7 @@ def keep(trial: Trial, run_dir: Path) -> bool:
 
 
 def claim(trial: Trial, run_dir: Path) -> bool:
-    """Decides that it goes back; whether nobody else has decided before."""
+    """Decides that it goes back; whether no other process has decided before."""
     try:
         with OwnFolder(str(run_dir)) as folder:
             return folder.rename(f"{trial.name}{WAITING}", f"{trial.name}{BACK}")
@@ -191,7 +191,7 @@ def go_back(trial: Trial, run_dir: Path) -> Outcome:
 
 
 def has_gone_back(trial: Trial, run_dir: Path) -> bool:
-    """Whether the receipts are those of before: for who has not heard how it ended."""
+    """Whether the receipts are those of before: for a command that hasn't heard how it ended."""
     now = Receipts(run_dir).read()[0]
     fresh = set(trial.vifs) - {vif for each in trial.before for vif in each.vifs}
     if fresh & {vif for each in now.values() for vif in each.vifs}:
@@ -216,7 +216,7 @@ def settle(run_dir: Path) -> tuple[Outcome, ...]:
         if descriptor is None:
             continue
         try:
-            # Somebody may have decided it meanwhile.
+            # Another process may have decided it meanwhile.
             if claim(trial, run_dir) or (state == BACK and _has(trial, run_dir, BACK)):
                 found.append(go_back(trial, run_dir))
             else:
@@ -279,7 +279,7 @@ def _xls(buffers: Iterable[str], run_dir: Path) -> str:
 
 
 def _decide(trial: Trial, run_dir: Path) -> bool:
-    """Takes the trial's file away; whether it was there: then nobody else has decided."""
+    """Takes the trial's file away; whether it was there: then no other process has decided."""
     gone = f"{trial.name}{WAITING}.confirmed"
     try:
         with OwnFolder(str(run_dir)) as folder:
@@ -291,7 +291,7 @@ def _decide(trial: Trial, run_dir: Path) -> bool:
 
 
 def is_waiting(trial: Trial, run_dir: Path) -> bool:
-    """Whether nobody has decided about it yet."""
+    """Whether no process has decided about it yet."""
     return _has(trial, run_dir, WAITING)
 
 

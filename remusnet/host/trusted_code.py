@@ -1,7 +1,7 @@
 """Whether others could change what root's script will run: its Python, and remusnet itself.
 
-Not only the files: who can write any folder on the way can put others in their place. A folder with
-the sticky bit, such as /tmp, is fine on the way: there nobody touches what is somebody else's.
+Not only the files: a user who can write any folder on the way can put others in their place. A
+folder with the sticky bit, such as /tmp, is fine on the way: users can't touch each other's files.
 """
 
 from __future__ import annotations

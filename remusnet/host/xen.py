@@ -93,9 +93,9 @@ def recover(
     dry_run: bool = False,
     proc: Path = Path("/proc"),
 ) -> tuple[Recovered, ...]:
-    """Ends what a killed xl has left: what is held leaves (``drop``: is dropped), all is removed.
+    """Ends what a killed xl has left: releases held frames (``drop``: drops them), removes all.
 
-    Of a domain that is gone it is dropped: who destroys a domain under Remus lets the backup take
+    Of a domain that is gone it is dropped: destroying a domain under Remus lets the backup take
     over, which has not seen what the guest did in that epoch.
 
     ``domains``: names or numbers, empty for all. What an xl still drives is kept, and so is what
@@ -178,7 +178,7 @@ def _vif(
 
 
 def _named(places: Places, store: Xenstore) -> Iterator[_Named]:
-    """By xenstore, and by our own files where xl's keys are gone."""
+    """The buffer devices that xenstore names; those of our own files where xl's keys are gone."""
     owners = dict(_owners(Path(places.run_dir)))
     for domid in store.children("/libxl"):
         if not domid.isdecimal():

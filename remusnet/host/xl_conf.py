@@ -1,7 +1,7 @@
 """The line of xl.conf that makes a netbuf script the default, put in and taken out again.
 
-xl.conf(5): ``remus.default.netbufscript="PATH"``. What was there before is kept as a comment, and
-comes back byte for byte.
+xl.conf(5): ``remus.default.netbufscript="PATH"``. The line that was there before stays as a
+comment, and comes back byte for byte.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def without_default(text: str) -> str:
     head, ours, tail = text.partition(_OURS)
     if not ours:
         return text
-    # Ours is one line; what somebody has added after it stays.
+    # Ours is one line; lines that the administrator has added after it stay.
     head += tail.partition("\n")[2]
     head = head.replace(f"\n{_NO_NEWLINE}", "")
     return "".join(line.removeprefix(_KEPT) for line in head.splitlines(keepends=True))

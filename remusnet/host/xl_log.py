@@ -19,7 +19,7 @@ _LONGEST_LINE = 4096
 
 
 class XlLog:
-    """The log at ``path`` from its end on, while somebody writes it. Raises InvalidInput."""
+    """The log at ``path`` from its end on, while xl writes it. Raises InvalidInput."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -41,7 +41,7 @@ class XlLog:
         self._file.close()
 
     def dirty_pages(self) -> int | None:
-        """Of the last checkpoint that was logged since this was asked before; None for none."""
+        """The dirty pages of the last checkpoint logged since the last call; None for none."""
         text = self._rest + (self._file.read(_MOST) or b"")
         whole, end, rest = text.rpartition(b"\n")
         # A line may end with a carriage return, and be written over by the next.

@@ -2,7 +2,8 @@
 
 Deadlines are counted from deadlines, so a timer that is late does not delay all that follow. But no
 epoch is released sooner after its BUFFER than the schedule says, however late that was: the commit
-is counted from there. And who was stopped for long begins anew, without a burst of checkpoints.
+is counted from there. A driver that was stopped for long begins anew, without a burst of
+checkpoints.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _RECENT = 10_000
 
 
 class Driven(Protocol):
-    """What is driven: a `remusnet.kernel.plug.Plug`."""
+    """The plug that it drives: a `remusnet.kernel.plug.Plug`."""
 
     def start(self) -> None:
         """The first epoch begins."""
@@ -55,7 +56,7 @@ class Watched(Protocol):
 
 
 class Clock(Protocol):
-    """Where the time comes from, and who waits for it."""
+    """Tells the time, and waits for it."""
 
     def now_ns(self) -> int:
         """A time that only grows, in ns."""
@@ -91,9 +92,9 @@ class Timing:
 
 class Checkpointer:
     """Takes checkpoints of ``plug`` by ``schedule`` until ``count`` have committed, until the next
-    could not commit within ``duration_ns``, or until the clock is told to stop.
+    could not commit within ``duration_ns``, or until the clock stops.
 
-    It opens nothing when it ends: whoever has the plug does.
+    It opens nothing when it ends: its caller, which has the plug, does.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Checkpointer:
         self._start_ns = clock.now_ns()
 
     def run(self) -> None:
-        """Returns at its end, or where it is told to stop. Raises what the plug raises."""
+        """Returns at its end, or where the clock stops. Raises what the plug raises."""
         self._plug.start()
         due = self._start_ns + self._schedule.interval_ns
         while not self._is_over(due):
@@ -136,7 +137,7 @@ class Checkpointer:
             due = max(following, now)
 
     def timing(self) -> Timing:
-        """What has been measured so far. Another thread may ask, too."""
+        """The times measured so far. Another thread may ask, too."""
         recent = list(self._recent)
         return Timing(
             checkpoints=self._checkpoints,
@@ -263,7 +264,7 @@ class Reporter:
 
 
 class _News:
-    """What is told while a plug is driven, from the reporter's thread."""
+    """Tells the user what happens while a plug is driven, from the reporter's thread."""
 
     def __init__(
         self,
@@ -277,13 +278,13 @@ class _News:
         self._told = 0
 
     def tell(self, timing: Timing) -> None:
-        """What is new."""
+        """Tells the user what is new."""
         self.tell_purges()
         if self._show is not None:
             self._show(timing)
 
     def tell_purges(self) -> None:
-        """The purges that nobody has been told of."""
+        """Tells the user of the purges since the last time."""
         count = self._plug.purges
         if count > self._told and self._warn is not None:
             self._told = count
@@ -338,8 +339,8 @@ def drive(
 
     ``show`` is called twice a second, from another thread; ``warn`` from there too, with a sentence
     about each time that something has purged the plug, if several came at once, about the last.
-    Raises what `Plug` raises before the first checkpoint; what comes later ends the drive, and is
-    in the summary.
+    Raises what `Plug` raises before the first checkpoint; a later error ends the drive, and is in
+    the summary.
     """
     error: RemusnetError | None = None
     released = dropped = 0

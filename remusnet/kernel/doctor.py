@@ -21,8 +21,7 @@ from remusnet.kernel.own_folder import OwnFolder, Untrusted
 from remusnet.kernel.probe import Feature, available_classifiers, probe
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Receipts
-from remusnet.kernel.wire.bpf_programs import tells_of_tcx
-from remusnet.kernel.wire.netlink import Netlink, require_rights
+from remusnet.kernel.wire.netlink import Netlink, require_rights, tells_of_tcx
 from remusnet.plan.devices import memory_needed
 from remusnet.plan.terms import Terms
 from remusnet.results.checks import Check, CheckKind, CheckState, Look
@@ -136,7 +135,7 @@ def _mend(feature: Feature) -> str:
 
 
 def _memory(run_dir: Path) -> Iterator[Check]:
-    """Of what is applied; where nothing is, of one plug with the limit that apply gives it."""
+    """Checks the memory for what is applied; else for one plug with apply's limit."""
     try:
         limits = [each.limit for each in Receipts(run_dir).read()[0].values()]
     except NotPermitted:

@@ -27,7 +27,7 @@ DONE, REFUSED, FAILED = "done", "refused", "failed"
 
 _PRIORITIES = {DONE: 6, REFUSED: 4, FAILED: 3}  # info, warning, err of syslog(3)
 _LONGEST, _MOST_NAMES, _LONGEST_NAME = 1000, 64, 64
-_NOBODY = 2**32 - 1  # of /proc/self/loginuid: nobody has logged in
+_NOBODY = 2**32 - 1  # of /proc/self/loginuid: no user has logged in
 
 verbose = False
 """Whether entries go to standard error too: ``remusnet --verbose``."""
@@ -132,8 +132,8 @@ def _escaped(text: str) -> Iterator[str]:
 
 
 def _who() -> str:
-    """The user behind this process: who has logged in, and as whom it runs; by number, since names
-    are looked up in databases that may be far away.
+    """The user behind this process: the one that logged in, and the one that it runs as. By number:
+    names are looked up in databases that may be far away.
     """
     user = os.geteuid()
     try:

@@ -1,6 +1,6 @@
-"""Listens to what a plug is told, and to when its guest sends: without touching either.
+"""Listens to what drivers tell a plug, and to when its guest sends: without touching either.
 
-The kernel tells of each change of a qdisc (RTNLGRP_TC), and who asked for it; a packet socket on
+The kernel tells of each change of a qdisc (RTNLGRP_TC), and which socket asked; a packet socket on
 each vif tells when frames come from the guest, and of each one byte at most.
 """
 
@@ -23,8 +23,8 @@ from remusnet.errors import InvalidInput, NotPermitted, quoted
 from remusnet.frames import Int64s
 from remusnet.kernel.plug_status import find_plug, index_of
 from remusnet.kernel.state.observe import decode_qdisc
-from remusnet.kernel.wire.codec import HEADER, RTM_NEWQDISC, TC_H_ROOT
-from remusnet.kernel.wire.netlink import Netlink, open_socket
+from remusnet.kernel.wire.codec import RTM_NEWQDISC, TC_H_ROOT
+from remusnet.kernel.wire.netlink import Netlink, messages_in, open_socket
 from remusnet.scenario.observed import Observed, Order
 
 _RTMGRP_TC = 8  # linux/rtnetlink.h
@@ -56,7 +56,8 @@ def listen(
     pages: Callable[[], int | None] = lambda: None,
     tell: Callable[[Heard], None] = lambda _: None,
 ) -> tuple[Observed, BaseException | None]:
-    """What the plug of ``buffer`` is told for ``duration_ns``, and when ``vifs`` hear the guest.
+    """What drivers tell the plug of ``buffer`` in ``duration_ns``, and when ``vifs`` hear the
+    guest.
 
     ``pages`` is asked at each order: how many dirty pages a checkpoint had that has been logged
     since it was asked before. ``tell`` is called about twice a second. Ctrl-C ends it early; then
@@ -133,14 +134,8 @@ def _take_orders(
 
 
 def _changes(data: bytes) -> Iterator[tuple[int, int, tuple[int, int]]]:
-    """Of each change of a plug: the sender's port, the device, frames passed, bytes that wait."""
-    at = 0
-    while at + HEADER.size <= len(data):
-        length, kind, _, _, port = HEADER.unpack_from(data, at)
-        if length < HEADER.size:
-            return
-        body = data[at + HEADER.size : at + length]
-        at += length + (-length % 4)
+    """The changes of plugs: the sender's port, the device, frames passed, bytes that wait."""
+    for kind, _, _, port, body in messages_in(data):
         if kind == RTM_NEWQDISC:
             index, parent, qdisc = decode_qdisc(body)
             if qdisc.kind == "plug" and parent == TC_H_ROOT:

@@ -1,4 +1,4 @@
-"""What the running kernel's files say of a module: for those who may not try it.
+"""What the running kernel's files say of a module: for users who may not try it.
 
 ``/proc/modules``; kmod's ``modules.builtin`` and ``modules.dep`` in ``/lib/modules/RELEASE``; and
 the kernel's configuration in ``/proc/config.gz`` or ``/boot/config-RELEASE``.

@@ -1,9 +1,9 @@
 """A folder that only root (or this user) can change, and the files in it. Light.
 
-remusnet believes what it reads there, and writes there as root. So it looks each time who owns the
-open folder, and who else may write there, and it reaches each file through that descriptor: what a
-path leads to can change, a descriptor can't. It follows no link. A file appears whole under its
-name or not at all, and its mode is as it is said here, whatever the umask.
+remusnet believes what it reads there, and writes there as root. So it looks each time at the owner
+of the open folder, and at who else may write there. It reaches each file through that descriptor:
+what a path leads to can change, a descriptor can't. It follows no link. A file appears whole under
+its name or not at all, and its mode is as it is said here, whatever the umask.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class OwnFolder:
         os.close(self._descriptor)
 
     def names(self) -> list[str]:
-        """What is in it, in order."""
+        """The names of its files, in order."""
         return sorted(os.listdir(self._descriptor))
 
     def has(self, name: str) -> bool:
@@ -151,12 +151,12 @@ class OwnFolder:
 
 
 def driver_lock_file(buffer: str) -> str:
-    """In the run directory: the process that has its lock drives the plug of ``buffer``."""
+    """The file in the run directory whose lock the driver of the plug of ``buffer`` has."""
     return f"driver-{buffer}.lock"
 
 
 def record_file(buffer: str) -> str:
-    """In the run directory: what the last driver has made of the plug of ``buffer``."""
+    """The file in the run directory with what the last driver has made of ``buffer``'s plug."""
     return f"plug-{buffer}.state"  # not .json: those are receipts
 
 
@@ -240,7 +240,7 @@ def make_folder(path: str) -> None:
 def writable_by_others(status: os.stat_result) -> str:
     """Who else may change what ``status`` is of, as in "others may write it", or empty.
 
-    In a folder with the sticky bit others may make files, but not touch those of somebody else.
+    In a folder with the sticky bit others may make files, but not touch those of other users.
     """
     if status.st_uid not in (0, os.geteuid()):
         return f"it belongs to user {status.st_uid}"

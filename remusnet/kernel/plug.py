@@ -88,7 +88,7 @@ class Plug:
         self._lock = lock
         self._problems = Problems()
         with ExitStack() as stack:
-            # First: so its port is this process's number, as a rule; who listens knows us by it.
+            # First: so its port is this process's number, as a rule; listeners know us by it.
             self._line = PlugLine(self._index)
             stack.callback(self._line.close)
             self._netlink = stack.enter_context(Netlink())
@@ -102,7 +102,7 @@ class Plug:
                     driver_lock(self._run_dir, device, self._problems if ending else None)
                 )
                 before = read_record(self._run_dir, device, self._id)
-                # Whoever is killed from here on leaves none: then nobody knows.
+                # A driver that is killed from here on leaves no record: the state is unknown then.
                 forget_record(self._run_dir, device, self._problems)
                 stack.callback(self._write_record)
             self._buffer, self._release, self._release_all = (
@@ -114,7 +114,7 @@ class Plug:
                 )
             )
             self._unread = False
-            """Whether nobody has looked yet what the kernel said to the last BUFFER."""
+            """Whether the kernel's answer to the last BUFFER is still unread."""
             self.purges, self.purge = 0, ""
             if before.came is not None and came_to(qdisc) < before.came:
                 self._line.purge = _FEWER
@@ -155,7 +155,9 @@ class Plug:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What could not be locked or written, one line each; complete once it is closed."""
+        """A line for each file that it could not lock or write; complete once the plug is
+        closed.
+        """
         return self._problems.lines
 
     def close(self) -> None:
@@ -199,11 +201,11 @@ class Plug:
         self.state = PlugState.UNKNOWN
         self._line.send(self._buffer)
         if was is not PlugState.BUFFERING:
-            # Until it is done nothing is held, or nobody knows.
+            # Until it is done nothing is held, or that is unknown.
             self._check(self._line.look(), "buffer", was)
         self._unread = was is PlugState.BUFFERING
         # From an open plug the first BUFFER only begins to hold. From an unknown one an epoch of
-        # somebody else may wait now.
+        # another driver may wait now.
         self.state = PlugState.BUFFERING if was is PlugState.OPEN else PlugState.WAITING
         self._buffers += 1
         if was is PlugState.WAITING:
@@ -283,7 +285,7 @@ class Plug:
 
     def _tell(self, request: bytearray, what: str) -> None:
         before = self.state
-        # Until the answer is read nobody knows whether it was done.
+        # Until the answer is read this process doesn't know whether it was done.
         self.state = PlugState.UNKNOWN
         self._line.send(request)
         self._check(self._line.look(), what, before)
@@ -295,7 +297,7 @@ class Plug:
             self._refuse(answer, what)
 
     def _clear(self) -> bool:
-        """After a purge: makes the plug's counters 0 again, and begins a new epoch.
+        """Makes the plug's counters 0 again after a purge, and begins a new epoch.
 
         Only RELEASE_INDEFINITE does that, which opens the plug; so the device is down meanwhile,
         and what has come since the purge is lost too. False where there is nothing to clear: an
@@ -313,7 +315,7 @@ class Plug:
                 self.state = PlugState.BUFFERING
                 return True
             except RemusnetError:
-                pass  # without a folder for locks nobody of ours can change anything
+                pass  # without a folder for locks no remusnet can change anything
             up = self._line.up
             if up:
                 self._tell(self._link(0), "set down")
@@ -353,10 +355,10 @@ class Plug:
 
     def _write_record(self) -> None:
         # What the plug was told is done: a full disk does not undo it.
-        came = None  # where the plug is gone nobody will believe the record
+        came = None  # where the plug is gone no reader will believe the record
         with suppress(RemusnetError):
             self._line.look()
-            # A purge that nobody has dealt with must show to the next driver.
+            # A purge that no driver has dealt with must show to the next one.
             came = came_to(self._find()) + bool(self._line.purge)
         record = replace(self.record, came=came)
         write_record(self._run_dir, self.device, self._id, record, self._problems)

@@ -1,4 +1,4 @@
-"""What can be said of a plug: by the kernel, and by the record of its last driver."""
+"""What the kernel says of a plug, and the record of its last driver."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from remusnet.plan.devices import check_device_name
 @dataclass(frozen=True, slots=True)
 class PlugStatus:
     """What the kernel says: ``backlog`` in bytes, ``packets`` held, ``drops`` and ``passed`` frames
-    since the plug was made. What only its drivers can say: ``record``. ``driver``: who has the
-    driver's lock, as in " by process 4711", empty for nobody.
+    since the plug was made. What only its drivers can say: ``record``. ``driver``: the process that
+    has the driver's lock, as in " by process 4711", empty for none.
     """
 
     device: str

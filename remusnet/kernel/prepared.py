@@ -45,7 +45,7 @@ from remusnet.kernel.wire.codec import (
     plug_message,
     traffic_control,
 )
-from remusnet.kernel.wire.netlink import Answer, Netlink
+from remusnet.kernel.wire.netlink import Answer, Netlink, tcx_programs
 from remusnet.plan.devices import buffer_alias, sink_alias
 
 TYPE_CHECKING = False
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
 _LONGEST_SECONDS = 0.2
-"""What takes longer to leave is left to `remusnet.kernel.change.drain`, which knows what to say."""
+"""Where frames take longer to leave, `remusnet.kernel.change.drain` waits, and says what it saw."""
 _POLL_SECONDS = 0.0002
 # A frame that another processor was just classifying may still come.
 _EMPTY_LOOKS = 2
@@ -180,8 +180,6 @@ def sees_frames_first(netlink: Netlink, vif: int) -> bool:
     attached = _link(netlink, vif).get("xdp", {}).get("attached", 0)
     if attached:
         return True
-    from remusnet.kernel.wire.bpf_programs import tcx_programs  # here: an ending needs none of it
-
     return bool(tcx_programs(vif))
 
 

@@ -1,4 +1,4 @@
-"""What this kernel can do, found out by doing it: in a network namespace that nobody else sees.
+"""What this kernel can do, found out by doing it: in a network namespace of its own.
 
 Root enters one in a thread of its own; others try in a process with a user namespace of its own,
 where the kernel lets them. Both end with all that was made in them. Nothing is left but modules
@@ -61,7 +61,7 @@ FEATURES = {
     "act_mirred": ("act_mirred", "CONFIG_NET_ACT_MIRRED"),
     "ipv6": ("ipv6", "CONFIG_IPV6"),
 }
-"""What is tried: by its name here, the module that has it and the option that builds it."""
+"""The features to try: by name here, the module that has it and the option that builds it."""
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 _CHILD_SECONDS = 60

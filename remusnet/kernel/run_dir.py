@@ -1,8 +1,8 @@
 """The run directory, where receipts, locks and records are: what goes wrong there, and its locks.
 
-A lock says who may change the kernel, or who drives a plug. They are flocks: the kernel drops them
-with their process, however it ends. The files say the process's number, for messages only; a lock
-is what counts. Only root may open them, for who can open a file can lock it.
+A lock says which process may change the kernel, or drives a plug. They are flocks: the kernel drops
+them with their process, however it ends. The files say the process's number, for messages only; a
+lock is what counts. Only root may open them: a user who can open a file can lock it.
 
 An ending takes them where it can: a full disk or a folder that can't be used must not keep what is
 held. It notes then why it went on without.
@@ -57,7 +57,7 @@ class Problems:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """For the user."""
+        """The problems, for the user."""
         return tuple(self._lines)
 
     def note(self, what: str, folder: Path, error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""Who a UML kernel runs as: never root, for a job that is root inside could then write the disk."""
+"""The user that a UML kernel runs as: never root, since root inside could write the disk then."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def virtual_kernel(cache: Path | None = None) -> Kernel:
 def build(tell: Tell, cache: Path | None = None) -> Kernel:
     """Makes the kernel with virtual time where there is none yet: 8 minutes of a processor.
 
-    ``tell`` hears what is done now. Whoever comes while somebody builds waits for him. Raises
+    ``tell`` hears what is done now. A process that comes while another builds waits for it. Raises
     ``LabUnavailable`` where a program, the source or room is lacking, or the compiler fails.
     """
     cache = default_cache() if cache is None else cache

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remusnet.emulator.run.departures import Departures, departures
-from remusnet.frames import Int64s
+from remusnet.frames import Bools, Int64s
 from remusnet.lab import script
 from remusnet.lab.errors import LabDied
 from remusnet.lab.guard import Guard
@@ -31,6 +31,8 @@ _BOOT_S, _FACTOR = 300, 20
 """A run may take so long, and the scenario's duration so many times: machines are busy."""
 
 _SIGHTING = np.dtype([("where", "u1"), ("number", "<u4"), ("time_ns", "<i8"), ("crc", "<u4")])
+
+_AT_A_TIME = 1 << 16
 
 STEP_NS = 2_000
 """A virtual clock moves by 256 ns with each read, and now and then a timer of the kernel's own
@@ -59,7 +61,7 @@ def compare(
             place.environment,
             files={
                 script.TERMS: terms.text(),
-                script.STEPS: b"".join(script.written_steps(_steps(emulated))),
+                script.STEPS: script.written_steps(_steps(emulated)),
             },
         )
         with lab.start(job) as run:
@@ -68,7 +70,7 @@ def compare(
 
 
 def wait(run: Run, scenario: Scenario, tell: Tell, reached: Callable[[Path], int | None]) -> None:
-    """Until the run in the kernel has ended; raises ``LabDied`` where it failed.
+    """Waits until the run in the kernel has ended; raises ``LabDied`` where it failed.
 
     ``reached``: what time of the scenario it is there, by the files of the run's directory.
     """
@@ -95,16 +97,18 @@ def _reached(directory: Path) -> int | None:
 
 
 def _steps(emulated: Departures) -> Iterator[Step]:
-    """In order of time; of equal times a commit, a suspend, then frames, as in the emulator."""
+    """The steps in order of time; of equal times a commit, a suspend, then frames, as emulated."""
     planned = emulated.checkpoints
     times = np.concatenate([planned.commit_ns, planned.suspend_ns, emulated.sent_ns])
     commits, operations = len(planned), 2 * len(planned)
-    for row in _order(emulated).tolist():
+    frames = enumerate(emulated.frames())
+    # As numpy's own integers, one by one: a list of them all would take more than the frames do.
+    for row in _order(emulated):
         if row >= operations:
-            number = row - operations
-            yield Step(int(times[row]), script.numbered(emulated.frames[number], number))
+            number, frame = next(frames)
+            yield Step(int(times[row]), script.numbered(frame, number))
         else:
-            yield Step(int(times[row]), b"", buffer=row >= commits)
+            yield Step(int(times[row]), b"", buffer=bool(row >= commits))
 
 
 def _order(emulated: Departures) -> Int64s:
@@ -126,14 +130,9 @@ def _order(emulated: Departures) -> Int64s:
 def _agreement(
     scenario: Scenario, policy: Policy, lab: Uml, emulated: Departures, directory: Path
 ) -> Agreement:
-    done_ns = np.fromfile(directory / script.DONE, "<i8")
-    count, frames = len(emulated.checkpoints), len(emulated.frames)
-    opened_ns = int(done_ns[-1])
-    at = np.empty(2 * count + frames, np.int64)
-    at[_order(emulated)] = done_ns[:-1]
-    released_ns, sent_ns = at[:count], at[2 * count :]
-    sightings = np.fromfile(directory / script.SEEN, _SIGHTING)
-    seen, crc = _passing(sightings, released_ns, opened_ns, frames)
+    count, frames = len(emulated.checkpoints), len(emulated)
+    released_ns, sent_ns, opened_ns = _done(emulated, directory)
+    seen, changed, length = _passing(emulated, directory, released_ns, opened_ns)
     ours = emulated.checkpoints.commit_ns
     epoch = np.full(frames, NO_EPOCH, np.int64)
     left = emulated.held & (emulated.left_ns != NEVER)
@@ -155,47 +154,73 @@ def _agreement(
         limit=scenario.host.limit,
         checkpoints=count,
         sent_ns=emulated.sent_ns,
-        length=np.array([len(each) for each in emulated.frames], np.int64),
+        length=length,
         emulated=emulated_passing,
         seen=seen,
         replay_late_ns=late_ns,
-        changed=seen.left & (crc != _checksums(emulated)),
+        changed=changed,
     )
+
+
+def _done(emulated: Departures, directory: Path) -> tuple[Int64s, Int64s, int]:
+    """When each of c commits was told and each of n frames sent (int64[c], int64[n]), and when the
+    plug was opened at the end.
+    """
+    done_ns = np.memmap(directory / script.DONE, "<i8", "r")
+    count = len(emulated.checkpoints)
+    at = np.empty(2 * count + len(emulated), np.int64)
+    at[_order(emulated)] = done_ns[:-1]
+    return at[:count], at[2 * count :], int(done_ns[-1])
 
 
 def in_steps(late_ns: Int64s) -> Int64s:
     """How late each of n frames was in virtual time (int64[n]), in whole `STEP_NS`, rounded up.
 
-    What is early stays as it is.
+    An early value stays as it is.
     """
     return np.where(late_ns > 0, -(-late_ns // STEP_NS) * STEP_NS, late_ns)
 
 
-def _checksums(emulated: Departures) -> Int64s:
-    sent = (script.numbered(frame, number) for number, frame in enumerate(emulated.frames))
-    return np.fromiter(map(zlib.crc32, sent), np.int64, len(emulated.frames))
-
-
 def _passing(
-    sightings: npt.NDArray[np.void], released_ns: Int64s, opened_ns: int, frames: int
-) -> tuple[Passing, Int64s]:
-    """What became of each frame, and the CRC-32 of those that came out.
+    emulated: Departures, directory: Path, released_ns: Int64s, opened_ns: int
+) -> tuple[Passing, Bools, Int64s]:
+    """What became of each of n frames, whose bytes came out as others (bool[n]), and their lengths
+    (int64[n]).
 
     What only leaves when the plug is opened at the end would have stayed in it for good.
     """
-    released = sightings[sightings["where"] == Seen.BUFFER]
-    arrived = sightings[sightings["where"] == Seen.CLIENT]
-    kept = released["time_ns"] >= opened_ns
-    held = np.zeros(frames, np.bool_)
-    held[released["number"]] = True
+    frames = len(emulated)
+    held, kept = np.zeros((2, frames), np.bool_)
     epoch = np.full(frames, NO_EPOCH, np.int64)
-    in_time = released[~kept]
-    epoch[in_time["number"]] = np.searchsorted(released_ns, in_time["time_ns"], side="right") - 1
     left_ns = np.full(frames, NEVER, np.int64)
-    left_ns[arrived["number"]] = arrived["time_ns"]
-    left_ns[released["number"][kept]] = NEVER
-    crc = np.zeros(frames, np.int64)
-    crc[arrived["number"]] = arrived["crc"]
+    crc = np.zeros(frames, np.uint32)
+    # A frame is seen at the buffer before it is at the client, and read in that order.
+    for sightings in _sightings(directory / script.SEEN):
+        released = sightings[sightings["where"] == Seen.BUFFER]
+        arrived = sightings[sightings["where"] == Seen.CLIENT]
+        held[released["number"]] = True
+        in_time = released[released["time_ns"] < opened_ns]
+        kept[released["number"]] = True
+        kept[in_time["number"]] = False
+        epoch[in_time["number"]] = (
+            np.searchsorted(released_ns, in_time["time_ns"], side="right") - 1
+        )
+        left_ns[arrived["number"]] = arrived["time_ns"]
+        crc[arrived["number"]] = arrived["crc"]
+    left_ns[kept] = NEVER
     never = left_ns == NEVER
+    length = np.empty(frames, np.int64)
+    changed = np.zeros(frames, np.bool_)
+    for number, frame in enumerate(emulated.frames()):
+        length[number] = len(frame)
+        sent = zlib.crc32(script.numbered(frame, number))
+        changed[number] = not never[number] and crc[number] != sent
     dropped = never & ~held
-    return Passing(held | dropped, dropped, epoch, left_ns), crc
+    return Passing(held | dropped, dropped, epoch, left_ns), changed, length
+
+
+def _sightings(path: Path) -> Iterator[npt.NDArray[np.void]]:
+    """Many at a time."""
+    with path.open("rb") as file:
+        while len(found := np.fromfile(file, _SIGHTING, _AT_A_TIME)):
+            yield found

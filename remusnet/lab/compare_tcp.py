@@ -32,6 +32,8 @@ _MODULE = "remusnet.lab.tcp_run"
 MEMORY = "1G"
 """At least: a kernel with less than 800 MB gives TCP smaller buffers than a server has, and a file
 that is mapped takes only what is used of it."""
+TICK_NS = 10 * NS_PER_MS
+"""A UML kernel's: 100 a second."""
 MOST_CONNECTIONS = 2_000
 """Each is two threads of the kernel."""
 
@@ -109,6 +111,8 @@ def only_tcp(scenario: Scenario) -> Scenario:
     network = scenario.network
     return replace(
         scenario,
+        guest_tcp=replace(scenario.guest_tcp, tick_ns=TICK_NS),
+        peer_tcp=replace(scenario.peer_tcp, tick_ns=TICK_NS),
         figure=None,
         calls=(),
         sip=(),

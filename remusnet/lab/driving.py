@@ -1,4 +1,4 @@
-"""What every run in a kernel does: a policy's rules on a vif, a plug that is told, steps in time.
+"""What every run in a kernel does: a policy's rules on a vif, orders to a plug, steps in time.
 
 It is read in a UML kernel: nothing is imported that takes long there.
 """
@@ -28,7 +28,7 @@ _libc = ctypes.CDLL(None)
 def protect(policy: str, classifier: str, *, decouple: bool = True) -> str:
     """Apply ``policy`` (TOML) to `VIF`; the buffer device's name, whose plug is open.
 
-    The plug's limit comes later, by whoever drives it: it may be less than `apply` allows.
+    The plug's limit comes later, from its driver: it may be less than `apply` allows.
     """
     plan = build_plan(
         [VIF],

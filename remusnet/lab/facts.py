@@ -43,7 +43,7 @@ class Facts:
         )
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """The facts, for a person."""
         time = "virtual time" if self.virtual else "real time"
         registers = f"this processor has {self.area:,} bytes"
         if self.holds is not None:
@@ -56,7 +56,7 @@ class Facts:
         ]
 
     def to_json(self) -> dict[str, object]:
-        """For a program."""
+        """The facts, for a program."""
         return {
             "kernel": str(self.kernel),
             "version": self.version,

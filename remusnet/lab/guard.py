@@ -1,7 +1,7 @@
-"""A directory that doesn't outlive whoever made it, nor does what runs in it.
+"""A directory that doesn't outlive the process that made it, nor do the processes in it.
 
-A process of its own (``guard.sh``) waits for us to end, by whatever signal: nobody can clean up
-after the SIGKILL that ends him.
+A process of its own (``guard.sh``) waits for us to end, by whatever signal: no process can clean up
+after the SIGKILL that ends it.
 """
 
 from __future__ import annotations

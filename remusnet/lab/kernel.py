@@ -28,9 +28,9 @@ class Kernel:
     """A UML kernel's parts on the host's disk.
 
     ``linux`` is the executable, ``modules`` the directory that holds one directory a kernel
-    version, ``modprobe`` a program that acts as modprobe when it's called by that name,
-    ``preload`` what the loader has to load before ``linux``. ``virtual``: its time passes while
-    nobody has anything to do, and stands still otherwise.
+    version, ``modprobe`` a program that acts as modprobe when it's called by that name, ``preload``
+    what the loader has to load before ``linux``. ``virtual``: its time passes while its processes
+    are idle, and stands still otherwise.
     """
 
     linux: Path
@@ -152,7 +152,7 @@ def _tool(argv: list[str], directory: Path, wanted: str) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Nobody else has the lock ``path`` meanwhile."""
+    """No other process has the lock ``path`` meanwhile."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

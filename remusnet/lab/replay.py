@@ -136,7 +136,7 @@ class _Replay:
         self._netlink.do(plug_message(self._index, action, limit), action.name)
 
     def _read(self) -> None:
-        """What was seen and done since the last time goes into the files."""
+        """Writes into the files what it has seen and done since the last time."""
         seen = []
         for where, ring in ((Seen.BUFFER, self._held), (Seen.CLIENT, self._arrived)):
             for frame in ring.frames():

@@ -50,7 +50,7 @@ class Ring:
         self._next = 0
 
     def frames(self) -> Iterator[Frame]:
-        """What has come since the last call; raises RuntimeError if the ring ran over."""
+        """The frames since the last call; raises RuntimeError if the ring ran over."""
         memory = self._memory
         while True:
             at = self._next * _SLOT

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -37,14 +37,14 @@ class Job:
     """What to run in a lab: ``argv``, in the directory ``cwd``, with ``env`` added to a bare one.
 
     ``writable`` names directories of the host that the job may write beside its own; ``files`` are
-    to be found there, in ``$LAB_JOB``.
+    to be found there, in ``$LAB_JOB``; a large one comes in parts.
     """
 
     argv: Sequence[str]
     env: Mapping[str, str]
     cwd: Path = Path("/")
     writable: Sequence[Path] = ()
-    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    files: Mapping[str, str | bytes | Iterable[bytes]] = field(default_factory=dict)
 
     def script(self) -> str:
         """The job as a shell script."""
@@ -62,6 +62,12 @@ class Job:
         # exit: a directory that isn't there ends the job with the shell's message and status 2.
         enter = f"cd {shlex.quote(str(self.cwd))} || exit"
         return "\n".join([path, *exports, enter, f"exec {shlex.join(self.argv)}", ""])
+
+
+def _parts(content: str | bytes | Iterable[bytes]) -> Iterable[bytes]:
+    if isinstance(content, str):
+        return (content.encode(),)
+    return (content,) if isinstance(content, bytes) else content
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +116,8 @@ class Run:
                 shutil.copyfile(script, run.directory / script.name)
                 (run.directory / script.name).chmod(0o755)
             for name, content in {**job.files, "job": job.script()}.items():
-                data = content.encode() if isinstance(content, str) else content
-                (run.directory / name).write_bytes(data)
+                with (run.directory / name).open("wb") as file:
+                    file.writelines(_parts(content))
         except BaseException:
             run.__exit__(None, None, None)
             raise
@@ -160,7 +166,7 @@ class Run:
             deadline = time.monotonic() + 5
             while not self.ended() and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
-        # The zombie keeps the group's number from being given to somebody else until here.
+        # The zombie keeps the group's number from being given to another process until here.
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 

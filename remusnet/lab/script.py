@@ -1,4 +1,4 @@
-"""The files between whoever wants frames replayed and the replay inside a kernel.
+"""The files between a caller that wants frames replayed and the replay inside a kernel.
 
 ``terms``: JSON. ``steps``: what to do, in order of time. ``done``: when each step was done, and at
 the end when the plug was opened. ``seen``: each sighting of a frame. Times are ns from the

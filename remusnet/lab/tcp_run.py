@@ -2,7 +2,7 @@
 
 One thread tells the plugs, others are clients and servers: a client asks and waits as the emulated
 one does, a server answers at once. While the guest is paused, what comes from it and to it waits in
-plugs of its own before the vif; its timers run on, which nobody sees.
+plugs of its own before the vif; its timers run on, unseen.
 
 Run as ``python -m remusnet.lab.tcp_run``, in the directory ``$LAB_JOB``; see
 `remusnet.lab.tcp_script` for its files.
@@ -110,7 +110,7 @@ class _Run:
         sleep_until(begin_ns + self._terms.duration_ns)
 
     def _steps(self) -> list[tuple[int, Callable[[], None]]]:
-        """In order of time; of equal times a suspend, its resume, its commit, then beginnings."""
+        """The steps in order of time; at equal times suspend, resume, commit, then beginnings."""
         steps: list[tuple[int, Callable[[], None]]] = []
         for suspend_ns, resume_ns, commit_ns in self._terms.checkpoints:
             steps += [(suspend_ns, self._suspend), (resume_ns, self._resume)]
@@ -169,7 +169,7 @@ class _Server(threading.Thread):
                 end.sendall(self._answer)
 
     def copies(self, port: int) -> int:
-        """What was sent again to the client at ``port``."""
+        """How many segments went to the client at ``port`` again."""
         return _copies(self._ends[port]) if port in self._ends else 0
 
 

@@ -1,4 +1,4 @@
-"""The files between whoever wants a scenario's TCP run and the run inside a kernel.
+"""The files between a caller that wants a scenario's TCP run and the run inside a kernel.
 
 ``terms``: JSON, what is to be done. ``seen``: JSON, what became of each connection. Times are ns
 from the beginning. Standard library only: it is read in a UML kernel.

@@ -21,7 +21,7 @@ from remusnet.lab.errors import LabUnavailable
 SOURCE = Path(__file__).resolve().parents[2]
 """Where ``import remusnet`` finds it: a checkout, or the folder of installed packages."""
 
-# What nobody imports, some of it large.
+# What no module imports, some of it large.
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".cache", "build", "dist", ".*_cache")
 
 
@@ -40,9 +40,9 @@ class Inside:
 def inside(root: Path, account: Account | None, scratch: Path, imports: str) -> Inside:
     """Python, remusnet and the folder ``root`` as ``account`` can read them.
 
-    What is closed to it is copied below ``scratch``, which is then opened. Raises
-    ``LabUnavailable`` if the interpreter itself can't be read, or can't import the modules that
-    ``imports`` names ("a, b").
+    Copies what that user can't read below ``scratch``, and opens that. Raises ``LabUnavailable`` if
+    the interpreter itself can't be read, or can't import the modules that ``imports`` names ("a,
+    b").
     """
     if account is None or not account.change:
         return Inside(sys.executable, root, {"PYTHONPATH": str(SOURCE)})
@@ -99,7 +99,7 @@ def _try_out(place: Inside, account: Account, imports: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a tree; times are kept (compiled Python depends on them), everybody may read it."""
+    """Copy a tree; times are kept (compiled Python depends on them), all users may read it."""
     shutil.copytree(source, target, symlinks=True, ignore=_LEFT_OUT)
     for directory, _, names in os.walk(target):
         os.chmod(directory, 0o755)

@@ -48,7 +48,7 @@ class _Vector(ctypes.Structure):
 def host_area() -> int:
     """Bytes of a process's XSAVE area on this machine, as ptrace tells; at most a MiB.
 
-    Where nobody may trace, a guess from the processor's flags.
+    Where no process may trace, a guess from the processor's flags.
     """
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as traced:
         try:

@@ -78,7 +78,7 @@ class LiveDriver:
         """Processes that have to live, and what to raise where one doesn't."""
 
     def run(self, *, duration_ns: int | None, fail_after_ns: int | None) -> None:
-        """Until the program has ended, or the primary has failed (see ``failed``)."""
+        """Takes checkpoints until the program has ended, or the primary has ``failed``."""
         now = self.now_ns()
         if duration_ns is not None:
             self._ends.stop_ns = now + duration_ns
@@ -90,7 +90,7 @@ class LiveDriver:
             Checkpointer(self, self._schedule, self).run()
 
     def rest(self) -> None:
-        """Without checkpoints, until the program has ended."""
+        """Waits without checkpoints until the program has ended."""
         self.wait_until(_FOREVER_NS)
 
     def outage(self, ns: int, back: Callable[[], None]) -> None:
@@ -138,8 +138,8 @@ class LiveDriver:
     def finish(self, longest_ns: int) -> None:
         """The program has ended: what it has sent leaves, an epoch after the other.
 
-        Commits are waited for ``longest_ns`` at most; what is held then is released late or not
-        at all, and is not measured.
+        It waits for commits ``longest_ns`` at most; frames held then are released late or not at
+        all, and is not measured.
         """
         if self._plug is None:
             return

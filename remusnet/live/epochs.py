@@ -1,6 +1,6 @@
 """What the driver did and when: a file without a name that both processes have, a row a checkpoint.
 
-It is written before anything can go wrong with who writes it, so the reader has all that happened
+The runner writes each entry before anything else can go wrong, so the reader has all that happened
 whatever became of the runner. All times are CLOCK_REALTIME in ns, which the taps use too.
 """
 

@@ -127,7 +127,7 @@ def kill_cgroup(path: Path) -> None:
         (path / "cgroup.kill").write_text("1", encoding="ascii")
         return
     with suppress(OSError):
-        (path / "cgroup.freeze").write_text("1", encoding="ascii")  # nobody is born meanwhile
+        (path / "cgroup.freeze").write_text("1", encoding="ascii")  # no process is born meanwhile
         for number in (path / "cgroup.procs").read_text(encoding="ascii").split():
             with suppress(OSError):
                 os.kill(int(number), signal.SIGKILL)
@@ -160,7 +160,7 @@ class SignalFreezer:
         self.group = 0
 
     def join(self) -> None:
-        """See `Freezer`: who joins has made a session, and so a process group, already."""
+        """See `Freezer`: the caller has made a session, and so a process group, already."""
 
     def freeze(self) -> None:
         """See `Freezer`. The kernel does not say when all of them stand; it takes microseconds."""

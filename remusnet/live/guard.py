@@ -1,4 +1,4 @@
-"""The guard: who was called. It starts the runner, hears what it says, and outlives it.
+"""The guard: the process that was called. It starts the runner, hears it, and outlives it.
 
 Whatever ends the runner, the guard clears up what is left of it; whatever ends the guard, the
 runner does. Signals are passed on: the first asks the program to end, the second ends all at once.
@@ -65,8 +65,8 @@ class Recorded:
     ``inner``: what the program sent, at the vif; ``outer``: both ways, at the uplink. ``code``: the
     program's exit code, None where it was never seen to end. ``begun_ns``: the plug held by then,
     and the program did not run yet. ``signal``: that ended the run, 0 for none. ``failed_ns``,
-    ``back_ns``: of the outage. ``lost``: frames held when the primary died.
-    ``unseen``: frames that the taps have missed. ``by_itself``: nobody asked the program to end.
+    ``back_ns``: of the outage. ``lost``: frames held when the primary died. ``unseen``: frames that
+    the taps have missed. ``by_itself``: the program ended unasked.
     """
 
     ready: Ready
@@ -88,7 +88,7 @@ class Recorded:
 
 @dataclass(slots=True)
 class Listener:
-    """What the guard calls; each does nothing where nobody has said otherwise."""
+    """What the guard calls; each does nothing unless the caller gives a function."""
 
     ready: Callable[[Ready], None] = lambda _: None
     note: Callable[[str], None] = lambda _: None
@@ -188,7 +188,7 @@ def _fork(order: RunOrder, tools: runner.Tools, ours: socket.socket, theirs: soc
     try:
         ours.close()
         code = runner.run(order, tools, theirs, parent)
-    except BaseException:  # noqa: BLE001 - a bug: its trace is for whoever mends it
+    except BaseException:  # noqa: BLE001 - a bug: its trace helps to mend it
         import traceback
 
         traceback.print_exc()
@@ -234,7 +234,7 @@ def _listen(
     board: Board,
     live: bool,
 ) -> _Heard:
-    """Until the runner has ended."""
+    """Listens until the runner has ended."""
     heard = _Heard()
     events = select.poll()
     events.register(ours, select.POLLIN)
@@ -258,7 +258,7 @@ def _listen(
 
 
 def _pass_output(master: int, listener: Listener) -> bool:
-    """What the program has printed; false where nobody can print any more."""
+    """Passes on what the program has printed; false where no process can print any more."""
     ready, _, _ = select.select([master], [], [], 0)
     if not ready:
         return False

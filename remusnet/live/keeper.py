@@ -38,7 +38,7 @@ class Order(IntEnum):
     RELEASE = 1
     RELEASE_ALL = 2
     DROP = 3
-    """What is held is lost, as with a host that dies."""
+    """Held frames are lost, as with a host that dies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Keeper:
         self._held = self._held_bytes = self._released = self._dropped = self._lost = 0
 
     def run(self) -> None:
-        """Until ``orders`` is closed. Raises OSError where the device is gone."""
+        """Obeys until ``orders`` is closed. Raises OSError where the device is gone."""
         self._orders.setblocking(False)
         events = select.poll()
         events.register(self._port.descriptor, select.POLLIN)
@@ -133,7 +133,7 @@ class Keeper:
                 self._take(_BATCH)
 
     def _obey(self) -> bool:
-        """Does what was ordered; false where nobody orders any more."""
+        """Does what the runner orders; false where that has ended."""
         try:
             order = self._orders.recv(1)
         except BlockingIOError:

@@ -59,7 +59,7 @@ class Record:
 
 
 def live_folder() -> Path:
-    """Where records are: in the run directory; who isn't root has a folder of its own."""
+    """Where records are: in the run directory; other users than root have a folder of their own."""
     if os.geteuid() == 0 or os.environ.get(RUN_DIR_VARIABLE):
         return default_run_dir() / _FOLDER
     home = os.environ.get("XDG_RUNTIME_DIR")
@@ -86,7 +86,7 @@ class Registration:
 
     @property
     def own_folder(self) -> Path:
-        """A folder for files of this run alone; who needs it makes it."""
+        """A folder for files of this run alone; its user makes it."""
         return self._folder / self.record.name
 
     @contextmanager

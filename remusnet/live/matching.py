@@ -2,8 +2,8 @@
 
 A frame goes on byte for byte as it was sent, so equal bytes match; of frames that are equal (an ARP
 request again and again) the first sent is the first that left, for a policy holds them all or none.
-But what a failure took does not come back: then those sent after it come first.
-Nothing of the plug's own record is used: whoever checks the plug must not ask it.
+But what a failure took does not come back: then those sent after it come first. Nothing of the
+plug's own record is used: a check of the plug must not ask it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COMPARED = 256
 class Matched:
     """``left_ns``: int64[n], when each of n frames left, `NEVER` where it did not.
 
-    ``unknown``: frames that left and that nobody was seen to send.
+    ``unknown``: frames that left and that no tap saw sent.
     """
 
     left_ns: Int64s

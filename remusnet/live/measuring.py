@@ -1,8 +1,8 @@
 """What a live run came to: from what its taps have seen and its driver has done, nothing else.
 
 The reference classifier judges each frame that the program sent; when it left is known from the tap
-behind the plug; when its epoch committed, from the driver. The plug is not asked: a held frame that
-left before its commit is found whoever let it go.
+behind the plug; when its epoch committed, from the driver. This doesn't ask the plug: it finds a
+held frame that left before its commit, whatever let it go.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def become_own_root() -> None:
         raise _refused("a user namespace")
     try:
         for name, text in (
-            ("setgroups", "deny"),  # user_namespaces(7): before gid_map, for who isn't root
+            ("setgroups", "deny"),  # user_namespaces(7): before gid_map, unless it is root's
             ("uid_map", f"0 {user} 1"),
             ("gid_map", f"0 {group} 1"),
         ):

@@ -176,8 +176,8 @@ def own_addresses() -> list[IPv4Address]:
 def make_guest(subnet: IPv4Network, hosts: list[IPv4Address]) -> None:
     """The program's own end, with its address, and the way to the host's addresses, ``hosts``.
 
-    Nothing else can be reached, and a program that tries is told at once: a name server that does
-    not answer would keep it waiting. In the program's namespace.
+    Nothing else can be reached, and the kernel tells a program that tries at once: a name server
+    that does not answer would keep it waiting. In the program's namespace.
     """
     with _routes() as routes:
         routes.link("set", index=_index(routes, "lo"), state="up")
@@ -199,7 +199,7 @@ def set_vif(*, up: bool) -> None:
 
 
 def missing_devices(*, keep_in: bool) -> list[str]:
-    """The devices of this namespace that somebody has deleted or set down."""
+    """The devices of this namespace that another program has deleted or set down."""
     with _routes() as routes:
         up = {
             dict(each["attrs"]).get("IFLA_IFNAME"): bool(each["flags"] & 1)

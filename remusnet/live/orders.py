@@ -1,4 +1,6 @@
-"""What is asked of a live run: the program, the rhythm, the policy, and who may reach it."""
+"""The order for a live run: the program, the rhythm, the policy, and the hosts that may reach
+it.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +125,7 @@ class RunOrder:
 
     @property
     def policy_name(self) -> str:
-        """For tables and files."""
+        """The policy's name, for tables and files."""
         return "none" if self.policy is None else self.policy.name
 
 

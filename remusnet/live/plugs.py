@@ -40,7 +40,7 @@ class LivePlug(Protocol):
     kind: str
 
     def start(self) -> None:
-        """The first epoch begins: what comes is held."""
+        """The first epoch begins: the plug holds what comes."""
 
     def buffer(self) -> int:
         """A checkpoint begins: from when on (CLOCK_REALTIME, ns) what is sent is the next's."""
@@ -49,10 +49,10 @@ class LivePlug(Protocol):
         """It has committed."""
 
     def release_all(self) -> None:
-        """What is held leaves, and what comes passes."""
+        """Held frames leave, and what comes passes."""
 
     def fail(self) -> int:
-        """The primary dies: what is held is lost, and so are the rules. How many frames."""
+        """The primary dies: held frames are lost, and so are the rules. How many frames."""
 
     def dropped(self) -> int:
         """Frames that found it full."""

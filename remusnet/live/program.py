@@ -148,7 +148,7 @@ class Program:
             with open(go, "rb") as pipe:
                 head = pipe.read(_LENGTH.size)
                 if not head:
-                    return  # nobody is there to say so any more
+                    return  # the runner has ended
                 command, environment = json.loads(pipe.read(*_LENGTH.unpack(head)))
             self._become()
             die_with_parent(signal.SIGKILL, parent)

@@ -1,4 +1,4 @@
-"""The relay: what comes to a published port goes on to the program, and its answers back.
+"""The relay passes on what comes to a published port to the program, and its answers back.
 
 A process of its own. Its listening sockets are the host's; its others are of the namespace that it
 is in. The program sees the gateway's address, and a port of its own for each client.
@@ -142,7 +142,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._loop.call_later(_QUIET_S / 4, self._forget)
 
     def datagram_received(self, data: bytes, addr: object) -> None:
-        """From a client."""
+        """Takes a datagram from a client."""
         client = self._clients.get(addr)
         if client is None:
             if len(self._clients) >= _MOST_CLIENTS:
@@ -156,7 +156,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         """A client is gone: it will be quiet."""
 
     def answer(self, data: bytes, address: object) -> None:
-        """From the program, to a client."""
+        """Sends what came from the program to a client."""
         if self._transport is not None:
             self._transport.sendto(data, address)  # type: ignore[arg-type]
 
@@ -186,7 +186,7 @@ class _Client(asyncio.DatagramProtocol):
         self.heard = asyncio.get_running_loop().time()
 
     def send(self, data: bytes) -> None:
-        """To the program."""
+        """Sends to the program."""
         self.heard = asyncio.get_running_loop().time()
         if self._transport is None:
             self._early.append(data)
@@ -194,7 +194,7 @@ class _Client(asyncio.DatagramProtocol):
             self._transport.sendto(data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is ready: what has come meanwhile goes on."""
+        """The socket is ready: passes on what has come meanwhile."""
         if isinstance(transport, asyncio.DatagramTransport):
             self._transport = transport
         early, self._early = self._early, []
@@ -202,7 +202,7 @@ class _Client(asyncio.DatagramProtocol):
             self.send(each)
 
     def datagram_received(self, data: bytes, addr: object) -> None:
-        """From the program."""
+        """Takes a datagram from the program."""
         self.heard = asyncio.get_running_loop().time()
         self._door.answer(data, self._address)
 

@@ -255,7 +255,7 @@ class _Runner:
             each.close()
 
     def say(self, **facts: object) -> None:
-        """Tells the guard; where that is dead, nobody."""
+        """Tells the guard, unless that is dead."""
         with suppress(OSError):
             self._guard.send(json.dumps(facts).encode())
 

@@ -76,7 +76,7 @@ class Tap:
         self._socket.close()
 
     def new(self) -> Tapped:
-        """The frames that nobody has asked for yet."""
+        """The frames since the last call."""
         blocks, self._read = self._blocks(self._read, self._written)
         return frames_of(blocks)
 

@@ -297,7 +297,7 @@ def jitter_summary(series_ms: Float64s) -> Jitter:
 def clock_jumps(
     arrival_ns: Int64s, timestamp: Int64s, sequence: Int64s, clock_rate: Int64s
 ) -> tuple[Bools, int]:
-    """With which packets the clock begins anew: bool[n]; how many of them are jumps of timestamps.
+    """Which packets begin the clock anew: bool[n]; how many of them are jumps of timestamps.
 
     All int64[n], packets in order of arrival. ``timestamp``: 32 bits; ``sequence``: 16 bits;
     ``clock_rate``: of each packet, in Hz. A change of the rate and a new numbering begin it anew

@@ -185,7 +185,7 @@ class SeenHazard:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What ``policy`` does to all frames of a capture, whoever sent them."""
+    """What ``policy`` does to all frames of a capture, of all senders."""
 
     policy: Policy
     held: int

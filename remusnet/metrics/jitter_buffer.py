@@ -154,7 +154,7 @@ def _first_after_silence(
 
 
 def _least_of_late(transit_ms: Float64s) -> Float64s:
-    """For each packet the least transit of itself, its block so far, and the block before."""
+    """Each packet's least transit: of itself, its block so far, and the block before."""
     count = len(transit_ms)
     padded = np.concatenate([transit_ms, np.full(-count % _BASE_PACKETS, np.inf)])
     so_far = np.minimum.accumulate(padded.reshape(-1, _BASE_PACKETS), axis=1)
@@ -164,7 +164,7 @@ def _least_of_late(transit_ms: Float64s) -> Float64s:
 
 
 def _recent_quantiles(beyond_ms: Float64s) -> Float64s:
-    """For each packet the `_QUANTILE` of the `_REMEMBERED` values before its step of `_STEP`.
+    """Each packet's `_QUANTILE` of the `_REMEMBERED` values before its step of `_STEP`.
 
     0 in the first step, which has none before it.
     """

@@ -80,5 +80,5 @@ def milliseconds(nanoseconds: Int64s) -> npt.NDArray[np.float64]:
 
 
 def rounded(value: float) -> float:
-    """For JSON: 6 digits after the point, so that noise of the last bit never shows."""
+    """``value`` for JSON: 6 digits after the point, so that noise of the last bit never shows."""
     return round(value, 6)

@@ -36,7 +36,7 @@ _MANY = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamSummary:
-    """What is reported of one RTP stream: packets of one SSRC in one direction of one flow.
+    """The measures of one RTP stream: packets of one SSRC in one direction of one flow.
 
     ``packets``: how many came, copies included; ``first_ns`` and ``last_ns``: when, the first and
     the last (None where none came). ``jitter_ms``: mean and largest of packets 2..n, telephone
@@ -206,7 +206,7 @@ class _Timing:
 
 
 def _timing(packets: RtpPackets, rate: Int64s, event: Bools) -> _Timing:
-    """Of the packets that are media, and whose clock rate (``rate``, else 0) is known."""
+    """The timing of packets that are media, and whose clock rate (``rate``, else 0) is known."""
     whole = not event.any() and bool(rate.all())
     rows = np.arange(len(packets)) if whole else np.flatnonzero(~event & (rate > 0))
     counted = packets if whole else packets.take(rows)

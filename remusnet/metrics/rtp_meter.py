@@ -31,7 +31,7 @@ from remusnet.metrics.percentiles import NS_PER_MS, Spread, spread
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Of one stream: see `StreamSummary`. ``times``: the first and the last; None of no packets."""
+    """One stream's measures: see `StreamSummary`. ``times``: of the first and last packet."""
 
     packets: int
     times: tuple[int, int] | None
@@ -122,7 +122,7 @@ class StreamMeter:
 
     @property
     def measures(self) -> Measures:
-        """Of all packets so far. (The order of their gaps is lost; it counts for nothing.)"""
+        """The measures of all packets so far. (The order of gaps is lost, and not needed.)"""
         n = self.packets
         if n == 0:
             nothing = SequenceCounts(0, 0, 0, 0, 0, 0)

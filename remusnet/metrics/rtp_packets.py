@@ -147,7 +147,7 @@ class _Inside:
 
 
 def unmeasured(frames: Frames, headers: Columns) -> tuple[str, ...]:
-    """A sentence for each kind of tunnel with RTP in it, or with what nobody can see, and for cuts.
+    """A sentence for each kind of tunnel with RTP in it, or whose content is hidden, and for cuts.
 
     ``headers`` are those of ``frames``. One tunnel is looked into, not those within it.
     """

@@ -127,7 +127,7 @@ def _address(value: str) -> int | None:
 
 
 def _medium(name: str) -> Medium | None:
-    """None for a medium that nobody registered."""
+    """None for a medium that is not registered."""
     return Medium(name.lower()) if name.lower() in tuple(Medium) else None
 
 

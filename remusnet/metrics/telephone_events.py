@@ -63,7 +63,7 @@ def looks_like_events(packets: RtpPackets, frames: Frames, columns: Columns) -> 
 def events_of(
     packets: RtpPackets, frames: Frames, columns: Columns, clock_rate: int | None
 ) -> TelephoneEvents:
-    """What is reported of a stream's event packets; at least one. ``clock_rate``: in Hz."""
+    """The measures of a stream's event packets; at least one. ``clock_rate``: in Hz."""
     count = len(np.unique(packets.timestamp))
     bodies = _bodies(packets, frames, columns)
     if clock_rate is None or not bodies.whole.all():
@@ -82,7 +82,7 @@ def events_of(
 
 
 def _bodies(packets: RtpPackets, frames: Frames, columns: Columns) -> _Bodies:
-    """Behind the fixed header, contributing sources and a header extension (RFC 3550, 5.1, 5.3.1).
+    """Payloads behind header, contributing sources and extension (RFC 3550, 5.1, 5.3.1).
 
     Encrypted payload is longer than four bytes, by its tag at least, and so isn't whole.
     """

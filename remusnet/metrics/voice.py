@@ -87,7 +87,7 @@ def listen(
     """How a stream sounds through each of ``buffers``; empty where no packet came.
 
     ``ptime_ns``: how long a packet sounds. ``expected_after``: packets sent after the last that
-    came. What nobody sent because nobody spoke (timestamps that step on while sequence numbers
+    came. What the sender left out in a silence (timestamps that step on while sequence numbers
     don't) isn't missing; what a dead sender didn't send is: the silence is heard when playing
     starts anew. A packet that waits for its time is delayed, so depth costs as much as distance.
     Telephone events are played as tones, for as long as they say, and none of them is late or
@@ -212,7 +212,7 @@ def _missing_before(
     """Packets not heard between each heard packet and the one before it: int64[n], 0 first.
 
     Sequence numbers tell of those that were sent. Where playing started anew (``rhythm`` changes)
-    and came later than timestamps say, nobody sent anything in between: that counts too.
+    and came later than timestamps say, the sender sent nothing in between: that counts too.
     """
     lost_ns = np.maximum(np.diff(number) - 1, 0) * ptime_ns
     passed_ns = np.diff(play_ns)
@@ -270,7 +270,7 @@ def _windows(
 def _pieces(
     heard: Int64s, missing: Int64s, owner: Int64s, windows: range
 ) -> Iterator[tuple[int, Int64s]]:
-    """For each of ``windows`` that has any: how many packets are heard, and its gaps' lengths.
+    """How many packets are heard in each of ``windows`` that has any, and its gaps' lengths.
 
     ``heard``, ``missing``: the window of each packet. ``owner``: the gap of each missing one.
     """

@@ -2,9 +2,9 @@
 
     done = list(mapped(simulate, seeds(1, 8), workers=2))
 
-What comes does not depend on ``workers``: each task has a seed of its own, and results come in
-the order of the tasks, one by one, so that whoever takes them may keep them and go on later with
-the tasks that are left.
+The results do not depend on ``workers``: each task has a seed of its own, and results come in the
+order of the tasks, one by one, so that a caller may keep them and go on later with the tasks that
+are left.
 """
 
 from __future__ import annotations

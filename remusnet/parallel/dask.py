@@ -32,9 +32,9 @@ def mapped_by(
 ) -> Iterator[_Done]:
     """What the cluster whose scheduler is at ``address`` makes of ``tasks``, in their order.
 
-    Who stops asking drops the tasks that have not begun. Raises MissingDependency where nobody
-    answers, there are no workers, or they have no remusnet, or another one: then numbers could be
-    others too.
+    A caller that stops asking drops the tasks that have not begun. Raises MissingDependency where
+    no scheduler answers, there are no workers, or they have no remusnet, or another one: then
+    numbers could be others too.
     """
     distributed = load()
     try:
@@ -60,7 +60,7 @@ def mapped_by(
 
 
 def version() -> str:
-    """Of the remusnet that runs this: asked of each worker."""
+    """The version of the remusnet that runs this: asked of each worker."""
     return remusnet.__version__
 
 

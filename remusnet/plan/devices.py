@@ -18,9 +18,13 @@ _FIRST = _DIGITS.union("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _LATER = _FIRST.union(".-")
 _XEN_VIF, _USUAL_BUFFER = "vif", "ifb-"
 OWNER = "remusnet"
-"""What our marks begin with: the alias of a buffer device, the cookie of an action."""
+"""What our marks begin with: the alias of a device of ours, the cookie of an action."""
 BUFFER_MARK, SINK_MARK = f"{OWNER}:", f"{OWNER}/sink:"
 """What the aliases of our devices begin with."""
+COOKIE, SHARED_COOKIE = OWNER.encode("ascii"), f"{OWNER}/shared".encode("ascii")
+"""The mark on the action of a filter that holds; the second where the qdisc was there before us:
+only the marks say then that it has to stay.
+"""
 EMULATED = "-emu"
 """What libxl appends to a vif's name for the tap of a fully virtualised guest's emulated card."""
 
@@ -93,6 +97,11 @@ def buffer_alias(vifs: Iterable[str]) -> str:
 def sink_alias(vifs: Iterable[str]) -> str:
     """The mark of ownership on their sink: ``remusnet/sink:vif1.0,vif1.0-emu``."""
     return f"{SINK_MARK}{','.join(vifs)}"
+
+
+def filter_mark(*, shared: bool) -> bytes:
+    """The mark of ownership on a filter that holds; ``shared``: its qdisc was there before us."""
+    return SHARED_COOKIE if shared else COOKIE
 
 
 def _hashed(prefix: str, name: str) -> str:

@@ -96,7 +96,7 @@ class DomainPolicies:
 
     @property
     def policies(self) -> tuple[str, ...]:
-        """Every policy that somebody gets, once."""
+        """Every policy that a vif gets, once."""
         vifs = (each.terms for each in self.vifs if each.protect)
         return tuple(dict.fromkeys(each.policy for each in (*self.all_terms, *vifs)))
 

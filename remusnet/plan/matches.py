@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remusnet.classify.filters import BpfMatch, FilterMatch, FlowerMatch, U32Match
+from remusnet.classify.bpf.assembler import BpfMatch
+from remusnet.classify.filters import FilterMatch
+from remusnet.classify.flower.conditions import FlowerMatch
+from remusnet.classify.u32.conditions import U32Match
 from remusnet.plan.rows import Json
 from remusnet.policy.policy import Fragment
 

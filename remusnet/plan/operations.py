@@ -1,4 +1,4 @@
-"""The table of operations: what is done to the kernel, one step each, and what takes it back.
+"""The table of operations: each a step that remusnet does to the kernel, and what takes it back.
 
 `remusnet.plan.render` prints them, `remusnet.kernel` executes them; neither knows of a step that is
 not here. A kind stands behind those that take it back.
@@ -6,20 +6,17 @@ not here. A kind stands behind those that take it back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from remusnet.classify.filters import Filter, protocol_name
-from remusnet.plan.devices import OWNER
+from remusnet.plan.devices import filter_mark
 from remusnet.plan.matches import match_json, match_words
 from remusnet.plan.rows import Command, Json, Operation, OperationRow
 from remusnet.policy.verdict import Verdict
 
 SEAL = "pfifo limit 0"
 """The root qdisc of a sink, as tc has it."""
-COOKIE = OWNER.encode("ascii").hex()
-SHARED_COOKIE = f"{OWNER}/shared".encode("ascii").hex()
-"""The cookie where the qdisc was there before us: the marks alone say that it has to stay."""
 
 
 # -- devices ---------------------------------------------------------------------------------------
@@ -119,25 +116,13 @@ class SealSink(Operation):
 
 @dataclass(frozen=True, slots=True)
 class DeleteSink(DeleteDevice):
-    """Deletes a sink that no filter mirrors to any more; ``alias`` was its mark."""
+    """Deletes a sink that no filter mirrors to any more; ``alias`` was its mark.
+
+    `remusnet.plan.plan.undo_of` makes the sink anew.
+    """
 
     alias: str
     row = replace(DeleteDevice.row, kind="delete-sink")
-
-    @property
-    def undo(self) -> tuple[Operation, ...]:
-        return sink_operations(self.device, self.alias)
-
-
-def sink_operations(device: str, alias: str) -> tuple[Operation, ...]:
-    """What makes ``device`` a sink. It drops what it gets before anything is mirrored to it."""
-    return (
-        CreateSink(device),
-        MarkDevice(device, alias),
-        SealSink(device),
-        QuietDevice(device),
-        RaiseDevice(device),
-    )
 
 
 # -- plugs -----------------------------------------------------------------------------------------
@@ -286,15 +271,11 @@ class AddFilter(Operation):
     )
 
     @property
-    def cookie(self) -> str:
-        """The mark of ownership on its action, in hexadecimal."""
-        return SHARED_COOKIE if self.shared else COOKIE
-
-    @property
     def commands(self) -> tuple[Command, ...]:
         if self.filter.verdict is Verdict.HOLD:
             mirror = f"action mirred egress mirror dev {self.sink} pipe " if self.sink else ""
-            redirect = f"action mirred egress redirect dev {self.buffer} cookie {self.cookie}"
+            cookie = filter_mark(shared=self.shared).hex()
+            redirect = f"action mirred egress redirect dev {self.buffer} cookie {cookie}"
             then = mirror + redirect
         else:
             then = "flowid ffff:1"
@@ -352,22 +333,3 @@ def _place(device: str, shared: bool, protocol: int, pref: int) -> Mapping[str, 
     parent = "ffff:fff2" if shared else "ffff:"
     protocol_text = protocol_name(protocol)
     return {"device": device, "parent": parent, "protocol": protocol_text, "pref": pref}
-
-
-def undo_of(done: Sequence[Operation]) -> Iterator[Operation]:
-    """What takes ``done`` back, in reverse order.
-
-    A filter goes with the ingress qdisc that was added for it; where that was there before, all of
-    its preference go at once.
-    """
-    ingress = {each.device for each in done if isinstance(each, AddIngress)}
-    gone: set[DeleteFilters] = set()
-    for each in reversed(done):
-        if isinstance(each, AddFilter) and each.device not in ingress:
-            what = each.filter
-            deletion = DeleteFilters(each.device, what.pref, what.protocol, each.shared)
-            if deletion not in gone:
-                gone.add(deletion)
-                yield deletion
-        else:
-            yield from each.undo

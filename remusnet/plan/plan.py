@@ -1,4 +1,4 @@
-"""A policy on one or more vifs: built, and as operations in the order in which they are safe."""
+"""A policy on one or more vifs: a plan, its operations in a safe order, and their undo."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ from remusnet.plan.operations import (
     AddIngress,
     AddPlug,
     CreateBuffer,
+    CreateSink,
+    DeleteFilters,
+    DeleteSink,
     MarkDevice,
     OpenPlug,
     QuietDevice,
     RaiseDevice,
-    sink_operations,
-    undo_of,
+    SealSink,
 )
 from remusnet.plan.rows import Json, Operation
 from remusnet.policy.policy import Policy
@@ -98,7 +100,7 @@ class Plan:
 
     @property
     def undo(self) -> tuple[Operation, ...]:
-        """What takes the whole plan back, in reverse order."""
+        """The operations that take the whole plan back, in reverse order."""
         return tuple(undo_of(self.operations))
 
     def filters(self, bank: int = 0) -> tuple[Filter, ...]:
@@ -149,6 +151,38 @@ class Plan:
             ],
             "operations": [each.to_json() for each in self.operations],
         }
+
+
+def sink_operations(device: str, alias: str) -> tuple[Operation, ...]:
+    """What makes ``device`` a sink. It drops what it gets before anything is mirrored to it."""
+    return (
+        CreateSink(device),
+        MarkDevice(device, alias),
+        SealSink(device),
+        QuietDevice(device),
+        RaiseDevice(device),
+    )
+
+
+def undo_of(done: Sequence[Operation]) -> Iterator[Operation]:
+    """The operations that take ``done`` back, in reverse order.
+
+    A filter goes with the ingress qdisc that was added for it; where that was there before, all of
+    its preference go at once.
+    """
+    ingress = {each.device for each in done if isinstance(each, AddIngress)}
+    gone: set[DeleteFilters] = set()
+    for each in reversed(done):
+        if isinstance(each, AddFilter) and each.device not in ingress:
+            what = each.filter
+            deletion = DeleteFilters(each.device, what.pref, what.protocol, each.shared)
+            if deletion not in gone:
+                gone.add(deletion)
+                yield deletion
+        elif isinstance(each, DeleteSink):
+            yield from sink_operations(each.device, each.alias)
+        else:
+            yield from each.undo
 
 
 def protections(

@@ -73,12 +73,12 @@ class Operation:
 
     @property
     def undo(self) -> tuple[Operation, ...]:
-        """What takes it back; empty where an earlier operation's undo does."""
+        """The operations that take it back; empty where an earlier operation's undo does."""
         return tuple(kind(self.device) for kind in self.row.undo)
 
     @property
     def why(self) -> str:
-        """For a person who reads the plan; empty where the command says it all."""
+        """The reason, for a person who reads the plan; empty where the command says it all."""
         return self.row.why.format_map(self.arguments)
 
     def to_json(self) -> Json:

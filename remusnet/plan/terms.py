@@ -24,10 +24,10 @@ class Terms:
     """How a vif is protected.
 
     ``policy``: the name of a shipped one, or a file's path. ``interval_ns``: between checkpoints;
-    ``rate``: bits a second of the link; ``limit``: bytes, None for what follows from these two,
-    or from ``memory``: the bytes of memory that each plug may cost. At most one of both is given.
+    ``rate``: bits a second of the link; ``limit``: bytes, None for what follows from these two, or
+    from ``memory``: the bytes of memory that each plug may cost. At most one of both is given.
     ``decouple``: whether held frames are copied, so that they keep nothing of the guest's.
-    ``interval_given``: whether somebody has asked for that interval.
+    ``interval_given``: whether the user has asked for that interval.
     """
 
     policy: str = DEFAULT_POLICY.name

@@ -17,6 +17,7 @@ from remusnet.policy.policy import (
     DSCPS,
     ETHERTYPES,
     PROTOCOLS,
+    TAG_ETHERTYPES,
     Fragment,
     Link,
     Match,
@@ -31,7 +32,6 @@ from remusnet.policy.verdict import Verdict
 from remusnet.tables.documents import Unfit, close_to, read_word
 from remusnet.tables.mistakes import shown
 
-_VLAN_ETHERTYPES = frozenset({0x8100, 0x88A8, 0x9100})
 # Hop-by-hop, routing, fragment, AH, destination options: a frame's protocol is what follows them.
 _WALKED_PROTOCOLS = frozenset({0, 43, 44, 51, 60})
 _MAPPED_IPV4 = IPv6Network("::ffff:0:0/96")
@@ -109,7 +109,7 @@ _read_any_protocol = _number_reader(PROTOCOLS, 0, 255, "protocol")
 
 def _read_ethertype(value: object) -> int:
     ethertype = _read_any_ethertype(value)
-    if ethertype in _VLAN_ETHERTYPES:
+    if ethertype in TAG_ETHERTYPES:
         raise Unfit(
             f"ethertype {ethertype:#06x} is a VLAN tag, and tags are looked through",
             'link = "tagged"',

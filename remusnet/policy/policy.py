@@ -64,6 +64,11 @@ PORT_PROTOCOLS = frozenset(PROTOCOLS[name] for name in ("tcp", "udp", "dccp", "s
 """The protocols whose header begins with a source and a destination port."""
 
 ARP_ETHERTYPE, IPV4_ETHERTYPE, IPV6_ETHERTYPE = 0x0806, 0x0800, 0x86DD
+VLAN_ETHERTYPE = 0x8100
+TAG_ETHERTYPES = frozenset({VLAN_ETHERTYPE, 0x88A8, 0x9100})
+"""802.1Q (priority tags too), 802.1ad, and what was used for stacked tags before 802.1ad."""
+SMALLEST_ETHERTYPE = 0x0600
+"""Below, the two bytes are an 802.3 length (IEEE 802.3, 3.2.6)."""
 
 LOWEST_MEDIA_PORT = 1024
 NEVER_MEDIA_PORTS = frozenset(
@@ -81,6 +86,16 @@ NEVER_MEDIA_PORTS = frozenset(
     }
 )
 """UDP ports that carry tunnels: what looks like media there is taken for chance."""
+STUN_COOKIE = 0x2112A442
+"""The second word of each STUN message (RFC 8489, section 5)."""
+
+
+def is_innermost(ethertype: int) -> bool:
+    """Whether a frame's innermost ethertype can be this. To the kernel, others mean other things:
+
+    3 is every protocol, 4 is LLC, and a tag's ethertype is every frame with such a tag.
+    """
+    return ethertype >= SMALLEST_ETHERTYPE and ethertype not in TAG_ETHERTYPES
 
 
 class Link(StrEnum):
@@ -341,3 +356,16 @@ class Policy:
         from remusnet.policy.toml import load
 
         return load(text, "the policy")
+
+
+def named_ethertypes(policy: Policy) -> set[int]:
+    """The ethertypes that its rules ask for, tunnels included.
+
+    Without IPv4 and IPv6, and without those that no frame's innermost ethertype can be.
+    """
+    named: set[int] = set()
+    for rule in policy.rules:
+        named |= rule.match.ethertype or set()
+        for kind in rule.match.tunnel or ():
+            named |= TUNNEL_ETHERTYPES.get(kind, frozenset())
+    return set(filter(is_innermost, named - {IPV4_ETHERTYPE, IPV6_ETHERTYPE}))

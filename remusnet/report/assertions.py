@@ -37,7 +37,9 @@ class Checked:
 
     @property
     def seen(self) -> str:
-        """What was seen, for a person: the worst value and where, and how many were looked at."""
+        """The values, for a person: the worst one and where, and how many the assertion looked
+        at.
+        """
         if self.worst is None:
             return self.nothing
         value = shown(self.assertion.metric, self.worst.value)
@@ -51,7 +53,7 @@ class Checked:
 
     @property
     def message(self) -> str:
-        """What a failure says: what was seen, or why nothing was."""
+        """The text of a failure: the values, or why there are none."""
         return f"saw {self.seen}" if self.worst is not None else self.seen
 
     def to_json(self) -> dict[str, object]:

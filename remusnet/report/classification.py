@@ -36,7 +36,7 @@ def survey_json(surveys: Sequence[Survey]) -> dict[str, Any]:
 
 
 def print_survey(console: Console, survey: Survey) -> None:
-    """For a terminal: the sums, a table of flows (the largest first), and the hazards."""
+    """Prints the sums, a table of flows (the largest first), and the hazards."""
     name = survey.policy.name
     console.print(Text(f"{name}: {survey.held} frames held, {survey.bypassed} bypass", "bold"))
     flows = sorted(survey.flows, key=lambda each: -each.frames)

@@ -301,7 +301,7 @@ def report_figures(comparison: Comparison) -> Iterator[tuple[Caption, Figure]]:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What stands around a figure. ``name``: of its files; ``text``: how to read it."""
+    """The text around a figure. ``name``: of its files; ``text``: how to read it."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""The folder of a report: written beside its place and renamed, and nobody else's is touched.
+"""The folder of a report: written beside its place and renamed; no other folder is touched.
 
 A file in it, `MARKER`, names what was written. So a folder is replaced only where all that is in
 it is of a report, and a user's own notes beside a report are never deleted with it. What another

@@ -26,11 +26,11 @@ class Case(Protocol):
 
     @property
     def seen(self) -> str:
-        """What was seen, for a person."""
+        """The values that the assertion saw, for a person."""
 
     @property
     def message(self) -> str:
-        """What was seen, as a failure says it."""
+        """The values that it saw, as a failure says them."""
 
 
 def junit_xml(name: str, checked: Sequence[Case], command: str = "simulate") -> str:

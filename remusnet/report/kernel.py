@@ -50,7 +50,7 @@ def removed_json(done: Removed) -> str:
 
 
 def verified_text(found: Iterable[Verified]) -> str:
-    """For each protection whether it agrees, and what differs."""
+    """The text that says whether each protection agrees, and what differs."""
     return "".join(line + "\n" for each in found for line in _verified(each)) or _NOTHING
 
 

@@ -2,8 +2,8 @@
 
 A table that fits is a table. One that doesn't is cut into tables below each other
 (`print_compared`) or becomes a paragraph for each row (`print_records`). A word that is wider than
-the terminal, as an address may be, stays whole: the terminal wraps it, and who copies it gets it
-whole.
+the terminal, as an address may be, stays whole: the terminal wraps it, and a user who copies it
+gets all of it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def print_records(
 def _shared(
     given: Sequence[int], wanted: Sequence[int], columns: Sequence[Column], room: int
 ) -> list[int]:
-    """What is left of the room goes to the columns of prose, evenly, until they have all."""
+    """Gives the rest of the room to the columns of prose, evenly, until they have all."""
     widths = list(given)
     while True:
         left = room - sum(widths)

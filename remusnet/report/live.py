@@ -46,7 +46,7 @@ def live_table(rows: Sequence[Live], notes: Iterable[str], columns: int, *, colo
 def live_line(live: Live) -> str:
     """As ``vif1.0 held=12 passed=3 backlog=0 epochs_per_second=4.9 commit_age=0.12 driver=xl/47``.
 
-    What nobody can tell is ``-``; ages are in seconds, the backlog in bytes.
+    What is unknown is ``-``; ages are in seconds, the backlog in bytes.
     """
     age = live.commit_age_ns
     rate = live.epochs_a_second

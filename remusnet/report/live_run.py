@@ -58,7 +58,7 @@ def live_line(view: LiveView) -> str:
 
 
 def live_table(view: LiveView, title: str) -> RenderableType:
-    """What is shown while it runs, in 60 columns; RTP and TCP of the last seconds."""
+    """The table while it runs, in 60 columns; RTP and TCP of the last seconds."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     for _ in range(3):

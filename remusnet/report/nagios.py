@@ -48,7 +48,7 @@ def nagios(readings: Sequence[Reading], notes: Iterable[str] = ()) -> tuple[Stat
 
 
 def unknown(problem: str) -> tuple[State, str]:
-    """What is printed where nothing could be read."""
+    """The state and the line where nothing could be read."""
     return State.UNKNOWN, f"{_SERVICE} UNKNOWN - {_plain(problem)}\n"
 
 

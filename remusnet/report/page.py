@@ -14,9 +14,9 @@ from remusnet.report.assertions import Checked
 from remusnet.report.drawing import inline, style, to_svg
 from remusnet.report.figures import Caption, report_figures
 from remusnet.report.measures import Measurements
-from remusnet.report.simulation import caveat, plain, setting_lines, title
+from remusnet.report.simulation import caveat, plain, setting_lines, stream_cells, title
 from remusnet.report.stream_groups import Group, groups
-from remusnet.report.summary import NOTHING, Summary, burst, fixed, hazards, sides, summary
+from remusnet.report.summary import Summary, hazards, sides, summary
 from remusnet.report.templating import markup, render
 from remusnet.results.scene import Expectation
 from remusnet.results.stream import Stream
@@ -149,15 +149,7 @@ def _figures(measurements: Measurements) -> tuple[Drawn, ...]:
 
 
 def _stream_cells(measurements: Measurements, stream: Stream) -> tuple[str, ...]:
-    rtp = stream.rtp
-    return (
-        str(rtp.packets),
-        str(rtp.lost),
-        fixed(rtp.jitter_ms.mean) or NOTHING,
-        fixed(rtp.jitter_ms.max) or NOTHING,
-        burst(rtp.bursts.median, rtp.bursts.max),
-        *_voice_cells(measurements.voices(stream)),
-    )
+    return (*stream_cells(stream), *_voice_cells(measurements.voices(stream)))
 
 
 def _voice_cells(voices: tuple[Voice, ...]) -> tuple[str, str, str, str]:

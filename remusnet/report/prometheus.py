@@ -100,7 +100,7 @@ WATCH_COUNTERS: dict[str, tuple[str, Callable[[WatchCounts], float]]] = {
 
 
 class Readings(Collector):
-    """Reads anew each time that somebody asks; an error is a sample, too."""
+    """Reads anew each time that Prometheus asks; an error is a sample, too."""
 
     def __init__(self, read: Read, counts: WatchCounts | None = None) -> None:
         self._read = read

@@ -13,7 +13,9 @@ from remusnet.results.comparison import Comparison
 
 
 class Result:
-    """What was simulated. Metrics are attributes: ``max(result.rtp.jitter.mean)``; see `Values`."""
+    """The result of a simulation. Metrics are attributes: ``max(result.rtp.jitter.mean)``; see
+    `Values`.
+    """
 
     def __init__(self, comparison: Comparison) -> None:
         self._measurements = Measurements(comparison)

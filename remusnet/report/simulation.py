@@ -70,7 +70,7 @@ def simulation_json(
 
 
 def print_simulation(console: Console, comparison: Comparison) -> None:
-    """What was simulated, the policies side by side, and each RTP stream."""
+    """Prints the setting, the policies side by side, and each RTP stream."""
     print_named(console, setting_lines(comparison.setting))
     console.print()
     measurements = Measurements(comparison)
@@ -93,7 +93,7 @@ def caveat(setting: Setting) -> str:
 
 
 def setting_lines(setting: Setting) -> Iterator[tuple[str, str]]:
-    """What was simulated: a word and what it is, line by line."""
+    """The setting of a simulation: a word and what it is, line by line."""
     guest = f"{setting.guest} ({setting.guest_reason}), {setting.guest_frames} frames"
     times = (setting.interval_ns, setting.pause_ns, setting.commit_delay_ns)
     interval, pause, delay = map(format_duration, times)
@@ -162,7 +162,7 @@ def _print_hazards(console: Console, outcomes: tuple[Outcome, ...]) -> None:
 
 def _print_streams(console: Console, columns: Sequence[Side]) -> None:
     """A small table for each stream: what every policy made of it."""
-    found = groups(columns, _stream_cells)
+    found = groups(columns, stream_cells)
     for group in found[:MOST_STREAMS]:
         console.print()
         print_sentence(console, f"RTP {group.title}", "bold", indent=4)
@@ -180,7 +180,8 @@ def _print_streams(console: Console, columns: Sequence[Side]) -> None:
 _STREAM_HEADS = ("packets", "lost", "mean ms", "max ms", "burst")
 
 
-def _stream_cells(stream: Stream) -> tuple[str, ...]:
+def stream_cells(stream: Stream) -> tuple[str, ...]:
+    """A row of an RTP stream: packets, lost, the mean and largest jitter, bursts."""
     rtp = stream.rtp
     return (
         str(rtp.packets),

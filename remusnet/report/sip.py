@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-# Transient actors are summed up: nobody reads a line a call.
+# Transient actors are summed up: a line a call would be too many to read.
 _MOST_OF_A_KIND = 10
 
 

@@ -217,7 +217,7 @@ def _of_runs(value: Callable[[Outcome], int]) -> Cells:
 
 
 def _unprotected(_: Measurements, columns: Sequence[Side]) -> list[str | None]:
-    """A row of its own, where there are such frames: nobody chose to let them pass."""
+    """A row of its own, where there are such frames: no policy chose to let them pass."""
     runs = [None if side.outcome is None else side.outcome.output_commit for side in columns]
     if not any(run.unprotected for run in runs if run is not None):
         return [None] * len(runs)

@@ -85,14 +85,14 @@ class Spread:
 
     @classmethod
     def of(cls, later_ns: Int64s) -> Spread | None:
-        """Of int64[n]; None of none."""
+        """The summary of int64[n]; None of none."""
         if len(later_ns) == 0:
             return None
         least, median, p95, most = np.percentile(later_ns, [0, 50, 95, 100]).round().astype(int)
         return cls(len(later_ns), int(least), int(median), int(p95), int(most))
 
     def to_json(self) -> dict[str, object]:
-        """In ms."""
+        """The summary in ms."""
         return {
             "frames": self.frames,
             **{

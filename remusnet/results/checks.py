@@ -1,4 +1,4 @@
-"""A check of the machine: what was looked at, what was found, why it matters, what mends it."""
+"""A check of the machine: its subject, what it found, why that matters, what mends it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CheckState(StrEnum):
 
 
 class CheckKind(StrEnum):
-    """What has to change where a check fails."""
+    """The thing to change where a check fails."""
 
     RIGHTS = "rights"
     KERNEL = "kernel"

@@ -166,7 +166,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Simulation:
-    """What was measured, and for each outcome the frames that left, in order, at their times.
+    """The measures, and for each outcome the frames that left, in order, at their times.
 
     Of a scenario those that arrived, if they were kept.
     """

@@ -31,7 +31,7 @@ class Activity(StrEnum):
 class Driver:
     """Who tells a plug something, again and again.
 
-    ``process``, ``command``: None and empty where nobody can tell, or where each order came from
+    ``process``, ``command``: None and empty where /proc doesn't tell, or where each order came from
     another process. ``orders``: how many were seen. ``period_ns``: of a checkpoint, two orders;
     None until three were seen. ``silent_ns``: since the last order. ``last``: which that was,
     ``released_ns``: since the last release; None where it can't be told.

@@ -1,4 +1,4 @@
-"""What was asked and answered in a run: SIP transactions, and transfers of any kind."""
+"""Requests and answers of a run: SIP transactions, and transfers of any kind."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SipTransaction:
 
     @property
     def duration_ms(self) -> float | None:
-        """From the request to the final response; None where none came."""
+        """The time from the request to the final response; None where none came."""
         return None if self.end_ns is None else (self.end_ns - self.start_ns) / NS_PER_MS
 
     def to_json(self) -> dict[str, object]:
@@ -98,7 +98,7 @@ class Transfer:
 
     @property
     def duration_ms(self) -> float | None:
-        """From the first segment to the last byte; None where it never came."""
+        """The time from the first segment to the last byte; None where it never came."""
         return (
             None if self.completed_ns is None else (self.completed_ns - self.start_ns) / NS_PER_MS
         )

@@ -122,7 +122,7 @@ class HostApplied:
 
     @property
     def failures(self) -> Sequence[tuple[Foreseen, RemusnetError]]:
-        """What failed, and why."""
+        """The entries that failed, and why."""
         both = zip(self.difference.foreseen, self.outcomes, strict=True)
         return [(each, error) for each, error in both if isinstance(error, RemusnetError)]
 

@@ -93,7 +93,7 @@ class Pair:
         return VIRTUAL_MS if self.virtual else REAL_MS
 
     def measures(self) -> Iterator[Measure]:
-        """What is compared, in the order in which it is shown."""
+        """The pairs to compare, in the order in which reports show them."""
         ours, theirs = self.emulator, self.kernel
         for name, one, other in (
             ("answer", ours.answers_ms, theirs.answers_ms),

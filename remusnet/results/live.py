@@ -13,8 +13,8 @@ from remusnet.results.protection import Status
 class Live:
     """A protection, and who drives its plug: the one that has told it something last.
 
-    ``driver``: None where nobody was heard. ``locked``: who has the driver's lock, as in
-    " by process 4711", empty for nobody.
+    ``driver``: None where none was heard. ``locked``: the process that has the driver's lock, as in
+    " by process 4711", empty for none.
     """
 
     status: Status
@@ -23,7 +23,7 @@ class Live:
 
     @property
     def epochs_a_second(self) -> float | None:
-        """None where nobody can tell; 0 where nobody drives the plug now."""
+        """None where that is unknown; 0 where no process drives the plug now."""
         if self.driver is None:
             return None
         if self.driver.activity is not Activity.DRIVES:

@@ -24,7 +24,7 @@ class StreamView:
 @dataclass(frozen=True, slots=True)
 class LiveView:
     """A run so far: frames, and ``seconds`` since its start. Hold, retransmissions and streams are
-    those of the last seconds. ``waiting``: frames held now, None where nobody counts them.
+    those of the last seconds. ``waiting``: frames held now, None where they are not counted.
     """
 
     seconds: float
@@ -48,7 +48,7 @@ class LiveResult:
     sent again, ``retransmitted_by_program`` among them. ``exit_code``: the program's, as a shell
     says it. ``kept``: frames that the userspace plug has kept, ``keeper_cpu_ns``: what that cost;
     None with the kernel's. ``lost_failure``: frames that were held when the primary died.
-    ``ended_itself``: nobody has asked the program to end.
+    ``ended_itself``: the program ended unasked.
     """
 
     simulation: Simulation

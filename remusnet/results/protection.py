@@ -1,4 +1,4 @@
-"""What became of a plan: what was done, what is there, and how that differs. Values to report."""
+"""What became of a plan: operations done, the state now, and differences. Values to report."""
 
 from __future__ import annotations
 
@@ -87,9 +87,8 @@ class Status:
     None where the kernel does not tell. ``backlog``: bytes that wait, in ``waiting`` packets.
     ``overflowed`` packets found the plug full; ``refused`` the buffer device down or gone.
     ``decouple``: whether what is held is copied; ``uncopied`` packets could not be, and are held
-    nevertheless.
-    ``plug``: the word of who drove it last: ``open``, ``buffering``, ``waiting``, ``unknown``.
-    ``driver``: as in " by process 4711", empty for none that is known.
+    nevertheless. ``plug``: the word of its last driver: ``open``, ``buffering``, ``waiting``,
+    ``unknown``. ``driver``: as in " by process 4711", empty for none that is known.
     """
 
     protected: Protected
@@ -125,7 +124,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` has done: no operation, where the kernel was like that already.
+    """What `remusnet.apply` has done: no operation, where the kernel was like that already.
 
     ``notes``: one sentence each, for the user.
     """
@@ -156,7 +155,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What `remove` has done: ``vifs`` that were protected, ``unprotected`` ones that were not.
+    """What `remusnet.remove` did: to ``vifs`` that were protected, ``unprotected`` ones were not.
 
     ``fates``: of what was held, by vif. ``left``: a sentence for each thing that could not go.
     ``problems``: what could not be written or deleted in the run directory, one line each.

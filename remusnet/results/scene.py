@@ -1,4 +1,4 @@
-"""What is known of a simulated scenario that a recording can't tell.
+"""Facts of a simulated scenario that a recording can't tell.
 
 Times are int64 nanoseconds from the scenario's start.
 """
@@ -44,7 +44,7 @@ class Counts:
     """Frames of one run, those of all traffic together.
 
     ``frames``: all that were sent, by guest and peers. ``lost_failure``: of the guest's, held when
-    the primary died, or sent before the path was back; frames for it that found nobody.
+    the primary died, or sent before the path was back; frames for it that reached no host.
     ``lost_network``: lost by the network. ``duplicates``: RTP packets that came twice.
     ``index_reuse``: see `Origin`. ``ring_stalls``: frames that waited for a slot of the transmit
     ring, bypassing ones among them; ``ring_stall_max_ns``: the longest wait.
@@ -135,7 +135,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioSetting:
-    """Of a scenario: its name and description, its assumptions (each a sentence), seed, length.
+    """A scenario's name and description, its assumptions (each a sentence), seed, length.
 
     ``path``: ``vectorised``, or ``stepwise`` where every frame had to be looked at alone, and why.
     ``buffer``: what plays the media; ``loss_robustness``: G.107's Bpl, None for the codec's.

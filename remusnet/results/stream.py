@@ -109,9 +109,10 @@ def voices(
 ) -> tuple[Voice, ...]:
     """How a stream sounds through each of ``buffers``.
 
-    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's of `RATED_CODECS`.
-    Empty where that isn't known: its packets weren't kept, or never told how long they sound. Empty
-    for what is no speech: the E-model rates nothing else (G.107, clause 1).
+    ``loss_robustness``: G.107's Bpl of what plays it, None for the codec's own
+    (`remusnet.metrics.emodel.RATED_CODECS`). Empty where that isn't known: its packets weren't
+    kept, or never told how long they sound. Empty for what is no speech: the E-model rates nothing
+    else (G.107, clause 1).
     """
     series, ptime_ms, clock_rate = stream.series, stream.rtp.ptime_ms, stream.rtp.clock_rate
     if series is None or not ptime_ms or clock_rate is None:
@@ -122,7 +123,7 @@ def voices(
     received = ReceivedPackets(
         series.sequence[came],
         series.timestamp[came],
-        series.due_ns[came],  # who speaks in a pause is heard that much later
+        series.due_ns[came],  # what is said in a pause is heard that much later
         series.arrived_ns[came],
         None if series.event is None else series.event[came],
     )

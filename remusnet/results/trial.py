@@ -9,7 +9,7 @@ from remusnet.plan.rows import Json
 
 
 class Ending(StrEnum):
-    """Of a trial."""
+    """How a trial ends."""
 
     CONFIRMED = "confirmed"
     BACK = "gone back"

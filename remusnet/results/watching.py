@@ -24,11 +24,11 @@ class Occasion(StrEnum):
     CALM = "calm"
     """What an alarm was about is over."""
     DRIVER = "driver"
-    """Somebody drives a plug, or does so no more."""
+    """A process drives a plug, or does so no more."""
     LOST = "lost"
     """The kernel's events came faster than they were read: everything was looked at anew."""
     TRIAL = "trial"
-    """What was tried has gone back: its guard was killed."""
+    """A watcher took back a change on trial whose guard was killed."""
     RELOADED = "reloaded"
 
 
@@ -41,7 +41,7 @@ class Happening:
 
     ``took_ns``: from the notification to the end of the repair. ``open_ns``: how long frames that
     should be held could leave, or vifs stood without protection, of that; 0 where they were dropped
-    meanwhile or held all the same; None where nobody can tell, or it goes on. ``differences``: what
+    meanwhile or held all the same; None where that is unknown, or it goes on. ``differences``: what
     was wrong, one line each.
     """
 

@@ -34,8 +34,8 @@ class RemusVif:
     """A vif that a netbuf script was set up for.
 
     ``domid``, ``name``: of its domain, -1 and empty where it is gone; ``number``: of the vif in the
-    domain's configuration. ``ours``: whether remusnet made the buffer device. ``left_over``: why
-    nobody seems to drive it, empty where somebody does. ``status``: what holds how much.
+    domain's configuration. ``ours``: whether remusnet made the buffer device. ``left_over``: why no
+    process seems to drive it, empty where one does. ``status``: what holds how much.
     """
 
     domid: int

@@ -59,7 +59,7 @@ class GuestModel:
 
     @property
     def commit(self) -> Saturating:
-        """From the resume to the commit."""
+        """The time from the resume to the commit."""
         return Saturating(self.commit_ns, self.write_rate, self.send_rate, self.working_set)
 
     def checkpoints(self, planned: Checkpointing | None, interval_ns: int) -> Checkpointing:

@@ -68,7 +68,7 @@ class Observed:
 def epochs(seen: Observed, name: str, interval_ns: float | None = None) -> Trace:
     """The checkpoints between the first order and the last.
 
-    Raises CheckFailed where nothing drives the plug, or nobody can tell which of the orders begin a
+    Raises CheckFailed where nothing drives the plug, or the orders don't show which of them begin a
     checkpoint.
     """
     orders = _driver(seen.orders)
@@ -131,7 +131,7 @@ class _Gaps:
 
 
 def _driver(orders: Sequence[Order]) -> list[Order]:
-    """The orders of who gave most of them: others set limits, or look."""
+    """The orders of the sender that gave most of them: others set limits, or look."""
     senders = [each.sender for each in orders]
     if not senders:
         return []

@@ -126,7 +126,7 @@ class Saturating:
         return self.base_ns
 
     def dirty_bytes(self, ran_ns: Int64s) -> npt.NDArray[np.float64]:
-        """What is dirty after each of n runs of ``ran_ns``: float64[n]."""
+        """Dirty bytes after each of n runs of ``ran_ns``: float64[n]."""
         share = self.dirty_rate / 8 / self.most_bytes / NS_PER_S
         found: npt.NDArray[np.float64] = self.most_bytes * -np.expm1(-share * ran_ns)
         return found

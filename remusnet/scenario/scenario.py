@@ -14,7 +14,7 @@ from remusnet.tcp.stack import LINUX, Stack
 
 
 class FailureKind(StrEnum):
-    """What happens to the primary."""
+    """How the primary fails."""
 
     DEATH = "death"
     SPLIT_BRAIN = "split-brain"
@@ -45,7 +45,7 @@ class Checkpointing:
 
     @property
     def mean_period_ns(self) -> int:
-        """From one commit to the next, on average."""
+        """The time from one commit to the next, on average."""
         steps = self.pause, self.transfer, self.commit_delay
         return self.kind.period_ns(self.interval_ns, sum(step.mean_ns for step in steps))
 
@@ -67,7 +67,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Between the guest's host and everybody else, each way alike.
+    """The network between the guest's host and all its peers, each way alike.
 
     ``jitter_ns``: standard deviation of the delay. ``loss_percent``: of frames; ``loss_burst``:
     how many in a row are lost, on average. ``rate``: None where it has no end; ``queue``: how many

@@ -1,4 +1,5 @@
-"""Who says what in a scenario: calls with their codecs, SIP, TCP, DNS, ICMP, tunnels, captures.
+"""What guest and peers say in a scenario: calls with codecs, SIP, TCP, DNS, ICMP, tunnels,
+captures.
 
 Times are in ns, rates in bits a second.
 """
@@ -97,7 +98,7 @@ class TcpKind(StrEnum):
 
 
 class Side(StrEnum):
-    """Who begins."""
+    """The side that begins."""
 
     PEER = "peer"
     GUEST = "guest"
@@ -135,9 +136,9 @@ class Calls:
 class Sip:
     """``count`` dialogs that are alike, the next one ``spacing_ns`` after the one before.
 
-    Each may register, set up a call, ``answer_ns`` after it rings, refresh it ``reinvite_ns``
-    after the set-up (None: not), and end it ``talk_ns`` after the set-up. ``t1_ns``, ``t2_ns``:
-    RFC 3261's timers. ``client``: who calls.
+    Each may register, set up a call, ``answer_ns`` after it rings, refresh it ``reinvite_ns`` after
+    the set-up (None: not), and end it ``talk_ns`` after the set-up. ``t1_ns``, ``t2_ns``: RFC
+    3261's timers. ``client``: the calling side.
     """
 
     count: int
@@ -159,8 +160,8 @@ class Tcp:
     """``count`` connections that are alike, the next one ``spacing_ns`` after the one before.
 
     ``exchanges`` times a request of ``request`` bytes is answered by ``response`` bytes,
-    ``think_ns`` apart. Bulk is one exchange. ``client``: who connects and asks. ``rto_min_ns``:
-    the least retransmission timeout.
+    ``think_ns`` apart. Bulk is one exchange. ``client``: the side that connects and asks.
+    ``rto_min_ns``: the least retransmission timeout.
     """
 
     count: int

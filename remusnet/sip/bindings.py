@@ -85,7 +85,7 @@ def applied(
         return ()
     if len(update.contacts) > 2 * most:
         # More than all that it has, and all that it may have instead: to compare each with each of
-        # 64 KB would keep everybody waiting for seconds.
+        # 64 KB would keep all other clients waiting for seconds.
         raise TooMany
     for contact in update.contacts:
         known = next((each for each in current if each.same_contact(contact.uri)), None)

@@ -17,7 +17,7 @@ from remusnet.sip.transport.sockets import Listener
 class Tls:
     """PEM files: the server's certificate chain and key; ``ca``: whom to believe (None: system).
 
-    ``verify_clients``: who connects must have a certificate of ``ca``'s.
+    ``verify_clients``: clients that connect must have a certificate of ``ca``'s.
     """
 
     certificate: str

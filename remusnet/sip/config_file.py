@@ -101,6 +101,9 @@ def _config(fields: Fields, folder: Path) -> Config:
     for key, values in (("listen", listeners), ("domains", domains)):
         if not values and not _noted(fields, key):
             fields.mistake(key, "missing", "at least one")
+    for listener in dict.fromkeys(listeners):
+        if listener.endpoint.port and listeners.count(listener) > 1:
+            fields.mistake("listen", f"a listener twice: {listener}", "each of them once")
     store = fields.text("store", "sqlite:sip.db", "sqlite:FILE or postgresql://HOST/DATABASE")
     store = _store(fields, store, folder)
     tls = _tls(fields, folder)
@@ -167,7 +170,7 @@ def is_loopback(listener: Listener) -> bool:
 
 
 def _routes(fields: Fields) -> list[Route]:
-    found = []
+    found: list[Route] = []
     for inner in fields.inners("route"):
         domain = _one(inner, "domain", parse_domain, "example.net")
         to = _one(inner, "to", parse_listener, "udp:192.0.2.1:5060")
@@ -176,6 +179,10 @@ def _routes(fields: Fields) -> list[Route]:
             for key, value in (("domain", domain), ("to", to)):
                 if value is None and not inner.has(key):
                     inner.mistake(key, "missing", "[[route]] needs domain and to")
+        elif not to.endpoint.port:
+            inner.mistake("to", "no port: nobody listens at 0", "for example udp:192.0.2.1:5060")
+        elif any(each.domain == domain for each in found):
+            inner.mistake("domain", f"a second route to {domain}", "one for each domain")
         else:
             found.append(Route(domain, to.transport, to.endpoint, name or domain))
         inner.finish()

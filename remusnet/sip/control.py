@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from remusnet.errors import (
     quoted,
 )
 
-Handler = Callable[[dict[str, Any]], Any]
+Handler = Callable[[dict[str, Any]], Awaitable[str]]
 
 _LONGEST = 64 * 1024
 _SECONDS = 5.0
@@ -43,7 +43,7 @@ def default_path() -> Path:
 
 
 class Control:
-    """Listens, and lets ``handler`` answer."""
+    """Listens, and lets ``handler`` answer, in JSON."""
 
     def __init__(self, path: Path, handler: Handler) -> None:
         self.path = path
@@ -64,7 +64,7 @@ class Control:
                     raise Conflict(f"{quoted(str(self.path))} is there, and is no socket")
                 self.path.unlink()
             bound = socket.socket(socket.AF_UNIX)
-            # The folder is ours alone, so that nobody gets in between bind and chmod.
+            # The folder is ours alone, so that no other user gets in between bind and chmod.
             bound.bind(str(self.path))
             self.path.chmod(0o600)
             self._inode = self.path.lstat().st_ino
@@ -90,20 +90,20 @@ class Control:
         with suppress(OSError, TimeoutError, ValueError):
             async with asyncio.timeout(_SECONDS):
                 line = await reader.readline()
-                writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+                writer.write((await self._answer(line)).encode() + b"\n")
                 await writer.drain()
         writer.close()
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes) -> str:
         try:
             order = json.loads(line)
             if not isinstance(order, dict):
                 raise InvalidInput("an order is a JSON object")
-            return {"ok": self._handler(order)}
+            return f'{{"ok": {await self._handler(order)}}}'
         except RemusnetError as error:
-            return {"error": str(error), "exit_code": error.exit_code}
+            return json.dumps({"error": str(error), "exit_code": error.exit_code})
         except (ValueError, RecursionError):  # the latter: brackets within brackets, thousands deep
-            return {"error": "no JSON", "exit_code": 2}
+            return json.dumps({"error": "no JSON", "exit_code": 2})
 
 
 def ask(path: Path, order: dict[str, Any]) -> Any:

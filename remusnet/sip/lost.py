@@ -22,7 +22,7 @@ _REASON = "this server has failed on it"
 
 
 def sorry(request: Request) -> Response:
-    """500 to a request that nobody could handle."""
+    """500 to a request that no actor could handle."""
     return respond(request, 500, tag=_TAG + own_tag(request))
 
 

@@ -1,4 +1,4 @@
-"""Counts for Prometheus, read from the server when somebody asks."""
+"""Counts for Prometheus, read from the server when Prometheus asks."""
 
 from __future__ import annotations
 

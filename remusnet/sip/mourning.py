@@ -45,9 +45,9 @@ def mourn(letter: DeadLetter, wiring: Wiring, registrations: Registrations, call
     elif isinstance(message, Register | Lookup | Committed | Opened):
         _of_location(message, recipient)
     elif letter.reason.endswith("twice"):
-        # What was on its way is not lost for good where messages are dropped: over UDP it comes
+        # A message on its way is not lost for good where messages are dropped: over UDP it comes
         # again. Here it has failed twice already, and would a third time.
-        with suppress(Exception):  # what failed the coder on it may fail here, too
+        with suppress(Exception):  # it may fail here as the coder did
             on_the_way(message, wiring)
 
 

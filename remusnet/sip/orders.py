@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import asyncio
+import json
 from typing import Any
 
+from remusnet.actors import Status
 from remusnet.errors import InvalidInput, NotPermitted, quoted
 from remusnet.sip.server import Server
 
@@ -16,27 +18,30 @@ class InjectedFault(Exception):
 _MOST_TIMES = 1000
 
 
-def obey(server: Server, order: dict[str, Any]) -> Any:
-    """The answer to an order. Raises RemusnetError."""
+async def obey(server: Server, order: dict[str, Any]) -> str:
+    """The answer to an order, in JSON. Raises RemusnetError."""
     what = order.get("do")
     if what == "status":
-        return status(server)
+        return await status(server)
     if what == "restart":
         server.system.find(_path(order)).restart()
-        return {"restarted": _path(order)}
+        return json.dumps({"restarted": _path(order)})
     if what == "crash":
-        return _crash(server, order)
+        return json.dumps(_crash(server, order))
     raise InvalidInput(f"unknown order: {quoted(str(what))}")
 
 
-def status(server: Server) -> dict[str, Any]:
-    """The tree and the counts, as ``remusnet sip status --json`` prints them."""
-    actors = [asdict(row) for row in server.system.status()]
-    for row in actors:
-        row["age_s"] = round(row["age_s"], 3)
+async def status(server: Server) -> str:
+    """The tree and the counts, as ``remusnet sip status --json`` prints them.
+
+    Each transaction is an actor: calls have their turns while thousands of them are written down.
+    """
+    rows = []
+    for portion in server.system.status_in_portions():
+        rows += [json.dumps(_row(each)) for each in portion]
+        await asyncio.sleep(0)
     counts = server.wiring.counts
-    return {
-        "actors": actors,
+    others = {
         "transactions": len(server.wiring.table),
         "calls": server.calls,
         "bindings": server.bindings,
@@ -53,6 +58,19 @@ def status(server: Server) -> dict[str, Any]:
         "repeated": server.sockets.intake.repeated,
         "store": server.held.locations.trouble or "ok",
         "draining": server.draining,
+    }
+    return f'{{"actors": [{", ".join(rows)}], {json.dumps(others)[1:]}'
+
+
+def _row(status: Status) -> dict[str, object]:
+    return {
+        "path": status.path,
+        "kind": status.kind,
+        "state": status.state,
+        "age_s": round(status.age_s, 3),
+        "mailbox": status.mailbox,
+        "restarts": status.restarts,
+        "restarts_in_window": status.restarts_in_window,
     }
 
 

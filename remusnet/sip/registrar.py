@@ -1,4 +1,6 @@
-"""The registrar (RFC 3261, 10.3; RFC 3327): stateless, but for who waits for the location."""
+"""The registrar (RFC 3261, 10.3; RFC 3327): stateless, but for requests that wait for the
+location.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from remusnet.sip.message.via import top
 from remusnet.sip.proxy.ways import leads_back
 from remusnet.sip.settings import Settings
 from remusnet.sip.signals import Incoming, Respond
-from remusnet.sip.store import Store, StoreUnavailable, User
+from remusnet.sip.store import Store, User
 from remusnet.sip.transport.table import server_name
 from remusnet.sip.wiring import Wiring
 
@@ -50,7 +52,7 @@ class _UserFound:
 
 @dataclass(slots=True)
 class Registrations:
-    """Who waits for what: it outlives the registrar."""
+    """The requests that wait, and what for: it outlives the registrar."""
 
     store: Store
     nonces: Nonces
@@ -121,7 +123,7 @@ class Registrar(Actor):
 
     def _is_ours(self, uri: Uri) -> bool:
         host = uri.host.strip("[]")
-        # Who registers at an address without a port means the server that it reached (sipsak).
+        # A client that registers at an address without a port means the server it reached (sipsak).
         own = self._wiring.is_own(host, uri.port) or (
             not uri.port and self._wiring.listens_at(host)
         )
@@ -134,7 +136,7 @@ class Registrar(Actor):
             user, error = None, False
             try:
                 user = await store.user(given.get("username", ""), domain)
-            except StoreUnavailable:
+            except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
                 error = True
             cell.tell(_UserFound(incoming, given, user, error))
 
@@ -158,7 +160,7 @@ class Registrar(Actor):
             raise Refused(self._challenged(request, realm, stale=True))
         if result is not Result.GOOD or found.user is None:
             raise Refused(self._challenged(request, realm, stale=False))
-        # Users register themselves and nobody else (10.3, step 4).
+        # Users register themselves only (10.3, step 4).
         if _to(request).user != found.user.name.encode():
             raise Refused(reply(request, 403))
         self._update(found.incoming)
@@ -221,10 +223,10 @@ def read_update(request: Request, aor: bytes, flow: Flow, settings: Settings) ->
         contacts = tuple(_read_contact(request, value, expires, settings) for value in values)
     path = tuple(request.values("path"))
     if path and b"path" not in _option_tags(request, "supported"):
-        # RFC 3327, 5.3: nobody said that the phone can do with it.
+        # RFC 3327, 5.3: the phone doesn't say that it can do with it.
         raise Refused(_with(reply(request, 420), "Unsupported", b"path"))
     if path and not leads_back(path, flow.remote.host, settings):
-        # Else whoever has a password here could let the server send to any third party.
+        # Else a user with a password here could let the server send to any third party.
         raise Refused(reply(request, 403, reason="Forbidden: Path"))
     return Update(
         aor=aor,

@@ -74,7 +74,7 @@ class Server:
         on_dead_letter: Callable[[DeadLetter], None] | None = None,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """``tell``: called with what whoever runs it should know, a line each."""
+        """``tell``: called with what its operator should know, a line each."""
         self.config = config
         self._tell = tell
         self._on_dead_letter = on_dead_letter
@@ -140,8 +140,8 @@ class Server:
     async def stop(self) -> None:
         """End: no new calls, those transactions that are under way may end, for 5 s at most.
 
-        After a failure beyond the top nobody drives them any more: it ends at once, so that
-        whoever starts it anew can.
+        After a failure beyond the top nothing drives them any more: it ends at once, so that a
+        service manager can start it anew.
         """
         self.draining = True
         loop = asyncio.get_running_loop()
@@ -158,7 +158,7 @@ class Server:
         return self.held.calls.established
 
     async def reload(self, config: Config) -> str:
-        """Take over what changes without a restart; what was changed, in words.
+        """Take over what changes without a restart; returns the changes, in words.
 
         Addresses: new ones are bound before old ones are closed (5.4.3.3); connections and calls
         stay. Domains, routes and rules count for requests to come. Raises RemusnetError.
@@ -196,7 +196,7 @@ class Server:
         return f"listening {places} domain {' '.join(self.config.domains)}"
 
     def _pending(self) -> bool:
-        """Whether somebody waits for an answer of ours."""
+        """Whether a client waits for an answer of ours."""
         waiting = (
             entry.machine.state_name in ("trying", "proceeding", "calling")
             for table in (self.wiring.table.servers, self.wiring.table.clients)
@@ -214,7 +214,7 @@ class Server:
             receiver.tell(Bytes(data, flow))
 
     def _dead(self, letter: DeadLetter) -> None:
-        """A request that nobody could handle, in two tries, is answered 500, not with silence."""
+        """Answers 500, not with silence, a request that no actor could handle in two tries."""
         mourn(letter, self.wiring, self.held.registrations, self.held.calls)
         if self._on_dead_letter is not None:
             self._on_dead_letter(letter)

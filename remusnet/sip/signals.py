@@ -35,8 +35,8 @@ class Bytes:
 class Decode:
     """The bytes of one message.
 
-    ``unframed``: the headers alone of a message whose end nobody can tell. It is answered with
-    that, and then the connection ends.
+    ``unframed``: the headers alone of a message whose end is unknown. It is answered with that, and
+    then the connection ends.
     """
 
     data: bytes
@@ -78,7 +78,7 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message, and the way that it came. Its top Via has `received` and `rport` already."""
+    """A message, and the way that it came. Its top Via has ``received`` and ``rport`` already."""
 
     message: Request | Response
     flow: Flow
@@ -88,7 +88,7 @@ class Received:
 class Begin:
     """Begin a client transaction for ``request``, whose top Via has its branch.
 
-    What comes of it is told to ``user``, as `Answer` or `Failure`, with ``key``.
+    ``user`` hears what comes of it, as `Answer` or `Failure`, with ``key``.
     """
 
     request: Request
@@ -161,7 +161,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ServerFailed:
-    """A server transaction has failed: its response reached nobody, or no ACK came."""
+    """A server transaction has failed: its response reached no client, or no ACK came."""
 
     transaction: Cell
     trouble: Trouble

@@ -1,4 +1,4 @@
-"""A wall clock that nobody sets: bindings last as long as their phones were told."""
+"""A wall clock that can't be set: bindings last as long as the server told their phones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SteadyClock:
         return self._base + self._passed()
 
     def step(self) -> float:
-        """By how many seconds the wall clock was set since; 0.0 where it was not."""
+        """The seconds by which the wall clock was set since; 0.0 where it was not."""
         step = self._wall() - self()
         return step if abs(step) >= _STEP_S else 0.0
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """``t1``: an estimate of the round-trip time; whoever scales it scales the others with it."""
+    """``t1``: an estimate of the round-trip time; the other timers scale with it."""
 
     t1: float = 0.5
 

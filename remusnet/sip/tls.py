@@ -1,7 +1,7 @@
 """TLS (RFC 3261, 26.3.1): both sides may prove who they are.
 
-The server does so in any case, also to those that it connects to. Who connects to it has to where
-the configuration says so; phones mostly have no certificate, and prove themselves by digest.
+The server does so in any case, also to those that it connects to. Its clients have to where the
+configuration says so; phones mostly have no certificate, and prove themselves by digest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from remusnet.sip.config import Tls
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
-    """For those who connect to us. Raises InvalidInput for files that are no certificate."""
+    """The context for clients of ours. Raises InvalidInput for files that are no certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _load_own(context, tls)
@@ -27,7 +27,7 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 
 
 def client_context(tls: Tls | None) -> ssl.SSLContext:
-    """For those whom we connect to: their certificates are verified, ours is there if asked for."""
+    """The context for servers: it verifies their certificates, and has ours if they ask for it."""
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
     if tls is not None:
         _load_own(context, tls)
@@ -37,8 +37,13 @@ def client_context(tls: Tls | None) -> ssl.SSLContext:
 
 
 def _load_own(context: ssl.SSLContext, tls: Tls) -> None:
+
+    def passphrase() -> str:
+        # OpenSSL would ask at the terminal, and a server would wait for ever.
+        raise InvalidInput(f"TLS key {quoted(tls.key)}: it has a passphrase; use one without")
+
     try:
-        context.load_cert_chain(tls.certificate, tls.key)
+        context.load_cert_chain(tls.certificate, tls.key, passphrase)
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise InvalidInput(

@@ -1,7 +1,7 @@
-"""Who is who: each actor of the server finds the others here.
+"""Each actor of the server finds the others here.
 
 An actor enters itself when it starts, so that after a restart by new references (Hlaváček 2014,
-5.3) nobody talks to one that is gone.
+5.3) no actor talks to one that is gone.
 """
 
 from __future__ import annotations

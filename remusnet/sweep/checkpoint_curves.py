@@ -41,7 +41,7 @@ _CLOSE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """In seconds and bytes; ``size`` is W, NaN where no sizes were measured."""
+    """Curves in seconds and bytes; ``size`` is W, NaN where no sizes were measured."""
 
     tau: float
     base_pause: float
@@ -51,12 +51,12 @@ class Curves:
     size: float
 
     def share(self, ran: Floats) -> Floats:
-        """Of the working set, what is dirty after ``ran`` s."""
+        """The share of the working set that is dirty after ``ran`` s."""
         found: Floats = -np.expm1(-ran / self.tau)
         return found
 
     def pause(self, ran: Floats) -> Floats:
-        """After an epoch of ``ran`` s."""
+        """The pause after an epoch of ``ran`` s."""
         return self.base_pause + self.most_pause * self.share(ran)
 
     def lag(self, ran: Floats) -> Floats:
@@ -74,7 +74,7 @@ class Points:
 
 
 def points_of(traces: Sequence[Trace]) -> list[Points]:
-    """Of each trace equally many; sizes only where all traces have them.
+    """Points, of each trace equally many; sizes only where all traces have them.
 
     Raises InvalidInput where the traces are too few or too short.
     """

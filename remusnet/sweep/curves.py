@@ -135,7 +135,7 @@ def _later_alike(drawn: Iterable[object]) -> list[int]:
 
 
 def _width(covered: int) -> float:
-    """Of a line: what is covered stands out on both sides."""
+    """The width of a line: a covered line stands out on both sides."""
     return 1.5 + 2.0 * covered
 
 

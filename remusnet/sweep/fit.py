@@ -28,7 +28,7 @@ from remusnet.sweep.checkpoint_curves import NS, Curves, Points, nearest, points
 from remusnet.units import format_rate
 
 DEFAULT_LINK: Final = 1_000_000_000
-"""Bits a second: what W is scaled by where nobody has said how fast anything is."""
+"""Bits a second: what W is scaled by where the user gives no rate."""
 
 RESAMPLES: Final = 60
 """Of the bootstrap: its 95 % interval is from the second to the last but one."""

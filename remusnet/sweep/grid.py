@@ -52,7 +52,7 @@ def intervals(text: str, points: int) -> tuple[int, ...]:
 def logarithmic(first_ns: int, last_ns: int, points: int) -> tuple[int, ...]:
     """``points`` times from ``first_ns`` to ``last_ns``, each as many times the one before.
 
-    They are rounded to 10 us, where they are not the ends: nobody sets an interval to the ns.
+    They are rounded to 10 us, where they are not the ends: users don't set an interval to the ns.
     """
     if points < 2:
         raise InvalidInput(f"points: {points}; a range needs 2 at least")
@@ -118,7 +118,7 @@ def _interval(text: str) -> int:
 
 
 def _range(text: str, low: str, high: str, count: int) -> tuple[str, ...]:
-    """From ``low`` to ``high`` in equal steps; the unit may stand behind both, or the second."""
+    """Values from ``low`` to ``high`` in equal steps; the second has a unit, or both have."""
     first, last = _NUMBER.match(low), _NUMBER.match(high)
     if first is None or last is None:
         raise InvalidInput(f"--set {quoted(text)}: a range is of numbers, with one unit")

@@ -134,7 +134,7 @@ class _Search:
         return math.inf if judged.value is None else self._sign * judged.value
 
     def best(self) -> Judged | None:
-        """Of equally good ones the longest interval: it asks least of the host."""
+        """The best interval, of equally good ones the longest: it asks least of the host."""
         able = [each for each in self._seen.values() if each.feasible]
         return min(able, key=lambda each: (self.cost(each), -each.interval_ns), default=None)
 
@@ -215,7 +215,7 @@ class _Search:
         return each.feasible and self.cost(each) <= worst
 
     def binding(self, best: Judged) -> tuple[str, ...]:
-        """What is violated at a neighbour, if the metric is better there."""
+        """The constraints that a neighbour violates, if the metric is better there."""
         found: list[str] = []
         for other in self.neighbours(best.interval_ns):
             if other is not None:

@@ -118,7 +118,7 @@ def write_sweep(
 def tables(
     means: Sequence[Mean], asked: Sequence[Asked]
 ) -> Iterator[tuple[str, list[tuple[str, list[str]]]]]:
-    """For each policy and setting: its name, and a row of numbers for each interval."""
+    """A table for each policy and setting: its name, and a row of numbers for each interval."""
     cells: dict[str, dict[int, dict[str, Mean]]] = {}
     for each in means:
         cells.setdefault(name_of(each), {}).setdefault(each.interval_ns, {})[each.metric] = each

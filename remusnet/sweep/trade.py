@@ -1,4 +1,4 @@
-"""What is paid for what: throughput that checkpoints cost, for how long TCP is held."""
+"""The trade: throughput that checkpoints cost, for the time that they hold TCP."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def knee(points: Iterable[Point]) -> Point | None:
 
 
 def knees(means: Sequence[Mean]) -> list[Knee]:
-    """Of each policy and setting that has one."""
+    """The knee of each policy and setting that has one."""
     found = [(name, knee(points)) for name, points in trades(means).items()]
     return [Knee(name, point) for name, point in found if point is not None]
 

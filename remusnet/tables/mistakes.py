@@ -1,4 +1,4 @@
-"""What is wrong with a file that somebody wrote: where, what, and what would be right."""
+"""Mistakes in a file that a person wrote: where each is, what it is, and what would be right."""
 
 from __future__ import annotations
 

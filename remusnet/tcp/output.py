@@ -10,16 +10,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from remusnet.tcp.congestion import Control, Window, control
+from remusnet.tcp.congestion import NEVER, Control, S, Window, control
+from remusnet.tcp.queue import MOST_BYTES, SendQueue
 from remusnet.tcp.scoreboard import Piece, Scoreboard
 from remusnet.tcp.stack import MS, Stack
 from remusnet.tcp.timing import Timing
 
 TICKS_NS = 8 * MS
 """TCP_TIMEOUT_MIN: two ticks of 250 Hz."""
-_HOST_SEGMENTS = 4
-"""Of full size: two buffers of two segments each (tcp_small_queue_check, tcp_tso_autosize)."""
-
+_FEWEST_JOINED = 2
+"""Segments of a buffer where the windows have room for it (net.ipv4.tcp_min_tso_segs)."""
 
 _HEAD = 768
 """Bytes of memory that a buffer takes beside its data, whose eights are whole."""
@@ -49,12 +49,15 @@ class Timer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """A segment goes out. ``copy``: it was sent before; ``timeout``: since the timer ran out."""
+    """A segment goes out. ``copy``: it was sent before; ``timeout``: since the timer ran out;
+    ``push``: with the flag PSH.
+    """
 
     start: int
     end: int
     copy: bool = False
     timeout: bool = False
+    push: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Nobody answers."""
+    """The peer doesn't answer."""
 
 
 Order = Transmit | Arm | GiveUp
@@ -74,7 +77,7 @@ Order = Transmit | Arm | GiveUp
 
 @dataclass(slots=True)
 class Undo:
-    """To take a reduction back, where it turns out to have been for nothing.
+    """What takes a reduction back, where it turns out to have been for nothing.
 
     ``marker``: SND.UNA then; ``copies``: those whose DSACK hasn't come, None before the first;
     ``first_copy_ns``: when the first was sent. ``size``, ``threshold``: the window before.
@@ -100,8 +103,8 @@ class Usage:
 
 @dataclass(slots=True)
 class Output(ABC):
-    """``una``, ``next``: RFC 9293's; ``written``: the end of what the application has given;
-    ``allowed``: the end of what the peer lets come.
+    """``una``, ``next``: RFC 9293's; ``allowed``: the end of what the peer lets come; ``given``:
+    the end of what the application wants to send. ``queue`` has what of it fits into the buffer.
 
     All count bytes from 0 at the SYN, which counts as one. ``coupled``: the host counts a segment
     as unsent for as long as it is held, so that small queues bind.
@@ -111,7 +114,7 @@ class Output(ABC):
     coupled: bool = False
     una: int = 0
     next: int = 0
-    written: int = 1
+    given: int = 1
     allowed: int = 0
     window: Window = field(default_factory=lambda: Window(10))
     board: Scoreboard = field(default_factory=Scoreboard)
@@ -119,6 +122,7 @@ class Output(ABC):
     tries: int = 0
     orders: list[Order] = field(default_factory=list)
     timing: Timing = field(init=False)
+    queue: SendQueue = field(init=False)
     control: Control = field(init=False)
     _pending: Timer | None = None
     _high: int = 0
@@ -133,7 +137,8 @@ class Output(ABC):
     _in_host: int = 0
 
     def __post_init__(self) -> None:
-        self.timing = Timing(self.stack.rto_min_ns)
+        self.timing = Timing(self.stack.rto_min_ns, self.stack.tick_ns)
+        self.queue = SendQueue(self.stack.mss)
         self.control = control(self.stack)
         self.window.size = self.stack.initial_window
 
@@ -147,17 +152,19 @@ class Output(ABC):
         """The handshake is done: the window begins."""
         self.control.reset(self.next, now_ns)
         self._usage.since_ns = self._sent_ns = now_ns
+        self.queue.widen(self.window.size)
 
     def write(self, size: int, now_ns: int) -> None:
         """The application gives ``size`` bytes."""
         if self.una and not self.board.pieces and self.stack.slow_start_after_idle:
             self._restart(now_ns)
-        self.written += size
-        self.push(now_ns, wrote=True)
+        self.given += size
+        self.fill(now_ns)
 
     def _restart(self, now_ns: int) -> None:
         """RFC 2861: half the window for each timeout without a segment."""
-        idle_ns = now_ns - self._sent_ns
+        tick_ns = self.stack.tick_ns
+        idle_ns = (now_ns // tick_ns - self._sent_ns // tick_ns) * tick_ns
         if idle_ns <= self.timing.rto_ns:
             return
         least = min(self.stack.initial_window, self.window.size)
@@ -178,32 +185,51 @@ class Output(ABC):
     def _reducing(self) -> bool:
         return self.state in (State.CWR, State.RECOVERY)
 
-    def push(self, now_ns: int, *, probe: bool = False, wrote: bool = False) -> None:
-        """As much new data as windows, Nagle and small queues let go; a ``probe`` is one segment.
+    def fill(self, now_ns: int) -> None:
+        """The application writes on, where it has more to give and finds room."""
+        queue, out = self.queue, len(self.board.pieces)
+        if queue.end >= self.given:
+            return
+        while queue.append(self.given, self.una, out) and queue.end < self.given:
+            if queue.push_half():
+                self.push(now_ns)
+            elif queue.single:
+                self.push(now_ns, once=True)
+            out = len(self.board.pieces)
+        queue.push_last()
+        self.push(now_ns, wrote=True)
 
-        It goes out where the congestion window is full too. ``wrote``: the application has, just
-        now: only then a small segment is corked.
+    def push(
+        self, now_ns: int, *, probe: bool = False, wrote: bool = False, once: bool = False
+    ) -> None:
+        """As much new data as windows, Nagle and small queues let go (tcp_write_xmit).
+
+        ``probe``: one buffer, which goes out where the congestion window is full too. ``wrote``:
+        the application has, just now: only then a small segment is corked. ``once``: one buffer.
         """
         if not self.una:
             return
-        sent = 0
-        while self.next < self.written:
-            size = min(self.stack.mss, self.written - self.next)
-            if self.window.size <= self.board.in_flight and not probe:
+        sent, limited = 0, False
+        most = self._most_segments()
+        while self.next < self.queue.end:
+            room = self.window.size - self.board.in_flight
+            if room <= 0 and not probe:
                 break
-            if self.next + size > self.allowed:
+            size = self._next_size(max(min(room, self.window.size // 2, most), 1))
+            if not size:
                 break
-            if size < self.stack.mss and not probe and self._small_waits(size, wrote=wrote):
+            small = size < self.stack.mss and self.queue.single and not probe
+            if small and self._small_waits(size, wrote=wrote):
+                break
+            if not (probe or once) and self._defers(room, most, now_ns):
+                limited = room * self.stack.mss < self.allowed - self.next
                 break
             if self.coupled and self._host_is_full(size):
                 break
-            if size < self.stack.mss:
-                self._small_end = self.next + size
-            self._transmit(Piece(self.next, self.next + size, now_ns), now_ns)
-            sent += 1
-            if probe:
+            sent += self._transmit_buffer(size, now_ns)
+            if probe or once:
                 break
-        limited = self.board.in_flight >= self.window.size
+        limited |= self.board.in_flight >= self.window.size
         if sent or limited:
             self._validate(now_ns, limited=limited)
         if sent:
@@ -211,6 +237,60 @@ class Output(ABC):
             self._prr = delivered, out + sent, before
             if not probe:
                 self._schedule_probe(now_ns)
+
+    def _most_segments(self) -> int:
+        """Of a buffer: what the connection sends in a millisecond (tcp_tso_autosize)."""
+        mss, timing = self.stack.mss, self.timing
+        if timing.smoothed_ns is None or timing.least_ns is None:
+            return _FEWEST_JOINED
+        slow_start = self.window.size < self.window.threshold // 2
+        segments = max(self.window.size, len(self.board.pieces)) * (2.0 if slow_start else 1.2)
+        size = int(segments * mss * S / timing.smoothed_ns) >> 10
+        # A near peer may have as much as the device takes.
+        size += MOST_BYTES >> min(timing.least_ns // 1000 >> 9, 32)
+        return max(min(size, MOST_BYTES) // mss, _FEWEST_JOINED)
+
+    def _next_size(self, most: int) -> int:
+        """Bytes of the next buffer, ``most`` segments at most; 0 where the peer has no room.
+
+        What is left of that room beside full segments isn't used.
+        """
+        mss, head = self.stack.mss, self.queue.head()
+        length, room = head.end - head.start, self.allowed - self.next
+        size = min(length, most * mss)
+        if size > room:
+            size = max(room, 0) // mss * mss
+        if size > mss and (rest := size % mss) and self._small_waits(rest, wrote=False):
+            size -= rest
+        return size
+
+    def _defers(self, room: int, most: int, now_ns: int) -> bool:
+        """Whether a buffer that could be larger waits for the next ACK (tcp_tso_should_defer)."""
+        mss, head = self.stack.mss, self.queue.head()
+        length = head.end - head.start
+        if length <= mss or self.state >= State.RECOVERY or now_ns - self._sent_ns > MS:
+            return False
+        offered = self.allowed - self.next
+        limit = min(room * mss, offered)
+        third = min(self.allowed - self.una, self.window.size * mss) // 3
+        if limit >= min(most * mss, third) or (not self.queue.single and limit >= length):
+            return False
+        smoothed_ns = self.timing.smoothed_ns or 0
+        expected_ns = self.board.pieces[0].sent_ns + smoothed_ns if self.board.pieces else NEVER
+        return expected_ns - now_ns <= min(smoothed_ns // 2, MS)
+
+    def _transmit_buffer(self, size: int, now_ns: int) -> int:
+        """The next ``size`` bytes, in segments; how many."""
+        end, mss = self.next + size, self.stack.mss
+        push = self.queue.take(size)
+        if size % mss:
+            self._small_end = end
+        segments = 0
+        while self.next < end:
+            last = min(self.next + mss, end)
+            self._transmit(Piece(self.next, last, now_ns), now_ns, push=push and last == end)
+            segments += 1
+        return segments
 
     def _small_waits(self, size: int, *, wrote: bool) -> bool:
         """Nagle (RFC 896): one segment that is not full may be out at a time (Minshall's rule)."""
@@ -229,7 +309,13 @@ class Output(ABC):
         return held >= _memory(size)
 
     def _host_is_full(self, size: int) -> bool:
-        return self._in_host + size > _HOST_SEGMENTS * self.stack.mss and len(self.board.pieces) > 1
+        """Whether the host has twice the memory of a buffer with ``size`` (tcp_small_queue_check).
+
+        What it has are mostly pairs.
+        """
+        pairs = -(-self._in_host // (2 * self.stack.mss))
+        held = self._in_host + pairs * _HEAD
+        return held >= 2 * _memory(size) and len(self.board.pieces) > 1
 
     def couple(self, *, coupled: bool) -> None:
         """See ``coupled``; the host has nothing of it now."""
@@ -239,7 +325,7 @@ class Output(ABC):
             piece.in_host = 0
 
     def left_host(self, start: int, end: int) -> None:
-        """What was held has gone: a coupled sender may go on."""
+        """Bytes ``start`` to ``end`` have left the host: a coupled sender may go on."""
         if not self.coupled or end == start:
             return
         self._in_host -= end - start
@@ -248,25 +334,27 @@ class Output(ABC):
                 piece.in_host -= 1
                 return
 
-    def _transmit(self, piece: Piece, now_ns: int) -> None:
+    def _transmit(self, piece: Piece, now_ns: int, *, push: bool = False) -> None:
         """A segment for the first time."""
         if not self.board.pieces:
             self.control.starts_again(now_ns - self._sent_ns, now_ns)
         first = not self.board.pieces
         self.board.pieces.append(piece)
         self.next = piece.end
-        self._out(piece)
+        self._out(piece, push=push)
         self._sent_ns = now_ns
         if first or self._pending is Timer.PROBE:
             self._rearm(now_ns)
 
-    def _out(self, piece: Piece, *, copy: bool = False, timeout: bool = False) -> None:
+    def _out(
+        self, piece: Piece, *, copy: bool = False, timeout: bool = False, push: bool = False
+    ) -> None:
         self.board.sendings += 1
         piece.order = self.board.sendings
         if self.coupled and piece.start:
             piece.in_host += 1
             self._in_host += piece.end - piece.start
-        self.orders.append(Transmit(piece.start, piece.end, copy, timeout))
+        self.orders.append(Transmit(piece.start, piece.end, copy, timeout, push))
 
     def _repeat(self, piece: Piece, now_ns: int, *, timeout: bool = False) -> bool:
         """A copy, unless the host still has the segment itself."""
@@ -321,7 +409,7 @@ class Output(ABC):
         self.orders.append(Arm(max(after_ns, MS)))
 
     def _left_ns(self, now_ns: int) -> int:
-        """Until the timeout of the oldest segment."""
+        """The time left until the timeout of the oldest segment."""
         return self.board.pieces[0].sent_ns + self.timing.rto_ns - now_ns
 
     def _rearm(self, now_ns: int) -> None:
@@ -368,7 +456,7 @@ class Output(ABC):
 
     @abstractmethod
     def waited(self, now_ns: int) -> None:
-        """What may only have been reordered hasn't come: see `Sender`."""
+        """A segment that may only have been reordered hasn't come: see `Sender`."""
 
     @abstractmethod
     def timed_out(self, now_ns: int) -> None:
@@ -379,7 +467,7 @@ class Output(ABC):
         if not self._probe_end:
             out = len(self.board.pieces)
             self._probe_copied = False
-            if self.next < self.written:
+            if self.next < self.queue.end:
                 self.push(now_ns, probe=True)
                 sent = len(self.board.pieces) > out
             else:

@@ -1,4 +1,4 @@
-"""What is out: each segment sent and not yet acknowledged, with what is known of it.
+"""The segments that are out: each sent and not yet acknowledged, with what is known of it.
 
 Marks and counts are those of Linux's retransmit queue: acknowledged out of order (SACK), believed
 lost, sent again. RACK (RFC 8985) believes lost what was sent before something that has arrived.
@@ -143,7 +143,7 @@ class Scoreboard:
         self, blocks: tuple[tuple[int, int], ...], high: int, now_ns: int,
         least_ns: int | None, found: Found,
     ) -> None:  # fmt: skip
-        """What is within ``blocks`` has arrived out of order."""
+        """Notes that the segments within ``blocks`` have arrived out of order."""
         for piece in self.pieces:
             if piece.sacked or not any(s <= piece.start and piece.end <= e for s, e in blocks):
                 continue

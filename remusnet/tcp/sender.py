@@ -50,7 +50,7 @@ class Sender(Output):
 
     _echo: int = 0
 
-    # What comes back.
+    # Acknowledgements.
 
     def acknowledged(self, ack: Ack, now_ns: int) -> None:
         """An ACK has come."""
@@ -61,6 +61,7 @@ class Sender(Output):
         self._echo = ack.echo if self.stack.timestamps else 0
         self.una = max(self.una, ack.number)
         self.allowed = max(self.allowed, ack.number + ack.window)
+        self.queue.most_window = max(self.queue.most_window, ack.window)
         if self.una > before:
             self.tries = 0
         sacks = self._sacks(ack, before, now_ns)
@@ -89,6 +90,14 @@ class Sender(Output):
         self._open_window(found, self.board.losses - losses, now_ns)
         self._go_on(repeat, now_ns)
         self.push(now_ns)
+        self._wake(now_ns)
+
+    def _wake(self, now_ns: int) -> None:
+        """The application, where it waits for room and there is enough by now."""
+        if self.queue.end < self.given:
+            self.queue.widen(self.window.size)
+            if self.queue.is_writable(self.una, len(self.board.pieces)):
+                self.fill(now_ns)
 
     def _sacks(self, ack: Ack, before: int, now_ns: int) -> Found:
         """RFC 2018's blocks, and RFC 2883's first one, of what came twice."""
@@ -224,7 +233,7 @@ class Sender(Output):
         return False
 
     def _stays(self) -> bool:
-        """Without SACK a recovery ends with the first ACK beyond it (RFC 6582, 3.2).
+        """Whether a recovery without SACK goes on, until the first ACK beyond it (RFC 6582, 3.2).
 
         Duplicates of what it sent again in vain may still come, and would begin another.
         """
@@ -234,7 +243,7 @@ class Sender(Output):
         return stays
 
     def _count(self, duplicates: int) -> None:
-        """Without SACK a duplicate ACK says that one more segment has arrived."""
+        """Counts a duplicate ACK without SACK: it says that one more segment has arrived."""
         if not self.stack.sack and duplicates:
             self.board.sacked += duplicates
             self._limit()
@@ -251,7 +260,7 @@ class Sender(Output):
             self._keep_open()
 
     def _identify(self, found: Found, now_ns: int) -> None:
-        """What is lost by now."""
+        """Marks the segments that count as lost by now."""
         board = self.board
         if not board.pieces:
             return
@@ -298,7 +307,7 @@ class Sender(Output):
         self.state = State.RECOVERY
 
     def _in_loss(self, found: Found, duplicates: int, now_ns: int) -> Repeat:
-        """After a timeout: whether it was false, by timestamps or by F-RTO."""
+        """Judges after a timeout whether it was false, by timestamps or by F-RTO."""
         recovered = self.una >= self._high
         if found.moved and self._undone_loss(certain=False):
             return Repeat.NOTHING
@@ -310,7 +319,7 @@ class Sender(Output):
                     self._frto = False
             elif found.moved and not recovered:
                 self._high = self.next
-                if self.next < min(self.written, self.allowed):
+                if self.next < min(self.queue.end, self.allowed):
                     return Repeat.NEW
                 self._frto = False
         if recovered:
@@ -348,7 +357,7 @@ class Sender(Output):
         self.board.rack.moved = True
 
     def _undone(self) -> bool:
-        """At the end of a recovery."""
+        """Takes the reduction back at a recovery's end, if it may; whether it did."""
         undone = self._may_undo
         if undone:
             self._take_back(believe=False)
@@ -364,7 +373,7 @@ class Sender(Output):
         return True
 
     def _undone_in_part(self) -> bool:
-        """In a recovery: whether to go on with new data only."""
+        """Whether to go on with new data only in a recovery."""
         if self._undo.marker is None or not self._delayed:
             return False
         if self.board.again:

@@ -31,7 +31,8 @@ class Stack:
     ``sack``, ``frto``: the sysctls of net.ipv4.tcp_. ``tail_loss_probe``:
     net.ipv4.tcp_early_retrans. ``autocorking``: net.ipv4.tcp_autocorking. ``nagle``: without
     TCP_NODELAY. ``delayed_ack``: without TCP_QUICKACK. ``initial_window``: segments (initcwnd of
-    a route). ``rto_min_ns``: of a route; it bounds the variance, not the sum.
+    a route). ``rto_min_ns``: of a route; it bounds the variance, not the sum. ``tick_ns``: in which
+    a kernel counts timeouts and idle times: Debian's has 250 a second, a UML kernel 100.
     """
 
     congestion: Congestion = Congestion.CUBIC
@@ -46,6 +47,7 @@ class Stack:
     delayed_ack: bool = True
     initial_window: int = 10
     rto_min_ns: int = 200 * MS
+    tick_ns: int = 4 * MS
 
     @property
     def mss(self) -> int:

@@ -17,9 +17,13 @@ LONGEST_RTO_NS = 60_000 * MS
 
 @dataclass(slots=True)
 class Timing:
-    """``rto_min_ns``: the least variance of a timeout. ``smoothed_ns``: None before any measure."""
+    """``rto_min_ns``: the least variance of a timeout, which has whole ``tick_ns``.
+
+    ``smoothed_ns``: None before any measure.
+    """
 
     rto_min_ns: int
+    tick_ns: int = 4 * MS
     smoothed_ns: int | None = None
     least_ns: int | None = None
     rto_ns: int = FIRST_RTO_NS
@@ -62,7 +66,8 @@ class Timing:
 
     def _set(self) -> None:
         assert self.smoothed_ns is not None
-        self.rto_ns = min(int(self.smoothed_ns + self._variance_ns), LONGEST_RTO_NS)
+        ticks = -(-int(self.smoothed_ns + self._variance_ns) // self.tick_ns)
+        self.rto_ns = min(ticks * self.tick_ns, LONGEST_RTO_NS)
 
     def back_off(self) -> None:
         """The timer ran out: twice the patience (RFC 6298, 5.5)."""

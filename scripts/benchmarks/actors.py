@@ -27,7 +27,13 @@ def ratios() -> Iterator[list[Ratio]]:
     """Tells, starts, and what idle actors keep in memory."""
     yield [
         Ratio(
-            f"{TELLS:,} tells, handled", "pykka", 5, _cpu(_tells), _cpu(_pykka_tells), unit="CPU s"
+            f"{TELLS:,} tells, handled",
+            "pykka",
+            5,
+            _cpu(_tells),
+            _cpu(_pykka_tells),
+            unit="CPU s",
+            name="tells",
         ),
         Ratio(
             f"{STARTS:,} actors, started and stopped",
@@ -36,6 +42,7 @@ def ratios() -> Iterator[list[Ratio]]:
             _cpu(_starts),
             _cpu(_pykka_starts),
             unit="CPU s",
+            name="starts",
         ),
         Ratio(
             f"{IDLE:,} idle actors",
@@ -44,6 +51,7 @@ def ratios() -> Iterator[list[Ratio]]:
             _idle_mb,
             lambda: BUDGET_MB,
             unit="MB",
+            name="idle",
         ),
     ]
 

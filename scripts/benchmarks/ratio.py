@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ class Ratio:
     ``turns``: how often a round runs both. With one, the best round of each counts. With more,
     their medians: for what is short and whose ratio is near 1. ``reset``: takes back what either
     did, and is not timed. ``unit`` other than ``s``: instead of being timed, both return
-    how much of it they took (``CPU s``, ``MB``).
+    how much of it they took (``CPU s``, ``MB``). ``name``: what ``--only`` calls it.
+    ``most_rounds``: no more than so many, where a round takes minutes.
     """
 
     what: str
@@ -27,6 +29,8 @@ class Ratio:
     reset: Callable[[], object] = lambda: None
     turns: int = 1
     unit: str = "s"
+    name: str = ""
+    most_rounds: int = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Result:
 
 def measure(ratio: Ratio, rounds: int, where: str) -> Result:
     """``rounds`` of each, taken in turns so that a noisy minute hits both."""
-    found = [_round(ratio) for _ in range(rounds)]
+    found = [_round(ratio) for _ in range(min(rounds, ratio.most_rounds))]
     typical: Callable[[Sequence[float]], float] = min if ratio.turns == 1 else median
     ratios = [typical(theirs) / typical(ours) for ours, theirs in found]
     return Result(

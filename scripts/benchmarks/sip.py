@@ -84,9 +84,9 @@ def ratios() -> Iterator[list[Ratio]]:
             os.sched_setaffinity(pid, {min(os.sched_getaffinity(0))})
         calls = {each: Calls(folder, each, stack) for each in (ours, theirs)}
         yield [
-            _cpu("a call", 1 / 4, calls[ours].cpu_a_call, calls[theirs].cpu_a_call),
+            _cpu("call", 1 / 4, calls[ours].cpu_a_call, calls[theirs].cpu_a_call),
             _cpu(
-                "a registration",
+                "registration",
                 1 / 6,
                 partial(cpu_a_registration, folder, ours),
                 partial(cpu_a_registration, folder, theirs),
@@ -104,6 +104,8 @@ def ratios() -> Iterator[list[Ratio]]:
                 0.95,
                 *_both(partial(concurrent_mb, folder)),
                 unit="MB",
+                name="memory",
+                most_rounds=1,
             ),
             Ratio(
                 f"a call, {BINDINGS:,} bindings",
@@ -112,6 +114,7 @@ def ratios() -> Iterator[list[Ratio]]:
                 partial(cpu_among_many, folder),
                 calls[ours].cpu_a_call,
                 unit="CPU s",
+                name="bindings",
             ),
         ]
 
@@ -125,6 +128,7 @@ def _hops() -> Iterator[Ratio]:
             goal,
             partial(our_hops, sent),
             partial(sipmessage_hops, sent),
+            name="hops",
         )
 
 
@@ -425,9 +429,20 @@ def sipmessage_hops(sent: list[bytes]) -> None:
 
 
 def _cpu(what: str, goal: float, ours: Callable[[], float], theirs: Callable[[], float]) -> Ratio:
-    return Ratio(f"CPU, {what}", "Kamailio, one worker", goal, ours, theirs, unit="CPU s")
+    return Ratio(
+        f"CPU, a {what}", "Kamailio, one worker", goal, ours, theirs, unit="CPU s", name=what
+    )
 
 
 def _highest(what: str, ours: Callable[[], float], theirs: Callable[[], float]) -> Ratio:
     """Seconds each, at the highest clean rate: 1 ms stands for 1,000 a second."""
-    return Ratio(f"{what}, at the highest clean rate", "Kamailio", 0, ours, theirs, unit="each s")
+    return Ratio(
+        f"{what}, at the highest clean rate",
+        "Kamailio",
+        0,
+        ours,
+        theirs,
+        unit="each s",
+        name=f"clean-{what}",
+        most_rounds=1,
+    )

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = f"{ROOT}/remusnet/"
 GOALS: dict[str, int | None] = {"policy": 25, "capture": 22, "xl": None}
 """Files that a reader can follow; docs/explanation/rooms.md says what stands between."""
-MOST = {"policy": 28, "capture": 22, "xl": 17}
+MOST = {"policy": 25, "capture": 22, "xl": 16}
 """Files that the flows enter today, those for every room included: --check fails above."""
 TITLES = {
     "policy": "policy to kernel",

@@ -188,7 +188,9 @@ def _agents(
                 others.append(tls(name, rate, most))
                 continue
             whom = {"call": "callee-", "cancel": "ringing-", "register": "user-"}[name] + transport
-            words = ["-s", whom + ("-" if name == "register" else ""), "-m", str(most)]
+            words = ["-s", whom, "-m", str(most)]
+            if name == "register":
+                words = ["-s", f"{whom}-", "-m", str(most), "-d", "1000"]
             words += ["-r", f"{max(round(rate * 10), 1)}", "-rp", "10000"]
             words += ["-recv_timeout", f"{LATEST * 1000}"]
             words += ["-timeout", f"{arguments.seconds + LATEST + 10:.0f}"]

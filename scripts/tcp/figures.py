@@ -9,7 +9,7 @@ from statistics import median
 
 from remusnet.emulator.run.scenario_run import run_scenario
 from remusnet.lab.compare import Tell
-from remusnet.lab.compare_tcp import compare_tcp
+from remusnet.lab.compare_tcp import compare_tcp, only_tcp
 from remusnet.lab.uml import Uml
 from remusnet.policy import PRESETS
 from remusnet.scenario.scenario import Scenario
@@ -81,7 +81,8 @@ def in_kernel(row: Row, lab: Uml, date: str, tell: Tell) -> Seen:
 
 def emulated(row: Row) -> Figures:
     """The same in the emulator."""
-    (outcome,) = run_scenario(_loaded(row), [PRESETS[row.policy]]).comparison.outcomes
+    scenario = only_tcp(_loaded(row))
+    (outcome,) = run_scenario(scenario, [PRESETS[row.policy]]).comparison.outcomes
     assert outcome.scene is not None
     transfers = outcome.scene.transfers
     assert len(transfers) == PHASES

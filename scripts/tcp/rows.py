@@ -128,6 +128,7 @@ def _switches() -> Iterator[tuple[Row, Row]]:
         ("reno", "download-200", {"congestion": "reno"}),
         ("no-probes", "download-200", {"tail-loss-probe": False}),
         ("quick-acks", "download-200", {"delayed-ack": False}),
+        ("no-sack", "download-200", {"sack": False}),
         ("no-timestamps", "download-400", {"timestamps": False}),
         ("no-frto", "no-timestamps-400", {"frto": False}),
         ("no-undo", "no-frto-400", {"sack": False}),

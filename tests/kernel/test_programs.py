@@ -15,8 +15,7 @@ from remusnet.kernel.doctor import check_vifs
 from remusnet.kernel.prepared import sees_frames_first
 from remusnet.kernel.state.observe import observe
 from remusnet.kernel.state.receipt import Phase, Receipts, receipts_of
-from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.netlink import Netlink, program_name, tcx_programs
 from remusnet.plan.plan import build_plan
 from remusnet.policy import PRESETS
 from remusnet.results.checks import CheckState

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from remusnet.classify.filters import ETH_P_8021Q, Beyond, Classification, U32Match
+from remusnet.classify.filters import ETH_P_8021Q, Beyond, Classification
 from remusnet.classify.headers import AH, EXTENSION_HEADERS, Headers, dissect, payload_class
+from remusnet.classify.u32.conditions import U32Match
 from remusnet.policy.policy import ARP_ETHERTYPE, TUNNEL_ETHERTYPES, UDP, Fragment, Link
 
 _ETHERNET = 14

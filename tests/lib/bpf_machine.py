@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from remusnet.classify.filters import BpfMatch, Filter
+from remusnet.classify.bpf.assembler import BpfMatch
+from remusnet.classify.filters import Filter
 from remusnet.policy.verdict import Verdict
 from tests.lib.ingress import Ingress, at_ingress
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from remusnet.classify.filters import Filter, FlowerMatch
+from remusnet.classify.filters import Filter
+from remusnet.classify.flower.conditions import FlowerMatch
 from remusnet.policy.policy import Fragment, Network
 from remusnet.policy.verdict import Verdict
 from tests.lib import u32_machine

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.wire.messages import canonical, kind_of
 from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
+from remusnet.plan.devices import filter_mark
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -129,7 +130,7 @@ class PaperKernel:
             canonical(what),
             what.verdict,
             self._index(operation.buffer) if hold else 0,
-            bytes.fromhex(operation.cookie) if hold else b"",
+            filter_mark(shared=operation.shared) if hold else b"",
             self._sink(operation.sink) if hold and operation.sink else None,
         )
         there = self.filters.setdefault(operation.device, [])

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from remusnet.classify.filters import Filter, U32Match
+from remusnet.classify.filters import Filter
+from remusnet.classify.u32.conditions import U32Match
 from remusnet.policy.verdict import Verdict
 
 _ETHERNET = 14

@@ -204,6 +204,16 @@ def test_a_server_whose_tree_has_failed_waits_for_no_call_under_way(tmp_path: Pa
         assert time.monotonic() - crashed < 4
 
 
+def test_events_that_a_full_disk_does_not_take_cost_no_answer(tmp_path: Path) -> None:
+    faulty = ("--events", "/dev/full", "--allow-faults")
+    with serving(tmp_path, *OPEN, *faulty, listen=("udp",)) as server:
+        assert server.ask("crash", "transport/transactions").returncode == 0
+        assert "SIP/2.0 200" in exchange_udp(server.ports["udp"], "OPTIONS", "sip:example.org")
+        assert server.end() == 0
+        assert server.said.count("events can't be written: No space left on device") == 1
+        assert "Traceback" not in server.said
+
+
 def test_faults_need_permission(tmp_path: Path) -> None:
     with serving(tmp_path, *OPEN) as server:
         refused = server.ask("crash", "proxy")
@@ -332,16 +342,40 @@ def test_users_of_a_store_that_is_not_there_are_an_error_and_make_none(
 def test_check_names_every_mistake(tmp_path: Path) -> None:
     file = tmp_path / "sip.toml"
     file.write_text(
-        'listen = ["udp:nowhere", "tls:127.0.0.1:5061"]\ndomain = ["x"]\nt1 = "1"\n'
+        'listen = ["udp:nowhere", "tls:127.0.0.1:5061", "udp:[::1]:5060", "udp:[::1]:5060"]\n'
+        'domain = ["x"]\nt1 = "1"\n'
         'digest = ["MD4"]\n[expires]\n'
         'min = "2min"\nmax = "1min"\n'
+        '[[route]]\ndomain = "b.org"\nto = "udp:192.0.2.1:5060"\n'
+        '[[route]]\ndomain = "b.org"\nto = "udp:192.0.2.2:5060"\n'
+        '[[route]]\ndomain = "c.org"\nto = "udp:192.0.2.3:0"\n'
     )
     command = [sys.executable, "-m", "remusnet", "sip", "check", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    for wrong in ("listen[1]", "unknown key", "domains", "t1", "digest[1]", "tls", "out of order"):
+    for wrong in (
+        *(
+            "listen[1]",
+            "listener twice: udp:[::1]:5060",
+            "unknown key",
+            "domains",
+            "t1",
+            "digest[1]",
+            "tls",
+        ),
+        *("out of order", "route[2].domain", "route[3].to"),
+    ):
         assert wrong in done.stdout
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_without_an_end_is_one_line() -> None:
+    """A device, say: it was read for as long as there was memory."""
+    command = [sys.executable, "-m", "remusnet", "sip", "check", "/dev/zero"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "too large" in done.stderr
 
 
 def _until(holds: object) -> None:

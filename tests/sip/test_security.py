@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import ssl
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,33 @@ def test_headers_of_64_kb_are_read_or_end_their_stream_and_others_are_served_at_
                 agent.sendto(data.replace(b"Max-Forwards", filler), (HOST, server.ports["udp"]))
                 assert agent.recv(65536).startswith(b"SIP/2.0 200")
         assert server.end() == 0
+
+
+def test_who_opens_tls_connections_and_says_nothing_keeps_no_phone_out(tmp_path: Path) -> None:
+    """Until its handshake is over a connection counted nowhere, and had one of few files."""
+    authority = trustme.CA()
+    authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(
+        str(tmp_path / "own.pem")
+    )
+    tls = ("--tls-cert", str(tmp_path / "own.pem"), "--tls-key", str(tmp_path / "own.pem"))
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with serving(tmp_path, *OPEN, *tls, listen=("tls",)) as server, ExitStack() as silent:
+        place = (HOST, server.ports["tls"])
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (300, 300))
+        for _ in range(350):
+            stranger = socket.create_connection(place, 30, source_address=("127.0.0.2", 0))
+            silent.enter_context(stranger)
+        begun = time.monotonic()
+        for _ in range(3):
+            with (
+                socket.create_connection(place, timeout=30) as plain,
+                trusting.wrap_socket(plain, server_hostname=HOST) as phone,
+            ):
+                phone.sendall(message("OPTIONS", "sip:example.org", "TLS 127.0.0.1:5060"))
+                assert phone.recv(65536).startswith(b"SIP/2.0 200")
+        # Those who say nothing have 10 s; the phone does not wait for them.
+        assert time.monotonic() - begun < 8
 
 
 class Peer(threading.Thread):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import importlib.util
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -94,6 +97,54 @@ def check_names(text: str) -> None:
     for name in re.findall(r"\bremusnet(?:\.[A-Za-z_]\w*)+", text):
         if name.rpartition(".")[2] not in ("toml", "fish", "html", "prom"):
             assert _is_there(name), name
+
+
+def test_every_name_that_a_docstring_quotes_is_of_its_room_or_has_its_whole_path() -> None:
+    """`Plan.vifs`, where the same folder has a Plan; else `remusnet.plan.plan.Plan.vifs`."""
+    files = {file: ast.parse(file.read_text("utf-8")) for file in (ROOT / "remusnet").rglob("*.py")}
+    known = {file.parent: {*dir(builtins), *sys.stdlib_module_names} for file in files}
+    for file, tree in files.items():
+        known[file.parent] |= {file.stem, *names_in(tree)}
+        if file.name == "__init__.py":
+            known.get(file.parent.parent, set()).add(file.parent.name)
+    unknown = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file, tree in files.items()
+        for name in quoted_names(tree)
+        if name not in known[file.parent] and name != "remusnet"
+    ]
+    assert unknown == []
+
+
+def test_a_quoted_name_that_is_gone_is_noticed() -> None:
+    tree = ast.parse('"""As `Old.one` and ``text``."""\nimport a.b as c\nx: int = y.z')
+    assert list(quoted_names(tree)) == ["Old"]
+    assert set(names_in(tree)) == {"c", "x", "int", "y", "z"}
+
+
+def quoted_names(tree: ast.AST) -> Iterator[str]:
+    """The first words of the names in single backquotes in docstrings."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(ast.Constant(str(text))):
+                yield from re.findall(r"(?<!`)`([A-Za-z_]\w*)(?:\.\w+)*`(?!`)", text)
+
+
+def names_in(tree: ast.AST) -> Iterator[str]:
+    """All that a module defines, takes or uses."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
+                yield name
+            case ast.Name(name) | ast.Attribute(attr=name) | ast.arg(name):
+                yield name
+            case ast.alias(name, asname):
+                yield (asname or name).partition(".")[0]
+
+
+def test_every_room_says_what_it_knows() -> None:
+    for file in sorted((ROOT / "remusnet").rglob("__init__.py")):
+        assert ast.get_docstring(ast.parse(file.read_text("utf-8"))), file
 
 
 def test_the_map_of_the_rooms_has_each_room_and_none_that_is_gone() -> None:

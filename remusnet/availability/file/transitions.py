@@ -76,7 +76,7 @@ def check_guards(guards: Iterable[Guard], module: Module) -> None:
 
 
 def _variables(arcs: Mapping[str, tuple[ArcText, ...]]) -> dict[str, str]:
-    """Of what a variable may be, one colour is enough to see whether names are right."""
+    """One colour for each variable: enough to see whether names are right."""
     return {
         arc.colour.name: arc.place.colours[0]
         for found in arcs.values()

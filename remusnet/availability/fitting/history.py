@@ -57,7 +57,7 @@ class Kind:
 
 @dataclass(slots=True)
 class History:
-    """By kind, in the order of their first start. ``runs``: starts of the server."""
+    """What happened, by kind, in the order of their first start. ``runs``: starts of the server."""
 
     kinds: dict[str, Kind] = field(default_factory=dict)
     runs: int = 0
@@ -108,7 +108,7 @@ class _Reading:
         if self._running:
             self._close_run(server_failed=False)
         if self._down_since is not None:
-            # Never started again: how long that took, nobody knows; more than nothing.
+            # Never started again: the events don't tell how long that took; more than nothing.
             self._kind(SERVER).restarts.add(0.0, ended=False)
 
     def _server_starts(self, event: Told) -> None:

@@ -155,7 +155,7 @@ class _Sample:
         )
 
     def fit_erlang(self) -> Fitted | None:
-        """With the likeliest number of stages, climbed to from what the times' spread says."""
+        """Erlang's with the likeliest number of stages, climbed to from the times' spread."""
         spread = float(self.ended.std() / self.ended.mean())
         stages = min(max(round(1 / max(spread, 0.1) ** 2), 1), MOST_STAGES)
         best = self.fit(erlang(stages))
@@ -177,7 +177,7 @@ class _Sample:
         return Fitted("empirical", distribution, {}, math.nan, math.inf, 0.0, fits=True)
 
     def _distance(self, distribution: Distribution) -> float:
-        """Between its survival function and Kaplan and Meier's, on both sides of each step."""
+        """How far its survival function is from Kaplan and Meier's, on both sides of each step."""
         steps, counts = np.unique(self.ended, return_counts=True)
         before = np.concatenate([[0], np.cumsum(counts)[:-1]])
         gone = before + np.searchsorted(np.sort(self.censored), steps, side="left")
@@ -189,7 +189,7 @@ class _Sample:
 
 
 def _intervals(loss: Callable[[Vector], float], logs: Vector) -> list[Interval]:
-    """From the curvature of ``loss`` at its minimum, in the logarithms of the parameters."""
+    """Intervals by the curvature of ``loss`` at its minimum, in the parameters' logarithms."""
     size, step = len(logs), 1e-3
     curvature = np.empty((size, size))
     for i in range(size):

@@ -18,10 +18,10 @@ def remus(values: Values) -> Module:
 
     The other host is a Spare in step with it. If the first fails, the Spare takes over (Failover)
     from the last checkpoint: what the guest has done since is lost, so for as long as that was
-    (LostEpoch) what is being set up has to be done again. Or, by chance, both run (Split) until
-    somebody ends it and the guest is booted. What is repaired is copied to (Sync) before it is a
-    Spare again; until then nothing is protected, and a failure stops the guest (Dark). A hypervisor
-    fails with its host's guest, and is repaired sooner than a host.
+    (LostEpoch) what is being set up has to be done again. Or, by chance, both run (Split) until an
+    operator ends it and boots the guest. What is repaired is copied to (Sync) before it is a Spare
+    again; until then nothing is protected, and a failure stops the guest (Dark). A hypervisor fails
+    with its host's guest, and is repaired sooner than a host.
     """
     module = Module("remus")
     run, image = module.port("Run"), module.port("Image")

@@ -34,7 +34,7 @@ def layer(name: str, mttr: float, boot: float, mttfs: Sequence[float]) -> Module
 def calls(mean: float, notice: Distribution | None = None) -> Module:
     """The calls that were set up: ``Lost`` with what is ``Serving`` them, for as long as they last.
 
-    A call that is lost would have gone on for ``mean`` s more; until then somebody misses it.
+    A call that is lost would have gone on for ``mean`` s more; until then its callers miss it.
     ``notice``: how long after the server is back its loss is noticed; that time is missed as well.
     """
     module = Module("calls")

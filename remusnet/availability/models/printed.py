@@ -42,7 +42,7 @@ class Row:
 
     @property
     def distances(self) -> Mapping[str, float]:
-        """Of each hypothesis, its value less the printed one."""
+        """Each hypothesis's value less the printed one."""
         return {name: value - self.standard_printed for name, value in self.hypotheses.items()}
 
 

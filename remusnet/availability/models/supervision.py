@@ -1,7 +1,7 @@
 """The supervision tree as ``remusnet sip`` has it, under each of its presets.
 
 Eight standing actors, who restarts whom, the sliding window of 5 failures in 30 s, escalation to
-the transport supervisor and to the top, and the end of the process, which somebody has to start
+the transport supervisor and to the top, and the end of the process, which an operator has to start
 again. `remusnet.availability.models.parts` has the smaller tree that designs are compared by.
 """
 
@@ -111,8 +111,8 @@ _CUTS: Final = ("transactions", "transport", "proxy")
 def services(preset: str, times: TreeTimes, *, waiting: bool = False) -> tuple[Measure, ...]:
     """A measure a service, over the places of `server`.
 
-    ``waiting``: whoever asks waits longer than a restart takes. Then an actor that restarts delays
-    a request, which waits in its mailbox; lost is what tables are lost of.
+    ``waiting``: clients wait longer than a restart takes. Then an actor that restarts delays a
+    request, which waits in its mailbox; only requests whose tables are lost are lost.
     """
     found = []
     for service, actors in NEEDED.items():

@@ -74,6 +74,13 @@ class Instruction:
 
 
 @dataclass(frozen=True, slots=True)
+class BpfMatch:
+    """A classic BPF program that cls_bpf runs from the Ethernet header on: 0 is no match."""
+
+    program: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Line:
     """An instruction whose jumps are labels yet. Only a jump has them."""
 

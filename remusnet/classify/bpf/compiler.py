@@ -14,6 +14,7 @@ from remusnet.classify.bpf.assembler import (
     MOST_INSTRUCTIONS,
     TAG_PRESENT,
     Assembler,
+    BpfMatch,
     Instruction,
     Op,
 )
@@ -28,14 +29,7 @@ from remusnet.classify.bpf.conditions import (
 )
 from remusnet.classify.bpf.dissect import NetworkCode
 from remusnet.classify.bpf.link import emit_link
-from remusnet.classify.filters import (
-    ETH_P_ALL,
-    LAST_PREF,
-    BpfMatch,
-    Classification,
-    Filter,
-    held_ethertypes,
-)
+from remusnet.classify.filters import ETH_P_ALL, LAST_PREF, Classification, Filter, held_ethertypes
 from remusnet.classify.headers import ETHERNET_HEADER
 from remusnet.errors import InvalidInput
 from remusnet.policy.policy import IPV4_ETHERTYPE, IPV6_ETHERTYPE, UDP, Policy
@@ -85,7 +79,7 @@ def _program(policy: Policy) -> tuple[Instruction, ...]:
     _emit_steps(code, found[0])
     for version in (4, 6):
         code.label(f"ipv{version}")
-        # Where all is held, nobody needs to look.
+        # Where all is held, the program need not look.
         if any(step.verdict is Verdict.BYPASS for step in found[version]):
             NetworkCode(version, asked(found[version])).emit(code)
             code.label(f"ipv{version}.rules")
@@ -177,7 +171,7 @@ def _emit_load(code: Assembler, where: Register | Field) -> None:
 
 
 def _emit_early_udp(code: Assembler, found: Mapping[int, Sequence[Step]]) -> None:
-    """Of the steps for each IP version: goes to ``bypass``, or on with what follows.
+    """Emits the steps for each IP version: they go to ``bypass``, or on with what follows.
 
     Most of what bypasses is UDP: voice and video. The loads are at fixed places, which the kernel
     turns into plain loads; one at X costs a call.

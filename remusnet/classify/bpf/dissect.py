@@ -61,7 +61,7 @@ class NetworkCode:
         return f"ipv{self.version}.{label}"
 
     def emit(self, code: Assembler) -> None:
-        """Of the packet at X, down to the label ``ipvN.rules``, which the caller puts behind."""
+        """Dissects the packet at X, to the label ``ipvN.rules``, which the caller puts behind."""
         if any(isinstance(each, Field) for each in self.asked):
             code.emit(Op.STORE_X, Register.NETWORK)
         if self.version == 4:
@@ -73,7 +73,7 @@ class NetworkCode:
         self._emit_transport(code)
 
     def _emit_ipv4(self, code: Assembler) -> None:
-        """Then PROTOCOL is known, and TRANSPORT for all but AH, whose chain begins with A."""
+        """Finds PROTOCOL, and TRANSPORT for all but AH, whose chain begins with A."""
         code.emit(Op.LOAD_BYTE_AT_X, 0)
         code.branch(Op.IF_AT_LEAST, 0x45, no="hold")
         code.branch(Op.IF_GREATER, 0x4F, yes="hold")
@@ -106,7 +106,7 @@ class NetworkCode:
         code.emit(Op.LOAD, AH)
 
     def _emit_ipv6(self, code: Assembler) -> None:
-        """Then PROTOCOL is the first next header, and so is A; X is behind the header."""
+        """Makes PROTOCOL and A the first next header, and puts X behind the header."""
         code.emit(Op.LOAD_BYTE_AT_X, 0)
         code.branch(Op.IF_AT_LEAST, 0x60, no="hold")
         code.branch(Op.IF_AT_LEAST, 0x70, yes="hold")

@@ -10,16 +10,14 @@ from collections.abc import Set
 
 from remusnet.classify.bpf.assembler import TAG_PRESENT, Assembler, Op
 from remusnet.classify.bpf.conditions import LINK_NUMBERS, NO_ETHERTYPE, Field, Register
-from remusnet.classify.headers import (
-    ETHERNET_HEADER,
-    LLC_IP,
-    MOST_TAGS,
+from remusnet.classify.headers import ETHERNET_HEADER, LLC_IP, MOST_TAGS, SNAP, SNAP_ETHERTYPE_OUIS
+from remusnet.policy.policy import (
+    IPV4_ETHERTYPE,
+    IPV6_ETHERTYPE,
     SMALLEST_ETHERTYPE,
-    SNAP,
-    SNAP_ETHERTYPE_OUIS,
     TAG_ETHERTYPES,
+    Link,
 )
-from remusnet.policy.policy import IPV4_ETHERTYPE, IPV6_ETHERTYPE, Link
 
 
 def emit_link(code: Assembler, asked: Set[Register | Field]) -> None:

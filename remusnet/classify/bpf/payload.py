@@ -1,10 +1,12 @@
-"""BPF that tells what a whole UDP datagram carries, as `headers.payload_class` does."""
+"""BPF that tells what a whole UDP datagram carries, as `remusnet.classify.headers.payload_class`
+does.
+"""
 
 from __future__ import annotations
 
 from remusnet.classify.bpf.assembler import Assembler, Op
 from remusnet.classify.bpf.conditions import NO_PAYLOAD, PAYLOADS, Register
-from remusnet.policy.policy import LOWEST_MEDIA_PORT, NEVER_MEDIA_PORTS, PayloadClass
+from remusnet.policy.policy import LOWEST_MEDIA_PORT, NEVER_MEDIA_PORTS, STUN_COOKIE, PayloadClass
 
 _UDP_HEADER = 8
 _LEAST = {
@@ -15,7 +17,6 @@ _LEAST = {
     PayloadClass.TURN: 4,
 }
 """The fewest bytes of payload that each has."""
-_STUN_COOKIE = 0x2112A442
 
 
 def emit_payload(code: Assembler, *, done: str) -> None:
@@ -73,7 +74,7 @@ def _emit_length(code: Assembler, none: str) -> None:
 
 
 def _emit_class(code: Assembler, media: str, none: str) -> None:
-    """By the first bytes (RFC 7983); at ``media`` X is the class's number."""
+    """Tells the class by the first bytes (RFC 7983); at ``media`` X is the class's number."""
     labels = {payload: code.fresh(payload) for payload in PayloadClass}
     rtp_or_rtcp = code.fresh("rtp-or-rtcp")
     code.emit(Op.LOAD_BYTE_AT_X, _UDP_HEADER)
@@ -86,7 +87,7 @@ def _emit_class(code: Assembler, media: str, none: str) -> None:
     code.emit(Op.LOAD_MEMORY, Register.LENGTH)
     code.branch(Op.IF_AT_LEAST, _UDP_HEADER + _LEAST[PayloadClass.STUN], no=none)
     code.emit(Op.LOAD_WORD_AT_X, _UDP_HEADER + 4)
-    code.branch(Op.IF_EQUAL, _STUN_COOKIE, yes=labels[PayloadClass.STUN], no=none)
+    code.branch(Op.IF_EQUAL, STUN_COOKIE, yes=labels[PayloadClass.STUN], no=none)
     code.label(rtp_or_rtcp)
     code.emit(Op.LOAD_BYTE_AT_X, _UDP_HEADER + 1)
     code.branch(Op.IF_AT_LEAST, 192, no=labels[PayloadClass.RTP])

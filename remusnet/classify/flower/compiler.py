@@ -13,19 +13,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 
-from remusnet.classify.filters import (
-    ETH_P_ALL,
-    EVERY_FRAME,
-    LAST_PREF,
-    Classification,
-    Filter,
-    FlowerMatch,
-    U32Key,
-    U32Match,
-    named_ethertypes,
-)
+from remusnet.classify.filters import ETH_P_ALL, LAST_PREF, Classification, Filter
 from remusnet.classify.flower.beyond import beyond
-from remusnet.classify.flower.conditions import GUARDED, alternatives
+from remusnet.classify.flower.conditions import GUARDED, FlowerMatch, alternatives
 from remusnet.classify.headers import (
     AH,
     EXTENSION_HEADERS,
@@ -33,7 +23,7 @@ from remusnet.classify.headers import (
 )
 from remusnet.classify.reference import judge
 from remusnet.classify.u32.compiler import compile_u32
-from remusnet.classify.u32.conditions import prefixes
+from remusnet.classify.u32.conditions import EVERY_FRAME, U32Key, U32Match, prefixes
 from remusnet.errors import InvalidInput
 from remusnet.policy.conditions import describe
 from remusnet.policy.policy import (
@@ -43,6 +33,7 @@ from remusnet.policy.policy import (
     Link,
     Match,
     Policy,
+    named_ethertypes,
 )
 from remusnet.policy.verdict import Verdict
 

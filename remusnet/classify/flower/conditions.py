@@ -8,12 +8,11 @@ that holds takes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Network, IPv6Network
 from itertools import product
 from math import prod
 
-from remusnet.classify.filters import FlowerMatch
 from remusnet.classify.headers import EXTENSION_HEADERS
 from remusnet.classify.u32.conditions import prefixes
 from remusnet.errors import InvalidInput
@@ -47,6 +46,26 @@ ICMP_OF = {4: ICMP, 6: ICMPV6}
 MOST_COMBINATIONS = 10_000
 """Of the conditions of one rule; many may contradict each other, and take time all the same."""
 
+
+@dataclass(frozen=True, slots=True)
+class FlowerMatch:
+    """Header fields that cls_flower compares; None asks for nothing.
+
+    ``source``, ``destination``: prefixes of the IP version that the filter's protocol says.
+    Ports: (value, mask), for TCP, UDP and SCTP only. ``icmp_type``: of the ``ip_proto`` that goes
+    with the version. ``fragment``: of IPv4.
+    """
+
+    ip_proto: int | None = None
+    dscp: int | None = None
+    fragment: Fragment | None = None
+    source: Network | None = None
+    destination: Network | None = None
+    source_port: tuple[int, int] | None = None
+    destination_port: tuple[int, int] | None = None
+    icmp_type: int | None = None
+
+
 TRUE = (FlowerMatch(),)
 FALSE: tuple[FlowerMatch, ...] = ()
 _PORT_ZERO = (0, 0xFFFF)
@@ -78,7 +97,7 @@ def alternatives(match: Match, version: int, verdict: Verdict) -> tuple[FlowerMa
 
 
 def _comparable(match: FlowerMatch, version: int, bypass: bool) -> FlowerMatch | None:
-    """Without the keys that flower has not for its protocol; None where that lets more bypass."""
+    """The match without keys that flower lacks; None where that would let more bypass."""
     usable = match
     if match.ip_proto not in WITH_PORTS:
         usable = replace(usable, source_port=None, destination_port=None)

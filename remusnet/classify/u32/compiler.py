@@ -21,22 +21,21 @@ from itertools import islice
 
 from remusnet.classify.filters import (
     ETH_P_ALL,
-    EVERY_FRAME,
     LAST_PREF,
     Beyond,
     Classification,
     Filter,
-    U32Key,
-    U32Match,
     held_ethertypes,
-    is_innermost,
     not_whole,
 )
 from remusnet.classify.headers import AH, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING
 from remusnet.classify.u32.conditions import (
+    EVERY_FRAME,
     Alternative,
     Context,
     Keys,
+    U32Key,
+    U32Match,
     alternatives,
     contexts,
     hides_in_later_fragments,
@@ -54,6 +53,7 @@ from remusnet.policy.policy import (
     Match,
     Policy,
     Rule,
+    is_innermost,
 )
 from remusnet.policy.verdict import Verdict
 
@@ -310,7 +310,7 @@ def _keys(each: Filter) -> Keys:
 def _words(context: Context, keys: Keys) -> str:
     """``UDP, to port 5060, no options``; ``all`` where nothing but the context is asked for.
 
-    Read back from the keys themselves, so the words say what the kernel is told.
+    Read back from the keys themselves, so the words say what the kernel gets.
     """
     at = {key.offset: key for key in keys}
     protocol = pinned_protocol(context, keys) if context.version else None

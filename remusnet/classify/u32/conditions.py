@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from itertools import product
 
-from remusnet.classify.filters import ETH_P_8021Q, EVERY_FRAME, U32Key, named_ethertypes
 from remusnet.classify.headers import AH, EXTENSION_HEADERS
 from remusnet.policy.policy import (
     ARP_ETHERTYPE,
@@ -20,10 +19,12 @@ from remusnet.policy.policy import (
     IPV6_ETHERTYPE,
     LOWEST_MEDIA_PORT,
     NEVER_MEDIA_PORTS,
+    STUN_COOKIE,
     TUNNEL_ETHERTYPES,
     TUNNEL_PROTOCOLS,
     TUNNEL_UDP_PORTS,
     UDP,
+    VLAN_ETHERTYPE,
     Fragment,
     Link,
     Match,
@@ -32,8 +33,37 @@ from remusnet.policy.policy import (
     Policy,
     PortRange,
     Tunnel,
+    named_ethertypes,
 )
 from remusnet.policy.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class U32Key:
+    """One comparison of u32: 32 bits at ``offset`` bytes from the network header, big-endian.
+
+    ``offset`` is a multiple of 4 and may be negative (the Ethernet header). With mask 0 it only
+    asks that the four bytes be there; u32 leaves the whole preference where they are not.
+    """
+
+    offset: int
+    mask: int
+    value: int
+
+    def __post_init__(self) -> None:
+        if self.offset % 4 or self.value & ~self.mask or not 0 <= self.mask <= 0xFFFFFFFF:
+            raise ValueError(f"invalid u32 key: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class U32Match:
+    """A u32 selector: all keys have to agree."""
+
+    keys: tuple[U32Key, ...]
+
+
+EVERY_FRAME = U32Match((U32Key(-16, 0, 0),))
+"""Four bytes before the Ethernet header are always there: matches even an empty frame."""
 
 Keys = tuple[U32Key, ...]
 
@@ -139,7 +169,7 @@ def contexts(policy: Policy, *, with_arp: bool) -> Iterator[Context]:
             else:
                 # The two bytes before the network header: the ethertype behind the tag.
                 behind = U32Key(-4, 0x0000FFFF, ethertype)
-                yield Context(link, ethertype, ETH_P_8021Q, (behind,), f"tagged {name}")
+                yield Context(link, ethertype, VLAN_ETHERTYPE, (behind,), f"tagged {name}")
 
 
 def alternatives(match: Match, context: Context, verdict: Verdict) -> Iterator[Alternative]:
@@ -321,7 +351,6 @@ _RTP = ((0x80000000, 0xC0800000), (0x80800000, 0xC0C00000), (0x80E00000, 0xC0E00
 _STUN = ((0x00000000, 0xFC000000),)
 _DTLS = ((0x14000000, 0xFC000000), (0x18000000, 0xF8000000), (0x20000000, 0xE0000000))
 _TURN = ((0x40000000, 0xF0000000),)
-_STUN_COOKIE = 0x2112A442
 
 
 def _payload(
@@ -349,7 +378,7 @@ def _payload(
                 keys.append(U32Key(4, 0x00003FFF, 0))  # a whole datagram
             keys.append(U32Key(start, mask, value))
             if words is _STUN:
-                keys.append(U32Key(start + 4, 0xFFFFFFFF, _STUN_COOKIE))
+                keys.append(U32Key(start + 4, 0xFFFFFFFF, STUN_COOKIE))
             if bypass:
                 keys.append(U32Key(start + (least - 1) // 4 * 4, 0, 0))
             excluded = tuple(_not_media(context, least)) if bypass else ()

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from remusnet.cli._completing import files, folders, words
-from remusnet.cli._options import junit_option
+from remusnet.cli._options import junit_file, junit_option
 from remusnet.errors import CheckFailed, InvalidInput, quoted, suggestion
 from remusnet.tables.mistakes import MistakenFile, shown_origin
 
@@ -82,7 +82,7 @@ def service_names(services: Sequence[str], known: Sequence[str]) -> None:
 
 @contextmanager
 def of_model(word: str) -> Iterator[None]:
-    """What is wrong with a net is said with the name of its model before it."""
+    """Puts the model's name before an error about its net."""
     try:
         yield
     except MistakenFile:
@@ -134,16 +134,14 @@ def asked(
     """Read the options, and find out what would stop the report after the work.
 
     Raises InvalidInput for a mistake in an assertion, and for --junit without any; what
-    `folder.prepare` raises.
+    `remusnet.report.folder.prepare` raises.
     """
     from remusnet.report.availability.assertions import parse
 
     parsed = tuple(parse(text) for text in assertions)
-    if junit is not None and not parsed:
-        raise InvalidInput("--junit tells of assertions: give some with --assert")
     wanted = Asked(
         parsed,
-        None if junit is None else Path(junit),
+        junit_file(junit, parsed),
         None if csv is None else Path(csv),
         None if report is None else Path(report),
     )

@@ -126,7 +126,7 @@ def command(
 def _sensitivity(
     settings: Sequence[str], services: Sequence[str], progress: Progress
 ) -> tuple[tuple[str, Sensitivity], ...]:
-    """For the report: of each design by the services that are asked for, else by new calls."""
+    """The report's sensitivity of each design: of the services asked for, else of new calls."""
     from remusnet.availability.model import Plan
     from remusnet.availability.models.designs import DESIGNS
     from remusnet.availability.models.library import blueprint

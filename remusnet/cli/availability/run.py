@@ -196,7 +196,7 @@ def command(
 def _sensitivity(
     blueprint: Blueprint, plan: Plan, answer: Answer, workers: int | None, progress: Progress
 ) -> tuple[Sensitivity, ...]:
-    """For the report: of a simulation with at most the events that the answer took, each time."""
+    """The report's sensitivity: each simulation takes at most as many events as the answer."""
     from remusnet.availability.answers import Means
     from remusnet.availability.model import Budget
     from remusnet.availability.sensitivity import sensitivity

@@ -39,7 +39,7 @@ _FAR = 10
 class Checkpoints:
     """n checkpoints in order: int64[n] each, in ns. Checkpoint k closes epoch k.
 
-    They need not be evenly spaced: whoever lets the pause depend on the guest's load makes them
+    They need not be evenly spaced: a caller whose pauses depend on the guest's load makes them
     otherwise. But a commit must not come after the next suspend.
 
     Raises ValueError where it does, or where the steps of one checkpoint are out of order.
@@ -189,7 +189,7 @@ class Deliveries:
 
 @dataclass(slots=True)
 class Tally:
-    """What is counted in a run: packets."""
+    """The counts of a run: packets."""
 
     packets: int = 0
     held: int = 0

@@ -61,7 +61,7 @@ def _second_life(
 
 
 def _to_guest(media: Stretch, marks: FailureMarks) -> StreamPackets:
-    """Frames for the guest find nobody from the failure until the path is back."""
+    """Frames for the guest reach no host from the failure until the path is back."""
     until_ns = min(marks.stale_until_ns or marks.failed_ns, marks.path_ns)
     lost = (media.due_ns > until_ns) & (media.due_ns < marks.path_ns)
     return _packets(media.due_ns, media.due_ns, media.numbers, media.ticks, lost, Lost.NOBODY)
@@ -72,7 +72,7 @@ def _primary(
 ) -> tuple[StreamPackets, int]:
     """What the primary sent, and how many packets that were.
 
-    What it held at its death is lost: nobody but the primary had it.
+    What it held at its death is lost: only the primary had it.
     """
     due = int(np.searchsorted(media.due_ns, marks.failed_ns, side="right"))
     sent_ns, left_ns = depart(media.due_ns[:due], checkpoints, hold)
@@ -87,7 +87,7 @@ def _primary(
 def _stale(
     source: Source, media: Stretch, marks: FailureMarks, sent: int, hold: bool
 ) -> StreamPackets:
-    """What a primary that nobody told sends on: no checkpoint commits, so what it holds stays.
+    """What a stale primary sends on: no checkpoint commits, so what it holds stays.
 
     A relay gets the phones' packets until the switch turns; a server goes on by itself.
     """

@@ -101,7 +101,7 @@ def _suggested(columns: Columns) -> Guest:
 
 
 def _busiest_ip(columns: Columns) -> Guest:
-    """Of frames that tell of no machine's MAC address."""
+    """The busiest sender by IP, where frames tell of no machine's MAC address."""
     addresses = _ip_sources(columns)
     if not addresses:
         raise InvalidInput("no guest traffic: no frame has a unicast source address, MAC or IP")

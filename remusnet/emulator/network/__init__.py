@@ -1,1 +1,1 @@
-"""Between the guest's host and everybody else: delay, jitter, loss, a queue."""
+"""Between the guest's host and all its peers: delay, jitter, loss, a queue."""

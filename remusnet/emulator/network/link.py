@@ -32,7 +32,7 @@ class Losses:
         self._left = np.zeros(0, np.bool_)
 
     def next(self, count: int) -> Bools:
-        """For the next ``count`` frames, which are lost: bool[count]."""
+        """Says which of the next ``count`` frames are lost: bool[count]."""
         if self.burst <= 1 or self.share in (0.0, 1.0):
             return self.rng.random(count) < self.share
         kept = self.burst * (1 - self.share) / self.share
@@ -117,7 +117,7 @@ class Link:
         return arrived_ns, kept
 
     def _delays(self, count: int) -> Int64s:
-        """Of the next ``count`` frames: int64[count], or one for all; never less than 0."""
+        """The delays of the next ``count`` frames: int64[count], or one for all; 0 at least."""
         network = self._network
         if not network.jitter_ns:
             return np.array([network.delay_ns])

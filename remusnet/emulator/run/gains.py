@@ -51,7 +51,7 @@ def gains(scenario: Scenario, frames: int, before: Transfers, rerun: Rerun) -> I
 
 
 def _gains(scenario: Scenario, before: Transfers, after: Transfers) -> Iterator[str]:
-    """For each group of connections that gets better; of none where another gets worse by as much.
+    """The gain of each group of connections that gets better; none where another loses as much.
 
     Where a run's end cuts connections off, those that came to an answer are compared.
     """

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import copy
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from remusnet.emulator.machine.epochs import Timeline
 from remusnet.emulator.machine.vif import Committed, Delivered, Sent, Suspended, Vif, VifEvent
@@ -68,6 +69,18 @@ class Flight:
     lost: Lost = Lost.NOWHERE
 
 
+class Log(Protocol):
+    """The flights of a run, in the order of sending; `Loop` asks for those the vif still has."""
+
+    def append(self, flight: Flight, /) -> None:
+        """One more."""
+        ...
+
+    def __getitem__(self, number: int, /) -> Flight: ...
+
+    def __len__(self) -> int: ...
+
+
 @dataclass(slots=True)
 class Machine:
     """A side's endpoints with their timers. ``behind_ns``: how far its clock is behind.
@@ -96,8 +109,8 @@ class Lane:
     """
 
     owner: int
-    times: list[int]
-    rows: list[int]
+    times: Sequence[int]
+    rows: Sequence[int]
     length: int
     from_guest: bool
     by_backup: bool
@@ -108,8 +121,8 @@ class Loop:
     """One run of a scenario's reactive traffic, and of ``lanes`` where those have to come along.
 
     ``limit``, ``slots``: what of plug and ring is there for it; ``coupled``: whether frames are
-    held without a copy. After `run`, ``flights`` has every frame, ``said`` what endpoints told the
-    report, and ``vif`` its counters.
+    held without a copy. After `run`, ``flights`` has every frame (unless ``log`` takes them),
+    ``said`` what endpoints told the report, and ``vif`` its counters.
     """
 
     def __init__(
@@ -123,6 +136,7 @@ class Loop:
         limit: int,
         slots: int | None,
         coupled: bool = False,
+        log: Log | None = None,
     ) -> None:
         self.scenario = scenario
         self.timeline = timeline
@@ -130,6 +144,7 @@ class Loop:
         self.judge = judge
         self.now_ns = 0
         self.flights: list[Flight] = []
+        self._log: Log = self.flights if log is None else log
         self.said: list[Said] = []
         self.vif = Vif(limit, slots)
         self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
@@ -257,9 +272,9 @@ class Loop:
         self.primary.alive = False
 
     def _lose_held(self) -> None:
-        """What nobody will release any more."""
+        """Counts as lost the frames that no checkpoint will release any more."""
         for number in self.vif.inside:
-            self.flights[number].lost = Lost.FAILURE
+            self._log[number].lost = Lost.FAILURE
 
     # Endpoints.
 
@@ -353,21 +368,21 @@ class Loop:
         if guests and machine.alive:
             self._out(machine, flight)
         elif not guests:
-            self.flights.append(flight)
+            self._log.append(flight)
             self._leave(flight)
 
     def _out(self, machine: Machine, flight: Flight) -> None:
         """A frame on its way: the primary's through the vif, all others' at once."""
-        self.flights.append(flight)
+        self._log.append(flight)
         if machine.protected:
-            number = len(self.flights) - 1
+            number = len(self._log) - 1
             self._through_vif(Sent(self.now_ns, number, flight.length, flight.hold))
         else:
             self._leave(flight)
 
     def _through_vif(self, event: VifEvent) -> None:
         for output in self.vif.handle(event):
-            flight = self.flights[output.frame]
+            flight = self._log[output.frame]
             if isinstance(output, Delivered):
                 self._leave(flight)
             else:

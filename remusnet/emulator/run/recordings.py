@@ -1,7 +1,7 @@
 """Recorded frames through a vif under Remus: judge, replay, measure.
 
-Open loop: the frames are those of the recording. Nobody reacts to the delay, so a TCP sender keeps
-its pace, and nothing is sent again because an answer came late. `simulate` runs one recording under
+Open loop: the frames are those of the recording. No end reacts to the delay: a TCP sender keeps its
+pace, and nothing is sent again because an answer came late. `simulate` runs one recording under
 several policies, `mix` a scenario's captures over the scenario's own checkpoints.
 """
 
@@ -285,7 +285,7 @@ def _by_first(
 
 
 def _in_order(streams: dict[int, Stream]) -> tuple[Stream, ...]:
-    """In the recording's order, which is the same under every policy."""
+    """The streams in the recording's order, which is the same under every policy."""
     return tuple(streams[first] for first in sorted(streams))
 
 
@@ -346,9 +346,10 @@ def mix(
 ) -> Mixed:
     """``frames``, the first of them at the recording's start, through the buffer.
 
-    Nobody reacts. What is recorded for after the scenario's end is left out; what the guest sent
-    while nobody could is lost, and the backup goes on with the recording as it comes. The capture
-    has already been over a network, so the scenario's adds nothing; and it has a plug of its own.
+    No end reacts. What is recorded for after the scenario's end is left out; what the guest sent
+    while neither host ran is lost, and the backup goes on with the recording as it comes. The
+    capture has already been over a network, so the scenario's adds nothing; and it has a plug of
+    its own.
 
     Raises InvalidInput where the capture has no guest traffic.
     """

@@ -57,11 +57,11 @@ def run_scenario(
 ) -> Simulation:
     """Run ``scenario`` under each of ``policies``: equal scenarios give equal results.
 
-    ``recordings``: the captures that the scenario names, in its order. With ``keep_frames``
-    there are, for each outcome, the frames that arrived, in order, at their times; without, none.
+    ``recordings``: the captures that the scenario names, in its order. With ``keep_frames`` there
+    are, for each outcome, the frames that arrived, in order, at their times; without, none.
     ``advise``: run again what a setting of TCP would change, and note its gain
-    (`remusnet.emulator.run.gains`); without, notes are general. ``on_run`` is told each policy as
-    its run begins.
+    (`remusnet.emulator.run.gains`); without, notes are general. ``on_run`` is called with each
+    policy as its run begins.
 
     Raises InvalidInput: two policies of one name, or captures without guest traffic; ValueError for
     another number of captures than the scenario names.

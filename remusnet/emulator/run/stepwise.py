@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +13,7 @@ from remusnet.classify.headers import dissect
 from remusnet.classify.reference import Hazard, classify, hazards_of_frame
 from remusnet.emulator.machine.epochs import Tally, Timeline
 from remusnet.emulator.machine.failover import due_through_failure
-from remusnet.emulator.run.loop import Flight, Judge, Lane, Loop
+from remusnet.emulator.run.loop import Flight, Judge, Lane, Log, Loop
 from remusnet.emulator.run.vectorised import media_of
 from remusnet.emulator.traffic.conversations import CONNECTION, Conversation
 from remusnet.emulator.traffic.endpoints import Again, Answered, End, Payload, Said, Segment
@@ -40,14 +41,16 @@ def run_loop(
     *,
     limit: int,
     slots: int | None,
+    log: Log | None = None,
 ) -> Loop:
-    """A loop that has run."""
+    """A loop that has run; see it."""
     judge = judge_of(policy, conversations)
     # Xen's own script holds without a copy, and a ring's slots are free only when frames leave.
     coupled = policy.name == STOCK_REMUS.name or slots is not None
     loop = Loop(
-        scenario, timeline, conversations, lanes, judge, limit=limit, slots=slots, coupled=coupled
-    )
+        scenario, timeline, conversations, lanes, judge,
+        limit=limit, slots=slots, coupled=coupled, log=log,
+    )  # fmt: skip
     loop.run()
     return loop
 
@@ -86,8 +89,8 @@ def lanes_of(
             lanes.append(
                 Lane(
                     owner,
-                    base.sent_ns[mine].tolist(),
-                    mine.tolist(),
+                    array("q", base.sent_ns[mine].tobytes()),
+                    array("q", mine.tobytes()),
                     source.frame_bytes,
                     source.from_guest,
                     by_backup,
@@ -155,7 +158,7 @@ def tally_flights(flights: Sequence[Flight], timeline: Timeline) -> Tally:
         planned.suspend_ns,
         planned.commit_ns,
     )
-    # What a primary that nobody told lets pass stands for nothing any more either.
+    # What a stale primary lets pass stands for nothing any more either.
     resume_ns = NEVER if timeline.marks is None else timeline.marks.resume_ns
     alone = np.array([flight.by_backup for flight in guests], np.bool_)
     if timeline.marks is not None:
@@ -268,7 +271,7 @@ class Exchange:
 
 
 class Exchanges:
-    """By conversation and name; what begins or ends twice (after a rollback) does so once.
+    """Exchanges by conversation and name; what begins twice (after a rollback) counts once.
 
     ``said``: in order of time.
     """
@@ -295,7 +298,7 @@ class Exchanges:
                 found.answers_ns.setdefault(number, after_ns)
 
     def transactions(self) -> tuple[SipTransaction, ...]:
-        """Of SIP, in the order in which they began."""
+        """The SIP transactions, in the order in which they began."""
         found = []
         for (index, what), each in self._found.items():
             conversation = self._conversations[index]

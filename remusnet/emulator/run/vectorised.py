@@ -147,7 +147,7 @@ def _arrived(packets: StreamPackets, arrived_ns: Int64s, kept: Int64s | None) ->
 
 
 def tally_of(source: Source, packets: StreamPackets, timeline: Timeline, *, hold: bool) -> Tally:
-    """What is counted of packets that are all there; after a failure nothing is held."""
+    """Counts packets that are all there; after a failure nothing is held."""
     tally = Tally(packets=len(packets), dropped=packets.count(Lost.BUFFER))
     if not source.from_guest:
         return tally
@@ -200,7 +200,7 @@ def measured(source: Source, packets: StreamPackets, *, keep: bool) -> Stream:
 def _series(
     source: Source, packets: StreamPackets, arrival: Int64s, jitter_ms: Float64s
 ) -> PacketSeries:
-    """For the results: all packets, ``arrival`` of which came, in that order."""
+    """The results' series: all packets, ``arrival`` of which came, in that order."""
     return PacketSeries(
         packets.sent_ns,
         packets.left_ns,

@@ -1,1 +1,1 @@
-"""Who says what: calls, SIP, TCP, lookups and tunnels, and their frames as bytes."""
+"""What guest and peers say: calls, SIP, TCP, lookups and tunnels, and their frames as bytes."""

@@ -33,8 +33,8 @@ CONNECTION = "connection"
 
 @dataclass(slots=True)
 class Conversation:
-    """``client`` begins at ``start_ns``. ``kind``: as `Transfer` names it. ``begins``: what of the
-    report begins then; None where the client says so itself.
+    """``client`` begins at ``start_ns``. ``kind``: as `remusnet.results.exchanges.Transfer` names
+    it. ``begins``: what of the report begins then; None where the client says so itself.
     """
 
     kind: str

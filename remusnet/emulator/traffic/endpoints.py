@@ -1,8 +1,8 @@
 """Protocols without I/O, in mitmproxy's way: an endpoint takes an event and yields commands.
 
-An endpoint knows neither who runs it nor what time it is but what an event says. Timers, notes for
-the report and frames are commands alike, so a conversation reads like a transcript, and a test is
-one. All of an endpoint's state is in its fields: a copy of it is a checkpoint of it.
+An endpoint knows neither its caller nor the time, but what an event says. Timers, notes for the
+report and frames are commands alike, so a conversation reads like a transcript, and a test is one.
+All of an endpoint's state is in its fields: a copy of it is a checkpoint of it.
 
 The small ones are here too: exchanges over TCP, TLS's handshake, lookups, echoes, tunnels.
 """
@@ -38,7 +38,7 @@ class Segment:
     ``blocks``: of SACK; the first tells of a copy where ``duplicate`` (DSACK, RFC 2883). ``stamp``:
     its timestamp and the one it echoes (`remusnet.tcp.stack.stamp_of`); None without the option, 0
     for none to echo. ``window``: bytes that its sender lets
-    come beyond ``ack``.
+    come beyond ``ack``. ``push``: whether it has the flag PSH.
     """
 
     sequence: int
@@ -50,6 +50,7 @@ class Segment:
     duplicate: bool = False
     stamp: tuple[int, int] | None = None
     window: int = 1 << 20
+    push: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +106,14 @@ class StopTimer:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """For the report: ``what`` has begun (a SIP transaction, a transfer)."""
+    """Tells the report: ``what`` has begun (a SIP transaction, a transfer)."""
 
     what: str
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """For the report: ``what`` is over. ``size``: bytes of payload that came."""
+    """Tells the report: ``what`` is over. ``size``: bytes of payload that came."""
 
     what: str
     how: Ended
@@ -121,7 +122,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """For the report: a copy was sent for ``what``; ``timeout``: because a TCP timer ran out."""
+    """Tells the report: a copy was sent for ``what``; ``timeout``: because a TCP timer ran out."""
 
     what: str
     timeout: bool = False
@@ -129,7 +130,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """For the report: an answer to ``what`` came, ``after_ns`` behind its request.
+    """Tells the report: an answer to ``what`` came, ``after_ns`` behind its request.
 
     ``number``: of the exchange, from 0; of a SIP transaction the status code.
     """
@@ -320,7 +321,7 @@ def echo_server() -> Reflector:
 
 @dataclass(slots=True)
 class Beacon:
-    """A packet now and then, whoever hears it: a tunnel's traffic."""
+    """A packet now and then that no answer follows: a tunnel's traffic."""
 
     tunnel: Tunnel
     sent: int = 0

@@ -1,4 +1,4 @@
-"""The RTP streams of a scenario: who sends each, where to, and when each packet is due."""
+"""The RTP streams of a scenario: the sender of each, where to, and when each packet is due."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Source:
 
     @property
     def interval_ns(self) -> int:
-        """Between two packets, by the checkpointer's clock: the sender's may drift."""
+        """The time between two packets by the checkpointer's clock: the sender's may drift."""
         return self.calls.ptime_ns + self.calls.ptime_ns * self.calls.drift_ppm // 1_000_000
 
     @property
@@ -72,7 +72,7 @@ class Source:
 
     @property
     def frame_bytes(self) -> int:
-        """Of one packet on the wire, without the checksum of Ethernet."""
+        """Bytes of one packet on the wire, without the checksum of Ethernet."""
         return frame_bytes(self.calls)
 
     @property

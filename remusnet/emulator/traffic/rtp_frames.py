@@ -107,7 +107,7 @@ class StreamFrames:
             self._put(self._ip + _IP4_CHECKSUM, int(checksum).to_bytes(2, "big"))
 
     def _udp_sum(self, four: bool) -> int:
-        """Of pseudo header, header and payload, all numbers 0 (RFC 768; RFC 8200, 8.1)."""
+        """The sum of pseudo header, header and payload, all numbers 0 (RFC 768; RFC 8200, 8.1)."""
         length = len(self.row) - self._udp
         at = self._ip + (_IP4_SOURCE if four else _IP6_SOURCE)
         addresses = self.row[at : at + (8 if four else 32)]
@@ -129,10 +129,14 @@ class StreamFrames:
 
     def of(self, packets: StreamPackets) -> Bytes:
         """The frames of all packets of ``packets``."""
+        return self.packets(*self.numbers(packets))
+
+    def numbers(self, packets: StreamPackets) -> tuple[Int64s, Int64s, Bools]:
+        """What `packets` makes frames of: sequence numbers, timestamps, markers, each [n]."""
         vad = self.source.calls.vad
         marker = spurt_starts(packets.tick) if vad else np.zeros(len(packets), np.bool_)
         sequence = sequence_of(self.source, packets.number)
-        return self.packets(sequence, timestamp_of(self.source, packets.tick), marker)
+        return sequence, timestamp_of(self.source, packets.tick), marker
 
     def _put(self, at: int, data: bytes) -> None:
         self.row[at : at + len(data)] = np.frombuffer(data, np.uint8)
@@ -170,7 +174,7 @@ _ENDPOINTS = (
 def stream_verdicts(
     sources: Sequence[Source], host: Host, policies: Sequence[Policy]
 ) -> list[list[bool]]:
-    """For each policy, what it does with each of ``sources``: True where it holds.
+    """What each policy does with each of ``sources``: True where it holds.
 
     The packets of a stream differ in numbers and marker only, which no policy looks at; streams of
     one group differ in addresses and ports, which few policies look at. (The payload class looks at

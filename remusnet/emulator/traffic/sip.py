@@ -260,7 +260,7 @@ def _payload(
     lines += [f"Content-Length: {len(body)}", "", body]
     text = "\r\n".join(lines).encode("ascii")
     if sip.transport is Transport.TLS:
-        # Nobody without the keys sees more than a record.
+        # Without the keys a reader sees no more than a record.
         sealed = bytes((7 * at + dialog) % 251 for at in range(len(text) + _TLS_RECORD - 5))
         text = b"\x17\x03\x03" + len(sealed).to_bytes(2, "big") + sealed
     return Payload(name, len(text), number, text)

@@ -96,7 +96,7 @@ class TcpEnd:
             if isinstance(command, Send):
                 if not isinstance(command.what, Payload):
                     raise TypeError("an application sends payloads")
-                self.ends.append((self.sender.written + command.what.size, command.what))
+                self.ends.append((self.sender.given + command.what.size, command.what))
                 self.sender.write(command.what.size, now_ns)
                 yield from self._obey(now_ns)
             else:
@@ -107,12 +107,12 @@ class TcpEnd:
         orders, self.sender.orders = self.sender.orders, []
         for order in orders:
             match order:
-                case Transmit(start, end, copy, timeout):
+                case Transmit(start, end, copy, timeout, push):
                     if timeout:
                         yield Again(self.what, timeout=True)
                     if copy:
                         yield Again(self.what)
-                    yield self._transmit(start, end, now_ns)
+                    yield self._transmit(start, end, now_ns, push=push)
                 case Arm(None):
                     yield StopTimer(RTO)
                 case Arm(int(after_ns)):
@@ -121,12 +121,12 @@ class TcpEnd:
                     self.dead = True
                     yield End(self.what, Ended.TIMEOUT)
 
-    def _transmit(self, start: int, end: int, now_ns: int) -> Send:
+    def _transmit(self, start: int, end: int, now_ns: int, *, push: bool) -> Send:
         syn = start == 0
         ends = tuple(each for each in self.ends if start < each[0] <= end)
         if not syn:
             self.receiver.answered(now_ns)
-        return self._send(now_ns, start, 0 if syn else end - start, syn=syn, ends=ends)
+        return self._send(now_ns, start, 0 if syn else end - start, syn=syn, ends=ends, push=push)
 
     def _acknowledge(self, now_ns: int) -> Send:
         """A segment without payload."""
@@ -134,13 +134,13 @@ class TcpEnd:
 
     def _send(
         self, now_ns: int, start: int, size: int, *, syn: bool = False,
-        ends: tuple[tuple[int, Payload], ...] = (),
+        ends: tuple[tuple[int, Payload], ...] = (), push: bool = False,
     ) -> Send:  # fmt: skip
         blocks, duplicate = self.receiver.blocks()
         stamp = (stamp_of(now_ns), self._echo) if self.stack.timestamps else None
         self.receiver.told()
         told, window = self.receiver.next, self.receiver.window.offered
-        return Send(Segment(start, told, size, syn, ends, blocks, duplicate, stamp, window))
+        return Send(Segment(start, told, size, syn, ends, blocks, duplicate, stamp, window, push))
 
     def _delay(self, now_ns: int) -> Iterator[Command]:
         """The timer of a delayed acknowledgement follows what the receiver says."""
@@ -194,9 +194,8 @@ class TcpEnd:
         receiver = self.receiver
         end = segment.sequence + segment.size
         self.heard.update((at, what) for at, what in segment.ends if at > receiver.next)
-        pushed = bool(segment.ends) and segment.ends[-1][0] == end
         rto_ns = self.sender.timing.rto_ns
-        if receiver.take(segment.sequence, end, now_ns, rto_ns, pushed=pushed):
+        if receiver.take(segment.sequence, end, now_ns, rto_ns, pushed=segment.push):
             yield self._acknowledge(now_ns)
         for at in sorted(at for at in self.heard if at <= receiver.next):
             yield from self._of_app(Received(self.heard.pop(at)), now_ns)

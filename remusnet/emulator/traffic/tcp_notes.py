@@ -76,7 +76,7 @@ class Change(Enum):
 
 
 GENERAL = {Change.HYSTART: HYSTART, Change.RESTART: RESTART}
-"""What to say of a change whose gain nobody has simulated."""
+"""What to say of a change whose gain was not simulated."""
 
 
 def changes(scenario: Scenario) -> Iterator[Change]:
@@ -96,7 +96,7 @@ def tcp_notes(
 ) -> tuple[str, ...]:
     """What would help TCP in ``scenario``; often nothing, and nothing without checkpoints.
 
-    ``general``: what settings do whose gain nobody has simulated, too.
+    ``general``: what settings do whose gain was not simulated, too.
     """
     if scenario.checkpointing is None:
         return ()

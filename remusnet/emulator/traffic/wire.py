@@ -41,7 +41,7 @@ class Wire(Protocol):
 
     @property
     def protocol(self) -> int:
-        """Of IP."""
+        """The protocol's number in IP."""
         ...
 
     @property
@@ -164,7 +164,7 @@ class TcpWire(_Ports):
 
 
 def _options_length(segment: Segment) -> int:
-    """Of `TcpWire._options`."""
+    """The length of `TcpWire._options`."""
     blocks = 4 + 8 * len(segment.blocks) if segment.blocks else 0
     return len(_SYN_OPTIONS) * segment.syn + (12 if segment.stamp else 0) + blocks
 
@@ -247,7 +247,7 @@ class TunnelWire:
             "gre": GRE() / inner,
             "ipip": inner,
             "vxlan": UDP(sport=49_152, dport=4789) / VXLAN(vni=1) / Ether() / inner,
-            # What is in it nobody sees: only its size counts.
+            # No reader sees what is in it: only its size counts.
             "esp": ESP(spi=0x1001, seq=1, data=b"\x5a" * len(inner)),
         }
         self._frame = _headers(host, outer[tunnel.kind], from_guest=True)

@@ -63,7 +63,7 @@ def _lines(places: Places) -> Iterator[str]:
             try:
                 lines = tuple(_filters(policy, file.policies.get(policy), classifier, decouple))
             except RemusnetError:
-                # Not all policies suit all classifiers; one that somebody asks for fails below.
+                # Not all policies suit all classifiers; one that the user asks for fails below.
                 continue
             numbers[policy, classifier, decouple] = len(numbers)
             yield from lines

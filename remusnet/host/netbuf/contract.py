@@ -18,7 +18,7 @@ SETUP, TEARDOWN = "setup", "teardown"
 
 
 class BadCall(Exception):
-    """Not what libxl calls; says how it differs."""
+    """A call that libxl doesn't make; says how it differs."""
 
 
 class Call:

@@ -26,7 +26,7 @@ def tear_down(
     """Releases (``drop``: drops) and removes what was made for ``call``; nothing where that is
     gone already, or where the buffer device is another call's by now: a vif's name can come back.
 
-    What could not be written in the run directory on the way, one line each: the protection has
+    Returns a line for each file in the run directory that it could not write: the protection has
     ended all the same. ``deadline``: for locks (time.monotonic). Raises RemusnetError or OSError.
     """
     buffer = buffer_name(call.vif)
@@ -51,8 +51,8 @@ def remove_what_is_there(
     force: bool,
     drop: bool = False,
 ) -> tuple[str, ...]:
-    """Removes what protects the devices of ``call`` or has its ``buffer``. ``force``: whoever
-    drives it. What could not be written on the way, one line each.
+    """Removes what protects the devices of ``call`` or has its ``buffer``. ``force``: even while a
+    process drives it. Returns a line for each thing that could not be written.
     """
     run_dir = Path(places.run_dir)
     problems = Problems()

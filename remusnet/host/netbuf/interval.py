@@ -1,7 +1,7 @@
 """How often the xl that started the script takes checkpoints: its ``-i``. Light.
 
 libxl starts the script as a child of ``xl remus``. Only the script's own ancestors are asked, and
-only one that is root's, or this user's, and runs a program called xl: nobody else's command line
+only one that is root's, or this user's, and runs a program called xl: no other user's command line
 decides how much a plug may hold.
 """
 

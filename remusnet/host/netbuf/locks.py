@@ -1,8 +1,9 @@
 """The lock of Xen's own scripts, and remusnet's, waited for no longer than libxl does. Light.
 
-Xen's (tools/hotplug/Linux/locking.sh) is a file that its holder deletes: who gets the flock holds
-it only if the path still leads to the file that was opened. The stock script takes ``pickifb``
-while it picks an IFB that has no qdisc yet, and would take one of ours before its plug is there.
+Xen's (tools/hotplug/Linux/locking.sh) is a file that its holder deletes: a process with the flock
+has the lock only if the path still leads to the file that it opened. The stock script takes
+``pickifb`` while it picks an IFB that has no qdisc yet, and would take one of ours before its plug
+is there.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import time
 from remusnet.kernel.own_folder import CHANGE_LOCK, OwnFolder, wait_for_lock
 
 LIBXL_SECONDS = 40.0
-"""After these libxl kills the script (LIBXL_HOTPLUG_TIMEOUT), and nobody learns why."""
+"""After these libxl kills the script (LIBXL_HOTPLUG_TIMEOUT), and doesn't say why."""
 LONGEST_SECONDS = 30.0
 """What a run of the script may wait for locks, all of them together; the rest is for its work."""
 
 
 class Busy(Exception):
-    """Somebody else has had the lock all the time."""
+    """Another process has had the lock all the time."""
 
 
 def deadline_from(start: float) -> float:
@@ -86,7 +87,7 @@ class ChangeLock:
 
 
 def _busy(path: str) -> Busy:
-    from remusnet.kernel.lock_files import said  # here: only who gives up needs it
+    from remusnet.kernel.lock_files import said  # here: only giving up needs it
 
     who = said(path).removeprefix(" by ") or "another process"
     return Busy(

@@ -18,9 +18,9 @@ _LARGEST_OWNER = 4096
 
 class Places:
     """``config``: the file of domains; ``run_dir``: receipts, locks and who owns a buffer device;
-    ``state_dir``: what is ready; ``lock_dir``: the locks of Xen's scripts; ``policy``: the policy
-    that $REMUSNET_POLICY names for this run of xl, empty for none; ``decouple``: likewise, ``yes``
-    or ``no`` of $REMUSNET_DECOUPLE.
+    ``state_dir``: the plans made beforehand; ``lock_dir``: the locks of Xen's scripts; ``policy``:
+    the policy that $REMUSNET_POLICY names for this run of xl, empty for none; ``decouple``:
+    likewise, ``yes`` or ``no`` of $REMUSNET_DECOUPLE.
     """
 
     __slots__ = ("config", "decouple", "lock_dir", "policy", "run_dir", "state_dir")
@@ -60,7 +60,7 @@ def owner_name(buffer: str) -> str:
 
 
 def read_owner(folder: OwnFolder, buffer: str) -> tuple[str, str]:
-    """The XENBUS_PATH that ``buffer`` was made for, and how; empty if nobody has said."""
+    """The XENBUS_PATH that ``buffer`` was made for, and how; empty where no file says it."""
     try:
         text = folder.read(owner_name(buffer), _LARGEST_OWNER).decode()
     except (OSError, ValueError):
@@ -87,7 +87,7 @@ def write_owner(folder: OwnFolder, buffer: str, call: Call, how: str = "") -> No
 
 
 def owner_of(places: Places, buffer: str) -> str:
-    """The XENBUS_PATH that ``buffer`` was made for; empty if nobody who can be believed said it."""
+    """The XENBUS_PATH that ``buffer`` was made for; empty where no file of root's says it."""
     try:
         with OwnFolder(places.run_dir) as folder:
             return read_owner(folder, buffer)[0]
@@ -96,7 +96,7 @@ def owner_of(places: Places, buffer: str) -> str:
 
 
 def forget_owner(places: Places, buffer: str) -> None:
-    """Nobody has said any more; where that can't be done, what was said is out of date."""
+    """Deletes the file that names the owner; where that fails the file stays, out of date."""
     try:
         with OwnFolder(places.run_dir) as folder:
             folder.delete(owner_name(buffer))

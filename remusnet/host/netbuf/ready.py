@@ -1,4 +1,4 @@
-"""What is ready: each domain's plan as messages, and what they were made from. Light.
+"""Plans made beforehand: each domain's as messages, and the files they were made from. Light.
 
 One file of lines, written by `remusnet.host.netbuf.compiled`. It counts only as long as every file
 that it was made from has the content that it had then; else the long way is taken, which is
@@ -68,7 +68,7 @@ class Filters:
 class ReadyTerms:
     """``filters`` with the ``limit`` (bytes), ``rate`` (bits a second) and ``interval_ns``.
 
-    ``given``: whether somebody has asked for the limit, and for the interval; ``interval_from``:
+    ``given``: whether the user has asked for the limit, and for the interval; ``interval_from``:
     where that comes from.
     """
 
@@ -90,7 +90,7 @@ class ReadyTerms:
         self.interval_from = BY_FILE if given[1] else BY_DEFAULT
 
     def at_interval(self, interval_ns: int, interval_from: str) -> ReadyTerms:
-        """The same for an xl that takes checkpoints so often (0: nobody knows)."""
+        """The same for an xl that takes checkpoints so often (0: unknown)."""
         limit_given, interval_given = self.given
         if interval_given or not interval_ns:
             return self
@@ -169,12 +169,12 @@ def read_ready(path: str, config: str) -> Ready | None:
 
 
 def content(path: str) -> bytes | None:
-    """What is in a file; None where there is none.
+    """The content of a file; None where there is none.
 
     Raises OSError; ValueError for what is too large, or no file.
     """
     try:
-        # Not to wait for whoever is to write to a pipe.
+        # Not to wait for the writer of a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None

@@ -68,7 +68,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 def _set_up(call: Call, places: Places, store: Xenstore, deadline: float) -> None:
     def domain() -> tuple[str, str]:
         found = store.read(domain_path(call.domid, "name"), domain_path(call.domid, "vm"))
-        # /vm/UUID. A domain without them is named by nobody.
+        # /vm/UUID. No entry of a user's can name a domain without them.
         name, vm = found or ("", "")
         return name, vm.rpartition("/")[2]
 
@@ -101,7 +101,7 @@ def _set_up(call: Call, places: Places, store: Xenstore, deadline: float) -> Non
 
 
 def _tear_down(call: Call, places: Places, store: Xenstore, deadline: float) -> None:
-    """Goes on after an error, and raises the first with all the others: what is left of it makes
+    """Goes on after an error, and raises the first with all the others: to stop half-way would make
     nothing better.
     """
     errors: list[Exception] = []
@@ -121,7 +121,7 @@ def _tear_down(call: Call, places: Places, store: Xenstore, deadline: float) -> 
 
 
 def _end(call: Call, places: Places, store: Xenstore, deadline: float) -> tuple[str, ...]:
-    """What could not be written on the way."""
+    """Tears down; returns a line for each file that it could not write."""
     from remusnet.host.netbuf.teardown import tear_down_quickly
 
     gone = _is_gone(call, store)

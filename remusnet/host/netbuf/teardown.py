@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def tear_down_quickly(call: Call, places: Places, deadline: float) -> bool:
-    """Whether it was done: only where the setup was quick too, and nobody has touched it since.
+    """Whether it was done: only where the setup was quick too, and all is as the setup left it.
 
     ``deadline``: for locks (time.monotonic). Raises Busy.
     """

@@ -1,4 +1,4 @@
-"""Which policy a vif gets, and what happens where nobody can tell: then everything is held."""
+"""Which policy a vif gets; where no file tells, the script holds everything."""
 
 from __future__ import annotations
 

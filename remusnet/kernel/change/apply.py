@@ -145,7 +145,9 @@ class _Move:
         self._tell(FAILED, str(self.error or type(error).__name__))
 
     def succeed(self, run_dir: Path, seen: Seen) -> None:
-        """It is done, and noted; ``seen``: what was there before."""
+        """Tells that it is done, and keeps the drivers' records true; ``seen``: what was there
+        before.
+        """
         self.problems = _note_limit(run_dir, seen, self.step.order.plan)
         self._tell(DONE)
 
@@ -177,7 +179,7 @@ def _run(
     *,
     alone: bool,
 ) -> None:
-    """Does all of ``moves``, each for itself. What is no error of ours takes back all of them."""
+    """Does all of ``moves``, each for itself. An error that is not ours takes back all of them."""
     if not moves:
         return
     store = moves[0].store

@@ -68,7 +68,7 @@ class Ending:
 
 
 def endings_of(vifs: Collection[str], there: Sequence[Found], seen: Seen) -> tuple[Ending, ...]:
-    """What ends where ``vifs`` do. Raises Conflict where somebody else's things would go too."""
+    """What ends where ``vifs`` do. Raises Conflict where things that aren't ours would go too."""
     wanted = set(vifs)
     sinks = _sinks_by_vif(seen)
     found = []
@@ -83,7 +83,7 @@ def endings_of(vifs: Collection[str], there: Sequence[Found], seen: Seen) -> tup
 
 
 def operations(endings: Sequence[Ending], seen: Seen, *, drop: bool) -> Iterator[Operation]:
-    """What ends them. Raises Conflict where somebody else's things would go too."""
+    """What ends them. Raises Conflict where things that aren't ours would go too."""
     filters = {each: tuple(_filters(each, seen)) for each in endings}
     if drop:
         _check_drop(endings)

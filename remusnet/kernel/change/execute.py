@@ -1,4 +1,4 @@
-"""Operations, encoded, and done one after the other; what is done can be undone in reverse.
+"""Encodes operations, does them one after the other, and can undo them in reverse.
 
 Each operation is acknowledged before the next begins; plugs are waited for together. Only filters
 of one vif and one verdict are sent together: where one of them fails, those after it hold more, or
@@ -47,13 +47,12 @@ from remusnet.plan.operations import (
     DeleteDevice,
     DrainPlug,
     ReleasePlug,
-    undo_of,
 )
-from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.plan import Plan, Protection, undo_of
 from remusnet.plan.rows import Operation
 
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EOPNOTSUPP})
-# What was to be deleted is no more; EINVAL: not even the qdisc that had it.
+# The thing to delete is gone; EINVAL: so is the qdisc that had it.
 _GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.EINVAL})
 
 
@@ -206,7 +205,7 @@ def _filter_template(what: Same[Filter], *, shared: bool, decouple: bool) -> Tem
 
 
 def encode_once(filters: Iterable[Filter], *, decouple: bool) -> None:
-    """Whoever has to be quick later does this before: then their messages are only filled in.
+    """Encodes ``filters`` beforehand, so that a caller that must be quick later only fills them in.
 
     For vifs whose qdisc is remusnet's own; ``decouple``: whether there is a sink.
     """

@@ -40,11 +40,10 @@ def remove(
     other vifs which send to their buffer devices, whatever they are called by now. What can't be
     written in ``run_dir`` stops nothing, and is among the result's problems. Where the end of one
     protection fails the others end all the same, and the error names all that failed.
-    ``longest_wait``: seconds to wait for another remusnet; ``longest_listen``: to a plug,
-    for a driver (see `refuse_driven`).
-    Raises Conflict while something drives the plug (unless ``force``), or where somebody else's
-    things would go too; InvalidInput for a vif that is not there and was not protected;
-    NotPermitted, KernelRefused, Interrupted.
+    ``longest_wait``: seconds to wait for another remusnet; ``longest_listen``: to a plug, for a
+    driver (see `refuse_driven`). Raises Conflict while a process drives the plug (unless
+    ``force``), or where things that aren't ours would go too; InvalidInput for a vif that is not
+    there and was not protected; NotPermitted, KernelRefused, Interrupted.
     """
     require_rights("change network devices")
     if netlink is None:
@@ -128,7 +127,7 @@ def _one_by_one(
     *,
     drop: bool,
 ) -> dict[Ending, RemusnetError]:
-    """After a failure of all together: each by itself, from what is there now; those that fail."""
+    """Ends each by itself, after all together have failed; returns the failures."""
     if len(endings) == 1:
         return {endings[0]: first}
     failed: dict[Ending, RemusnetError] = {}
@@ -187,7 +186,7 @@ class _Left:
 
 
 def _left(endings: Iterable[Ending], seen: Seen) -> dict[str, _Left]:
-    """What could not go, by its vif."""
+    """The things that could not go, by vif."""
     found = {}
     for each in endings:
         receipt = each.found.receipt

@@ -52,9 +52,8 @@ from remusnet.plan.operations import (
     RaiseDevice,
     SealSink,
     SetLimit,
-    sink_operations,
 )
-from remusnet.plan.plan import Plan, Protection
+from remusnet.plan.plan import Plan, Protection, sink_operations
 from remusnet.plan.rows import Operation
 from remusnet.policy.verdict import Verdict
 
@@ -63,8 +62,8 @@ from remusnet.policy.verdict import Verdict
 class Order:
     """A plan to be done, all of it or nothing; the rest is for its receipts.
 
-    ``rate``: bits a second; ``interval_ns``: of checkpoints, and ``interval_from``, who says so.
-    ``driven``: buffer devices whose plugs somebody drives, as was seen; ``absent``: vifs of the
+    ``rate``: bits a second; ``interval_ns``: of checkpoints, and ``interval_from``, its source.
+    ``driven``: buffer devices whose plugs a process drives, as was seen; ``absent``: vifs of the
     plan that are left alone, for they are not there.
     """
 
@@ -134,7 +133,7 @@ class Step:
 
     @property
     def buffers(self) -> tuple[str, ...]:
-        """Of its protections."""
+        """The buffer devices of its protections."""
         return tuple(each.buffer for each in self.order.plan.protections)
 
 
@@ -169,7 +168,7 @@ def step_of(order: Order, look: Look) -> Step:
 
 def intents(step: Step, look: Look) -> Iterator[Receipt]:
     """The receipts of ``step`` before it is done, with what the ones before have noted of the
-    kernel: whoever finds them after a kill knows which plug holds.
+    kernel: a command that finds them after a kill knows which plug holds.
     """
     for each in step.receipts:
         old = look.receipts.get(each.buffer)
@@ -225,7 +224,7 @@ def _lodgers(plan: Plan, sending: Mapping[str, tuple[str, ...]]) -> Iterator[str
 def _replaced(
     receipts: Sequence[Receipt], seen: Seen, before: Mapping[str, Receipt], driven: Sequence[str]
 ) -> Iterator[str]:
-    """A sentence for each plug that somebody has made in the place of ours."""
+    """A sentence for each plug that another program has made in the place of ours."""
     for each in receipts:
         old = before.get(each.buffer)
         if old is not None and has_new_plug(old, seen) and each.buffer not in driven:
@@ -289,7 +288,7 @@ def changes(
     """What turns ``seen`` into ``plan``; nothing where it is that already.
 
     ``limits``: the plugs' limits in bytes by their buffer devices, as far as they are known.
-    ``driven``: buffer devices whose plug somebody drives: it is not opened. ``absent``: vifs that
+    ``driven``: buffer devices whose plug a process drives: it is not opened. ``absent``: vifs that
     are left alone. The state has been checked (`remusnet.kernel.state.ownership.check`).
     """
     wanted = wanted_of(plan)

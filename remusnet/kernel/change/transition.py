@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from remusnet.classify.filters import ETH_P_ALL, EVERY_FRAME, LAST_PREF, Filter
+from remusnet.classify.filters import ETH_P_ALL, LAST_PREF, Filter
+from remusnet.classify.u32.conditions import EVERY_FRAME
 from remusnet.kernel.state.drift import Wanted, in_bank, targets_of
 from remusnet.kernel.state.observe import Seen
 from remusnet.kernel.state.ownership import BANKS, GUARD_PREF
@@ -57,7 +58,7 @@ class Transition:
             yield from self._rebuild(guard)
 
     def _rebuild(self, guard: Sequence[SeenFilter]) -> Iterator[Operation]:
-        """For what a kill or a hand has left: nobody knows which bank can be trusted.
+        """Rebuilds what a kill or a hand has left: neither bank can be trusted.
 
         Every frame is held meanwhile.
         """

@@ -11,8 +11,7 @@ from remusnet.kernel.state.inventory import inventory
 from remusnet.kernel.state.observe import Seen, observe
 from remusnet.kernel.state.ownership import no_such_vif
 from remusnet.kernel.state.receipt import Receipt, Receipts
-from remusnet.kernel.wire.bpf_programs import tells_of_tcx
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.netlink import Netlink, tells_of_tcx
 from remusnet.results.protection import Difference, Protected, Verified
 
 
@@ -75,7 +74,7 @@ def _drops(receipt: Receipt, seen: Seen) -> tuple[str, ...]:
 
 
 def _limit(receipt: Receipt, run_dir: Path, seen: Seen) -> tuple[Difference, ...]:
-    """By the word of who drove the plug last, if there is one: the kernel can't be asked."""
+    """Differences by the record of the plug's last driver: the kernel doesn't tell limits."""
     limit = record_of(run_dir, receipt.buffer, seen).limit
     if limit is None or limit == receipt.limit:
         return ()

@@ -1,4 +1,4 @@
-"""What is wrong with a protection that can be mended, and whether frames leave unheld meanwhile."""
+"""Damage to a protection that can be mended, and whether frames leave unheld meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def damages(receipt: Receipt, seen: Seen, *, old_only: bool = False) -> tuple[Di
     there to be protected. ``old_only``: as of `present`.
     """
     if receipt.phase is Phase.REMOVING:
-        return ()  # somebody wanted it to end
+        return ()  # the user wanted it to end
     mine = present(receipt, seen, old_only=old_only)
     others = set(receipt.vifs).difference(mine)
     return tuple(each for each in drift(receipt, seen) if each.device not in others)

@@ -1,7 +1,7 @@
 """Keeps the protections of this host true: listens, looks where something happens, and mends.
 
-One event says where to look, no more: what is wrong, a look at the kernel says. So events that are
-lost, or that were before us, cost time but no truth.
+An event only says where to look; a look at the kernel says what is wrong. So events that are lost,
+or that were before us, cost time but no truth.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Keeper:
     """Watches from the beginning of the context to its end; one at a time for a run directory.
 
     ``tell`` is called with each `Happening`. ``foreign``: whether a buffer device belongs to
-    somebody else, as xl's do: then it is repaired, but no vif that is made anew is protected.
+    another program, as xl's do: then it is repaired, but no vif that is made anew is protected.
     Raises Conflict where another watcher is at work, NotPermitted, InvalidInput.
     """
 
@@ -72,7 +72,7 @@ class Keeper:
         self._foreign = foreign
         self._known = Known()
         self._patience: dict[str, Patience] = {}
-        # Buffer devices to look at, and since when something may be wrong; 0: nobody knows.
+        # Buffer devices to look at, and since when something may be wrong; 0: unknown.
         self._due: dict[str, int] = {}
         self._not_before: dict[str, int] = {}
         self._appeared: dict[str, int] = {}
@@ -111,7 +111,7 @@ class Keeper:
         self._events.interrupt()
 
     def look_again(self) -> None:
-        """At everything, with the next `step`."""
+        """Has the next `step` look at everything."""
         self._everything_ns = 0
 
     def start(self) -> int:
@@ -154,7 +154,7 @@ class Keeper:
         return tuple(each.index for each in self._known.receipts.values())
 
     def drivers(self) -> dict[str, tuple[Driver, ...]]:
-        """Who drives each plug, by its buffer device."""
+        """The drivers of each plug, by its buffer device."""
         now = time.monotonic_ns()
         there = open_ports()
         return {
@@ -201,7 +201,7 @@ class Keeper:
             self._appeared[device.name] = event.at_ns
             self._linked_ns = self._linked_ns or event.at_ns
             if self._fulfils or device.alias.startswith((BUFFER_MARK, SINK_MARK)):
-                self._everything_ns = 0  # who applies makes buffer devices
+                self._everything_ns = 0  # an apply makes buffer devices
 
     # When to look
 
@@ -254,7 +254,9 @@ class Keeper:
                 prepare(receipt)
 
     def _forget(self, receipts: Mapping[str, Receipt], seen: Seen) -> None:
-        """What is about nothing that is there: memory stays as it is, however long we watch."""
+        """Forgets what is about things that are gone: memory stays as it is, however long we
+        watch.
+        """
         for table in (self._patience, self._not_before):
             for name in [name for name in table if name not in receipts]:
                 del table[name]
@@ -333,7 +335,7 @@ class Keeper:
         again = self._patience_of(receipt.buffer).failed(time.monotonic_ns())
         self._due[receipt.buffer] = since_ns
         if isinstance(error, KernelRefused) and not again:
-            return  # somebody was at it at the same time: it is tried once more
+            return  # another process was at it at the same time: one more try follows
         self._alarm(
             receipt, f"{', '.join(receipt.vifs)} can't be repaired ({found[0]}): {error}", found
         )
@@ -346,7 +348,7 @@ class Keeper:
             self._teller.alarm(receipt.buffer, receipt.vifs, text, found)
 
     def _driven(self, receipt: Receipt) -> tuple[str, ...]:
-        """Its buffer device where somebody drives that: then its plug is not to be opened."""
+        """Its buffer device where a process drives that: then its plug is not to be opened."""
         drivers = self._senders.drivers(receipt.index, time.monotonic_ns())
         active = any(each.activity is not Activity.GONE for each in drivers)
         return (receipt.buffer,) if active or driver_of(self._run_dir, receipt.buffer) else ()
@@ -391,6 +393,6 @@ class Keeper:
         found = self.drivers()
         self._teller.drivers(found)
         if any(each.activity is not Activity.GONE for each in chain(*found.values())):
-            self._publish_by(self._published_ns + SPACING_NS)  # who falls silent makes no event
+            self._publish_by(self._published_ns + SPACING_NS)  # silence makes no event
         with suppress(OSError):
             publish(self._run_dir, Watched(os.getpid(), self._since_ns, found))

@@ -26,10 +26,10 @@ _SETTLED_NS = 50_000_000
 
 
 class Limits:
-    """Tells a plug its limit once more where what it was told may have been another.
+    """Tells a plug its limit once more where another program may have told it another.
 
     By receipts as they are now: an apply that has just told a plug another limit says so there when
-    it is done, and while it is at work nothing is told.
+    it is done, and while it is at work this tells the plug nothing.
     """
 
     def __init__(self, netlink: Netlink, run_dir: Path) -> None:

@@ -49,8 +49,9 @@ def mend(
 ) -> Applied:
     """Makes the kernel what ``receipt`` says, but for the vifs that are ``absent``.
 
-    ``seen``: what has shown the damage; ``driven``: as of `Order`. Raises what `apply` raises;
-    Conflict where another remusnet is at work just now.
+    ``seen``: what has shown the damage; ``driven``: as of `Order`. Raises what
+    `remusnet.kernel.change.apply.apply` raises; Conflict where another remusnet is at work just
+    now.
     """
     order = order_of(receipt, absent, driven)
     with because(ACTION):
@@ -105,12 +106,12 @@ def _essence(plan: Plan) -> tuple[object, ...]:
 
 
 def _ours_again(receipt: Receipt, seen: Seen) -> Iterator[bytes]:
-    """What puts a plug, or a seal, in the place of whatever somebody has made the root of a device
+    """What puts a plug, or a seal, in the place of the root that another program has given a device
     of ours: at once, so that nothing leaves in between, and what waited there is dropped. And its
     mark on the buffer device.
 
-    Only on devices that are remusnet's, by the receipt's number or their marks: nobody else has any
-    business there.
+    Only on devices that are remusnet's, by the receipt's number or their marks: no other program
+    has business there.
     """
     device, root = seen.devices.get(receipt.buffer), seen.root(receipt.buffer)
     if device is not None and device.index == receipt.index and not vifs_of(device):

@@ -10,7 +10,7 @@ _MOST_ALIKE, _ALIKE_WITHIN_NS = 5, 10_000_000_000
 _MOST_REPAIRS, _WITHIN_NS = 20, 5_000_000_000
 """And so many of whatever damage."""
 _ONCE_MORE_NS = 5_000_000
-"""Until the next try after a first failure: somebody was at it at the same time."""
+"""Until the next try after a first failure: another process was at it at the same time."""
 _FIRST_WAIT_NS, _LONGEST_WAIT_NS = 200_000_000, 30_000_000_000
 CALM_NS = 30_000_000_000
 """After so long without a damage a fight is over."""
@@ -18,7 +18,7 @@ CALM_NS = 30_000_000_000
 
 @dataclass(slots=True)
 class Patience:
-    """Of one protection. ``alarmed``: whether an alarm was given that is not over yet."""
+    """When to mend one protection again. ``alarmed``: whether an alarm is not over yet."""
 
     alarmed: str = ""
     _repairs: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_MOST_REPAIRS))
@@ -28,7 +28,7 @@ class Patience:
     _last_ns: int = 0
 
     def due_ns(self) -> int:
-        """Not before then (time.monotonic_ns) is it to be mended again."""
+        """When it may be mended again (time.monotonic_ns)."""
         return self._not_before_ns
 
     def wait_ns(self) -> int:

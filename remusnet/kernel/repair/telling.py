@@ -91,7 +91,7 @@ class Teller:
         self._tell(Happening(Occasion.CALM, text, receipt.buffer, receipt.vifs))
 
     def drivers(self, found: Mapping[str, Sequence[Driver]]) -> None:
-        """Who drives each plug; what is new of it is told."""
+        """Takes the drivers of each plug, and tells of those that are new or gone."""
         for buffer, drivers in found.items():
             before = self._activities.get(buffer, {})
             now = {each.process: each.activity for each in drivers}

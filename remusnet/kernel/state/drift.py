@@ -28,9 +28,9 @@ from remusnet.kernel.state.ownership import (
 from remusnet.kernel.state.receipt import Phase, Receipt, has_new_plug, has_new_queue
 from remusnet.kernel.wire.messages import Same, canonical, kind_of
 from remusnet.kernel.wire.objects import Counters, SeenFilter
-from remusnet.plan.devices import buffer_alias, sink_alias
+from remusnet.plan.devices import buffer_alias, filter_mark, sink_alias
 from remusnet.plan.matches import match_words
-from remusnet.plan.operations import COOKIE, SEAL, SHARED_COOKIE
+from remusnet.plan.operations import SEAL
 from remusnet.plan.plan import Plan, Protection, filters_of
 from remusnet.policy.verdict import Verdict
 from remusnet.results.protection import Difference
@@ -60,20 +60,20 @@ class Wanted:
         self._shown: dict[tuple[int, bool], tuple[SeenFilter, ...]] = {}
 
     def added(self, bank: int) -> tuple[Filter, ...]:
-        """In the order in which they are added where nothing is: what holds every frame first."""
+        """In the order in which apply adds them: what holds every frame first."""
         if bank not in self._added:
             self._added[bank] = filters_of(self._classification, bank)
         return self._added[bank]
 
     def asked(self, bank: int) -> tuple[Filter, ...]:
-        """In the order in which the kernel asks them."""
+        """Its filters in the order in which the kernel asks them."""
         return tuple(sorted(self.added(bank), key=lambda each: each.pref))
 
     def shown(self, bank: int, *, shared: bool) -> tuple[SeenFilter, ...]:
         """As the kernel should show them, but for the devices that they send to."""
         key = (bank, shared)
         if key not in self._shown:
-            cookie = bytes.fromhex(SHARED_COOKIE if shared else COOKIE)
+            cookie = filter_mark(shared=shared)
             self._shown[key] = tuple(
                 SeenFilter(
                     kind_of(each.match).name,
@@ -357,7 +357,7 @@ def is_limit_less(receipt: Receipt, seen: Seen) -> bool:
     """Whether the plug's limit is certainly less than the receipt says.
 
     It can't be read, but the plug's drops speak: it drops a frame only if that would exceed the
-    limit. So if all that has ever come would fit together, and some of it was dropped, somebody
+    limit. So if all that has ever come would fit together, and some of it was dropped, a program
     has told the plug a smaller limit. That much can be proven while no more has come than the
     limit; later a drop may also mean what it should.
     """

@@ -12,7 +12,6 @@ from socket import htons
 from typing import Any
 
 from remusnet.kernel.wire import codec
-from remusnet.kernel.wire.bpf_programs import program_name, tcx_programs
 from remusnet.kernel.wire.codec import (
     ACTION,
     BYPASS_CLASSID,
@@ -44,7 +43,7 @@ from remusnet.kernel.wire.codec import (
     traffic_control,
 )
 from remusnet.kernel.wire.messages import KINDS
-from remusnet.kernel.wire.netlink import Netlink
+from remusnet.kernel.wire.netlink import Netlink, program_name, tcx_programs
 from remusnet.kernel.wire.objects import Counters, Device, Program, Qdisc, SeenFilter
 from remusnet.plan.devices import SINK_MARK
 from remusnet.policy.verdict import Verdict
@@ -80,7 +79,7 @@ class Seen:
         object.__setattr__(self, "sinks", sinks)
 
     def root(self, name: str) -> Qdisc | None:
-        """The root qdisc of a device that somebody has asked for, if any."""
+        """The root qdisc that a program has given a device, if any."""
         device = self.devices.get(name)
         found = self.roots.get(device.index) if device else None
         return found if found and found.handle else None
@@ -133,7 +132,7 @@ def observe_only(
 
 
 def _found(netlink: Netlink, requests: Iterable[bytes]) -> Iterator[tuple[str, Device]]:
-    """Of the devices that ``requests`` (bodies) ask for, those that are there, by name."""
+    """The devices that ``requests`` (bodies) ask for and that are there, by name."""
     for each in requests:
         body = netlink.find(message(RTM_GETLINK, 0, each))
         if body is not None:
@@ -206,7 +205,7 @@ def _devices(netlink: Netlink) -> Iterable[Device]:
 
 
 def _programs(device: Device) -> Iterable[Program]:
-    """In the order in which they are asked."""
+    """Its programs in the order in which the kernel asks them."""
     hooks = [("XDP", device.xdp), ("tcx", tcx_programs(device.index) or ())]
     for hook, numbers in hooks:
         for number in numbers:
@@ -221,7 +220,7 @@ def _filters(netlink: Netlink, index: int) -> tuple[SeenFilter, ...]:
 
 
 def decode_device(body: bytes) -> Device:
-    """From the body of an RTM_NEWLINK."""
+    """The device that the body of an RTM_NEWLINK tells of."""
     _, _, index, flags, _ = IFINFOMSG.unpack_from(body)
     found = LINK.decode(body, IFINFOMSG.size)
     xdp = found.get("xdp", {})
@@ -238,7 +237,7 @@ def decode_device(body: bytes) -> Device:
 
 
 def decode_qdisc(body: bytes) -> tuple[int, int, Qdisc]:
-    """From the body of an RTM_NEWQDISC: the device's number, the parent, the qdisc."""
+    """What the body of an RTM_NEWQDISC says: the device's number, the parent, the qdisc."""
     _, index, handle, parent, _ = TCMSG.unpack_from(body)
     found = QDISC.decode(body, TCMSG.size)
     counted = _counters(found.get("stats", {}))
@@ -246,7 +245,7 @@ def decode_qdisc(body: bytes) -> tuple[int, int, Qdisc]:
 
 
 def _counters(found: Mapping[str, Any]) -> Counters:
-    """From the fields of a `STATS`."""
+    """The counters in the fields of a `codec.STATS`."""
     count, packets = found.get("basic", (0, 0))
     qlen, backlog, drops, _, overlimits = found.get("queue", (0, 0, 0, 0, 0))
     (packets,) = found.get("packets", (packets,))
@@ -254,7 +253,7 @@ def _counters(found: Mapping[str, Any]) -> Counters:
 
 
 def decode_filter(body: bytes) -> SeenFilter | None:
-    """From the body of an RTM_NEWTFILTER; None for what a classifier shows beside its filters."""
+    """The filter in the body of an RTM_NEWTFILTER; None for what is shown beside filters."""
     _, _, handle, _, info = TCMSG.unpack_from(body)
     found = attributes(body[TCMSG.size :])
     kind = _text(found.get(TCA_KIND, b""))
@@ -309,7 +308,7 @@ class _Actions:
 
 
 def _actions(data: bytes) -> _Actions | None:
-    """From the attributes of an action list; None for what no filter of ours does."""
+    """The actions in the attributes of a list; None for what no filter of ours does."""
     listed = sorted(attributes(data).items())
     if not listed:
         return _Actions()
@@ -337,7 +336,7 @@ class _Mirred:
 
 
 def _mirred(data: bytes) -> _Mirred | None:
-    """From the attributes of an action; None for one of another kind."""
+    """The redirection in the attributes of an action; None for an action of another kind."""
     found = ACTION.decode(data)
     options = MIRRED.decode(found.get("options", b"")) if found.get("kind") == "mirred" else {}
     if "parameters" not in options:

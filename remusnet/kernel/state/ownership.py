@@ -17,8 +17,7 @@ from remusnet.kernel.state.observe import Seen, marked_for
 from remusnet.kernel.state.receipt import Phase, Receipt, classification_of
 from remusnet.kernel.wire.messages import canonical
 from remusnet.kernel.wire.objects import Device, SeenFilter
-from remusnet.plan.devices import BUFFER_MARK, SINK_MARK
-from remusnet.plan.operations import COOKIE, SHARED_COOKIE
+from remusnet.plan.devices import BUFFER_MARK, COOKIE, SHARED_COOKIE, SINK_MARK
 from remusnet.plan.plan import Plan, Protection
 from remusnet.policy.verdict import Verdict
 
@@ -28,12 +27,10 @@ GUARD_PREF = 1
 """Asked before both banks: holds every frame while both are rebuilt."""
 _LAST_OF_OURS = 3999
 
-_COOKIE, _SHARED_COOKIE = bytes.fromhex(COOKIE), bytes.fromhex(SHARED_COOKIE)
-
 
 def is_marked(seen: SeenFilter) -> bool:
     """Whether the filter's action says that it is ours."""
-    return seen.cookie in (_COOKIE, _SHARED_COOKIE)
+    return seen.cookie in (COOKIE, SHARED_COOKIE)
 
 
 def own_filters(vif: str, seen: Seen, receipt: Receipt | None) -> tuple[SeenFilter, ...]:
@@ -126,7 +123,7 @@ def sinks_for(vifs: Iterable[str], seen: Seen) -> tuple[Device, ...]:
 
 
 def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:
-    """Whether the vif's ingress or clsact qdisc was there before us, or somebody else's by now."""
+    """Whether the vif's ingress or clsact qdisc was there before us, or is not ours any more."""
     qdisc = seen.ingress_of(vif)
     if qdisc is not None and (qdisc.kind != "ingress" or qdisc.block):
         return True
@@ -134,7 +131,7 @@ def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:
         return vif in receipt.shared
     marked = [each for each in seen.filters_of(vif) if is_marked(each)]
     if marked:
-        return any(each.cookie == _SHARED_COOKIE for each in marked)
+        return any(each.cookie == SHARED_COOKIE for each in marked)
     return qdisc is not None
 
 
@@ -189,8 +186,8 @@ def no_such_vif(vif: str, seen: Seen) -> InvalidInput:
 
 
 def _refuse_foreign(vif: str, seen: Seen, receipt: Receipt | None) -> None:
-    """Raises Conflict for programs and filters of somebody else: ours would be asked after them,
-    or before.
+    """Raises Conflict for programs and filters of another owner: ours would be asked after them, or
+    before.
     """
     if programs := seen.programs.get(vif):
         raise Conflict(
@@ -251,12 +248,12 @@ def is_begun(device: Device, receipt: Receipt | None) -> bool:
 
 
 def check_root(buffer: str, seen: Seen) -> None:
-    """Raises Conflict where somebody has made another qdisc the root of a buffer device."""
+    """Raises Conflict where another program's qdisc is the root of a buffer device."""
     _check_root(buffer, "plug", seen)
 
 
 def check_sink(sink: str, seen: Seen) -> None:
-    """Raises Conflict where somebody has made another qdisc the root of a sink."""
+    """Raises Conflict where another program's qdisc is the root of a sink."""
     _check_root(sink, "pfifo", seen)
 
 

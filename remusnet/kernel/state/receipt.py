@@ -1,4 +1,4 @@
-"""Receipts: what was applied, kept so that it can be verified and removed.
+"""Receipts: they keep what apply has done, so that verify and remove know it.
 
 One file for each buffer device, written as an intent before the first operation and completed after
 the last one. The kernel's own marks (`remusnet.kernel.state.ownership`) say what is ours without
@@ -45,7 +45,7 @@ class Phase(StrEnum):
 
 
 class DamagedReceipt(InvalidInput):
-    """A receipt that no remusnet can have finished writing: it is ignored, and the user is told."""
+    """A receipt that no remusnet finished writing: readers ignore it, and tell the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Receipt:
     """What protects ``vifs`` by the buffer device ``buffer``.
 
     ``policy``: the whole policy, as TOML. ``limit``: bytes; ``rate``: bits a second;
-    ``interval_ns``: the checkpoint interval, ``interval_from``: who says so, empty for the user.
+    ``interval_ns``: the checkpoint interval, ``interval_from``: its source, empty for the user.
     ``shared``: the vifs that had an ingress or clsact qdisc before us, which stays. ``sink``: what
     held frames are mirrored to, empty for none. ``version``: the remusnet that wrote it.
     ``indexes``: the numbers of ``vifs`` then, which tell them from others that have their names by
@@ -186,7 +186,7 @@ def has_new_plug(receipt: Receipt, seen: Seen) -> bool:
 
 
 def has_new_queue(receipt: Receipt, seen: Seen) -> bool:
-    """Whether somebody has changed the txqueuelen of the buffer device, which purges its plug."""
+    """Whether a program has changed the txqueuelen of the buffer device, which purges its plug."""
     device = seen.devices.get(receipt.buffer)
     return bool(receipt.queue and device and device.queue != receipt.queue)
 
@@ -282,8 +282,8 @@ def _as_lines(content: Mapping[str, object]) -> str:
 
 _Version = tuple[int, ...]
 _known: dict[Path, dict[_Version, Receipt]] = {}
-"""Of each folder, those of the last read by the versions of their files: who watches 500 vifs reads
-one receipt when one has changed.
+"""Of each folder, those of the last read by the versions of their files: a watcher of 500 vifs
+reads one receipt when one has changed.
 """
 
 

@@ -69,7 +69,7 @@ def _status(found: Found, seen: Seen, later: Mapping[int, Qdisc], run_dir: Path)
 
 
 def _is_copied(found: Found, holds: Sequence[SeenFilter], seen: Seen) -> bool:
-    """By the filters; where they went with the vifs, by the receipt: it was copied then."""
+    """Whether frames are copied: by the filters; where they went with the vifs, by the receipt."""
     if not any(vif in seen.devices for vif in found.vifs):
         return found.receipt is not None and bool(found.receipt.sink)
     copying = {each.index for each in seen.devices.values() if each.up}
@@ -84,7 +84,7 @@ def _uncopied(holds: Sequence[SeenFilter], later: Mapping[int, Qdisc]) -> int:
 
 
 def _bypassed(found: Found, seen: Seen, taken: int) -> int | None:
-    """What came in and was not taken.
+    """The frames that came in and that no filter took.
 
     A bypass has no action that counts. A clsact qdisc counts what leaves too, and a qdisc that was
     there before us counts what came before us.

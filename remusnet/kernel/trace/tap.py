@@ -47,7 +47,7 @@ class Tap:
     """Listens at ``device`` in the caller's network namespace; ``outgoing``: to what it sends, else
     to what it receives.
 
-    ``unseen``: frames that were lost since nobody read in time, so far. ``has_more``: whether the
+    ``unseen``: frames lost so far because this process read too late. ``has_more``: whether the
     last `drain` may have left some. Raises InvalidInput for a device that is not there,
     NotPermitted, MissingDependency.
     """
@@ -96,7 +96,7 @@ class Tap:
         return self._socket.fileno()
 
     def drain(self, most: int = 10_000) -> list[Tapped]:
-        """What has come since the last call, in order: ``most`` frames, the rest with the next.
+        """The frames since the last call, in order: ``most`` of them, the rest with the next.
 
         Raises DeviceGone.
         """

@@ -23,7 +23,7 @@ from remusnet.results.tracing import Fate, RuleCount, Trace, TracedFrame
 SLACK_NS = 50_000_000
 """Processors that receive at once may have a tap and a plug see two frames in different order."""
 _MOST_HELD = 200_000
-"""Frames that have not left yet: what is left of them then, is the newest."""
+"""Frames that have not left yet; beyond that the tracer forgets the oldest."""
 _MOST_PASSED = 10_000
 """Frames that the policy lets pass, and that may yet show at the buffer device."""
 _MOST_TIMES = 100_000
@@ -34,7 +34,7 @@ _Rule = tuple[Verdict, str]
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What is said of a frame that is told, beside its fate."""
+    """What the tracer says of a frame beside its fate."""
 
     headers: Headers
     decision: Decision
@@ -82,7 +82,9 @@ class Tracer:
             yield from self._leave(each)
 
     def finish(self, waiting: int | None, at_ns: int) -> Iterator[TracedFrame]:
-        """What has not left; ``waiting`` frames were in the plug at ``at_ns``, None: who knows."""
+        """The frames that haven't left; ``waiting`` were in the plug at ``at_ns`` (None:
+        unknown).
+        """
         rest = list(self._held.values())
         if waiting is not None:
             # What has come since may have been held too, and what has left since is not in rest.

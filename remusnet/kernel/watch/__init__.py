@@ -1,1 +1,1 @@
-"""What happens in the kernel, as it tells: who drives a plug, and what becomes of our objects."""
+"""What the kernel tells: which process drives a plug, and what becomes of our objects."""

@@ -1,7 +1,7 @@
 """Whether something drives a plug: what is driven is not ours to release.
 
 A driver of remusnet's own holds a lock. Others, Xen's among them, show in what they tell the plug:
-``remusnet watch`` has heard it, where that runs; else somebody has to listen for a while. Then a
+``remusnet watch`` has heard it, where that runs; else the command listens for a while. Then a
 driver whose next checkpoint is further away is not heard; docs/reference/apply.md says so.
 """
 
@@ -76,7 +76,7 @@ def _active(known: Watched, buffer: str) -> list[Driver]:
 def _listen(
     netlink: Netlink, plugs: Mapping[int, str], seconds: float, known: Watched | None
 ) -> dict[str, list[Driver]]:
-    """Who tells one of ``plugs`` (by their devices' numbers) something within ``seconds``."""
+    """The senders of orders to ``plugs`` (by their devices' numbers) within ``seconds``."""
     deadline = time.monotonic() + seconds
     with Events(by_hand) as events:
         senders = Senders(roots(netlink))
@@ -92,7 +92,7 @@ def _listen(
 
 
 def _heard(senders: Senders, index: int, now_ns: int, known: Watched | None) -> list[Driver]:
-    """Without the watcher, which only tells plugs their limits."""
+    """The senders heard, without the watcher, which only tells plugs their limits."""
     watcher = None if known is None else known.process
     found = senders.heard(index, now_ns)
     return [each for each in found if watcher is None or each.process != watcher]

@@ -3,8 +3,8 @@
 A message says which object it is about, how that is now, and which socket asked for the change (the
 header's port). A plug that was told something says so too, but not what (sch_plug has no dump).
 
-Who reads too late loses messages: the kernel says so once (ENOBUFS), and so does `Lost`. Whoever
-gets that has to look at the kernel anew.
+A listener that reads too late loses messages: the kernel says so once (ENOBUFS), and so does
+`Lost`. A listener that gets `Lost` has to look at the kernel anew.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from typing import Self
 from remusnet.errors import MissingDependency
 from remusnet.kernel.state.observe import decode_device, decode_qdisc
 from remusnet.kernel.wire.codec import (
-    HEADER,
     RTM_DELLINK,
     RTM_DELQDISC,
     RTM_DELTFILTER,
@@ -34,7 +33,7 @@ from remusnet.kernel.wire.codec import (
     RTM_NEWTFILTER,
     TCMSG,
 )
-from remusnet.kernel.wire.netlink import open_socket
+from remusnet.kernel.wire.netlink import messages_in, open_socket
 from remusnet.kernel.wire.objects import Device, Qdisc
 
 _RTMGRP_LINK, _RTMGRP_TC = 1, 8  # linux/rtnetlink.h
@@ -42,7 +41,7 @@ _SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 _RECEIVE_BUFFER = 1 << 22
 _LARGEST = 1 << 16
 _MOST_UNREAD = 20_000
-"""Events that nobody has asked for yet; with more of them all are dropped, and said to be lost."""
+"""Events that `Events.wait` has not given yet; with more all are dropped, and `Lost` says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ Event = QdiscEvent | FilterEvent | LinkEvent | Lost
 
 
 def by_pyroute2() -> socket.socket:
-    """A socket that hears of links, qdiscs and filters, for whoever listens for long."""
+    """A socket that hears of links, qdiscs and filters, for a process that listens for long."""
     from pyroute2 import IPRoute  # here: its import takes longer than a command
 
     with IPRoute() as route:
@@ -148,8 +147,8 @@ class Events:
         self._unread.put(None)
 
     def wait(self, timeout: float) -> list[Event]:
-        """What has come, in order, as soon as there is something; none after ``timeout`` seconds,
-        or where `interrupt` was called.
+        """The events, in order, as soon as there are any; none after ``timeout`` seconds, or where
+        `interrupt` was called.
         """
         found: list[Event] = []
         try:
@@ -192,13 +191,7 @@ class Events:
 
 def decode(data: bytes, at_ns: int) -> Iterator[Event]:
     """The events of a datagram; nothing for messages of other kinds."""
-    at = 0
-    while at + HEADER.size <= len(data):
-        length, kind, _, _, port = HEADER.unpack_from(data, at)
-        if length < HEADER.size:
-            return
-        body = data[at + HEADER.size : at + length]
-        at += length + (-length % 4)
+    for kind, _, _, port, body in messages_in(data):
         if kind in (RTM_NEWQDISC, RTM_DELQDISC):
             index, parent, qdisc = decode_qdisc(body)
             yield QdiscEvent(at_ns, port, index, parent, qdisc, kind == RTM_DELQDISC)

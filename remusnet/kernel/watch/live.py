@@ -1,4 +1,4 @@
-"""The protections of this host again and again, with who drives their plugs."""
+"""The protections of this host again and again, with the drivers of their plugs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from remusnet.results.live import Live
 
 
 class LiveStatus:
-    """Listens within the context, to say who drives the plugs of ``vifs`` (none: of all).
+    """Listens within the context, to name the drivers of the plugs of ``vifs`` (none: of all).
 
     Raises MissingDependency without netlink.
     """
@@ -47,7 +47,7 @@ class LiveStatus:
         self._open.close()
 
     def listen(self, seconds: float) -> None:
-        """For so long, or until `interrupt`."""
+        """Listens for so long, or until `interrupt`."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             events = self._events.wait(left)

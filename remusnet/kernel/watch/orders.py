@@ -3,7 +3,7 @@
 BUFFER, RELEASE_ONE, RELEASE_INDEFINITE and LIMIT look alike. A driver alternates: BUFFER, RELEASE,
 BUFFER... What leaves a plug leaves behind a release, so where frames have left between one order
 and the next, the first of both was the release, and so was every second one before and after it.
-Where nothing has left, or now after these and now after those, nobody can tell.
+Where nothing has left, or now after these and now after those, the two can't be told apart.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Told:
 def infer(told: Sequence[Told], passed_now: int | None = None) -> list[PlugOrder | None]:
     """The orders of one driver that ``told`` a plug something, all of them or none.
 
-    ``passed_now``: frames that the plug has let go by now, where somebody has looked.
+    ``passed_now``: frames that the plug has let go by now, where the caller has looked.
     """
     after = [each.passed for each in told[1:]]
     if passed_now is not None:

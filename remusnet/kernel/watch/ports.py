@@ -32,7 +32,7 @@ def open_ports() -> dict[int, int]:
 
 
 def process_of(port: int, inode: int | None) -> int | None:
-    """The number of the process that has the socket; None where nobody can tell.
+    """The number of the process that has the socket; None where /proc doesn't tell.
 
     ``inode``: of the socket, None where it is closed.
     """

@@ -25,7 +25,7 @@ _LARGEST = 4 << 20
 SPACING_NS = 1_000_000_000
 """The record is that much behind what was seen, at most."""
 FIRST_NS = 50_000_000
-"""And that much behind the first orders of somebody new."""
+"""And that much behind the first orders of a new sender."""
 
 
 @dataclass(frozen=True, slots=True)

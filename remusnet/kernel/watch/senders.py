@@ -1,4 +1,4 @@
-"""Who drives each plug: everybody who tells it something, by the events of qdiscs."""
+"""The drivers of each plug: all processes that tell it something, by the events of qdiscs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_ORDERS = 32
 """Of one sender, that are kept: what it did long ago says little of what it does."""
 _MOST_SENDERS = 16
 _LEAST_ORDERS = 3
-"""Of somebody whose socket is closed: fewer are a command's, not a driver's."""
+"""Of a sender whose socket is closed: fewer are a command's, not a driver's."""
 _PATIENCE_PERIODS, _PATIENCE_NS = 2, 1_000_000_000
 """A driver is silent after two periods and what a busy machine may be late by."""
 _UNKNOWN_PERIOD_NS = 60_000_000_000
@@ -40,7 +40,7 @@ class _Plug:
 
 
 class Senders:
-    """Takes events, and says who drives. ``mine``: ports whose orders are the watcher's own."""
+    """Takes events, and names drivers. ``mine``: ports whose orders are the watcher's own."""
 
     def __init__(
         self,
@@ -54,9 +54,7 @@ class Senders:
         self.restart(roots)
 
     def restart(self, roots: Mapping[int, Qdisc]) -> None:
-        """After lost events: only what is known of plugs that are still at the ``roots`` (by device
-        number) stays.
-        """
+        """Begins anew after lost events; keeps plugs still at the ``roots`` (by device number)."""
         self._plugs = {
             index: known
             if (known := self._plugs.get(index)) and known.handle == root.handle
@@ -66,7 +64,7 @@ class Senders:
         }
 
     def take(self, event: Event) -> bool:
-        """Whether the event was an order of somebody else to a plug that was there."""
+        """Whether the event was another process's order to a plug that was there."""
         if isinstance(event, LinkEvent):
             if event.gone:
                 self._plugs.pop(event.device.index, None)
@@ -93,10 +91,10 @@ class Senders:
         passed_now: int | None = None,
         there: Mapping[int, int] | None = None,
     ) -> tuple[Driver, ...]:
-        """Who drives the plug of the device ``index``, or did so last: the latest first.
+        """The drivers of the plug of the device ``index``, or its last ones: the latest first.
 
-        ``passed_now``: frames that it has let go by ``now_ns``, where somebody has looked;
-        ``there``: the sockets that are open, where somebody has looked.
+        ``passed_now``: frames that it has let go by ``now_ns``, where the caller has looked;
+        ``there``: the sockets that are open, where the caller has looked.
         """
         known = self._plugs.get(index)
         if known is None or not known.senders:
@@ -125,7 +123,7 @@ class Senders:
         return sender is not None and sender.orders >= _LEAST_ORDERS
 
     def heard(self, index: int, now_ns: int) -> tuple[Driver, ...]:
-        """Everybody who has told the plug of the device ``index`` anything, once even."""
+        """All senders that have told the plug of the device ``index`` anything, even once."""
         known = self._plugs.get(index)
         senders = known.senders.values() if known else ()
         return tuple(_driver(each, now_ns, None, is_open=True) for each in senders)

@@ -105,7 +105,7 @@ class Fields:
         return found
 
     def decode(self, data: bytes, at: int = 0) -> dict[str, Any]:
-        """What is in ``data`` from ``at`` on, of what has a name here."""
+        """The attributes in ``data`` from ``at`` on that have a name here."""
         found = {}
         known_by = self._by_number.get
         for number, payload in attributes(data, at).items():
@@ -331,7 +331,7 @@ class Template:
 
 
 def read_template(text: str) -> Template:
-    """From its words. Raises ValueError."""
+    """The template that `Template.words` wrote. Raises ValueError."""
     kind, flags, harmless, how, *words = text.split(" ")
     errnos = () if harmless == _NOTHING else tuple(map(int, harmless.split(",")))
     return Template(int(kind), int(flags), tuple(map(_part, words)), errnos, how == _TOGETHER)

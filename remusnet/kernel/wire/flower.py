@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
-from remusnet.classify.filters import ETH_P_IP, ETH_P_IPV6, FlowerMatch
+from remusnet.classify.filters import ETH_P_IP, ETH_P_IPV6
+from remusnet.classify.flower.conditions import FlowerMatch
 from remusnet.kernel.wire.codec import attribute
 from remusnet.policy.policy import ICMP, ICMPV6, PROTOCOLS, TCP, UDP, Fragment
 

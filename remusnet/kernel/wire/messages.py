@@ -15,8 +15,10 @@ from functools import lru_cache, singledispatch
 from struct import Struct
 from typing import Generic, TypeVar
 
-from remusnet.classify.bpf.assembler import Instruction, Op
-from remusnet.classify.filters import BpfMatch, Filter, FilterMatch, FlowerMatch, U32Key, U32Match
+from remusnet.classify.bpf.assembler import BpfMatch, Instruction, Op
+from remusnet.classify.filters import Filter, FilterMatch
+from remusnet.classify.flower.conditions import FlowerMatch
+from remusnet.classify.u32.conditions import U32Key, U32Match
 from remusnet.kernel.wire.codec import (
     ACTION,
     BYPASS_CLASSID,
@@ -59,6 +61,7 @@ from remusnet.kernel.wire.codec import (
     traffic_control,
 )
 from remusnet.kernel.wire.flower import FLOWER_ACT, FLOWER_CLASSID, decode_flower, encode_flower
+from remusnet.plan.devices import filter_mark
 from remusnet.plan.operations import (
     AddFilter,
     AddIngress,
@@ -91,7 +94,7 @@ class Same(Generic[T]):
     """The key of a cache: that very ``value``, whatever equals it. To hash and compare filters
     costs as much as to encode them.
 
-    Whoever keeps the key keeps ``value`` alive, so that nothing else gets its identity.
+    A cache that keeps the key keeps ``value`` alive, so that no other object gets its identity.
     """
 
     __slots__ = ("value",)
@@ -104,7 +107,7 @@ class Same(Generic[T]):
         return isinstance(other, Same) and self.value is other.value
 
     def __hash__(self) -> int:
-        """Of the identity."""
+        """The hash of the identity."""
         return id(self.value)
 
 
@@ -240,7 +243,7 @@ def _actions(operation: AddFilter, index: Index) -> Iterator[bytes]:
     if operation.sink:
         yield nested(number, mirred(TC_ACT_PIPE, TCA_EGRESS_MIRROR, index(operation.sink)))
         number += 1
-    buffer, cookie = index(operation.buffer), bytes.fromhex(operation.cookie)
+    buffer, cookie = index(operation.buffer), filter_mark(shared=operation.shared)
     yield nested(number, mirred(TC_ACT_STOLEN, TCA_EGRESS_REDIR, buffer, cookie=cookie))
 
 

@@ -62,7 +62,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Qdisc:
-    """A qdisc. ``handle`` 0: the kernel's own default, which nobody has asked for.
+    """A qdisc. ``handle`` 0: the kernel's own default, which no program has asked for.
 
     ``block``: of an ingress or clsact qdisc, the shared block whose filters it asks, 0 for none.
     """

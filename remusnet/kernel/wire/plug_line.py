@@ -7,7 +7,7 @@ and nothing has purged the plug.
 What purges a plug (an IFB set down, a new txqueuelen: dev_deactivate in net/sched/sch_generic.c)
 empties its queue, but not its counters of frames, so that the next RELEASE_ONE lets as many frames
 of the open epoch go. Its counters can't be read, and frames that have come since hide the gap in
-those that can. But each purge is told to all who listen for news of links, in order and for good.
+those that can. But the kernel tells all listeners for news of links of each purge, in order.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class PlugLine:
     def look(self) -> Answer | None:
         """Reads all that has come: the refusal of the message sent last, None for done.
 
-        Raises KernelRefused where something of it is lost: then nobody knows.
+        Raises KernelRefused where some of the answers are lost: then it is unknown.
         """
         refusal = None
         while True:
@@ -106,13 +106,13 @@ class PlugLine:
             refusal = self._take(bytes(self._received[:size])) or refusal
 
     def forget(self) -> None:
-        """What has purged the plug so far is dealt with."""
+        """Forgets the purges so far: the driver has dealt with them."""
         self.purge = ""
 
     def _take(self, data: bytes) -> Answer | None:
         _, kind, flags, sequence, _ = HEADER.unpack_from(data)
         if kind == NLMSG_ERROR:
-            # Who was interrupted between a send and its look finds that refusal here.
+            # A driver that was interrupted between a send and its look finds that refusal here.
             return read_answer(flags, data[HEADER.size :]) if sequence == self._sequence else None
         if kind == RTM_NEWLINK:
             self._hear(data[HEADER.size :])

@@ -60,7 +60,7 @@ class AvailabilityMetric:
 
 
 class Verdict(StrEnum):
-    """What came of an assertion."""
+    """The outcome of an assertion."""
 
     HOLDS = "holds"
     FAILS = "fails"
@@ -77,7 +77,7 @@ class Judged:
 
     @property
     def verdict(self) -> Verdict:
-        """Of all readings; of none it fails: what looks at nothing guards nothing."""
+        """The verdict on all readings; of none it fails: what looks at nothing guards nothing."""
         found = {verdict for verdict, _ in self.readings} or {Verdict.FAILS}
         for each in (Verdict.FAILS, Verdict.UNDECIDED):
             if each in found:
@@ -91,7 +91,7 @@ class Judged:
 
     @property
     def seen(self) -> str:
-        """What was seen, for a person: the worst one, and how many there were."""
+        """The readings, for a person: the worst one, and how many there were."""
         if not self.readings:
             return self.nothing
         verdict, worst = self.readings[0]

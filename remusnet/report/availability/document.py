@@ -123,7 +123,7 @@ def sensitivity_document(name: str, found: Iterable[Sensitivity]) -> dict[str, o
 
 
 def sensitivity_entry(found: Sensitivity) -> dict[str, object]:
-    """One service with its parameters; who saves most is first."""
+    """One service with its parameters; the one that saves most is first."""
     return {
         **_down(found.base),
         "service": found.service.name,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_MODULES = 40
-"""Modules that are drawn; `show` draws them all."""
+"""Modules that are drawn; ``remusnet availability show`` draws them all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def print_designs(console: Console, rows: Sequence[tuple[str, Estimate]]) -> Non
 
 
 def print_sensitivity(console: Console, found: Iterable[Sensitivity]) -> None:
-    """For each service its parameters, who saves most first."""
+    """Prints each service's parameters, the one that saves most first."""
     for number, each in enumerate(found):
         if number:
             console.print()

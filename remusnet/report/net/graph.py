@@ -1,4 +1,4 @@
-"""A module as a graph: what is drawn, whoever draws it."""
+"""A module as a graph: what each renderer draws."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Ends(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From a node to another one, by their numbers."""
+    """A line from a node to another one, by their numbers."""
 
     source: int
     target: int

@@ -68,7 +68,7 @@ def _times(net: Module, order: Mapping[int, Module]) -> dict[int, int]:
     def above(module: Module) -> list[int]:
         return [id(each.module) for each in module.inclusions.values()]
 
-    # Whoever includes others is counted first; a module never includes itself.
+    # A module that includes others is counted first; a module never includes itself.
     left = dict.fromkeys(order, 0)
     for module in order.values():
         for key in above(module):

@@ -1,4 +1,4 @@
-"""The location service (RFC 3261, 10.3): who can be reached where."""
+"""The location service (RFC 3261, 10.3): where each user can be reached."""
 
 from __future__ import annotations
 

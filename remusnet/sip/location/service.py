@@ -1,7 +1,7 @@
 """The location actor: bindings in memory, in the store before they are confirmed.
 
-What comes while a commit is under way is committed with the next one, so that a disk's slowness is
-shared. What the actor works on (`Locations`) outlives it under ``resilient``.
+The next commit takes all that comes while one is under way, so that requests share a disk's
+slowness. What the actor works on (`Locations`) outlives it under ``resilient``.
 
 While the store is away, look-ups go on from memory, as far as that has them, and registrations get
 503. That is no failure of this actor: it tries to reach the store again, each second.
@@ -69,7 +69,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A batch has come to its end. ``error``: nobody knows what of it the store has."""
+    """A batch has come to its end. ``error``: how much of it the store has is unknown."""
 
     answers: list[tuple[Cell, Registered | Found]]
     changed: dict[bytes, tuple[Binding, ...]]
@@ -123,7 +123,7 @@ class Locations:
     def remember(self, aor: bytes, bindings: tuple[Binding, ...]) -> None:
         """Keep them; the longest unused go where there are too many.
 
-        First those that have none: who asks for users that there are not drives nobody out.
+        First those that have none: requests for users that don't exist drive no other user out.
         """
         self.memory[aor] = bindings
         self.memory.move_to_end(aor, last=bool(bindings))
@@ -166,10 +166,10 @@ class Location(Actor):
         """Nothing: the store and what is under way stay."""
 
     def stopped(self) -> None:
-        """End what is under way: who asked, is gone.
+        """End what is under way: the actors that asked are gone.
 
-        Where the top is restarted another one takes its place: it must not wait for a batch whose
-        end nobody tells it, nor believe what that batch may have changed.
+        Where the top is restarted another service takes its place: it must not wait for a batch
+        whose end it doesn't hear of, nor believe what that batch may have changed.
         """
         own = self._own
         if own.working is not None:
@@ -349,7 +349,7 @@ class Location(Actor):
 def given_up(message: Committed | Opened) -> Committed | Opened | None:
     """What to tell the location instead of how its store's work ended, which it failed on.
 
-    As if the store were away: nobody knows what it has; it is tried again. None: that failed too.
+    As if the store were away: what it has is unknown; the service tries again. None: that failed.
     """
     if message.error == _NOT_HANDLED:
         return None
@@ -366,7 +366,7 @@ def given_up(message: Committed | Opened) -> Committed | Opened | None:
 
 
 def _without_store(each: Register | Lookup, own: Locations) -> Registered | Found:
-    """The answer while the store is away: who calls is served from memory."""
+    """The answer while the store is away: calls are served from memory."""
     if isinstance(each, Register):
         return Registered(each.key, 503)
     known = own.memory.get(each.aor)
@@ -374,7 +374,7 @@ def _without_store(each: Register | Lookup, own: Locations) -> Registered | Foun
 
 
 def _text(error: Exception) -> str:
-    """Why the store is away, also where nobody has foreseen it."""
+    """Why the store is away, also for an error that no code foresees."""
     return str(error) if isinstance(error, StoreUnavailable) else repr(error)
 
 

@@ -1,4 +1,4 @@
-"""SIP messages: bytes whose headers are found once, and read when somebody asks."""
+"""SIP messages: bytes whose headers are found once, and read when a caller asks for them."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def reply(request: Request, status: int, *, reason: str = "") -> Response:
 
 
 def own_tag(request: Request) -> str:
-    """The tag of this server's responses to ``request``: nobody can guess it (19.3), and a
+    """The tag of this server's responses to ``request``: no client can guess it (19.3), and a
     repetition of the request gets the same (8.2.7)."""
     number = (request.get("cseq") or b"").split()[:1]
     fields = (request.call_id, tag_of(request.get("from") or b""), *number)

@@ -1,6 +1,6 @@
 """Header lines: their names, their values, and the lists in them.
 
-A header is kept as the line that came, with its folds. What others sent, and nobody here has to
+A header is kept as the line that came, with its folds. What others sent, and this server needn't
 change, goes on byte for byte.
 """
 
@@ -34,8 +34,8 @@ _COMPACT = {
 }
 _TOKEN = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]+")  # RFC 3261, 25.1
 _FOLD = re.compile(rb"\r?\n[ \t]+")
-# What may stand in an element of a list without ending it. A quote or a bracket that nobody closes
-# goes on to the end. Nothing is tried twice: strangers must not cost more than a look at each byte.
+# What may stand in an element of a list without ending it. An unclosed quote or bracket goes on to
+# the end. Nothing is tried twice: strangers must not cost more than a look at each byte.
 _ELEMENT = re.compile(rb'(?:[^,"<]++|"(?:[^"\\]++|\\.)*+"?|<[^>]*+>?)++', re.DOTALL)
 
 

@@ -39,7 +39,7 @@ _ONCE = (b"from", b"to", b"call-id", b"cseq", b"max-forwards", b"content-length"
 
 
 class Malformed(Exception):
-    """A message that nobody can act on.
+    """A message that the server can't act on.
 
     ``status``: what a request like it is answered (RFC 3261, 21.4 and 21.5); 0 where no answer can
     be built or none is due (a response, an ACK, no Via). ``message``: what could be read of it.
@@ -55,7 +55,7 @@ class Malformed(Exception):
 class Message:
     """What requests and responses have in common. ``headers`` are in the order of the wire.
 
-    Whoever changes ``headers`` other than by the edits below calls `forget`.
+    Code that changes ``headers`` other than by the edits below calls `forget`.
     """
 
     __slots__ = ("_cseq", "_first", "body", "headers")
@@ -386,6 +386,6 @@ def _cut_body(message: Request | Response, *, stream: bool) -> None:
 
 
 def _refuse(reason: str, message: Request | Response, status: int = 400) -> NoReturn:
-    # Nobody answers a response, or an ACK (17.1.1.3), or what has no Via to answer to (18.2.2).
+    # The server answers no response, no ACK (17.1.1.3), and nothing without a Via (18.2.2).
     answerable = isinstance(message, Request) and message.method != b"ACK" and message.has("via")
     raise Malformed(reason, status if answerable else 0, message)

@@ -1,6 +1,6 @@
 """Who sends a request, and may it? (RFC 3261, 16.3, step 6, and 22.3.)
 
-No open relay: own domains and authenticated users are served, and nobody else.
+No open relay: it serves own domains and authenticated users only.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from remusnet.sip.wiring import Wiring
 
 
 class Admitted(Enum):
-    """What needs no answer."""
+    """A request that the server does not refuse."""
 
     YES = "yes"
-    IGNORED = "ignored"  # an ACK: nobody answers it
+    IGNORED = "ignored"  # an ACK, which has no answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def admission(
         not settings.allow_from or settings.trusts(flow.remote.host)
     )
     if request.method == b"ACK":
-        # Nobody can be asked who he is, so nobody's is relayed to others.
+        # An ACK can't be challenged, so no stranger's is relayed to others.
         return Admitted.YES if trusted or to_ours else Admitted.IGNORED
     sender = read_address(request.get("from") or b"")
     if sender is None:
@@ -67,7 +67,7 @@ def admission(
     if not settings.authenticate:
         return Admitted.YES if trusted or welcome else Refusal(403)
     if not is_own_uri(sender.uri, wiring):
-        # Strangers are served with own users only: this server relays to nobody else.
+        # For strangers this server relays to own users only.
         return Admitted.YES if welcome else Refusal(403)
     realm = wiring.domain_of(sender.uri)
     given = credentials(request, realm, proxy=True)

@@ -49,7 +49,7 @@ class Forward:
 class SendCancel:
     """Begin a client transaction for this CANCEL of a branch.
 
-    What it is answered is nobody's concern (9.1); where it can't be sent, `uncancelled` is told.
+    Its answer doesn't matter (9.1); where it can't be sent, `uncancelled` is called.
     """
 
     request: Request
@@ -104,7 +104,7 @@ class Context:
     cancelled: bool = False
     accepted: bool = False  # with a 2xx
     over: bool = False
-    silent: bool = False  # a non-INVITE that timed out: nobody is told (RFC 4320, 4.2)
+    silent: bool = False  # a non-INVITE that timed out: no answer (RFC 4320, 4.2)
 
     @property
     def is_invite(self) -> bool:
@@ -191,7 +191,7 @@ class Context:
         return commands
 
     def uncancelled(self, number: int) -> list[Command]:
-        """The CANCEL of a branch could not be sent: nobody need wait for what comes of it."""
+        """The CANCEL of a branch could not be sent: the context need not wait for its effect."""
         branch = self.branches.get(number)
         return self.timer_c(number) if branch is not None and branch.cancelled else []
 
@@ -268,7 +268,7 @@ def best(finals: list[Response], request: Request) -> Response:
         family = response.status // 100
         if family == 6:
             return (0, 0)
-        # A 503 says only that its own server is busy, a 408 only that somebody is silent.
+        # A 503 says only that its own server is busy, a 408 only that a server is silent.
         late = 2 if response.status in (503, 408) else 1
         return (family, 0 if response.status in helpful else late)
 

@@ -78,6 +78,6 @@ def registered_as(judged: Judged, wiring: Wiring) -> bytes | None:
 def to_contact(
     uri: bytes, bindings: Sequence[Binding], settings: Settings, sockets: Sockets
 ) -> Way | None:
-    """To the contact that a request URI names, if it is one of ``bindings``."""
+    """The way to the contact that a request URI names, if it is one of ``bindings``."""
     same = next((each for each in bindings if each.same_contact(uri)), None)
     return to_binding(same, settings, sockets) if same is not None else None

@@ -1,4 +1,4 @@
-"""What a session is told, but for what transactions and the location tell it."""
+"""Messages to a session, but for those of transactions and the location."""
 
 from __future__ import annotations
 

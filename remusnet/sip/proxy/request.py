@@ -1,4 +1,4 @@
-"""What is done with a request before it is forwarded (RFC 3261, 16.3, 16.4 and 16.6): no I/O."""
+"""What the proxy does with a request before it forwards it (RFC 3261, 16.3, 16.4, 16.6): no I/O."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _max_forwards(request: Request) -> int:
 
 
 def own_sent_by(wiring: Wiring) -> frozenset[bytes]:
-    """What our Vias have as sent-by, in the form of `Via.sent_by`."""
+    """What our Vias have as sent-by, in the form of `remusnet.sip.message.via.Via.sent_by`."""
     found = set()
     for listener in wiring.bound:
         host = bracketed(listener.endpoint.host).encode()
@@ -226,7 +226,7 @@ def _sent_by(endpoint: Endpoint) -> bytes:
 def unsupported(
     request: Request, header: str, supported: tuple[bytes, ...] = ()
 ) -> Response | None:
-    """420, where Require or Proxy-Require names what nobody here can do (8.2.2.3, 16.3)."""
+    """420, where Require or Proxy-Require names what this server can't do (8.2.2.3, 16.3)."""
     unknown = [tag for tag in request.values(header) if tag and tag.lower() not in supported]
     if not unknown:
         return None

@@ -51,7 +51,7 @@ async def look_up(uri: Uri) -> tuple[Target, ...]:
     transport = transport_of(uri)
     host = uri.host
     if uri.port:
-        # Who names a port wants that one, and nothing else asked (4.2).
+        # A URI with a port means that port: no SRV lookup (4.2).
         return await _addresses(resolver, host, uri.port, transport or Transport.UDP, host)
     if transport is not None:
         services = [(transport, f"{_PREFIXES[transport]}.{host}")]
@@ -94,7 +94,7 @@ async def _by_srv(resolver: dns.asyncresolver.Resolver, name: str) -> list[tuple
 async def _records(
     resolver: dns.asyncresolver.Resolver, name: str, kind: dns.rdatatype.RdataType
 ) -> list[Any]:
-    """In the order that their RFC asks for; none where nobody answers."""
+    """The records in the order that their RFC asks for; none where no name server answers."""
     try:
         answer = await resolver.resolve(name, kind)
     except dns.exception.DNSException:

@@ -56,7 +56,7 @@ class Proxy(Actor):
             try:
                 self._work(message.request, message.flow, None)
             except Rejected:
-                return  # nobody answers an ACK
+                return  # an ACK has no answer
         elif isinstance(message, Cancel):
             call = self._own.calls.get(message.request.call_id)
             if call is not None and call.cell is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from remusnet.actors import Actor
@@ -37,10 +38,9 @@ from remusnet.sip.proxy.request import about_server, is_for_server, is_own_uri, 
 from remusnet.sip.proxy.resolver import at_once, look_up
 from remusnet.sip.proxy.ways import by_bindings, by_route
 from remusnet.sip.signals import Answer, Begin, Cancel, Failure, Respond, SendStateless
-from remusnet.sip.store import StoreUnavailable
 from remusnet.sip.wiring import Wiring
 
-# A call whose BYE nobody has seen is forgotten after this, in seconds.
+# A call whose BYE the proxy hasn't seen is forgotten after this, in seconds.
 LONGEST_CALL_S = 12 * 3600.0
 LINGER = 0  # stands for a branch; those are numbered from 1
 
@@ -120,7 +120,7 @@ class Session(Actor):
             user, away = None, False
             try:
                 user = await store.user(given.get("username", ""), realm)
-            except StoreUnavailable:
+            except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
                 away = True
             cell.tell(UserFound(number, given, user, away))
 
@@ -142,7 +142,7 @@ class Session(Actor):
         elif sender.uri.user != found.user.name.encode():
             self._refuse(work, 403)
         else:
-            # What was said to us is nobody else's; what is for others is theirs (22.3).
+            # Credentials for us stay here; those for others go on to them (22.3).
             take_credentials(work.judged.request, realm)
             self._route(work)
 
@@ -155,7 +155,7 @@ class Session(Actor):
     # Where does it go?
 
     def _within_dialog(self, work: Work) -> None:
-        """To the other side: where its first request came from, or went to.
+        """Sends it to the other side: where its first request came from, or went to.
 
         Contacts and Routes may say what they like.
         """
@@ -205,7 +205,10 @@ class Session(Actor):
         cell, number = self.context, work.number
 
         async def ask() -> None:
-            cell.tell(Resolved(number, uri.text, await look_up(uri)))
+            targets: tuple[Target, ...] = ()
+            with suppress(Exception):  # whatever it is, the client gets an answer
+                targets = await look_up(uri)
+            cell.tell(Resolved(number, uri.text, targets))
 
         self._start(ask())
 

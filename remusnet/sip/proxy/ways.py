@@ -57,7 +57,7 @@ def by_bindings(
 
 
 def to_binding(binding: Binding, settings: Settings, sockets: Sockets) -> Way | None:
-    """To a contact: by its Path, else where its REGISTER came from, which may be a NAT."""
+    """The way to a contact: its Path, else where its REGISTER came from, which may be a NAT."""
     uri = binding.uri
     if uri is None:
         return None
@@ -79,7 +79,7 @@ def to_binding(binding: Binding, settings: Settings, sockets: Sockets) -> Way | 
     source = Endpoint(host.strip("[]"), int(port))
     direct = Endpoint(uri.host.strip("[]"), uri.port or transport.port)
     if transport.reliable and direct.host == source.host:
-        # A stream's source port is where nobody listens; its connection may still be there.
+        # A client doesn't listen at a stream's source port; its connection may still be there.
         flow = sockets.flow_to(Transport(kind), source)
         return Way(contact, (Target(transport, direct, flow),))
     if transport.reliable:

@@ -37,7 +37,7 @@ _LOCK_COUNT = 64
 
 
 class StoreUnavailable(Exception):
-    """The database does not answer; what was asked for was not done, or nobody knows."""
+    """The database does not answer; whether it did what it was asked for is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Store:
     async def close(self) -> None:
         """Disconnect, after the transaction that is under way.
 
-        Of a connection that is closed within one, SQLite's driver leaves whoever waits for it
+        Of a connection that is closed within one, SQLite's driver leaves a task that waits for it
         waiting for ever, and the process with it.
         """
         engine, self._engine = self._engine, None
@@ -172,9 +172,9 @@ class Store:
 
     @asynccontextmanager
     async def exclusively(self, aors: Iterable[bytes]) -> AsyncIterator[Rows]:
-        """A transaction, in which nobody else changes the bindings of ``aors``.
+        """A transaction, in which no other one changes the bindings of ``aors``.
 
-        Raises StoreUnavailable, also at its end: then nobody knows whether it was committed.
+        Raises StoreUnavailable, also at its end: then it is unknown whether it was committed.
         """
         async with self._connection() as connection:
             if self.shared and (locks := {zlib.crc32(aor) % _LOCK_COUNT for aor in aors}):
@@ -281,7 +281,7 @@ class Store:
                 if self._engine is None:  # also where it was closed while this waited its turn
                     raise StoreUnavailable(f"{self.place}: not open")
                 if self._files and self._identities() != self._files:
-                    # SQLite would go on to write into what nobody will ever find again.
+                    # SQLite would go on to write into a file that has no name any more.
                     raise StoreUnavailable(f"{self.place}: the file is gone, or another one")
                 yield await stack.enter_async_context(self._engine.begin())
         except Exception as error:
@@ -298,7 +298,7 @@ def _driver_errors() -> tuple[type[Exception], ...]:
 
 
 async def _lock(connection: AsyncConnection, numbers: Iterable[int]) -> None:
-    """Wait until no other transaction has these locks; always in one order, so nobody deadlocks."""
+    """Wait until no other transaction has these locks; always in one order: no deadlocks."""
     statement = "SELECT pg_advisory_xact_lock(:ours, n) FROM unnest(CAST(:all AS integer[])) AS n"
     await connection.execute(sa.text(statement), {"ours": _LOCKS, "all": sorted(numbers)})
 

@@ -1,6 +1,6 @@
 """Transactions (RFC 3261, 17, with RFC 6026) as state machines without I/O.
 
-A machine takes an event and returns commands; whoever holds it, sends, waits and tells.
+A machine takes an event and returns commands; its holder sends, waits and tells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What goes into a transaction, what comes out, and what all four kinds have in common."""
+"""Events of a transaction, its commands, and what all four kinds have in common."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ToUser:
-    """Tell the transaction user: what came, or what went wrong."""
+    """Tell the transaction user what came, or what went wrong."""
 
     what: Request | Response | Trouble
 

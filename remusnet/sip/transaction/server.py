@@ -1,7 +1,7 @@
 """Server transactions: RFC 3261, 17.2, figures 7 and 8, with RFC 6026's Accepted.
 
-A response that can't be sent is told, and ends no transaction (RFC 6026, 7.1): a repetition of its
-request would be a new one else. Their timers end them.
+The user hears of a response that can't be sent; that ends no transaction (RFC 6026, 7.1): else a
+repetition of its request would be a new one. Their timers end them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class InviteServer(Machine):
         """No final response yet; a repeated INVITE gets the last provisional one.
 
         RFC 3261 has no timer here, for its user is always there. This server's may be lost (under
-        `thesis`, with all calls): then the caller is told so, some time (as by 16.8).
+        ``thesis``, with all calls): then the server tells the caller so, some time (as by 16.8).
         """
         if event == Fired(_SILENT):
             event = FromUser(reply(self.request, 408))
@@ -122,7 +122,9 @@ class NonInviteServer(Machine):
         return [Arm("F", self.timers.late)]
 
     def trying(self, event: Event) -> list[Command]:
-        """No response yet: a repeated request is absorbed. Who waits for long gets a 100."""
+        """No response yet: a repeated request is absorbed. A client that waits for long gets a
+        100.
+        """
         if event == Fired("F"):
             return self._either(FromUser(respond(self.request, 100)))
         return self._either(event)

@@ -1,4 +1,4 @@
-"""The coder: bytes to messages and back. What nobody can act on, it answers itself."""
+"""The coder: bytes to messages and back. It answers by itself what the server can't act on."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _mark_source(request: Request, flow: Flow) -> None:
 
 
 def _unframed(head: bytes, fault: Malformed) -> Malformed:
-    """What is wrong with a message of which only the headers can be read."""
+    """The fault of a message of which only the headers can be read."""
     if not head:
         return fault
     try:

@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._transport = stream = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         if peer is None:
-            # Whoever it was has reset it already: nobody is there to be named, counted or served.
+            # The client has reset it already: there is no client to be named, counted or served.
             stream.abort()
             return
         remote = Endpoint(*peer[:2])

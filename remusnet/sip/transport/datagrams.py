@@ -1,4 +1,4 @@
-"""UDP sockets: what they hear, when that has arrived, and who is not listened to."""
+"""UDP sockets: what they hear, when that has arrived, and the sources that they leave unheard."""
 
 from __future__ import annotations
 

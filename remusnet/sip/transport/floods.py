@@ -1,6 +1,6 @@
 """Floods: who sends more than one address may, and more than the server takes.
 
-Nobody is limited as long as the server keeps up. Where what an address has sent waits for longer
+No client is limited as long as the server keeps up. Where what an address has sent waits for longer
 than ``behind_s`` for some time, it is kept out for ``block_s``, if it sends more than ``requests``
 a second. Others don't wait for it meanwhile (`remusnet.sip.transport.intake`).
 
@@ -87,7 +87,7 @@ class Window:
 
 
 class Floods:
-    """Who is kept out. ``now``: a clock that only grows, s. ``on_block``: called for each."""
+    """The sources kept out. ``now``: a clock that only grows, s. ``on_block``: called for each."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Floods:
             self._behind.pop(source, None)
 
     def insists(self, source: str, share: float) -> None:
-        """For such a share of the last `INSISTS_S` a stream of ``source`` had more than was taken.
+        """In how much of the last `INSISTS_S` a stream of ``source`` had more than was taken.
 
         It sends no faster than it is read: what is handled of it says less than it would send.
         """

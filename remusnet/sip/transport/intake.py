@@ -1,11 +1,11 @@
-"""What has come and waits for its turn: a line for each source, and one of each line in turn.
+"""Messages that wait for their turn: a line for each source, and one of each line in turn.
 
-Who sends more than its share waits in its own line, and nobody waits for it: how long a flood takes
-to be found, and what of it has come until then, costs others nothing. As in FQ-CoDel (RFC 8290),
-who had nothing in its line comes before those that had.
+A source that sends more than its share waits in its own line, and no other waits for it: how long a
+flood takes to be found, and what of it has come until then, costs others nothing. As in FQ-CoDel
+(RFC 8290), a source with an empty line comes before those with messages in theirs.
 
-What is sent again while it still waits is dropped: its transaction would do nothing else with it.
-Else a server that is behind by half a second gets everything twice, and falls behind further.
+A message that comes again while it still waits is dropped: its transaction would do nothing with
+it. Else a server that is behind by half a second gets everything twice, and falls behind further.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from remusnet.sip.transport.floods import Floods
 # So many, and so many bytes, are taken before others of the event loop have a turn.
 _AT_ONCE = 8
 _BYTES_AT_ONCE = 4096
-# So many messages between actors are half a millisecond of work. Each of the ten or so that a
-# phone's message becomes waits for so many. Who has nothing else in its line needn't wait for that,
-# and where there is one line alone, larger portions cost less.
-_ENOUGH = 8
+# A phone's message becomes ten or so between actors, and each of them waits for all that are there
+# at that time: what is taken of a line too early costs others ten times. Where no other source was
+# heard for a while, larger portions cost less. A source's first in its line needn't wait.
+_ENOUGH = 2
 _ENOUGH_FOR_ONE = 32
+_COMPANY_S = 1.0
 # What all lines may hold: as much as the kernel's own buffer does (`RECEIVE_BUFFER`), which counts
 # what a datagram costs besides its bytes, too.
 _MOST = 8 * 1024 * 1024
@@ -61,6 +62,8 @@ class Intake:
         self._turns: deque[_Line] = deque()
         self._size = 0
         self._scheduled = False
+        self._latest, self._latest_at = "", float("-inf")  # whose line was the last that was new
+        self._company_until = float("-inf")  # so long there is more than one source
 
     @property
     def full(self) -> bool:
@@ -84,6 +87,7 @@ class Intake:
         """
         line = self._lines.get(source)
         if line is None:
+            self._meet(source)
             line = self._lines[source] = _Line(source)
             self._first.append(line)
         elif what is not None and what in line.waiting:
@@ -99,6 +103,13 @@ class Intake:
             line.waiting.add(what)
         line.size += size
         self._size += size
+
+    def _meet(self, source: str) -> None:
+        """It has a line from now on."""
+        now = self._loop.time()
+        if self._lines or (source != self._latest and now < self._latest_at + _COMPANY_S):
+            self._company_until = now + _COMPANY_S
+        self._latest, self._latest_at = source, now
 
     def go(self) -> None:
         """Take what there is room for; the rest follows by itself."""
@@ -121,7 +132,8 @@ class Intake:
     def _turn(self) -> None:
         self._scheduled = False
         now, left = self._loop.time(), _BYTES_AT_ONCE
-        enough = _ENOUGH if len(self._lines) > 1 else _ENOUGH_FOR_ONE
+        company = len(self._lines) > 1 or now < self._company_until
+        enough = _ENOUGH if company else _ENOUGH_FOR_ONE
         for _ in range(_AT_ONCE):
             work = self._work()
             if self._first and work <= _ENOUGH_FOR_ONE:
@@ -138,9 +150,10 @@ class Intake:
             self._loop.call_soon(self._turn)
 
     def _take_next(self, line: _Line, now: float) -> int:
-        """Take one of its, so many bytes. Who is through stays for a round, if others wait.
+        """Take one of its, so many bytes. A source that is through stays for a round, if others
+        wait.
 
-        Else whoever sends one at a time would have nothing in its line each time.
+        Else a source that sends one at a time would have nothing in its line each time.
         """
         source = line.source
         if not line.items:

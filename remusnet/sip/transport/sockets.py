@@ -12,18 +12,19 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from remusnet.sip.flows import Endpoint, Flow, Target, Transport
 from remusnet.sip.message import Framer
 from remusnet.sip.transport.connection import Connection, Limits
 from remusnet.sip.transport.datagrams import RECEIVE_BUFFER, Datagrams, OnBytes
 from remusnet.sip.transport.floods import FloodLimits, Floods
+from remusnet.sip.transport.handshakes import Handshakes
 from remusnet.sip.transport.intake import Intake
 
 OnUnsent = Callable[[str], None]
 
 _CONNECT_SECONDS = 5.0
-_HANDSHAKE_SECONDS = 10.0  # of TLS: until then a connection counts for nothing
 # For the answers to what came before the message that ends a connection.
 _LAST_WORDS_SECONDS = 1.0
 
@@ -50,7 +51,7 @@ class Sockets:
     """All sockets of a server. ``on_bytes`` is called with what comes, and the way that it came.
 
     ``work``: how many messages the server has to handle of what has come already. ``tell``: called
-    with what whoever runs it should know.
+    with what the server's operator should know.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Sockets:
         self._client_tls = client_tls
         self._loop = asyncio.get_running_loop()
         self._datagrams: list[Datagrams] = []
-        self._servers: dict[Listener, asyncio.Server] = {}
+        self._servers: dict[Listener, asyncio.Server | Handshakes] = {}
         self._connections: dict[int, Connection] = {}
         self._by_source: dict[str, dict[int, Connection]] = {}
         self._by_remote: dict[tuple[Transport, Endpoint], Flow] = {}
@@ -139,7 +140,7 @@ class Sockets:
         for datagrams in self._datagrams:
             self._close(datagrams)
         for server in self._servers.values():
-            server.close()
+            server.abort() if isinstance(server, Handshakes) else server.close()
         for task in tuple(self._tasks):
             task.cancel()
         for connection in tuple(self._connections.values()):
@@ -258,16 +259,20 @@ class Sockets:
     # Streams.
 
     async def _bind_stream(self, listener: Listener) -> None:
-        tls = listener.transport is Transport.TLS
         bound = _bound_socket(listener, socket.SOCK_STREAM)
         local = Endpoint(*bound.getsockname()[:2])
-        server = await self._loop.create_server(
-            lambda: Connection(self, listener.transport, local),
-            sock=bound,
-            backlog=1024,
-            ssl=self._server_tls if tls else None,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls else None,
-        )
+        make = partial(Connection, self, listener.transport, local)
+        server: asyncio.Server | Handshakes
+        try:
+            if listener.transport is Transport.TLS:
+                blocked = self.floods.blocked.__contains__
+                server = Handshakes(bound, self._server_tls, make, blocked, self._refuse)
+            else:
+                server = await self._loop.create_server(make, sock=bound, backlog=1024)
+        except BaseException:
+            # A port that another one is bound to as well, and listens at first.
+            bound.close()
+            raise
         bound_listener = Listener(listener.transport, local)
         self._servers[bound_listener] = server
         self.bound.append(bound_listener)
@@ -295,19 +300,22 @@ class Sockets:
 
     async def _connect(self, transport: Transport, remote: Endpoint, name: str) -> None:
         key = (transport, remote, name)
+        subject = (name or remote.host) if transport is Transport.TLS else None
         try:
+            if subject is not None:
+                subject.encode("idna")  # UnicodeError: no certificate can be for it
             async with asyncio.timeout(_CONNECT_SECONDS):
                 _, connection = await self._loop.create_connection(
                     lambda: Connection(self, transport, None),
                     remote.host,
                     remote.port,
                     ssl=self._client_tls if transport is Transport.TLS else None,
-                    server_hostname=(name or remote.host) if transport is Transport.TLS else None,
+                    server_hostname=subject,
                 )
             if not connection.open:
-                # Its end may have been told before anybody could wait for it.
+                # It may have ended before any task could wait for that.
                 raise OSError("closed or refused as soon as it was open")
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, waiting tasks hear of it
             reason = str(error) or "no answer"
             waiting = self._opening.pop(key, _Waiting())
             for _data, on_unsent in waiting.messages:
@@ -326,7 +334,7 @@ class Sockets:
     def add(self, connection: Connection) -> int:
         """A number for a new connection; 0 where its source is blocked, or has its share.
 
-        Where there are too many, the source that has most loses its latest: nobody keeps others
+        Where there are too many, the source that has most loses its latest: no source keeps others
         out by opening all that there may be.
         """
         source = connection.source
@@ -345,6 +353,9 @@ class Sockets:
         self._connections[self._numbers] = connection
         self._by_source.setdefault(source, {})[self._numbers] = connection
         return self._numbers
+
+    def _refuse(self) -> None:
+        self.refused += 1
 
     def _forget(self, connection: Connection) -> None:
         self._connections.pop(connection.number, None)

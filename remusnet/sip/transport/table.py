@@ -18,7 +18,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 @dataclass(slots=True)
 class Entry:
-    """A transaction: its machine, its way, and its user, who gets ``key`` back.
+    """A transaction: its machine, its way, and its user, which gets ``key`` back.
 
     ``deadlines``: timers that are armed, by the loop's time; a new instance arms them again.
     """
@@ -75,7 +75,7 @@ def _request_key(request: Request) -> Hashable:
 
 
 def server_name(request: Request, via: Via, method: bytes | None = None) -> Hashable:
-    """By what a request finds its server transaction; an ACK finds the INVITE's.
+    """The key by which a request finds its server transaction; an ACK finds the INVITE's.
 
     ``method``: of the transaction that is looked for, where it is another's (CANCEL).
     """
@@ -97,7 +97,7 @@ def client_name(branch: bytes, method: bytes) -> Hashable:
 def response_target(via: Via, flow: Flow, via_maddr: Networks = ()) -> Target:
     """Where the responses to a request go (18.2.2; RFC 3581, 4).
 
-    A maddr counts only within ``via_maddr``: else a stranger could aim responses at anybody, also
+    A maddr counts only within ``via_maddr``: else a stranger could aim responses at any host, also
     at a whole multicast group. And a maddr that is a name is not looked up.
     """
     maddr = unbracketed(via.maddr.decode("ascii", "replace")) if via.maddr and via_maddr else ""

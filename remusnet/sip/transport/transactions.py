@@ -133,12 +133,12 @@ class Transactions(Actor):
         entry = self._wiring.table.clients.get(response_name(response, via))
         host = via.host.decode("ascii", "replace").strip("[]").lower()
         if entry is None or not self._wiring.is_own(host, via.port):
-            # RFC 6026, 8.9: nobody forwards it.
+            # RFC 6026, 8.9: no server forwards it.
             self._wiring.counts.stray += 1
             return
         if len(response.values("via")) < 2 <= len(entry.machine.request.values("via")):
-            # Without another Via it is for nobody but us (16.7, step 3), who only passed the
-            # request on. As an answer it would end the transaction, and nobody would be told.
+            # Without another Via it is for us alone (16.7, step 3), and we only passed the request
+            # on. As an answer it would end the transaction, and no client would hear of it.
             raise Malformed("no Via but ours", 0, response)
         assert entry.cell is not None
         entry.cell.tell(FromWire(response))

@@ -192,7 +192,7 @@ def protect(monkeypatch: pytest.MonkeyPatch, kernel: NewKernel) -> tuple[object,
     monkeypatch.setattr(prepared, "Netlink", lambda: kernel)
     monkeypatch.setattr(prepared, "fingerprint", lambda _netlink, _vif: 42)
     monkeypatch.setattr("remusnet.kernel.prepared._socket.if_nametoindex", NUMBERS.__getitem__)
-    monkeypatch.setattr("remusnet.kernel.wire.bpf_programs.tcx_programs", lambda _vif: ())
+    monkeypatch.setattr(prepared, "tcx_programs", lambda _vif: ())
     return prepared.protect((VIF,), BUFFER, SINK, 1_000_000, prepared_templates())
 
 

@@ -7,8 +7,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from remusnet.classify.bpf.assembler import Instruction, Op
-from remusnet.classify.filters import BpfMatch, FilterMatch, FlowerMatch, U32Key, U32Match
+from remusnet.classify.bpf.assembler import BpfMatch, Instruction, Op
+from remusnet.classify.filters import FilterMatch
+from remusnet.classify.flower.conditions import FlowerMatch
+from remusnet.classify.u32.conditions import U32Key, U32Match
 from remusnet.plan.matches import match_json, match_words
 from remusnet.policy.policy import Fragment
 

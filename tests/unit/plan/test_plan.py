@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from remusnet.classify.filters import EVERY_FRAME
+from remusnet.classify.u32.conditions import EVERY_FRAME
 from remusnet.errors import InvalidInput
 from remusnet.plan.devices import LARGEST_LIMIT, SMALLEST_LIMIT
 from remusnet.plan.operations import (

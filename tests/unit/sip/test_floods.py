@@ -99,6 +99,50 @@ def test_nobody_waits_for_floods_at_twice_what_the_server_takes_found_or_not(
     assert max(server.longest[other] for other in others) < 0.012
 
 
+class Actors(Server):
+    """A server in which a request becomes so many messages between actors, one after the other.
+
+    All messages wait in one queue, as those of a `System` do, and each takes ``1 / capacity`` s.
+    ``longest``: until the last of them, from the arrival of the request.
+    """
+
+    HOPS = 15
+
+    def __init__(self, limits: FloodLimits, capacity: float) -> None:
+        super().__init__(limits, capacity)
+        self.queue: deque[tuple[float, str, int]] = deque()
+        loop = cast(asyncio.AbstractEventLoop, self)
+        self.intake = Intake(self.floods, loop, lambda: len(self.queue))
+
+    def _handle(self, arrived: float, source: str) -> None:
+        self.queue.append((arrived, source, self.HOPS))
+        if len(self.queue) == 1:
+            self.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        ends = self.now + 0.001
+        while self.queue and self.now < ends:
+            arrived, source, hops = self.queue.popleft()
+            if hops:
+                self.queue.append((arrived, source, hops - 1))
+            else:
+                super()._handle(arrived, source)
+            self.now += self._each
+        if self.queue:
+            self.call_soon(self._pump)
+
+
+def test_each_message_that_a_call_becomes_waits_for_no_more_than_a_few_of_a_flood() -> None:
+    """Who is taken in its turn waits in the actors' queue, too: for what was taken before."""
+    server = Actors(FloodLimits(requests=10**9), capacity=10_000)
+    floods = [(1 + at, source) for at, source in sent({"192.0.2.66": 1_400.0}, 2)]
+    server.hear(sorted([*sent({"192.0.2.1": 10.0}, 3), *floods]))
+    alone = Actors.HOPS / 10_000
+    assert server.handled.count("192.0.2.1") == 30
+    # Of each actor's other messages not more than three come before: those of the flood's.
+    assert server.longest["192.0.2.1"] < 6 * alone
+
+
 def test_a_flood_is_kept_out_after_a_tenth_of_a_second() -> None:
     server = Server(FloodLimits(), capacity=1_000)
     server.hear(sent({"192.0.2.66": 2_000}, 3))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import dns.asyncresolver
+import dns.resolver
 import pytest
 
 from remusnet.errors import InvalidInput
@@ -20,6 +24,7 @@ from remusnet.sip.config import Config
 from remusnet.sip.control import Control
 from remusnet.sip.flows import Endpoint, Target, Transport
 from remusnet.sip.location.service import Locations
+from remusnet.sip.message import Response
 from remusnet.sip.settings import Settings
 from remusnet.sip.store import Store
 from remusnet.sip.transport.connection import Connection, Limits
@@ -243,6 +248,26 @@ async def test_a_connection_that_is_refused_as_soon_as_it_is_open_is_told_and_tr
     assert len(why) == 1
 
 
+def test_a_name_that_no_certificate_can_have_is_told_and_tried_anew() -> None:
+    """An exception that nobody foresaw: who had asked for the connection was never told."""
+    why: list[str] = []
+
+    async def run(port: int) -> None:
+        sockets = Sockets(lambda _data, _flow: None, client_tls=ssl.create_default_context())
+        name = "a" * 70 + ".example"
+        target = Target(Transport.TLS, Endpoint("127.0.0.1", port), name=name)
+        for number in (1, 2):
+            sockets.send(WHOLE, target, why.append)
+            async with asyncio.timeout(20):
+                while len(why) < number:
+                    await asyncio.sleep(0.01)
+        sockets.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as peer:
+        asyncio.run(run(peer.getsockname()[1]))
+    assert all("tls:127.0.0.1:" in each for each in why)
+
+
 @virtual
 async def test_what_is_sent_while_a_connection_closes_goes_over_a_new_one(
     monkeypatch: pytest.MonkeyPatch,
@@ -299,7 +324,7 @@ def test_the_server_may_open_as_many_files_as_connections_or_says_how_many_it_ta
 def test_the_control_socket_answers_nonsense_in_a_line(line: bytes, tmp_path: Path) -> None:
     """Thousands of brackets within each other were a failure of its own, and got no answer."""
 
-    def handler(order: object) -> object:
+    async def handler(_order: object) -> str:
         raise InvalidInput("unknown order")
 
     async def main() -> bytes:
@@ -314,3 +339,18 @@ def test_the_control_socket_answers_nonsense_in_a_line(line: bytes, tmp_path: Pa
 
     answer = json.loads(asyncio.run(main()))
     assert answer["exit_code"] == 2
+
+
+@virtual
+async def test_a_call_is_answered_where_this_machine_has_no_resolver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No /etc/resolv.conf, in a container say: the caller waited for ever."""
+
+    def none() -> None:
+        raise dns.resolver.NoResolverConfiguration
+
+    monkeypatch.setattr(dns.asyncresolver, "Resolver", none)
+    bench = await opened(WholeBench())
+    await bench.receive(request("INVITE", "sip:x@full.example", ALICE), ALICE)
+    assert [each.status for each in bench.sent() if isinstance(each, Response)] == [100, 480]

@@ -5,8 +5,9 @@ Nothing here needs a server.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from remusnet.sip.auth import Nonces, Result, check, make_user, parse_credentials
-from remusnet.sip.message import Framer, Malformed, Request, Response, parse, split_list
+from remusnet.sip.message import Framer, Malformed, Request, Response, framing, parse, split_list
 from remusnet.sip.message.build import respond
 from remusnet.sip.message.framing import Unframed
 from remusnet.sip.message.uri import _read_any_uri, is_address, read_address, read_uri
@@ -538,6 +539,26 @@ def test_keep_alives_are_counted_and_never_part_of_a_message() -> None:
     assert list(framer.feed(b"\n" + ONE + b"\r\n\r\n")) == [ONE]
     assert framer.pings == 3
     assert framer.waiting == 0
+
+
+def test_a_body_that_comes_byte_by_byte_has_its_headers_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each byte of a body was worth a search of 64 KB of headers to whoever sent it."""
+    searched = []
+
+    class Counted:
+        def finditer(self, data: bytes, start: int, end: int) -> Iterator[re.Match[bytes]]:
+            searched.append(end)
+            return length.finditer(data, start, end)
+
+    length = framing._LENGTH
+    monkeypatch.setattr(framing, "_LENGTH", Counted())
+    large = with_lines(*[b"X: y"] * 10_000, b"Content-Length: 500") + b"x" * 500
+    head = len(large) - 500
+    pieces = (large[:head], *(large[place : place + 1] for place in range(head, len(large))))
+    assert cut(*pieces, INVITE) == [large, INVITE]
+    assert len(searched) == 2
 
 
 def test_a_line_s_end_alone_is_no_half_of_a_message() -> None:

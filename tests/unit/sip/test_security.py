@@ -92,6 +92,27 @@ async def test_a_call_with_the_right_password_goes_on_once_and_tells_nobody_the_
     assert status(await asked(bench, proof(response, "secret", nc="00000001"))) == 407
 
 
+@virtual
+async def test_who_waits_for_a_store_that_fails_as_nobody_foresaw_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The task that asked it ended, nobody was told, and the phone waited for ever."""
+    bench, response = await challenged()
+    right = proof(response, "secret")
+
+    async def fails(_name: str, _domain: str) -> None:
+        raise RuntimeError("as nobody foresaw")
+
+    monkeypatch.setattr(bench.store, "user", fails)
+    assert status(await asked(bench, right)) == 500
+    registrar = await opened(WholeBench(CLOSED))
+    monkeypatch.setattr(registrar.store, "user", fails)
+    register = request("REGISTER", "sip:example.org", ALICE, to="<sip:alice@example.org>")
+    register.add("Authorization", right.encode())
+    await registrar.receive(register, ALICE)
+    assert status(registrar.sent()) == 503
+
+
 @pytest.mark.parametrize(
     ("password", "other", "expected"),
     [

@@ -69,9 +69,22 @@ def test_without_new_data_the_probe_is_the_last_segment_again_and_reduces_nothin
     assert (sender.state.name, sender.window.slow_start) == ("OPEN", True)
 
 
+@pytest.mark.parametrize(("tick_ms", "left"), [(4, 20), (10, 40)])
+def test_idle_time_halves_the_window_by_whole_timeouts_of_whole_ticks(
+    tick_ms: int, left: int
+) -> None:
+    """591 ms are 592 or 600; 1,200 after the last segment that is two of them, and one."""
+    sender = talking(0, Stack(tick_ns=tick_ms * MS))
+    sender.timing.smoothed_ns, sender.timing._variance_ns = 191 * MS, 400 * MS
+    sender.timing._set()
+    sender.window.size = 80
+    sender.write(MSS, RTT_NS + 1_200 * MS)
+    assert sender.window.size == left
+
+
 def test_a_single_segment_has_200_ms_more_for_a_delayed_acknowledgement() -> None:
     sender = talking(1)
-    assert timer_ns(sender) == 210 * MS  # the timeout itself is earlier than 20 + 200
+    assert timer_ns(sender) == 212 * MS  # the timeout itself is earlier than 20 + 200
 
 
 def test_rack_repeats_what_is_older_than_three_that_arrived_and_halves_nothing_twice() -> None:
@@ -211,7 +224,7 @@ def test_everything_arrives_and_the_counts_agree(
     rng = random.Random(seed)
     stack = Stack(sack=sack, timestamps=timestamps, frto=frto)
     sender = talking(60, stack)
-    size = sender.written - 1
+    size = sender.given - 1
     got: set[int] = {0}
     next_, now_ns, due_ns = 1, RTT_NS, None
     arrivals: list[tuple[int, int, int, int]] = []
@@ -230,7 +243,7 @@ def test_everything_arrives_and_the_counts_agree(
             assert board.sacked == sum(piece.sacked for piece in board.pieces)
         assert board.in_flight >= 0
         assert sender.window.size >= 1
-        if sender.una == sender.written:
+        if sender.una == sender.given:
             break
         arrivals.sort()
         if arrivals and (due_ns is None or arrivals[0][0] <= due_ns):

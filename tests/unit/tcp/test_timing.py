@@ -10,13 +10,20 @@ from remusnet.tcp.timing import LONGEST_RTO_NS, Timing
 
 @pytest.mark.parametrize(
     ("rtt_ms", "rto_ms"),
-    # SRTT = R, RTTVAR = R/2 (RFC 6298, 2.2); RTO = SRTT + max(4 RTTVAR, 200 ms), as Linux has it.
-    [(1, 201), (10, 210), (70, 270), (100, 300), (101, 303), (400, 1200)],
+    # SRTT = R, RTTVAR = R/2 (RFC 6298, 2.2); RTO = SRTT + max(4 RTTVAR, 200 ms), as Linux has it,
+    # in whole ticks of 4 ms.
+    [(1, 204), (10, 212), (70, 272), (100, 300), (101, 304), (400, 1200)],
 )
 def test_linux_s_least_bounds_the_variance_and_not_the_timeout(rtt_ms: int, rto_ms: int) -> None:
     timing = Timing(200 * MS)
     timing.measured(rtt_ms * MS, 1, 1)
     assert timing.rto_ns == rto_ms * MS
+
+
+def test_a_kernel_of_100_ticks_a_second_has_timeouts_of_whole_10_ms() -> None:
+    timing = Timing(200 * MS, tick_ns=10 * MS)
+    timing.measured(101 * MS, 1, 1)
+    assert timing.rto_ns == 310 * MS
 
 
 def test_steady_round_trips_of_an_epoch_keep_200_ms_beyond_it() -> None:

@@ -23,11 +23,15 @@ _BOOT_S = 600
 
 
 class Lab:
-    """A built lab, ready to be restored: its images, Dom0's root, and the snapshot."""
+    """A built lab, ready to be restored: its images, what pip made for Dom0, and the snapshot.
 
-    def __init__(self, directory: Path, root: Path) -> None:
+    ``packages``: the files of Dom0's Debian packages.
+    """
+
+    def __init__(self, directory: Path, root: Path, packages: Path) -> None:
         self.images = directory
         self.root = root
+        self.packages = packages
         self.state = directory / "state.zst"
 
 
@@ -40,9 +44,9 @@ def build(say: Callable[[str], None]) -> Lab:
     with _locked(CACHE / "lock"):
         fetched = packages.Packages(CACHE / "apt")
         versions = _versions(fetched)
-        root = _kept("root", digest_of([LAB / "packages.py"], *versions), say, _root(fetched))
+        root = kept("root", digest_of([LAB / "packages.py"], *versions), say, _root(fetched))
         of_xen = [name for name in versions if name.startswith(("xen-", "libxen"))]
-        xenlight = _kept(
+        xenlight = kept(
             "libxenlight",
             digest_of(
                 [
@@ -55,7 +59,7 @@ def build(say: Callable[[str], None]) -> Lab:
             say,
             _xenlight,
         )
-        venv = _kept("venv", digest_of([TOP / "requirements.lock"], sys.version), say, _venv)
+        venv = kept("venv", digest_of([TOP / "requirements.lock"], sys.version), say, _venv)
         made_of = [
             LAB / "build.py",
             LAB / "dom0-init",
@@ -65,13 +69,13 @@ def build(say: Callable[[str], None]) -> Lab:
             PROVISION / "provision",
         ]
         parts = [each.name for each in (root, xenlight, venv)]
-        image = _kept(
+        image = kept(
             "image",
             digest_of(made_of, *parts),
             say,
             lambda into: _image(into, root, xenlight, venv),
         )
-        lab = Lab(image, venv)
+        lab = Lab(image, venv, root)
         if not lab.state.exists():
             say("booting Xen, Dom0 and the guest, for a snapshot")
             _boot(lab, say)
@@ -91,7 +95,7 @@ def _versions(fetched: packages.Packages) -> list[str]:
     return names
 
 
-def _kept(name: str, key: str, say: Callable[[str], None], make: Callable[[Path], None]) -> Path:
+def kept(name: str, key: str, say: Callable[[str], None], make: Callable[[Path], None]) -> Path:
     """``CACHE/name-key``, made where it isn't there; others of that name go."""
     target = CACHE / f"{name}-{key}"
     if target.exists():
@@ -138,10 +142,10 @@ def _venv(into: Path) -> None:
     """A virtual environment as Dom0's /opt/remusnet, with what remusnet needs."""
     place = into / "opt" / "remusnet"
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", place], check=True)
-    _pip(place, "--require-hashes", "-r", TOP / "requirements.lock")
+    pip(place, "--require-hashes", "-r", TOP / "requirements.lock")
 
 
-def _pip(place: Path, *arguments: str | Path) -> None:
+def pip(place: Path, *arguments: str | Path) -> None:
     command = [str(TOP / ".venv/bin/python"), "-m", "pip", "--python", str(place / "bin/python3")]
     command += ["install", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
@@ -155,7 +159,7 @@ def install_remusnet(lab: Lab) -> None:
     with _locked(CACHE / "lock"):
         if stamp.exists() and stamp.read_text("ascii") == digest:
             return
-        _pip(place, "--no-deps", "--no-build-isolation", "--force-reinstall", TOP)
+        pip(place, "--no-deps", "--no-build-isolation", "--force-reinstall", TOP)
         # pip writes the place where it installed; in Dom0 that is /opt.
         command = place / "bin" / "remusnet"
         _, rest = command.read_text("utf-8").split("\n", 1)

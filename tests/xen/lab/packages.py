@@ -24,9 +24,11 @@ _BESIDES = _words(
     "libc-bin sed tar util-linux "
     "gawk kmod mount procps "
     # apt itself needs it, and numpy.
-    "libstdc++6"
+    "libstdc++6 "
+    # Its sipp places calls through the guest.
+    "sip-tester"
 )
-"""What a Debian has anyway."""
+"""What a Debian has anyway, and the lab's own."""
 
 
 def wanted() -> list[str]:

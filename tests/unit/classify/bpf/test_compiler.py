@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remusnet.classify.bpf.assembler import BpfMatch
 from remusnet.classify.bpf.compiler import HOLD_EVERY_FRAME, compile_bpf
-from remusnet.classify.filters import BpfMatch
 from remusnet.classify.reference import classify
 from remusnet.errors import InvalidInput
 from remusnet.policy.policy import (

@@ -7,9 +7,11 @@ from random import Random
 
 import pytest
 
-from remusnet.classify.filters import EVERY_FRAME, LAST_PREF, FlowerMatch, U32Match
+from remusnet.classify.filters import LAST_PREF
 from remusnet.classify.flower.compiler import compile_flower
+from remusnet.classify.flower.conditions import FlowerMatch
 from remusnet.classify.reference import classify
+from remusnet.classify.u32.conditions import EVERY_FRAME, U32Match
 from remusnet.errors import InvalidInput
 from remusnet.policy.policy import (
     ICMP,

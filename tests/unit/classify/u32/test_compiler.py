@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from remusnet.classify.filters import EVERY_FRAME, LAST_PREF, Beyond, U32Key
+from remusnet.classify.filters import LAST_PREF, Beyond
 from remusnet.classify.headers import dissect
 from remusnet.classify.reference import classify, judge
 from remusnet.classify.u32.compiler import MOST_FILTERS, compile_u32
-from remusnet.classify.u32.conditions import prefixes
+from remusnet.classify.u32.conditions import EVERY_FRAME, U32Key, prefixes
 from remusnet.errors import InvalidInput
 from remusnet.policy.policy import (
     ICMP,

@@ -69,7 +69,7 @@ def test_a_timeout_sends_the_oldest_again_with_twice_the_patience() -> None:
         "again c timeout",
         "again c",
         f"data 1+{MSS} ack 1",
-        "timer rto 420",
+        "timer rto 424",
     ]
     assert end.sender.window.size == 1
 
@@ -108,7 +108,7 @@ def test_a_small_segment_waits_for_the_one_before_unless_nagle_is_off() -> None:
 
 @pytest.mark.parametrize(("copied", "expected"), [(False, 20), (True, 4)])
 def test_held_without_a_copy_four_segments_are_as_much_as_goes(copied: bool, expected: int) -> None:
-    _, end = connected(0, stack=Stack(initial_window=20))
+    _, end = connected(0, stack=Stack(initial_window=20), rtt_ms=200)
     end.couple(coupled=copied)
-    end.sender.write(50 * MSS, 20 * MS)
+    end.sender.write(50 * MSS, 210 * MS)
     assert len(end.sender.board.pieces) == expected

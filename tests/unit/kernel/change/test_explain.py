@@ -6,7 +6,10 @@ import errno
 
 import pytest
 
-from remusnet.classify.filters import EVERY_FRAME, BpfMatch, Filter, FilterMatch, FlowerMatch
+from remusnet.classify.bpf.assembler import BpfMatch
+from remusnet.classify.filters import Filter, FilterMatch
+from remusnet.classify.flower.conditions import FlowerMatch
+from remusnet.classify.u32.conditions import EVERY_FRAME
 from remusnet.errors import (
     Conflict,
     InvalidInput,

@@ -30,10 +30,8 @@ from remusnet.plan.operations import (
     QuietDevice,
     RaiseDevice,
     SetLimit,
-    sink_operations,
-    undo_of,
 )
-from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
+from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan, sink_operations, undo_of
 from remusnet.plan.rows import Operation
 from remusnet.policy import PRESETS
 from remusnet.policy.verdict import Verdict

@@ -11,16 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remusnet.classify.filters import (
-    ETH_P_IP,
-    ETH_P_IPV6,
-    BpfMatch,
-    Filter,
-    FilterMatch,
-    FlowerMatch,
-    U32Key,
-    U32Match,
-)
+from remusnet.classify.bpf.assembler import BpfMatch
+from remusnet.classify.filters import ETH_P_IP, ETH_P_IPV6, Filter, FilterMatch
+from remusnet.classify.flower.conditions import FlowerMatch
+from remusnet.classify.u32.conditions import U32Key, U32Match
 from remusnet.errors import InvalidInput
 from remusnet.kernel.change.execute import Encoder
 from remusnet.kernel.state.observe import decode_filter
@@ -42,8 +36,8 @@ from remusnet.kernel.wire.codec import (
     traffic_control,
 )
 from remusnet.kernel.wire.messages import KINDS, canonical, encode, filter_info, kind_of
-from remusnet.plan.operations import AddFilter, DrainPlug, undo_of
-from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan
+from remusnet.plan.operations import AddFilter, DrainPlug
+from remusnet.plan.plan import CLASSIFIERS, Plan, build_plan, undo_of
 from remusnet.policy import PRESETS, Policy
 from remusnet.policy.policy import Fragment
 from remusnet.policy.verdict import Verdict

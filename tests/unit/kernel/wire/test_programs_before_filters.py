@@ -8,9 +8,9 @@ from struct import pack
 import pytest
 
 from remusnet.kernel.state.observe import decode_device, decode_qdisc
-from remusnet.kernel.wire import bpf_programs
-from remusnet.kernel.wire.bpf_programs import may_have_tcx, program_name, tcx_programs, tells_of_tcx
+from remusnet.kernel.wire import netlink
 from remusnet.kernel.wire.codec import attribute, link, nested, text_attribute, traffic_control
+from remusnet.kernel.wire.netlink import may_have_tcx, program_name, tcx_programs, tells_of_tcx
 from remusnet.kernel.wire.objects import Program
 
 
@@ -39,8 +39,8 @@ def test_a_kernel_is_asked_from_6_6_on_or_where_its_name_says_nothing(
 def test_no_tcx_is_none_and_no_right_to_ask_is_unknown(
     monkeypatch: pytest.MonkeyPatch, number: int, found: tuple[int, ...] | None
 ) -> None:
-    monkeypatch.setattr(bpf_programs, "may_have_tcx", lambda: True)
-    monkeypatch.setattr(bpf_programs, "_bpf", lambda *_: (-1, number))
+    monkeypatch.setattr(netlink, "may_have_tcx", lambda: True)
+    monkeypatch.setattr(netlink, "_bpf", lambda *_: (-1, number))
     assert tcx_programs(3) == found
     assert tells_of_tcx() is (found is not None)
     assert program_name(97) == ""
