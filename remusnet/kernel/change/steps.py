@@ -6,7 +6,7 @@ Where nothing is there the operations are the plan's own, in its order.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remusnet.kernel.change.transition import Transition
@@ -16,6 +16,7 @@ from remusnet.kernel.state.drivers import record_of, stuck
 from remusnet.kernel.state.observe import Seen, observe, observe_only
 from remusnet.kernel.state.ownership import (
     BANKS,
+    buffers_by_vif,
     check,
     is_about,
     is_marked,
@@ -89,6 +90,15 @@ class Look:
     damaged: tuple[str, ...]
     limits: Mapping[str, int]
     sending: Mapping[str, tuple[str, ...]]
+    # The buffer device of each vif by the receipts: made once, as a host has many orders.
+    _buffers: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._buffers = buffers_by_vif(self.receipts)
+
+    def check(self, order: Order) -> None:
+        """Raises as `remusnet.kernel.state.ownership.check` does."""
+        check(order.plan, self.seen, self.receipts, order.absent, self._buffers)
 
 
 def look_at(netlink: Netlink, run_dir: Path, plans: Sequence[Plan], *, alone: bool = False) -> Look:
@@ -143,7 +153,7 @@ def step_of(order: Order, look: Look) -> Step:
     Raises Conflict where it would touch what is not ours, InvalidInput where a vif is not there.
     """
     plan, seen, before = order.plan, look.seen, look.receipts
-    check(plan, seen, before, order.absent)
+    look.check(order)
     driven = [
         each.buffer
         for each in plan.protections

@@ -78,7 +78,6 @@ class Transition:
     def delete(self, filters: Iterable[SeenFilter]) -> Iterator[Operation]:
         """Deletes ``filters``, which are all of their preferences, in reverse order of asking."""
         # Of a sink that is gone there is nothing to bring back; without it they hold all the same.
-        sinks = {each.index: each.name for each in self.seen.devices.values()}
         ordered = sorted(filters, key=lambda each: -each.pref)
         for (pref, protocol), group in groupby(ordered, key=lambda f: (f.pref, f.protocol)):
             again = tuple(
@@ -87,7 +86,7 @@ class Transition:
                     self.protection.buffer,
                     Filter(pref, protocol, each.match, each.verdict, ""),
                     self.shared,
-                    sinks.get(each.sink or 0, ""),
+                    self.seen.names.get(each.sink or 0, ""),
                 )
                 for each in group
                 if each.match is not None and each.verdict is not None

@@ -135,14 +135,25 @@ def is_shared(vif: str, seen: Seen, receipt: Receipt | None) -> bool:
     return qdisc is not None
 
 
+def buffers_by_vif(receipts: Mapping[str, Receipt]) -> dict[str, str]:
+    """The buffer device of each vif that has a receipt."""
+    return {vif: each.buffer for each in receipts.values() for vif in each.vifs}
+
+
 def check(
-    plan: Plan, seen: Seen, receipts: Mapping[str, Receipt], absent: Collection[str] = ()
+    plan: Plan,
+    seen: Seen,
+    receipts: Mapping[str, Receipt],
+    absent: Collection[str] = (),
+    elsewhere: Mapping[str, str] | None = None,
 ) -> None:
     """Raises Conflict, naming its owner's traces, where ``plan`` would touch what is not ours.
 
     Raises InvalidInput where a vif is not there, but for those that are said to be ``absent``.
+    ``elsewhere``: the `buffers_by_vif` of ``receipts``, where many plans are checked.
     """
-    elsewhere = {vif: each.buffer for each in receipts.values() for vif in each.vifs}
+    if elsewhere is None:
+        elsewhere = buffers_by_vif(receipts)
     for protection in plan.protections:
         receipt = receipts.get(protection.buffer)
         for vif in protection.vifs:

@@ -72,8 +72,8 @@ def _is_copied(found: Found, holds: Sequence[SeenFilter], seen: Seen) -> bool:
     """Whether frames are copied: by the filters; where they went with the vifs, by the receipt."""
     if not any(vif in seen.devices for vif in found.vifs):
         return found.receipt is not None and bool(found.receipt.sink)
-    copying = {each.index for each in seen.devices.values() if each.up}
-    return bool(holds) and all(each.sink in copying for each in holds)
+    sinks = (seen.names.get(each.sink or 0, "") for each in holds)
+    return bool(holds) and all(name in seen.devices and seen.devices[name].up for name in sinks)
 
 
 def _uncopied(holds: Sequence[SeenFilter], later: Mapping[int, Qdisc]) -> int:

@@ -1,0 +1,1 @@
+"""``scripts/live-table``: a softphone under Remus, live, beside what ``simulate`` predicts."""
