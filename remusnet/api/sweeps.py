@@ -196,6 +196,7 @@ def tune(
             tasks,
             workers=workers,
             engine=engine,
+            imports=running.IMPORTS,
             progress=lambda done, _: tell(tried + done // base.repeats, 0),
         )
         for task, done in zip(tasks, results, strict=True):
@@ -262,7 +263,7 @@ def _done(
     known = {} if journal is None else _read(journal)
     keys = _keys(tasks) if journal is not None else [""] * len(tasks)
     left = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
-    ran = mapped(running.run, left, workers=workers, engine=engine)
+    ran = mapped(running.run, left, workers=workers, engine=engine, imports=running.IMPORTS)
     count = 0
     tell(count, len(tasks))
     with _Journal(journal) as write:

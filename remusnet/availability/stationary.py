@@ -24,6 +24,10 @@ _CLOSE_ENOUGH = 1e-9
 _STEPS = 60
 _PASSES = 8
 _ROUNDING = 1e-11
+# Of a column's norm, what incomplete factors leave out; and how many times the matrix's entries
+# they have at most.
+_DROPPED = 1e-5
+_FILL = 10
 
 Vector = NDArray[np.float64]
 Entries = tuple[Sequence[int], Sequence[int], Sequence[float]]
@@ -130,6 +134,9 @@ def _sparse(matrix: csr_matrix, nearby: Nearby) -> Vector:
     inner = balance[1:, 1:].tocsc()
     rest = _refined(nearby.factors, inner, right)
     if rest is None:
+        nearby.factors = _incomplete(inner)
+        rest = _refined(nearby.factors, inner, right)
+    if rest is None:
         nearby.factors = splu(
             inner,
             permc_spec="MMD_AT_PLUS_A",
@@ -140,6 +147,19 @@ def _sparse(matrix: csr_matrix, nearby: Nearby) -> Vector:
     found = np.concatenate(([1.0], np.maximum(rest, 0.0)))
     scaled: Vector = found / found.sum()
     return scaled
+
+
+def _incomplete(matrix: Any) -> Any:
+    """Factors of nearly ``matrix``, in a tenth of the time; None where there are none.
+
+    What they lead to is as right as by the whole factors: `_refined` sees to that.
+    """
+    from scipy.sparse.linalg import spilu
+
+    try:
+        return spilu(matrix, drop_tol=_DROPPED, fill_factor=_FILL, diag_pivot_thresh=0.0)
+    except RuntimeError:  # a zero on the diagonal, of what was dropped
+        return None
 
 
 def _refined(factors: Any, matrix: Any, right: Vector) -> Vector | None:

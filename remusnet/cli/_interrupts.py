@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-Handler = Callable[[int, FrameType | None], object]
+from remusnet.interrupts import put_off
+
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -40,18 +41,5 @@ def load_chance() -> None:
     A Cython module that is being made drops what a handler of signals raises meanwhile, and the
     command would go on as if the user had not asked it to end.
     """
-    came: list[int] = []
-    before: dict[signal.Signals, Handler] = {}
-    if threading.current_thread() is threading.main_thread():
-        found = {each: signal.getsignal(each) for each in (signal.SIGINT, *_ENDINGS)}
-        before = {each: handler for each, handler in found.items() if callable(handler)}
-    # No mask: it would be the main thread's alone, and numpy's own threads would take the signal.
-    for each in before:
-        signal.signal(each, lambda number, _frame: came.append(number))
-    try:
+    with put_off():
         import numpy.random  # noqa: F401 - for what it does to sys.modules
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        for number in came:
-            signal.raise_signal(number)

@@ -9,10 +9,6 @@ are left.
 
 from __future__ import annotations
 
-import gc
-import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TypeVar
@@ -34,8 +30,6 @@ class Workers(StrEnum):
     THREADS = "threads"
     PROCESSES = "processes"
 
-
-_LOOK_S = 0.5
 
 DASK = "dask://"
 """Begins the name of a cluster: ``dask://scheduler:8786``."""
@@ -64,6 +58,7 @@ def mapped(
     workers: int | None = None,
     kind: Workers = Workers.PROCESSES,
     engine: str | None = None,
+    imports: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Iterator[_Done]:
     """What ``work`` makes of each of ``tasks``, in their order, on ``workers`` cores (None: all).
@@ -71,6 +66,8 @@ def mapped(
     What ``work`` raises is raised here, and the tasks that have not begun are dropped. With one
     worker all runs in this thread. Raises MissingDependency where several are asked for without
     joblib; with None, one does it then.
+
+    ``imports``: modules that ``work`` imports as it goes; processes begin with them.
 
     ``engine``: the Dask cluster that does it instead, ``dask://scheduler:8786``. Raises as
     `check_engine`, and MissingDependency where none answers or its workers are of no use.
@@ -81,45 +78,42 @@ def mapped(
         from remusnet.parallel.dask import mapped_by
 
         results = mapped_by(engine.removeprefix(DASK), work, tasks)
-    elif (count := _workers(workers, len(tasks))) == 1:
-        results = map(work, tasks)
     else:
-        from joblib import Parallel, delayed
-
-        # Short tasks go in batches: handing one over takes some ms.
-        pool = Parallel(n_jobs=count, prefer=str(kind), return_as="generator", batch_size="auto")
-        if kind is Workers.PROCESSES:
-            results = pool(delayed(_in_worker)(work, task) for task in tasks)
-        else:
-            results = pool(delayed(work)(task) for task in tasks)
+        results = _here(work, tasks, workers, kind, imports)
     for number, result in enumerate(results, 1):
         if progress is not None:
             progress(number, len(tasks))
         yield result
 
 
-def _in_worker(work: Callable[[_Task], _Done], task: _Task) -> _Done:
-    """``work``, in a process of joblib's, which its first task makes ready for the others."""
-    if not gc.get_freeze_count():
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-        done = work(task)
-        # Without psutil joblib's workers collect garbage each second: with all that is imported by
-        # now that would be 4 % of the time.
-        gc.freeze()
-        return done
-    return work(task)
+def _here(
+    work: Callable[[_Task], _Done],
+    tasks: Sequence[_Task],
+    workers: int | None,
+    kind: Workers,
+    imports: Sequence[str],
+) -> Iterator[_Done]:
+    """By this machine."""
+    if workers == 1 or len(tasks) <= 1:
+        return map(work, tasks)
+    if kind is Workers.PROCESSES:
+        from remusnet.parallel import processes
 
+        processes.start(imports)
+    if (count := _workers(workers, len(tasks))) == 1:
+        return map(work, tasks)
+    if kind is Workers.PROCESSES:
+        return processes.mapped_by(work, tasks, count)
+    from joblib import Parallel, delayed
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent has: a killed one leaves its workers waiting for minutes."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK_S)
-    os._exit(1)
+    # Short tasks go in batches: handing one over takes some ms.
+    pool = Parallel(n_jobs=count, prefer=str(kind), return_as="generator", batch_size="auto")
+    results: Iterator[_Done] = pool(delayed(work)(task) for task in tasks)
+    return results
 
 
 def _workers(asked: int | None, tasks: int) -> int:
-    if asked == 1 or tasks <= 1:
-        return 1
+    """How many there are, for two tasks at least and what is not one worker."""
     try:
         from joblib import cpu_count
     except ImportError:

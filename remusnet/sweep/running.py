@@ -19,6 +19,8 @@ from remusnet.scenario.scenario_file import ScenarioFileError, impossible, of_ta
 from remusnet.sweep.grid import Settings
 from remusnet.units import format_duration
 
+IMPORTS = (__name__, "remusnet.emulator.run.scenario_run")
+"""What `run` needs, for processes that are to run it."""
 LOWEST = frozenset({"mos", "mos.min", "voice.r"})
 """Metrics whose worst reading is the lowest; of all others it is the highest."""
 

@@ -17,6 +17,7 @@ from remusnet.report.folder import MARKER
 from remusnet.report.thesis import SHOWN, draw, write_figures
 from remusnet.scenario.library import shipped
 from tests.lib.browser import Browser
+from tests.lib.designs import compared
 
 ROOT = Path(__file__).parents[2]
 RECORDING = ROOT / "tests" / "data" / "call.pcap"
@@ -102,10 +103,7 @@ def availability(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def designs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("designs") / "report"
-    with pytest.raises(SystemExit):
-        main(["availability", "compare", "--service", "new-calls", "--report", str(folder)])
-    return folder / "index.html"
+    return compared(tmp_path_factory).report / "index.html"
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,21 @@ def test_the_header_names_the_seed_and_workers_have_the_same(session: pytest.Pyt
     assert re.findall(r"seed is (\d+)", shown) == [told] * 2
 
 
+def test_tests_of_one_group_run_in_one_worker(session: pytest.Pytester) -> None:
+    """They share what takes minutes to build; xdist says nothing where it can't group them."""
+    session.makepyfile(
+        test_group="import os, pytest, time\n"
+        "@pytest.mark.xdist_group('one')\n@pytest.mark.parametrize('number', range(6))\n"
+        "def test_in(number):\n    time.sleep(0.05)\n"
+        "    print('ran in', os.environ['PYTEST_XDIST_WORKER'])"
+    )
+    options = ("--numprocesses", "2", "--dist", "loadgroup", "-rP")
+    shown = session.runpytest_subprocess(*options).stdout.str()
+    ran_in = re.findall(r"ran in (\w+)", shown)
+    assert len(ran_in) == 6
+    assert len(set(ran_in)) == 1
+
+
 def test_a_seed_given_is_the_one_that_is_used(
     session: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

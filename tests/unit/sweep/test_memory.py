@@ -32,12 +32,22 @@ def resident_mb(pid: str) -> float:
     return 0.0
 
 
-def workers() -> list[str]:
+def children(pid: str) -> list[str]:
     """The processes that this one has started."""
     found: list[str] = []
-    for each in Path("/proc/self/task").iterdir():
+    for each in Path(f"/proc/{pid}/task").iterdir():
         found += (each / "children").read_text().split()
-    return [pid for pid in found if b"popen_loky" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return found
+
+
+def workers() -> list[str]:
+    """Those of the server that this process has started."""
+    servers = [
+        pid
+        for pid in children("self")
+        if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    return [pid for server in servers for pid in children(server)]
 
 
 def test_memory_is_as_flat_after_all_points_as_after_a_tenth(tmp_path: Path) -> None:

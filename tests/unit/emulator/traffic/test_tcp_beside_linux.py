@@ -36,6 +36,9 @@ connection's way is one of a few, each a period apart, and 20 connections hardly
 _SOME = 15
 """Copies: as many more or fewer are a difference."""
 
+# One worker for all: what a row comes to is worked out once, and several tests look at it.
+pytestmark = pytest.mark.xdist_group("tcp beside linux")
+
 
 @cache
 def linux(name: str) -> Figures:
