@@ -84,12 +84,6 @@ EXTRAS = [
 ]
 """Tests of what extras are for: Debian has no sipmessage, and its sqlalchemy is too old."""
 
-KERNEL_SAMPLE = [
-    "test_watch.py::test_a_limit_that_somebody_else_sets_is_set_back",
-    "test_live.py::test_the_kernels_own_plug_holds_tcp_and_lets_udp_pass",
-]
-"""What asks pyroute2 for events and for devices, in a UML kernel."""
-
 KERNEL = [
     "test_drivers.py",
     "test_host.py",
@@ -100,7 +94,7 @@ KERNEL = [
     "test_watch.py",
     "test_watch_command.py",
 ]
-"""All of that, and of what tests use to make and look at devices."""
+"""What asks pyroute2 for events and for devices, or whose tests do."""
 
 # One worker, which has the environment.
 pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("debian libraries")]
@@ -172,12 +166,13 @@ def test_the_tests_pass_with_debians_libraries(python: Path) -> None:
     _passes(python, "-n", str(count(sample=0, long=2)), "-m", fast, *chosen)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_kernel_tests_pass_with_debians_libraries(python: Path) -> None:
-    """Those of `KERNEL_SAMPLE`; under --long those of `KERNEL`."""
+    """Those of `KERNEL`, in UML kernels: booting one and starting pytest there takes too long for
+    each run.
+    """
     folder = ROOT / "tests" / "kernel"
-    chosen = KERNEL if count(sample=0, long=1) else KERNEL_SAMPLE
-    _passes(python, "-m", "uml", *(str(folder / each) for each in chosen))
+    _passes(python, "-m", "uml", *(str(folder / each) for each in KERNEL))
 
 
 def _passes(python: Path, *words: str) -> None:
