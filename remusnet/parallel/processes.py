@@ -77,8 +77,8 @@ def mapped_by(
 ) -> Iterator[_Done]:
     """What ``work`` makes of each of ``tasks``, in their order, by so many processes.
 
-    They end with whoever takes the results: at the last one, when he asks for no more, and when he
-    is killed.
+    They end with the taker of the results: at the last one, when the taker asks for no more, and
+    when its process is killed.
     """
     wrapped: Callable[..., _Job[_Task, _Done]] | None = None
     if not _is_plain(work, tasks[0]):

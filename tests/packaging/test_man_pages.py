@@ -98,7 +98,7 @@ def test_a_page_says_what_help_says(pages: dict[str, Path], formatter: tuple[str
     assert "remusnet apply [OPTIONS] [VIF...]" in flat
     assert "All or nothing: whatever fails, a signal too, leaves the kernel as it was." in flat
     assert "--decouple / --no-decouple Copy what is held" in flat
-    assert "5 Somebody else owns what would have to change." in flat
+    assert "5 What would have to change belongs to another program or user." in flat
     assert re.search(r"EXAMPLES\n\s+remusnet apply vif1\.0\n", plain)
     assert "remusnet-verify(1)" in flat
 
