@@ -60,6 +60,28 @@ def test_what_leaves_or_the_guests_silence_tells_which_order_begins_a_checkpoint
     assert seen.pause_ns + seen.lag_ns == pytest.approx((PAUSE + LAG) * MS)
 
 
+@pytest.mark.parametrize("begins_with_release", [False, True])
+def test_a_guest_that_sends_nothing_before_its_release_stood_until_then(
+    begins_with_release: bool,
+) -> None:
+    """As on an emulated Xen: slow, and a release has let all go before its event is made."""
+    orders, frames = [], []
+    for number in range(12):
+        at = number * PERIOD
+        if number or not begins_with_release:
+            orders.append(Order(at * MS, number, 500, DRIVER))
+        orders.append(Order((at + 40) * MS, number + 1, 0, DRIVER, dirty_pages=7))
+        frames += range(at + 45, at + PERIOD, 2)
+    times = np.array(frames, np.int64) * MS
+    seen = epochs(Observed(tuple(orders), np.column_stack([times, times])), "guest")
+    assert len(seen) == 12 - begins_with_release
+    known = slice(0 if begins_with_release else 1, None)  # no frame tells when the first began
+    assert seen.pause_ns[known] == pytest.approx(40 * MS, abs=2 * MS)
+    assert seen.lag_ns[known].tolist() == [0.0] * 11
+    assert seen.dirty.tolist() == [7 * 4096.0] * len(seen)
+    assert seen.backlog.tolist() == [500.0] * len(seen)
+
+
 def test_orders_of_others_are_none_of_the_drivers() -> None:
     assert len(epochs(observed(others=True), "guest")) == 12
 
