@@ -65,7 +65,8 @@ def test_a_guest_that_sends_nothing_before_its_release_stood_until_then(
     begins_with_release: bool,
 ) -> None:
     """As on an emulated Xen: slow, and a release has let all go before its event is made."""
-    orders, frames = [], []
+    orders: list[Order] = []
+    frames: list[int] = []
     for number in range(12):
         at = number * PERIOD
         if number or not begins_with_release:
