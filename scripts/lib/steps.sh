@@ -55,8 +55,13 @@ step_joined() {
 
 step_stopped() {
     [ -n "${STEP_BESIDE-}" ] || return 0
-    # It may not have its own group yet.
-    kill -- -"$STEP_BESIDE" 2>/dev/null || kill "$STEP_BESIDE" 2>/dev/null || true
+    # It may not have its own group yet; and a shell that has not begun its program yet may lose a signal.
+    local turn
+    for turn in {0..29}; do
+        ((turn % 10)) || kill -- -"$STEP_BESIDE" 2>/dev/null || kill "$STEP_BESIDE" 2>/dev/null || break
+        kill -0 -- -"$STEP_BESIDE" 2>/dev/null || kill -0 "$STEP_BESIDE" 2>/dev/null || break
+        sleep 0.1
+    done
     rm -f "$STEP_BESIDE_LOG"
 }
 
