@@ -122,3 +122,25 @@ recover_stock() {
     xenstore-rm /libxl/1/remus/netbuf/0 2>/dev/null
     return 0
 }
+
+# step WORDS: what is being done, for the console; a busy emulated machine takes minutes for some.
+step() { echo "== $(cut -d . -f 1 /proc/uptime) s: $*"; }
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.1
+    done
+}
+
+# What to wait for: more than so many checkpoints of the window "protected"; a device that the hotplug script has
+# had (the guest is started after that, and connects later); the end of a process.
+beyond() { [ "$(checkpoints protected)" -gt "$1" ]; }
+is_up() {
+    local flags
+    read -r flags 2>/dev/null <"/sys/class/net/$1/flags" && ((flags & 1))
+}
+ended() { ! kill -0 "$1" 2>/dev/null; }

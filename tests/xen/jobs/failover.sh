@@ -22,26 +22,6 @@ note() {
     ss -Htn state established sport = :7001 | awk '{ print $NF }' | sort >"$OUT/connections-$1"
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds.
-wait_for() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.1
-    done
-}
-
-beyond() { [ "$(checkpoints protected)" -gt "$1" ]; }
-
-# is_up DEVICE: the hotplug script has had it. The guest is started after that, and connects later.
-is_up() {
-    local flags
-    read -r flags 2>/dev/null <"/sys/class/net/$1/flags" && ((flags & 1))
-}
-
-ended() { ! kill -0 "$1" 2>/dev/null; }
-
 prepare || exit 1
 # By the guest's name. What has another name gets another policy.
 give tcp-only || exit 1

@@ -1,9 +1,6 @@
 # shellcheck shell=bash
 # What the jobs about failures share. Sourced after common.sh, whose names it uses.
 
-# step WORDS: what is being done, for the console; a busy emulated machine takes minutes for some.
-step() { echo "== $(cut -d . -f 1 /proc/uptime) s: $*"; }
-
 # arrives NAME: a few seconds of what arrives on the bridge, in a capture of that name.
 arrives() {
     step "arrives $1"

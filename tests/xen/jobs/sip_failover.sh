@@ -13,25 +13,6 @@ HOLD_MS=${HOLD_MS:-60000}
 SERVER=10.0.0.2:5060
 SNAPLEN=0
 
-# step WORDS: what is being done, for the console.
-step() { echo "== $(cut -d . -f 1 /proc/uptime) s: $*"; }
-
-# wait_for SECONDS COMMAND...: until it succeeds.
-wait_for() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.2
-    done
-}
-
-beyond() { [ "$(checkpoints protected)" -gt "$1" ]; }
-is_up() {
-    local flags
-    read -r flags 2>/dev/null <"/sys/class/net/$1/flags" && ((flags & 1))
-}
-ended() { ! kill -0 "$1" 2>/dev/null; }
 beyond_or_ended() { beyond "$1" || ended "$XL"; }
 
 # agent NAME SCENARIO udp|tcp PORT WORD...: a sipp in the background; what it sends and gets goes to NAME.messages.
