@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,9 +13,17 @@ from tests.lib.long import count, seed, told
 
 pytest_plugins = ["pytester"]
 
+_FAILURE = 500
+"""So many characters say what a test failed of."""
+
 # No deadline: the tests share two cores with each other, so the time of one example says nothing.
 settings.register_profile("remusnet", deadline=None, max_examples=count(sample=100, long=1000))
 settings.load_profile("remusnet")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For ``scripts/test``, which names at its end what failed."""
+    parser.addoption("--failures", type=Path, help="append to this file what fails, a line each")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -70,11 +79,30 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was compared with Kamailio, and name what made a CI run fail."""
     _compared(terminalreporter)
+    _write_failures(terminalreporter)
     skipped = _skipped(terminalreporter.config)
     if os.environ.get("CI") == "true" and skipped:
         terminalreporter.section("skipped, which CI=true forbids", red=True)
         for report in skipped:
             terminalreporter.line(f"{report.nodeid}: {report.longreprtext}")
+
+
+def _write_failures(reporter: pytest.TerminalReporter) -> None:
+    """A line each: where it failed, and how its message begins.
+
+    pytest's own summary has whole messages where CI=true, and some have a thousand lines.
+    """
+    path: Path | None = reporter.config.option.failures
+    if path is None or hasattr(reporter.config, "workerinput"):
+        return
+    with path.open("a", encoding="utf-8") as file:
+        for outcome in ("failed", "error"):
+            for report in reporter.stats.get(outcome, []):
+                crash = getattr(report.longrepr, "reprcrash", None)
+                at = f"line {crash.lineno}: " if crash else ""
+                said = crash.message if crash else report.longreprtext
+                line = f"{outcome}: {report.nodeid}: {at}{' / '.join(said.splitlines())}"
+                file.write(f"{line[:_FAILURE]}\n")
 
 
 def _compared(reporter: pytest.TerminalReporter) -> None:

@@ -3,6 +3,8 @@
 
 STEPS_SUMMARY=()
 STEPS_FAILED=0
+# The caller may name a file to which steps append what failed in them, a line each: the summary shows it.
+STEPS_FAILURES=
 
 _STEPS_START=$EPOCHREALTIME
 
@@ -73,6 +75,10 @@ step_left_out() {
 
 # Prints all steps with their times, and that of everything since this file was read; fails if one of them did.
 steps_summary() {
+    [ -z "$STEPS_FAILURES" ] || [ ! -s "$STEPS_FAILURES" ] || {
+        printf '\n== failures\n'
+        cat "$STEPS_FAILURES"
+    }
     printf '\n== summary\n'
     printf '%s\n' "${STEPS_SUMMARY[@]}"
     printf '%-24s %-6s %s\n' all "" "$(_minutes "$_STEPS_START")"

@@ -98,12 +98,13 @@ def test_verdicts_agree_with_the_filters_counters_frame_by_frame(
         for index, frame in enumerate(frames):
             guest.send([stamped(frame, index)])
             if index % per_look == per_look - 1:
+                site.bed.wait_for_judged(VIF, index + 1)
                 after, _ = counted_by_filters(site.bed)
                 by_filters.append(after - before)
                 before = after
                 yield
         site.plug(PlugAction.RELEASE_INDEFINITE)
-        yield
+        site.bed.wait_for_held(BUFFER, 0)
         yield
 
     # A look at the counters takes 50 ms: most frames share one with some others.
@@ -136,11 +137,13 @@ def test_a_frame_by_itself_moves_the_counter_that_its_line_names(site: Site) -> 
         before, _ = counted_by_filters(site.bed)
         for index, frame in enumerate(frames):
             guest.send([stamped(frame, index)])
+            site.bed.wait_for_judged(VIF, index + 1)
             after, _ = counted_by_filters(site.bed)
             moved.append(after > before)
             before = after
             yield
         site.plug(PlugAction.RELEASE_INDEFINITE)
+        site.bed.wait_for_held(BUFFER, 0)
         yield
 
     with site.bed.from_guest() as guest:

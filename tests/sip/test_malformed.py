@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import time
 from pathlib import Path
 
 from tests.lib.long import count
+from tests.lib.long import seed as chosen
 from tests.lib.sip_process import ServerProcess, message, serving
 from tests.unit.sip.test_mutations import messages, pieces
 
@@ -51,8 +51,7 @@ def hurt(random_: random.Random, batch: list[bytes], server: ServerProcess) -> N
 
 def test_garbage_over_udp_and_tcp_leaves_the_server_well(tmp_path: Path) -> None:
     """Users authenticate here, so that nothing is sent on to where a mutated URI leads."""
-    seed = int(os.environ.get("REMUSNET_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"seed {seed}")
+    seed = chosen()
     random_ = random.Random(seed)
     source = messages(random_)
     events = tmp_path / "events"

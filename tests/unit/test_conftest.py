@@ -103,3 +103,24 @@ def test_a_seed_given_is_the_one_that_is_used(
     drawn = re.findall(r"drew (\S+)", first)
     assert len(set(drawn)) > 50
     assert drawn == re.findall(r"drew (\S+)", again)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_each_failure_is_a_line_of_the_file_that_is_named(
+    session: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    session.makepyfile(
+        test_failing="import pytest\n"
+        "def test_long(): assert list(range(2000)) == [1]\n"
+        "@pytest.fixture\ndef leaks():\n    yield\n    assert not 'a leak'\n"
+        "def test_leak(leaks): pass\n"
+    )
+    session.runpytest_subprocess("--numprocesses", workers, "--failures", "failures")
+    lines = sorted((session.path / "failures").read_text().splitlines())
+    assert [line.split(": ")[:3] for line in lines] == [
+        ["error", "test_failing.py::test_leak", "line 6"],
+        ["failed", "test_failing.py::test_long", "line 2"],
+    ]
+    assert "assert [0, 1, 2, 3, 4, 5, ...] == [1]" in lines[1]
+    assert all(len(line) <= 500 for line in lines)

@@ -191,6 +191,20 @@ class TestSteps:
         assert all("0 min" in lines[number] for number in (0, 1, 3))
         assert lines[3].startswith("all ")
 
+    def test_what_steps_said_of_failures_comes_last_before_the_summary(
+        self, tmp_path: Path
+    ) -> None:
+        program = (
+            f". scripts/lib/steps.sh; STEPS_FAILURES={tmp_path}/failures; "
+            "fails() { echo 'failed: it' >>$STEPS_FAILURES; seq 1000; false; }; "
+            "step one fails; steps_summary"
+        )
+        done = subprocess.run(
+            ["bash", "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "1000\n\n== failures\nfailed: it\n\n== summary\none" in done.stdout
+
     @pytest.mark.parametrize(("status", "result"), [(0, "ok"), (3, "FAILED")])
     def test_a_step_beside_the_others_is_shown_and_counted_where_it_is_joined(
         self, tmp_path: Path, status: int, result: str

@@ -11,6 +11,7 @@ addresses by itself, and floods the rest: it learns nothing here.
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,18 @@ class Bed:
         wait_until(
             lambda: self.qdisc(device).qlen == packets, f"{packets} packets held in {device}"
         )
+
+    def wait_for_judged(self, device: str, packets: int) -> None:
+        """Wait until the filters at a device's ingress have seen so many packets.
+
+        A busy kernel leaves what was sent to ksoftirqd, which comes when it comes.
+        """
+
+        def seen() -> bool:
+            shown = json.loads(self.dom0.tc(f"-s -j qdisc show dev {device} ingress"))
+            return bool(sum(each["packets"] for each in shown) >= packets)
+
+        wait_until(seen, f"{packets} packets judged at {device}")
 
     def from_guest(self) -> Sender:
         """Sends frames as the guest."""

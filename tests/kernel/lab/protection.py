@@ -123,6 +123,10 @@ class Site:
             },
         }
 
+    def changed(self, before: dict[str, object]) -> list[str]:
+        """Which parts of `looks` differ from ``before``; whole, they are a thousand lines."""
+        return [key for key, found in self.looks().items() if found != before[key]]
+
     def files(self) -> set[str]:
         """What is in the run directory beside the locks of who changes and who watches."""
         return {path.name for path in self.run_dir.glob("*")} - {"lock", "watch.lock"}

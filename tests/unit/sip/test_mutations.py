@@ -9,7 +9,6 @@ of them here, 200,000 under ``scripts/test --long``. ``REMUSNET_SEED`` repeats a
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Iterator
 
@@ -25,6 +24,7 @@ from remusnet.sip.presets import RESILIENT, THESIS, Preset
 from remusnet.sip.settings import Settings
 from remusnet.sip.signals import Bytes
 from tests.lib.long import count
+from tests.lib.long import seed as chosen
 from tests.lib.sip_bench import SERVER, phone, request
 from tests.lib.sip_whole import BOB, WholeBench, opened
 from tests.unit.sip.test_torture import CASES
@@ -235,8 +235,7 @@ class Rig:
 def test_no_mutated_message_makes_an_actor_fail_or_the_server_grow(
     transport: str, preset: Preset, authenticate: bool
 ) -> None:
-    seed = int(os.environ.get("REMUSNET_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"seed {seed}")
+    seed = chosen()
     random_ = random.Random(seed)
     total = count(sample=2_000, long=200_000) // 6
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 
 from remusnet.actors import Change
@@ -12,6 +11,7 @@ from remusnet.sip.flows import Flow
 from remusnet.sip.message import Request, Response
 from remusnet.sip.message.build import ack, respond, tag_of
 from tests.lib.long import count
+from tests.lib.long import seed as chosen
 from tests.lib.sip_bench import request
 from tests.lib.sip_bob import CAROL, both, cancelling, with_bob
 from tests.lib.sip_whole import ALICE, BOB, WholeBench
@@ -138,8 +138,7 @@ async def race(seed: int) -> None:
 
 
 def test_whatever_crosses_what_a_call_ends_once_and_leaves_nothing() -> None:
-    first = int(os.environ.get("REMUSNET_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"seed {first}")
+    first = chosen()
     for seed in range(first, first + count(sample=60, long=3_000)):
         try:
             run(race(seed))
