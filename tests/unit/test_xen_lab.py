@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scapy.layers.inet import TCP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Dot1Q, Ether
 
 from tests.xen.lab import arrivals
 from tests.xen.lab.arrivals import (
@@ -91,6 +95,45 @@ def test_records_are_found_in_frames_by_their_first_sight(tmp_path: Path) -> Non
     assert found[1].entered_ns.tolist() == [10, 10]
     assert found[1].arrived_ns.tolist() == [30, 30]
     assert arrivals.streams(bridge)[12].hold_ms().tolist() == [0]
+
+
+def segment(at: int, data: bytes, port: int = 5000, *, tagged: bool = False) -> bytes:
+    """Of TCP over IPv6, with the options that Linux sends."""
+    times = [("NOP", None), ("NOP", None), ("Timestamp", (port << 16 | 5001, 7))]
+    tcp = TCP(sport=port, dport=5001, seq=at % 2**32, flags="A", options=times)
+    link = Ether(src="00:16:3e:00:00:01", dst="00:16:3e:00:00:02")
+    link = link / Dot1Q(vlan=0) if tagged else link
+    return bytes(link / IPv6(src="fd00::1", dst="fd00::2") / tcp / data)
+
+
+ORDERS_OF_THREE = list(itertools.permutations(range(3)))
+CUTS = [(5, 70), (20, 80), (23, 60), (24, 64), (64, 90), (40, 75), (30, 91)]
+
+
+@pytest.mark.parametrize(
+    ("order", "cuts"),
+    # Within a record there are two cuts only where its pieces come in order.
+    [*itertools.product(ORDERS_OF_THREE, CUTS), ((0, 1, 2), (1, 3)), ((0, 1, 2), (70, 75))],
+)
+@pytest.mark.parametrize("tagged", [False, True])
+def test_a_record_that_segments_share_is_seen_with_the_last_of_them(
+    tmp_path: Path, order: tuple[int, ...], cuts: tuple[int, int], tagged: bool
+) -> None:
+    text, begin = record(11, 1, 5) + record(11, 2, 6), 2**32 - 40
+    pieces = [(0, cuts[0]), cuts, (cuts[1], len(text))]
+    when = {piece: 10 * (turn + 1) for turn, piece in enumerate(order)}
+    frames = [
+        (when[piece], segment(begin + pieces[piece][0], text[slice(*pieces[piece])], tagged=tagged))
+        for piece in order
+    ]
+    # Another connection has the same numbers.
+    frames.insert(1, (11, segment(begin + cuts[0], b"." * (len(text) - cuts[0]), port=5002)))
+    expected = set()
+    for number, sent_ns, at in ((1, 5, 0), (2, 6, 64)):
+        of = [when[i] for i, (a, b) in enumerate(pieces) if a < at + 24 and b > at]
+        expected.add((max(of), Record(11, number, sent_ns)))
+    found = arrivals.sightings(pcap(tmp_path / "bridge", frames))
+    assert (set(found), len(found)) == (expected, 2)
 
 
 def test_orders_are_requests_to_plugs(tmp_path: Path) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from remusnet.classify.headers import Headers, dissect
 from remusnet.frames import Int64s
 from remusnet.metrics.arrivals import Float64s, interarrival_jitter
+from remusnet.policy.policy import TCP as TCP_PROTOCOL
 
 RTP, RTP6, RTP_TAGGED, PLAIN_UDP = 1, 2, 3, 4
 TCP, TCP6, TCP_TAGGED, TCP6_TAGGED = 11, 12, 13, 14
@@ -22,6 +24,9 @@ BUFFER, RELEASE_ONE, RELEASE_INDEFINITE, LIMIT = range(4)
 """The actions of sch_plug (linux/pkt_sched.h)."""
 
 _RECORD = struct.Struct(">4sIQQ")
+_MARK = b"RNET"
+_LESS = _RECORD.size - 1
+_NONE = (b"", b"")
 _NEW_QDISC = 36
 _REQUEST = 1
 _KIND, _OPTIONS = 1, 2
@@ -121,14 +126,60 @@ class Record(NamedTuple):
 
 
 def sightings(path: Path) -> list[tuple[int, Record]]:
-    """(time in ns, record): every record of every frame, as often as it was seen."""
-    found = []
+    """(time in ns, record): every record of every frame, as often as it was seen.
+
+    One that two segments of TCP share is seen with the later of both.
+    """
+    found, seams = [], _Seams()
     for time_ns, frame in _frames(path):
-        at = frame.find(b"RNET")
-        while at >= 0 and at + _RECORD.size <= len(frame):
-            found.append((time_ns, Record(*_RECORD.unpack_from(frame, at)[1:])))
-            at = frame.find(b"RNET", at + _RECORD.size)
+        for text in (frame, *seams.add(frame)):
+            found += [(time_ns, record) for record in _records_in(text)]
     return found
+
+
+def _records_in(data: bytes) -> Iterator[Record]:
+    at = data.find(_MARK)
+    while at >= 0 and at + _RECORD.size <= len(data):
+        yield Record(*_RECORD.unpack_from(data, at)[1:])
+        at = data.find(_MARK, at + _RECORD.size)
+
+
+class _Seams:
+    """Where segments of TCP meet, by connection and sequence number."""
+
+    def __init__(self) -> None:
+        # What comes before a sequence number, and what from it on: less than a record each.
+        self._sides: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+
+    def add(self, frame: bytes) -> Iterator[bytes]:
+        """What lies around the ends of this segment, where its neighbours were seen before it."""
+        headers = dissect(frame)
+        if headers.protocol != TCP_PROTOCOL or headers.payload is None:
+            return
+        data = frame[headers.payload :][: headers.payload_length]
+        if not data:
+            return
+        begin = _sequence_number(frame, headers)
+        here, there = headers.source_port, headers.destination_port
+        connection = (headers.tags, headers.source, here, headers.destination, there)
+        first, last = (*connection, begin), (*connection, (begin + len(data)) % 2**32)
+        before, after = self._sides.get(first, _NONE)[0], self._sides.get(last, _NONE)[1]
+        if len(data) <= _LESS:
+            yield before + data + after
+        else:
+            yield before + data[:_LESS]
+            yield data[-_LESS:] + after
+        self._sides[first] = (before, (data + after)[:_LESS])
+        self._sides[last] = ((before + data)[-_LESS:], after)
+
+
+def _sequence_number(frame: bytes, headers: Headers) -> int:
+    """Of the TCP header that ends where the payload begins."""
+    assert headers.payload is not None
+    ports = struct.pack(">HH", headers.source_port, headers.destination_port)
+    at = frame.rindex(ports, headers.payload - 60, headers.payload - 16)
+    (number,) = struct.unpack_from(">I", frame, at + 4)
+    return int(number)
 
 
 def announcements(path: Path) -> list[int]:
