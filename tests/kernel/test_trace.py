@@ -1,7 +1,7 @@
 """remusnet trace: its verdicts and counts agree with the filters' counters frame by frame.
 
-A release wakes ksoftirqd, which sends what was held when it comes to run: a trace that ended at once
-would not see it leave, so each test waits until the plug is empty.
+A release wakes ksoftirqd, which sends what was held when it comes to run: a trace that ended at
+once would not see it leave, so each test waits until the plug is empty.
 """
 
 from __future__ import annotations
