@@ -434,8 +434,14 @@ def test_what_bypasses_never_comes_to_the_userspace_plug() -> None:
     assert result["keeper"]["frames"] <= 5
 
 
-@pytest.mark.netns
-def test_nothing_held_leaves_before_its_commit_at_40_ms() -> None:
+@pytest.mark.parametrize(
+    "plug",
+    [
+        pytest.param("userspace", marks=pytest.mark.netns(timeout=count(sample=120, long=900))),
+        pytest.param("kernel", marks=pytest.mark.uml(timeout=count(sample=120, long=900))),
+    ],
+)
+def test_nothing_held_leaves_before_its_commit_at_40_ms(plug: str) -> None:
     options = ["--policy", "hold-all", "--interval", "40ms", "--pause", "5ms", "--json"]
     seconds = count(sample=3, long=600)
     done = subprocess.run(
@@ -449,7 +455,10 @@ def test_nothing_held_leaves_before_its_commit_at_40_ms() -> None:
         check=False,
     )
     result = _result(done)
-    assert result["held"] > 300 * seconds
+    print({key: result[key] for key in ("plug", "epochs", "held", "dropped", "violations")})
+    assert result["plug"] == plug
+    # A UML kernel sends less than it is asked to.
+    assert result["held"] > (300 if plug == "userspace" else 100) * seconds
     assert result["violations"] == 0
 
 
