@@ -11,28 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from remusnet.live.running import LiveRun
+from scripts.sip.baresip import settings
 
 SUBNET, PHONE = "10.77.0.0/24", "10.77.0.2"
 _PORT = 5060
 _PATIENCE_S = 20
-_MODULES = "/usr/lib/baresip/modules"
-_CONFIG = f"""\
-poll_method epoll
-sip_listen {{host}}:{_PORT}
-net_interface {{device}}
-audio_source ausine,440
-ausrc_srate 48000
-ausrc_channels 2
-audio_player aubridge,{{name}}
-audio_alert aubridge,alert
-module_path {_MODULES}
-module g711.so
-module ausine.so
-module aubridge.so
-module_tmp uuid.so
-module_app account.so
-module_app menu.so
-"""
 
 
 def call(folder: Path, policy: str, options: Sequence[str], seconds: float) -> dict[str, Any]:
@@ -76,7 +59,8 @@ def _baresip(folder: Path, host: str, device: str, more: str = "") -> list[str]:
     """Its command line, after its files are written; ``device``: a name, or an address of it."""
     folder.mkdir()
     folder.chmod(0o777)
-    (folder / "config").write_text(_CONFIG.format(host=host, device=device, name=folder.name))
+    place = f"sip_listen {host}:{_PORT}\nnet_interface {device}\n"
+    (folder / "config").write_text(place + settings(folder.name))
     account = f"<sip:{folder.name}@{host};transport=tcp>;regint=0{more}\n"
     (folder / "accounts").write_text(account)
     return ["baresip", "-f", str(folder)]

@@ -9,30 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from scripts.sip.baresip import settings
 from tests.lib.kamailio import free_port
 from tests.lib.sip_agent import HOST
 
-_MODULES = Path("/usr/lib/baresip/modules")
 _SECONDS = 40.0
-_CONFIG = """\
-poll_method epoll
-sip_listen {host}:{port}
-sip_cafile {authority}
-net_interface {host}
-audio_source ausine,440
-ausrc_srate 48000
-ausrc_channels 2
-audio_player aubridge,{name}
-audio_alert aubridge,alert
-rtp_stats yes
-module_path {modules}
-module g711.so
-module ausine.so
-module aubridge.so
-module_tmp uuid.so
-module_app account.so
-module_app menu.so
-"""
 
 
 class Baresip:
@@ -42,16 +23,11 @@ class Baresip:
         self, folder: Path, name: str, account: str, *commands: str, authority: Path | None = None
     ) -> None:
         folder.mkdir()
-        config = _CONFIG.format(
-            host=HOST,
-            port=free_port(2),  # TLS is on the next one
-            name=name,
-            modules=_MODULES,
-            authority=authority or "",
-        )
-        if authority is None:
-            config = config.replace("sip_cafile \n", "")
-        (folder / "config").write_text(config)
+        # TLS is on the next port.
+        config = f"sip_listen {HOST}:{free_port(2)}\nnet_interface {HOST}\nrtp_stats yes\n"
+        if authority is not None:
+            config += f"sip_cafile {authority}\n"
+        (folder / "config").write_text(config + settings(name))
         (folder / "accounts").write_text(account + "\n")
         self._screen = folder / "screen"
         words = [word for command in commands for word in ("-e", command)]
