@@ -32,15 +32,15 @@ _HEAD = (
 )
 _EXAMPLES = f"""examples:
   scripts/tcp-table                             # what is kept, beside the emulator of now
-  scripts/tcp-table --run                       # first runs what isn't kept yet: some 20 minutes
+  scripts/tcp-table --run                       # first runs what isn't kept yet: most of an hour
   scripts/tcp-table --run --only 'far-*'        # only these; --list has the names
   scripts/tcp-table --run --again --only loss-200
   scripts/tcp-table --write                     # and puts the tables, dated, into the manual
 
-A row is {PHASES} connections whose starts divide a checkpoint's period, in a Linux kernel in
-virtual time and in the emulator. What the kernel did is kept in tests/data/tcp-linux, a file a row,
-as soon as the row has ended: ended early, the script goes on there the next time. A kept row whose
-scenario has changed since counts as missing. Times in ms; copies are segments sent again.
+A row is {PHASES} connections or more whose starts divide a checkpoint's period, in a Linux kernel
+in virtual time and in the emulator. What the kernel did is kept in tests/data/tcp-linux, a file a
+row, as soon as the row has ended: ended early, the script goes on there the next time. A kept row
+whose scenario has changed since counts as missing. Times in ms; copies are segments sent again.
 
 exit codes: 0 all is close enough (times 15 %, copies 20 %); 1 something isn't, or a row isn't kept;
 2 usage; 3 no kernel with virtual time: 'remusnet lab setup --virtual-time' builds it."""
