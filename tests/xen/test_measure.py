@@ -17,7 +17,7 @@ from tests.xen.lab.job import Done
 
 FITTED, FOURTH = (500, 1000, 2000), 1400
 """Milliseconds. Shorter ones leave an emulated guest no time."""
-ROUNDS = 2
+ROUNDS = 6
 CLOSE = 0.15
 
 
