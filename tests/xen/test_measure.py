@@ -18,12 +18,14 @@ from tests.xen.lab.job import Done
 FITTED, FOURTH = (500, 1000, 2000), 1400
 """Milliseconds. Shorter ones leave an emulated guest no time."""
 ROUNDS = 6
+"""The emulated Dom0 shares its processor with whoever measures: pauses of two rounds of one
+interval have differed by 82 %. Six of them take 22 minutes."""
 CLOSE = 0.15
 
 
 @pytest.mark.xen
 @pytest.mark.slow
-def test_three_intervals_tell_what_a_fourth_dirties_and_about_how_long_it_takes(
+def test_three_intervals_tell_what_a_fourth_dirties_and_how_long_it_takes(
     in_dom0: Callable[..., Done],
 ) -> None:
     every = (*FITTED, FOURTH)
@@ -43,13 +45,12 @@ def test_three_intervals_tell_what_a_fourth_dirties_and_about_how_long_it_takes(
     dirty = _median([each.dirty for each in seen])
     print(f"dirty {dirty:.0f} B, expected {_dirtied(found.guest, expected.ran_ns):.0f} B")
     assert abs(_dirtied(found.guest, expected.ran_ns) / dirty - 1) < CLOSE
-    # The emulated Dom0 shares its processor with whoever measures: pauses of two rounds of one
-    # interval have differed by half, and so the expected one can only be held to their range.
-    medians = [_median([trace.pause_ns]) for rounds in traces.values() for trace in rounds]
-    assert min(medians) < expected.expected_pause_ns < max(medians)
+    pause_ns = _median([each.pause_ns for each in seen])
+    print(f"pause {pause_ns / 1e6:.1f} ms, expected {expected.expected_pause_ns / 1e6:.1f} ms")
+    assert abs(expected.expected_pause_ns / pause_ns - 1) < CLOSE
     # The guest sends nothing until the commit there: lags are 0, and so is what is expected.
     lag_ns = _median([each.lag_ns for each in seen])
-    assert abs(expected.expected_lag_ns - lag_ns) < CLOSE * max(lag_ns, min(medians))
+    assert abs(expected.expected_lag_ns - lag_ns) < CLOSE * max(lag_ns, pause_ns)
 
 
 def _dirtied(guest: GuestModel, ran_ns: float) -> float:
