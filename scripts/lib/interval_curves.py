@@ -44,6 +44,7 @@ def main(directory: Path) -> int:
         "interval-guests": guests("tcp-only"),
         "interval-policies": guests("tcp-only", ["busy-pbx"]) + guests("hold-all", ["busy-pbx"]),
     }
+    directory.mkdir(parents=True, exist_ok=True)
     with style():
         for name, found in every.items():
             made = curves(found, ASKED)
