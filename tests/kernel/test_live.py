@@ -466,7 +466,8 @@ def test_nothing_held_leaves_before_its_commit_at_40_ms(
 ) -> None:
     """By its own count, and by the capture beside the times of the driver's orders."""
     files = ["--capture", str(tmp_path / "both.pcapng"), "--report", str(tmp_path / "report")]
-    flood = [sys.executable, "-c", _FLOOD, "500", str(seconds)]
+    rate = 500
+    flood = [sys.executable, "-c", _FLOOD, str(rate), str(seconds)]
     done = subprocess.run(
         [sys.executable, "-m", "remusnet", "run", *_COMMIT_WORDS, *files, "--", *flood],
         capture_output=True,
@@ -474,14 +475,18 @@ def test_nothing_held_leaves_before_its_commit_at_40_ms(
         timeout=2 * seconds + 90,
         check=False,
     )
-    _see_no_commit_missed(_result(done), plug, seconds, tmp_path)
+    _see_no_commit_missed(_result(done), plug, rate * seconds, tmp_path)
 
 
 @pytest.mark.kernel
 @pytest.mark.long
 def test_nothing_held_leaves_before_its_commit_in_ten_minutes_of_a_kernels_plug() -> None:
-    """In a kernel of its own, which has room for what 600,000 frames take."""
-    seconds = 600
+    """In a kernel of its own, with more memory.
+
+    A process of UML has 65,530 pieces of memory at most (vm.max_map_count), often a page each: what
+    says at the end what 300,000 frames did found no more.
+    """
+    seconds, rate = 600, 150
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o777)  # the kernel has the rights of nobody
@@ -495,7 +500,7 @@ def test_nothing_held_leaves_before_its_commit_in_ten_minutes_of_a_kernels_plug(
         ]
         run = shlex.join([sys.executable, "-m", "remusnet", "run", *words, "--"])
         inside = "mount -t tmpfs none /mnt && REMUSNET_RUN_DIR=/mnt/run exec " + run
-        inside += shlex.join(["", sys.executable, f"{folder}/flood.py", "500", str(seconds)])
+        inside += shlex.join(["", sys.executable, f"{folder}/flood.py", str(rate), str(seconds)])
         lab = [sys.executable, "-m", "remusnet", "lab", "exec", "--mem", "1G", "--dir", name]
         done = subprocess.run(
             [*lab, "--", "sh", "-c", inside],
@@ -504,16 +509,16 @@ def test_nothing_held_leaves_before_its_commit_in_ten_minutes_of_a_kernels_plug(
             timeout=2 * seconds + 90,
             check=False,
         )
-        _see_no_commit_missed(_result(done), "kernel", seconds, folder)
+        _see_no_commit_missed(_result(done), "kernel", rate * seconds, folder)
 
 
-def _see_no_commit_missed(result: dict[str, Any], plug: str, seconds: int, folder: Path) -> None:
+def _see_no_commit_missed(result: dict[str, Any], plug: str, asked: int, folder: Path) -> None:
     seen, early = _early(folder / "both.pcapng", folder / "report/epochs.csv")
     told = {key: result[key] for key in ("plug", "epochs", "held", "dropped", "violations")}
     print(f"{told}; {seen} seen to leave, {early} of them before their commit")
     assert result["plug"] == plug
     # A UML kernel sends less than it is asked to.
-    assert result["held"] > (300 if plug == "userspace" else 100) * seconds
+    assert result["held"] > (0.6 if plug == "userspace" else 0.2) * asked
     assert (result["violations"], early) == (0, 0)
     assert seen > 0.95 * result["held"]
 
