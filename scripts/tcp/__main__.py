@@ -32,7 +32,7 @@ _HEAD = (
 )
 _EXAMPLES = f"""examples:
   scripts/tcp-table                             # what is kept, beside the emulator of now
-  scripts/tcp-table --run                       # first runs what isn't kept yet: most of an hour
+  scripts/tcp-table --run                       # first runs what isn't kept yet: some 20 minutes
   scripts/tcp-table --run --only 'far-*'        # only these; --list has the names
   scripts/tcp-table --run --again --only loss-200
   scripts/tcp-table --write                     # and puts the tables, dated, into the manual
