@@ -105,6 +105,10 @@ class Registration:
         """Nothing of the run is left, nor is its record. In the host's network namespace."""
         _clear(self.record, self._folder)
 
+    def clear_within(self) -> None:
+        """The same, from the run's own namespace: the device goes with that one."""
+        _clear(self.record, self._folder, device=False)
+
     def forget(self) -> None:
         """Closes the lock's descriptor."""
         if self._lock is not None:
@@ -155,7 +159,7 @@ def _cleared(folder: Path, name: str) -> str:
     return f"cleared up after a live run that was killed, of process {record.process}{text}"
 
 
-def _clear(record: Record, folder: Path) -> list[str]:
+def _clear(record: Record, folder: Path, *, device: bool = True) -> list[str]:
     """All of a run; what of it was still there."""
     found = []
     for path in map(Path, record.cgroups):
@@ -165,7 +169,7 @@ def _clear(record: Record, folder: Path) -> list[str]:
             remove_cgroup(path)
     if _kill_marked(record.name):
         found.append("its program")
-    if os.geteuid() == 0 and delete_host_end(record.device, record.alias):
+    if device and os.geteuid() == 0 and delete_host_end(record.device, record.alias):
         found.append("its device")
     with suppress(OSError):
         shutil.rmtree(folder / record.name)

@@ -86,9 +86,12 @@ def run(order: RunOrder, tools: Tools, guard: socket.socket, guard_process: int)
         runner.say(error=_said(error), exit_code=6)
         return 1
     finally:
-        runner.clear()
-        if os.getppid() != guard_process:
-            tools.registration.clear()  # the guard is dead
+        try:
+            runner.clear()
+        finally:
+            # The guard does so, too, unless it is dead. That can't be told: while one of its
+            # threads has yet to die, the kernel says that it is the parent.
+            tools.registration.clear_within()
     return 0
 
 

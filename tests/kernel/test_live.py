@@ -308,7 +308,25 @@ def _started(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, i
     finally:
         if guard.poll() is None:
             guard.terminate()
-        guard.communicate(timeout=_SECONDS)
+        print(guard.communicate(timeout=_SECONDS)[1])
+
+
+@pytest.mark.netns
+def test_a_runs_record_goes_before_its_guard_has_to_do_anything(tmp_path: Path) -> None:
+    """Where processors are busy the last thread of a killed guard may take long to die.
+
+    The guard still has sockets of the run's namespace; its device goes with them.
+    """
+    groups = _groups()
+    with _started() as (guard, processes):
+        os.kill(guard.pid, signal.SIGSTOP)
+        os.kill(processes["runner"], signal.SIGTERM)
+        deadline = time.monotonic() + _SECONDS
+        while left := [each for each in _left(tmp_path, groups) if not each.startswith("rn")]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
+        os.kill(guard.pid, signal.SIGCONT)
+    _wait_until_nothing_is_left(tmp_path, groups)
 
 
 def _children(process: int) -> list[int]:
