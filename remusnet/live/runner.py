@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from pathlib import Path
 
 from remusnet.defaults import RATE_BITS
 from remusnet.errors import Conflict, RemusnetError
@@ -179,7 +180,11 @@ class _Runner:
         if driver.failed and program.code is None:
             failure = self._fail(driver, plug)
             driver.rest()
-        left_behind = program.code == 0 and not driver.stopping and freezer.alive()
+        left_behind = (
+            program.code == 0
+            and not driver.stopping
+            and (freezer.alive() or _has_orphans({program.process, *driver.helpers}))
+        )
         freezer.kill()
         if failure is None:
             driver.finish(_LONGEST_COMMIT_NS)
@@ -308,6 +313,18 @@ class _Runner:
                     )
 
         return look
+
+
+def _has_orphans(known: set[int]) -> bool:
+    """Whether this process has living children but ``known``: they may have left the session."""
+    with suppress(OSError):
+        mine = Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split()
+        for each in set(map(int, mine)) - known:
+            with suppress(OSError):
+                stat = Path(f"/proc/{each}/stat").read_text("ascii", errors="replace")
+                if stat.rpartition(")")[2].split()[0] not in "ZX":
+                    return True
+    return False
 
 
 def _kill(process: int) -> None:

@@ -154,9 +154,15 @@ def test_a_signal_opens_the_plug_and_ends_it(
 ) -> None:
     process = start("--interval", "30s", *args)
     with held.from_guest() as guest, held.at_client() as client:
-        # It has the lock a moment before it holds anything.
-        wait_until(lambda: guest.send([stamped(HELD, 1)]) and held.qdisc("ifb0").qlen, "a hold")
-        client.drain()
+
+        def holds() -> bool:
+            """A driver that starts closes the plug, opens it, and closes it again."""
+            client.drain()
+            guest.send([stamped(HELD, 1)])
+            time.sleep(0.2)
+            return not client.drain()
+
+        wait_until(holds, "a hold")
         process.send_signal(number)
         assert 1 in client.expect(1)
         out, err = process.communicate(timeout=30)

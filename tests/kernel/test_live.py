@@ -230,9 +230,13 @@ def test_a_program_that_does_not_end_is_killed_after_its_grace() -> None:
 
 
 @pytest.mark.netns
-def test_a_program_that_daemonises_is_told_to_stay_and_its_children_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", ["", "sleep 0.5; "])
+def test_a_program_that_daemonises_is_told_to_stay_and_its_children_end(
+    first: str, tmp_path: Path
+) -> None:
+    """Whether the child has left the program's session by then, or not yet."""
     groups = _groups()
-    done = _run("--", "sh", "-c", "setsid sleep 987654 >/dev/null 2>&1 & exit 0")
+    done = _run("--", "sh", "-c", f"setsid sleep 987654 >/dev/null 2>&1 & {first}exit 0")
     assert done.returncode == 5
     assert "in the foreground" in done.stderr
     assert _left(tmp_path, groups) == []
