@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-MODULES: Final = "/usr/lib/baresip/modules"
-"""Where Debian has them."""
+_MODULES = "/usr/lib/baresip/modules"
 _SETTINGS = f"""\
 poll_method epoll
 audio_source ausine,440
@@ -13,7 +10,7 @@ ausrc_srate 48000
 ausrc_channels 2
 audio_player aubridge,{{name}}
 audio_alert aubridge,alert
-module_path {MODULES}
+module_path {_MODULES}
 module g711.so
 module ausine.so
 module aubridge.so

@@ -61,3 +61,9 @@ def site(reused: ReusedBed, tmp_path: Path) -> Iterator[Site]:
     if changed:
         reused.discard()
     assert (changed, files) == ([], set())
+
+
+@pytest.fixture
+def own_run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that a test starts have a run directory of its own."""
+    monkeypatch.setenv("REMUSNET_RUN_DIR", str(tmp_path / "run"))

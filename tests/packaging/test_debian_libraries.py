@@ -88,6 +88,8 @@ KERNEL = [
     "test_drivers.py",
     "test_host.py",
     "test_live.py",
+    "test_live_commits.py",
+    "test_live_endings.py",
     "test_plug.py",
     "test_trace.py",
     "test_trial.py",
