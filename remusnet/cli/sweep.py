@@ -182,12 +182,11 @@ def command(
 
         click.echo(json.dumps(document(done.means), indent=2, allow_nan=False))
         return
-    from remusnet.sweep.choice import of_knees
+    from remusnet.sweep.choice import of_trade
     from remusnet.sweep.table import seen
-    from remusnet.sweep.trade import knees
 
     print_means(console(), done.means, done.asked if asked else seen(done.asked, done.means))
-    if words := of_knees(knees(done.means)):
+    if words := of_trade(done.means):
         echo_choice(words)
     for file in (csv, report and f"{report.rstrip('/')}/index.html"):
         if file:

@@ -11,7 +11,8 @@ from remusnet.report.assertions import shown
 from remusnet.report.metric_table import METRICS
 from remusnet.sweep.optimum import FLAT, Nothing, Optimum
 from remusnet.sweep.running import Asked, Kept
-from remusnet.sweep.trade import COST, WAIT, Knee, short
+from remusnet.sweep.table import Mean
+from remusnet.sweep.trade import COST, LEAST_POINTS, WAIT, Knee, knees, lines_of, short
 
 _MOST_LINES = 4
 
@@ -30,7 +31,8 @@ class Requirement:
 class Choice:
     """What a tuning came to, in words. ``headline``: the interval, or that there is none.
 
-    ``good_ns``: from where to where others are as good.
+    ``good_ns``: from where to where others are as good. ``asked``: whether somebody asked for one,
+    so that none is a failure.
     """
 
     found: bool
@@ -39,6 +41,7 @@ class Choice:
     lines: tuple[str, ...]
     interval_ns: int | None
     good_ns: tuple[int, int] | None = None
+    asked: bool = True
 
 
 def choice(result: Optimum | Nothing, objective: Asked, *, maximise: bool) -> Choice:
@@ -118,12 +121,19 @@ def choice_json(result: Optimum | Nothing, objective: Asked) -> dict[str, object
     }
 
 
-def of_knees(knees: Sequence[Knee]) -> Choice | None:
-    """The words for a sweep that had no requirement: where its trade bends; None without a bend."""
-    if not knees:
+def of_trade(means: Sequence[Mean]) -> Choice | None:
+    """The words for a sweep that had no requirement: where its trade bends, or why it has none.
+
+    None for a sweep of other metrics.
+    """
+    if not {COST, WAIT} <= {each.metric for each in means}:
         return None
+    bent = knees(means)
+    if not bent:
+        why = (_why_no_trade(means), '"remusnet tune" finds the best for limits of your own.')
+        return Choice(False, "No best trade", (), why, None, asked=False)
     found: dict[int, list[Knee]] = {}
-    for each in knees:
+    for each in bent:
         found.setdefault(each.point.interval_ns, []).append(each)
     intervals = sorted(found)
     ends = " to ".join(short(each) for each in dict.fromkeys((intervals[0], intervals[-1])))
@@ -143,7 +153,19 @@ def of_knees(knees: Sequence[Knee]) -> Choice | None:
         'other way round. "remusnet tune" finds the best for limits of your own.'
     )
     chosen = intervals[0] if len(intervals) == 1 else None
-    return Choice(True, f"Best trade: {ends}", (), tuple(lines), chosen)
+    return Choice(True, f"Best trade: {ends}", (), tuple(lines), chosen, asked=False)
+
+
+def _why_no_trade(means: Sequence[Mean]) -> str:
+    intervals = len({each.interval_ns for each in means})
+    if intervals < LEAST_POINTS:
+        return f"A trade needs {LEAST_POINTS} intervals at least; these are {intervals}."
+    if not lines_of(means, WAIT):
+        return (
+            f"The trade is between {COST} and {WAIT}, and no TCP was held here. What an interval "
+            "does to RTP is in its own figures."
+        )
+    return f"{COST} and {WAIT} change by equal steps, or together: no interval stands out."
 
 
 def _worst(kept: Kept) -> str:

@@ -11,7 +11,7 @@ from remusnet.report.drawing import GREEN, INK, LOST, colours, figure
 from remusnet.report.metric_table import METRICS
 from remusnet.sweep.running import Asked
 from remusnet.sweep.table import Mean
-from remusnet.sweep.trade import front, lines, trades
+from remusnet.sweep.trade import front, lines_of, trades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def curves(
     from where to where others are as good; ``limits``: of metrics (by text), in their units. None
     where no metric has two points.
     """
-    rows = [(each, lines(means, each.text)) for each in asked]
+    rows = [(each, lines_of(means, each.text)) for each in asked]
     rows = [(each, found) for each, found in rows if any(len(points) > 1 for _, points in found)]
     if not rows:
         return None

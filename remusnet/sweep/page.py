@@ -14,7 +14,7 @@ from remusnet.report.figures import Caption
 from remusnet.report.folder import replaced
 from remusnet.report.page import Drawn, FileBeside
 from remusnet.report.templating import markup, render
-from remusnet.sweep.choice import Choice, of_knees
+from remusnet.sweep.choice import Choice, of_trade
 from remusnet.sweep.curves import curves, head, pareto
 from remusnet.sweep.running import Asked
 from remusnet.sweep.table import Mean, Row, means_csv, seen, tidy_csv
@@ -85,7 +85,7 @@ def write_sweep(
     Without ``tuned`` the knee of the trade is what it recommends. Raises MissingDependency without
     matplotlib, and what `replaced` raises.
     """
-    words = tuned.choice if tuned else of_knees(knees(means))
+    words = tuned.choice if tuned else of_trade(means)
     limits = [_limit(text) for text in tuned.requirements] if tuned else []
     there = seen(asked, means)
     page = Page(

@@ -15,6 +15,9 @@ COST: Final = "overhead"
 WAIT: Final = "tcp.hold.p99"
 """The two ends of the trade, as metrics."""
 
+LEAST_POINTS: Final = 3
+"""Two ends, and what may lie below the line between them."""
+
 Line = tuple[str, list[Mean]]
 """A policy and setting, and its means in the order of intervals."""
 
@@ -47,9 +50,9 @@ class Knee:
 
 def trades(means: Sequence[Mean]) -> dict[str, list[Point]]:
     """The points of each policy and setting that has both ends of the trade."""
-    waits = dict(lines(means, WAIT))
+    waits = dict(lines_of(means, WAIT))
     found = {}
-    for name, costs in lines(means, COST):
+    for name, costs in lines_of(means, COST):
         wait = {each.interval_ns: float(each.mean or 0) for each in waits.get(name, ())}
         found[name] = [
             Point(each.interval_ns, float(each.mean or 0), wait[each.interval_ns])
@@ -75,7 +78,7 @@ def knee(points: Iterable[Point]) -> Point | None:
     Kneedle in a Haystack", 2011). None where the front has no bend.
     """
     best = front(points)
-    if len(best) < 3:
+    if len(best) < LEAST_POINTS:
         return None
     first, last = best[0], best[-1]
 
@@ -93,7 +96,7 @@ def knees(means: Sequence[Mean]) -> list[Knee]:
     return [Knee(name, point) for name, point in found if point is not None]
 
 
-def lines(means: Sequence[Mean], metric: str) -> list[Line]:
+def lines_of(means: Sequence[Mean], metric: str) -> list[Line]:
     """The means of ``metric`` that are there, a line for each policy and setting."""
     found: dict[str, list[Mean]] = {}
     for each in means:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from remusnet.sweep.choice import of_knees
+from remusnet.sweep.choice import of_trade
 from remusnet.sweep.table import Mean
-from remusnet.sweep.trade import COST, WAIT, Point, front, knee, knees
+from remusnet.sweep.trade import COST, WAIT, Point, front, knee
 
 MS = 1_000_000
 
@@ -39,7 +39,7 @@ def test_policies_that_bend_at_one_interval_are_told_together_and_others_apart()
         for interval, both in curve.items()
         for metric, value in zip((COST, WAIT), both, strict=True)
     ]
-    words = of_knees(knees(means))
+    words = of_trade(means)
     assert words is not None
     assert words.headline == "Best trade: 100ms"
     assert words.interval_ns == 100 * MS
@@ -48,13 +48,35 @@ def test_policies_that_bend_at_one_interval_are_told_together_and_others_apart()
     )
     other = [mean(at, COST, 9 - at, "odd") for at in (1, 2, 8)]
     other += [mean(at, WAIT, wait, "odd") for at, wait in ((1, 1), (2, 2), (8, 90))]
-    words = of_knees(knees([*means, *other]))
+    words = of_trade([*means, *other])
     assert words is not None
     assert words.headline == "Best trade: 2ms to 100ms"
     assert words.interval_ns is None
 
 
-def test_without_both_ends_of_the_trade_nothing_is_recommended() -> None:
-    means = [mean(at, COST, 1 / at) for at in (20, 100, 1000)]
-    assert of_knees(knees(means)) is None
-    assert of_knees(knees([*means, *(mean(at, WAIT, None) for at in (20, 100, 1000))])) is None
+@pytest.mark.parametrize(
+    ("costs", "waits", "why"),
+    [
+        ({20: 9, 100: 1}, {20: 1, 100: 9}, "A trade needs 3 intervals at least; these are 2."),
+        ({20: 9, 50: 2, 100: 1}, {20: None, 50: None, 100: None}, "no TCP was held here"),
+        ({20: 3, 50: 2, 100: 1}, {20: 1, 50: 2, 100: 3}, "no interval stands out"),
+        ({20: 1, 50: 2, 100: 3}, {20: 1, 50: 2, 100: 3}, "no interval stands out"),
+    ],
+)
+def test_without_a_trade_it_says_why(
+    costs: dict[int, float], waits: dict[int, float | None], why: str
+) -> None:
+    means = [mean(at, COST, cost) for at, cost in costs.items()]
+    means += [mean(at, WAIT, wait) for at, wait in waits.items()]
+    words = of_trade(means)
+    assert words is not None
+    assert not words.found
+    assert not words.asked
+    assert words.headline == "No best trade"
+    assert why in words.lines[0]
+    assert "remusnet tune" in words.lines[1]
+
+
+def test_of_other_metrics_nothing_is_said() -> None:
+    assert of_trade([mean(at, COST, 1 / at) for at in (20, 100, 1000)]) is None
+    assert of_trade([mean(at, WAIT, at) for at in (20, 100, 1000)]) is None
