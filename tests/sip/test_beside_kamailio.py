@@ -292,6 +292,7 @@ ITEMS: list[tuple[str, str, Callable[[Place], str], str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "section", "ask", "right"), ITEMS, ids=[what for what, *_ in ITEMS]
 )

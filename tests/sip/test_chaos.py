@@ -29,6 +29,7 @@ def chaos(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_under_resilient_faults_under_load_lose_neither_calls_nor_registrations() -> None:
     """The same at 50 a second for 5 minutes with --long."""
     seconds, rate = count(sample=60, long=300), count(sample=10, long=50)
@@ -44,6 +45,7 @@ def test_under_resilient_faults_under_load_lose_neither_calls_nor_registrations(
     assert not report["server_ended"]
 
 
+@pytest.mark.slow
 def test_beyond_the_limit_each_actor_escalates_once_and_under_resilient_that_costs_nothing() -> (
     None
 ):
@@ -57,6 +59,7 @@ def test_beyond_the_limit_each_actor_escalates_once_and_under_resilient_that_cos
     assert report["escalations"] == len(report["expected"])
 
 
+@pytest.mark.slow
 def test_every_actor_is_restarted_by_hand_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
     with serving(tmp_path, *OPEN) as server, ExitStack() as stack:
         port = free_port("udp")
@@ -83,6 +86,7 @@ def test_every_actor_is_restarted_by_hand_under_load_and_nothing_is_lost(tmp_pat
         assert [path for path in ACTORS if restarts[path] != 1] == []
 
 
+@pytest.mark.slow
 def test_under_none_the_first_fault_ends_the_server_and_the_script_says_so() -> None:
     done = chaos("--seconds", "4", "--rate", "5", "--json", "--supervision", "none")
     report = json.loads(done.stdout)
@@ -92,6 +96,7 @@ def test_under_none_the_first_fault_ends_the_server_and_the_script_says_so() -> 
     assert report["calls_lost"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_sipps_built_in_caller_and_callee_call_through_the_server(
     transport: str, tmp_path: Path

@@ -51,6 +51,7 @@ def test_sipsak_registers(authenticate: bool, tmp_path: Path) -> None:
         assert server.status()["bindings"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.needs("baresip")
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 def test_baresip_registers_and_calls_baresip_with_audio(transport: str, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_a_flood_leaves_others_calls_under_t1_from_its_start_and_under_100_ms_wi
         assert server.said.count("flood: 127.0.0.2 sends") == 1
 
 
+@pytest.mark.slow
 def test_who_was_dropped_is_heard_again_after_its_time_over_udp_and_tcp(tmp_path: Path) -> None:
     file = server_file(tmp_path, 'requests = 50\nbehind = "1ms"\nblock = "2s"\n')
     with serving(tmp_path, str(file)) as server:

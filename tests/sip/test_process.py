@@ -249,6 +249,7 @@ def test_sighup_takes_over_domains_and_addresses_without_losing_bindings(tmp_pat
         server.process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
@@ -293,6 +294,7 @@ def test_a_port_in_use_is_a_conflict(tmp_path: Path) -> None:
     assert done.stderr.startswith(f"remusnet: error: cannot listen on udp:127.0.0.1:{port}: ")
 
 
+@pytest.mark.slow
 def test_users_are_added_listed_and_removed(tmp_path: Path) -> None:
     def user(*words: str, password: str = "") -> str:
         command = [sys.executable, "-m", "remusnet", "sip", "user", *words]

@@ -273,6 +273,7 @@ def test_two_servers_on_one_postgresql_share_their_bindings(
         assert [each.partition(b";")[0] for each in found] == [moved.contact.encode()]
 
 
+@pytest.mark.slow
 def test_while_postgresql_is_away_calls_go_on_and_nothing_confirmed_is_lost(
     postgres: Postgres, tmp_path: Path
 ) -> None:

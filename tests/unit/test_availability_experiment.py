@@ -20,6 +20,7 @@ from tests.lib.long import count
 DATA = Path(__file__).parents[1] / "data" / "availability-experiment"
 
 
+@pytest.mark.slow
 def test_the_models_figures_are_within_the_measured_intervals(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

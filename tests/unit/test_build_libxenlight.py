@@ -154,6 +154,7 @@ def copies(host: Host, where: Path) -> Host:
     return Host(where)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["kill_before", "kill_after", "fail"])
 @pytest.mark.parametrize("what", [REPLACE, BRING_BACK], ids=["replace", "bring back"])
 def test_ended_at_any_step_there_is_a_library_and_both_ways_go_on(

@@ -437,6 +437,7 @@ def of_simpy(pair: Pair, seed: int, batch: float) -> tuple[float, float]:
     return mean, student(_BATCHES - 1) * math.sqrt(variance / _BATCHES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_net_agrees_with_the_same_system_in_simpy(name: str) -> None:
     pair = PAIRS[name]()

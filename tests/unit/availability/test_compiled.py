@@ -167,6 +167,7 @@ def crowded_nets(draw: st.DrawFn) -> Module:
     return net
 
 
+@pytest.mark.slow
 @settings(max_examples=count(sample=15, long=500), deadline=None)
 @given(crowded_nets(), st.integers(0, 2**32))
 def test_of_many_clocks_the_same_one_rings_first_either_way(module: Module, seed: int) -> None:

@@ -31,6 +31,7 @@ def test_a_ratio_of_equal_batches_has_students_interval() -> None:
     assert seen.changes == 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "truth"),
     [

@@ -184,6 +184,7 @@ def test_only_the_servers_tree_has_a_restart_time_for_each_actor() -> None:
     assert "measured under resilient" in given["restart.coder"].parameter.source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["remus", "actors-on-remus"])
 def test_a_failover_loses_an_epoch_of_what_is_being_set_up_and_no_call_that_was_up(
     design: str,

@@ -75,6 +75,7 @@ def test_splitting_is_unbiased_over_many_seeds(trials: tuple[int, ...]) -> None:
     assert abs(np.mean(found) - exact) < 3.5 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("life", "repair", "memory"),
     [

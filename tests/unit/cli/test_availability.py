@@ -18,6 +18,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
     return code, out, err
 
 
+@pytest.mark.slow
 def test_compare_gives_every_design_and_service_to_scripts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -178,6 +178,7 @@ HURTING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HURTING)
 def test_a_model_that_is_meant_to_hurt_is_refused_at_once(name: str, tmp_path: Path) -> None:
     text, problem = HURTING[name]

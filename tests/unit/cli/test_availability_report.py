@@ -99,6 +99,7 @@ def test_a_report_has_all_that_was_found_and_loads_nothing(
     assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_comparison_has_a_report_and_assertions_by_design(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

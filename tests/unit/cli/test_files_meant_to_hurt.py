@@ -115,6 +115,7 @@ CAPTURES: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CAPTURES)
 def test_a_capture_that_is_meant_to_hurt_is_refused(name: str, tmp_path: Path) -> None:
     make, problem = CAPTURES[name]
@@ -167,6 +168,7 @@ TEMPLATES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_template_that_loops_or_grows_is_ended(name: str, tmp_path: Path) -> None:
     text, problem = TEMPLATES[name]
@@ -180,6 +182,7 @@ def test_a_template_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
     refused(found, "plan.sh.j2': not a file")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

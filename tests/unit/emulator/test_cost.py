@@ -66,6 +66,7 @@ GROWING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", GROWING)
 def test_ten_times_as_much_more_takes_ten_times_as_many_more_steps_at_most(what: str) -> None:
     """Differences, so that what any run takes doesn't hide what grows; 1 % for the heap's depth.

@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.lib.digests import REPOSITORY
 
 _SEEDS = range(8)
 _SECONDS = 120
 
 
+@pytest.mark.slow
 def test_plans_files_and_messages_are_the_same_under_every_hash_seed() -> None:
     """Each seed has a process of its own; two are at work at a time."""
     outputs: dict[str, list[int]] = {}

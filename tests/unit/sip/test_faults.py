@@ -95,6 +95,7 @@ def runs(
         found.append(outcome)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("before", [0, MOST])
@@ -121,6 +122,7 @@ def test_six_faults_in_30_s_escalate_and_five_do_not(kind: str) -> None:
         assert (outcome.lost, outcome.escalations) == ({}, faults > MOST), kind
 
 
+@pytest.mark.slow
 def test_under_thesis_its_strategy_loses_calls_and_registrations(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -154,6 +156,7 @@ def test_under_thesis_its_strategy_loses_calls_and_registrations(
         assert lost[kind, Transport.UDP] > 0, kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_under_none_the_first_fault_ends_the_system(kind: str) -> None:
     outcome = play(NONE, Transport.UDP, struck(kind, 1, hit=[]))
@@ -162,6 +165,7 @@ def test_under_none_the_first_fault_ends_the_system(kind: str) -> None:
     assert outcome.bindings_lost >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "transport"])
 def test_under_resilient_a_message_that_fails_twice_leaves_nothing_that_waits_for_ever(

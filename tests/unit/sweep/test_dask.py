@@ -66,6 +66,7 @@ def as_csv(wanted: Sweep, **options: object) -> str:
     return tidy_csv(found.rows, found.asked, found.keys)
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_bytes_also_where_it_goes_on_after_a_kill(
     wanted: Sweep, engine: str, tmp_path: Path
 ) -> None:

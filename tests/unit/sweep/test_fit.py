@@ -65,6 +65,7 @@ def a_guest(chance: random.Random) -> tuple[GuestModel, list[int]]:
     return guest, [round(tau_ms * share) * MS for share in (0.1, 0.4, 1.2, 3.5)]
 
 
+@pytest.mark.slow
 def test_known_parameters_are_found_within_3_percent_in_random_guests() -> None:
     chance = random.Random(seed())
     for number in range(count(sample=4, long=300)):
@@ -102,6 +103,7 @@ def test_three_intervals_tell_what_a_fourth_takes() -> None:
     assert abs(seen.lag_error) < 0.03
 
 
+@pytest.mark.slow
 def test_intervals_contain_the_truth_about_as_often_as_they_say() -> None:
     inside = total = 0
     for number in range(4):

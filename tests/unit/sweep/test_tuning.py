@@ -89,6 +89,7 @@ def fine_best(base: Sweep, case: Case) -> float | None:
     return min(there, default=None)
 
 
+@pytest.mark.slow
 def test_tuning_agrees_with_a_fine_grid_in_random_cases(tmp_path: Path) -> None:
     chance = random.Random(2014)
     for number in range(count(sample=2, long=20)):
@@ -109,6 +110,7 @@ def test_tuning_agrees_with_a_fine_grid_in_random_cases(tmp_path: Path) -> None:
         assert found.best.value <= best * (1 + CLOSE), case
 
 
+@pytest.mark.slow
 def test_an_interval_with_a_closed_form_is_found_within_1_percent(tmp_path: Path) -> None:
     """A guest whose pause and lag are always the same: overhead is p / (T + p + s).
 

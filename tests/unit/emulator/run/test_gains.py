@@ -47,6 +47,7 @@ def answers_ms(found: Comparison) -> list[float]:
     return [each for one in scene.transfers for each in one.responses_ms]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "change"), [(HEAD + IDLE, Change.RESTART), (QUEUED, Change.QUEUE)]
 )
@@ -71,6 +72,7 @@ def test_what_is_not_worth_it_is_not_advised() -> None:
     )
 
 
+@pytest.mark.slow
 def test_two_runs_say_the_same() -> None:
     given = scenario(QUEUED)
     assert run(given).setting.notes == run(given).setting.notes

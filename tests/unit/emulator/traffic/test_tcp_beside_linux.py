@@ -48,6 +48,7 @@ def ours(name: str) -> Figures:
     return emulated({**ROWS, **SWITCHES}[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ROWS, *SWITCHES] if count(sample=0, long=1) else _QUICK)
 def test_transfers_take_as_long_as_under_linux(name: str) -> None:
     found = misses(linux(name), ours(name))
@@ -56,6 +57,7 @@ def test_transfers_take_as_long_as_under_linux(name: str) -> None:
     assert not found
 
 
+@pytest.mark.slow
 def test_a_long_queue_that_is_overflown_costs_what_it_costs_linux() -> None:
     """Here, too, releases that come some microseconds sooner or later let connections overflow it.
 
