@@ -155,7 +155,7 @@ def _agents(
         return made
 
     def callee(name: str, transport: str) -> None:
-        made = sipp(name, transport)
+        made = sipp(name, transport).listening()
         callees.append(made)
         contact = f"<sip:{name}@{HOST}:{made.port};transport={transport}>"
         to = f"<sip:{name}-{transport}@example.org>"

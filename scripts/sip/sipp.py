@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
 HOST = "127.0.0.1"
 _MODES = {"udp": "u1", "tcp": "t1"}
+_LISTENS = "0A"  # the state of a TCP socket in /proc/net/tcp
 # A call whose next message is so late (s) is lost. T1 * 64, after which UDP phones give up too.
 LATEST = 32
 
@@ -60,6 +62,18 @@ class Sipp:
                 stderr=subprocess.STDOUT,
             )
 
+    def listening(self, seconds: float = 20) -> Sipp:
+        """Itself, once it has its port: who calls it over TCP before that is refused.
+
+        Raises RuntimeError where it has none after ``seconds``, or ended.
+        """
+        end = time.monotonic() + seconds
+        while not _taken(self.transport, self.port):
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"sipp {self.name} has no port {self.port}")
+            time.sleep(0.01)
+        return self
+
     def wait(self, seconds: float) -> int | None:
         """Its exit code; None where it had to be killed."""
         try:
@@ -92,3 +106,12 @@ class Sipp:
             good=int(last.get("SuccessfulCall(C)") or 0),
             slowest_ms=max(times, default=None),
         )
+
+
+def _taken(transport: str, port: int) -> bool:
+    """Whether somebody in this network namespace has the port. To try it would take it."""
+    for line in Path(f"/proc/self/net/{transport}").read_text().splitlines()[1:]:
+        _, local, _, state, *_ = line.split()
+        if int(local.rpartition(":")[2], 16) == port and (transport == "udp" or state == _LISTENS):
+            return True
+    return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scripts.sip.sipp import Figures, Sipp, free_port
+from tests.kernel.lab.wait import wait_until
 
 if TYPE_CHECKING:
     from remusnet.live.running import LiveRun
@@ -45,6 +46,7 @@ def _see_calls_complete(live: Live, folder: Path, policy: str, plug: str) -> Non
         server += ["--listen", f"{transport}:{{address}}:5060"]
     server += ["--store", f"sqlite:{folder / 'sip.db'}", "--control", str(folder / "control")]
     with live(*server, policy=policy, interval="100ms", pause="20ms", plug=plug) as run:
+        wait_until((folder / "control").exists, "a server that listens", _SECONDS)
         seen = {each: _call(run, folder, each) for each in ("udp", "tcp")}
     print(policy, plug, seen, run.result["tcp"])
     assert (run.result["dropped"], run.result["violations"]) == (0, 0), run.result
@@ -69,7 +71,7 @@ def _call(run: LiveRun, folder: Path, transport: str) -> Figures:
     enrol = sipp(
         "enrol", port, "-s", f"callee-{transport}-", "-m", "1", "-timeout", str(_SECONDS), there
     )
-    assert enrol.wait(_SECONDS) == 0
+    assert enrol.wait(_SECONDS) == 0, (enrol.folder / "screen").read_text()[-2000:]
     callee = sipp("answer", port)
     calls = [
         "-s",
@@ -84,6 +86,7 @@ def _call(run: LiveRun, folder: Path, transport: str) -> Figures:
         str(_SECONDS),
     ]
     try:
+        callee.listening()
         caller = sipp("held", free_port(transport), *calls, there)
         caller.wait(_SECONDS)
     finally:

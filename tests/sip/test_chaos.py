@@ -96,6 +96,12 @@ def test_under_none_the_first_fault_ends_the_server_and_the_script_says_so() -> 
     assert report["calls_lost"] > 0
 
 
+def test_a_sipp_that_ends_before_it_has_its_port_is_not_waited_for(tmp_path: Path) -> None:
+    phone = Sipp(tmp_path / "phone", "uas", "tcp", free_port("tcp"), "-no-such-option")
+    with pytest.raises(RuntimeError, match="sipp uas has no port"):
+        phone.listening()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_sipps_built_in_caller_and_callee_call_through_the_server(
@@ -105,6 +111,7 @@ def test_sipps_built_in_caller_and_callee_call_through_the_server(
         port = free_port(transport)
         callee = Sipp(tmp_path / "uas", "uas", transport, port)
         stack.callback(callee.kill)
+        callee.listening()
         contact = f"<sip:service@{HOST}:{port};transport={transport}>"
         to = "<sip:service@example.org>"
         answer = exchange_udp(
