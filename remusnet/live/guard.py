@@ -28,7 +28,7 @@ from remusnet.live.leftovers import Registration
 from remusnet.live.orders import RunOrder
 from remusnet.live.program import find_program
 from remusnet.live.relay import open_doors
-from remusnet.live.taps import Tap, Tapped
+from remusnet.live.taps import Tap, Tapped, all_frames
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TICK_MS = 500
@@ -157,7 +157,7 @@ def run_live(order: RunOrder, listener: Listener, *, live: bool = False) -> Reco
             )
         for tap in heard.taps:
             tap.stop()
-        inner, outer = (tap.all() for tap in heard.taps)
+        inner, outer = all_frames(heard.taps)
         failure = heard.failure or {}
         return Recorded(
             ready=heard.ready,

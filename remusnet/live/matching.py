@@ -8,8 +8,8 @@ plug's own record is used: a check of the plug must not ask it.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from remusnet.frames import Frames, Int64s
 NEVER = -1
 _COMPARED = 256
 """Bytes of a frame that are looked at; with its length they tell any two segments apart."""
+_DIGEST = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,32 +33,44 @@ class Matched:
 
 
 def matched(sent: Frames, left: Frames, failed_ns: int | None = None) -> Matched:
-    """Both in order of time; ``failed_ns``: when all that was held then was lost."""
-    waiting: dict[tuple[int, bytes], deque[int]] = defaultdict(deque)
-    after: dict[tuple[int, bytes], deque[int]] = defaultdict(deque)
-    begun = sent.time_ns.tolist()
-    for row, key in enumerate(_keys(sent)):
-        new = failed_ns is not None and begun[row] >= failed_ns
-        (after if new else waiting)[key].append(row)
+    """Both in order of time; ``failed_ns``: when all that was held then was lost.
+
+    It takes some 200 bytes a frame: a run of an hour has millions.
+    """
+    known: dict[bytes, int] = {}
+    queue = 2 * _kinds(sent, known)
+    if failed_ns is not None:
+        queue += sent.time_ns >= failed_ns
+    going = 2 * _kinds(left, known)
+    # Queue 2k has the frames of kind k, queue 2k + 1 those of them that came after the failure.
+    rows = np.argsort(queue, kind="stable")
+    counts = np.bincount(queue, minlength=2 * len(known))
+    ends = np.cumsum(counts)
+    first, end, at = (ends - counts).data, ends.data, rows.data
+    begun, times = sent.time_ns.data, left.time_ns.data
     left_ns = np.full(len(sent), NEVER, np.int64)
     unknown = 0
-    times = left.time_ns.tolist()
-    for row, key in enumerate(_keys(left)):
-        rows = waiting.get(key)
-        newer = after.get(key)
-        if newer and begun[newer[0]] <= times[row]:
-            rows = newer
-        if rows:
-            left_ns[rows.popleft()] = times[row]
+    for row, old in enumerate(going.data):
+        new = old + 1
+        if first[new] < end[new] and begun[at[first[new]]] <= times[row]:
+            chosen = new
+        elif first[old] < end[old]:
+            chosen = old
         else:
             unknown += 1
+            continue
+        left_ns[at[first[chosen]]] = times[row]
+        first[chosen] += 1
     return Matched(left_ns, unknown)
 
 
-def _keys(frames: Frames) -> list[tuple[int, bytes]]:
-    data = frames.data.tobytes()
-    table = zip(frames.offset.tolist(), frames.caplen.tolist(), frames.length.tolist(), strict=True)
-    return [
-        (length, data[offset : offset + min(captured, _COMPARED)])
-        for offset, captured, length in table
-    ]
+def _kinds(frames: Frames, known: dict[bytes, int]) -> Int64s:
+    """int64[n]: a number for each frame, the same for equal ones; those so far are ``known``."""
+    data = frames.data.data
+    found = np.empty(len(frames), np.int64)
+    columns = (each.data for each in (frames.offset, frames.caplen, frames.length))
+    for row, (offset, captured, length) in enumerate(zip(*columns, strict=True)):
+        compared = data[offset : offset + min(captured, _COMPARED)]
+        key = blake2b(compared, digest_size=_DIGEST).digest() + length.to_bytes(4)
+        found[row] = known.setdefault(key, len(known))
+    return found

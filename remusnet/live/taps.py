@@ -14,13 +14,14 @@ import socket
 import struct
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 
-from remusnet.frames import Frames, Int64s
+from remusnet.frames import Bytes, Frames, Int64s
 from remusnet.live.rings import ETH_P_ALL, lost_frames, open_ring
 
 BLOCK, BLOCKS = 1 << 17, 64
@@ -34,6 +35,7 @@ _PACKET_TYPE_AT = 58
 _OUTGOING = 4
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _TO_USER = 1
+_PIECE = 1 << 20
 _ALIGNED = 4096
 """Blocks lie in the file at such offsets, so that one that was cut off is found out."""
 
@@ -53,7 +55,9 @@ class Tap:
         self._socket = source
         self._ring = mmap.mmap(source.fileno(), BLOCK * BLOCKS)
         self._file = tempfile.TemporaryFile(prefix="remusnet-", buffering=0)  # noqa: SIM115
-        self._next = self._written = self._read = 0
+        self._next = self._read = 0
+        self.written = 0
+        """Bytes in the file."""
         self.missed = 0
         """Blocks' bytes that the file had no room for."""
         self.lost = 0
@@ -77,26 +81,20 @@ class Tap:
 
     def new(self) -> Tapped:
         """The frames since the last call."""
-        blocks, self._read = self._blocks(self._read, self._written)
-        return frames_of(blocks)
-
-    def all(self) -> Tapped:
-        """All frames."""
-        return frames_of(self._blocks(0, self._written)[0])
+        begin, self._read = self._read, self.written
+        data = np.empty(self._read - begin, np.uint8)
+        self.copy_file(begin, data)
+        return _frames_in(data, 0, len(data))
 
     def close(self) -> None:
         """The file is gone."""
         self._file.close()
 
-    def _blocks(self, at: int, end: int) -> tuple[list[bytes], int]:
-        """The blocks in the file from ``at`` on, and where they end."""
-        blocks = []
-        while at < end:
-            head = os.pread(self._file.fileno(), 48, at)
-            length = struct.unpack_from("=I", head, _BLOCK_LENGTH)[0]
-            blocks.append(os.pread(self._file.fileno(), length, at))
-            at += -(-length // _ALIGNED) * _ALIGNED
-        return blocks, at
+    def copy_file(self, at: int, into: Bytes) -> None:
+        """The file's bytes from ``at`` on."""
+        left = into.data
+        while left and (count := os.preadv(self._file.fileno(), [left[:_PIECE]], at)):
+            left, at = left[count:], at + count
 
     def _run(self) -> None:
         events = select.poll()
@@ -114,11 +112,11 @@ class Tap:
             if not status & _TO_USER:
                 return
             (length,) = struct.unpack_from("=I", self._ring, start + _BLOCK_LENGTH)
-            room = -(-length // _ALIGNED) * _ALIGNED
-            if self._written + room > _MOST_BYTES or not self._write(start, length):
+            room = _room(length)
+            if self.written + room > _MOST_BYTES or not self._write(start, length):
                 self.missed += length
             else:
-                self._written += room
+                self.written += room
             struct.pack_into("=I", self._ring, start + _BLOCK_STATUS, 0)
             self._next = (self._next + 1) % BLOCKS
 
@@ -126,7 +124,7 @@ class Tap:
         """Whether the disk took a block."""
         with memoryview(self._ring) as view, view[start : start + length] as block:
             try:
-                return os.pwrite(self._file.fileno(), block, self._written) == length
+                return os.pwrite(self._file.fileno(), block, self.written) == length
             except OSError:
                 return False
 
@@ -140,60 +138,67 @@ def open_tap(device: str, *, incoming_only: bool = False) -> socket.socket:
     return open_ring(device, BLOCK, BLOCKS, ETH_P_ALL, incoming_only=incoming_only)
 
 
-def frames_of(blocks: list[bytes]) -> Tapped:
-    """The frames in the ring's ``blocks``, in order."""
-    data = b"".join(blocks)
-    rows: list[tuple[int, int, int, int, bool]] = []
+def all_frames(taps: Sequence[Tap]) -> list[Tapped]:
+    """All frames of each. The bytes of all are one array, so that nobody has to join them."""
+    ends = list(accumulate((each.written for each in taps), initial=0))
+    data = np.empty(ends[-1], np.uint8)
+    for tap, (begin, end) in zip(taps, pairwise(ends), strict=True):
+        tap.copy_file(0, data[begin:end])
+    return [_frames_in(data, begin, end) for begin, end in pairwise(ends)]
+
+
+def _frames_in(data: Bytes, begin: int, end: int) -> Tapped:
+    """The frames of the ring's blocks that lie in ``data`` from ``begin`` to ``end``, in order."""
+    view = data.data
+    tables = [np.empty((0, 5), np.int64)]
     tagged: list[tuple[int, int, int]] = []
-    base = 0
-    for block in blocks:
-        for at in _offsets(block):
-            head = _FRAME_HEAD.unpack_from(block, at)
-            _, seconds, nanoseconds, captured, length, status, mac, _, _, tci, tpid = head
+    before, start = 0, begin
+    while start < end:
+        _, count, first, length = _BLOCK_HEAD.unpack_from(view, start)
+        # A block at a time: a row of Python's own numbers takes six times an array's memory.
+        rows: list[tuple[int, int, int, int, bool]] = []
+        at = start + first
+        for _ in range(count):
+            head = _FRAME_HEAD.unpack_from(view, at)
+            step, seconds, nanoseconds, captured, size, status, mac, _, _, tci, tpid = head
             if status & _VLAN_VALID:
-                tagged.append((len(rows), tci, tpid if status & _TPID_VALID else 0x8100))
-            rows.append(
-                (
-                    base + at + mac,
-                    captured,
-                    length,
-                    seconds * 1_000_000_000 + nanoseconds,
-                    block[at + _PACKET_TYPE_AT] == _OUTGOING,
-                )
-            )
-        base += len(block)
-    table = np.array(rows, np.int64).reshape(len(rows), 5)
-    offset, captured_sizes, sizes, times, outgoing = (table[:, each] for each in range(5))
+                row = before + len(rows)
+                tagged.append((row, tci, tpid if status & _TPID_VALID else 0x8100))
+            time_ns = seconds * 1_000_000_000 + nanoseconds
+            outgoing = view[at + _PACKET_TYPE_AT] == _OUTGOING
+            rows.append((at + mac, captured, size, time_ns, outgoing))
+            at += step
+        tables.append(np.array(rows, np.int64).reshape(len(rows), 5))
+        before += len(rows)
+        start += _room(length)
+    offset, captured_sizes, sizes, times, outgoing_ones = np.concatenate(tables).T.copy()
     if tagged:
         data, offset, captured_sizes, sizes = _with_tags(
-            data, offset.copy(), captured_sizes.copy(), sizes.copy(), tagged
+            data, offset, captured_sizes, sizes, tagged
         )
-    frames = Frames(np.frombuffer(data, np.uint8), offset, captured_sizes, sizes, times)
-    return Tapped(frames, outgoing.astype(np.bool_))
+    frames = Frames(data, offset, captured_sizes, sizes, times)
+    return Tapped(frames, outgoing_ones.astype(np.bool_))
 
 
-def _offsets(block: bytes) -> Iterator[int]:
-    _, count, at, _ = _BLOCK_HEAD.unpack_from(block)
-    for _ in range(count):
-        yield at
-        (step,) = struct.unpack_from("=I", block, at)
-        at += step
+def _room(length: int) -> int:
+    """What a block of ``length`` bytes takes in the file."""
+    return -(-length // _ALIGNED) * _ALIGNED
 
 
 def _with_tags(
-    data: bytes,
+    data: Bytes,
     offset: Int64s,
     captured: Int64s,
     sizes: Int64s,
     tagged: list[tuple[int, int, int]],
-) -> tuple[bytes, Int64s, Int64s, Int64s]:
+) -> tuple[Bytes, Int64s, Int64s, Int64s]:
     """The same with the VLAN tags, which the kernel keeps beside a frame, back in their places."""
     more = bytearray()
     for row, tci, tpid in tagged:
         start, size = int(offset[row]), int(captured[row])
-        frame = data[start : start + size]
+        frame = data[start : start + size].tobytes()
         offset[row] = len(data) + len(more)
         more += frame[:12] + struct.pack(">HH", tpid, tci) + frame[12:]
         captured[row] += 4
         sizes[row] += 4
-    return data + bytes(more), offset, captured, sizes
+    return np.concatenate([data, np.frombuffer(more, np.uint8)]), offset, captured, sizes

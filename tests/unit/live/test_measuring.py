@@ -7,6 +7,8 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from remusnet.frames import Frames
 from remusnet.live.epochs import EpochLog, Epochs
@@ -145,6 +147,44 @@ def test_what_a_failure_took_is_not_what_was_sent_again_after_it() -> None:
 def test_what_leaves_after_a_failure_though_it_was_lost_is_found() -> None:
     sent, left = Frames.of([b"a" * 60], [1]), Frames.of([b"a" * 60], [31])
     assert matched(sent, left, failed_ns=20).left_ns.tolist() == [31]
+
+
+def _one_by_one(
+    sent: list[tuple[int, int]], left: list[tuple[int, int]], failed_ns: int | None
+) -> tuple[list[int], int]:
+    """`matched` as its docstring says it, of (frame, time): a look through all for each."""
+    left_ns, unknown = [NEVER] * len(sent), 0
+    for frame, time in left:
+        waiting = [row for row, (own, _) in enumerate(sent) if own == frame and left_ns[row] < 0]
+        since = [row for row in waiting if failed_ns is not None and sent[row][1] >= failed_ns]
+        old = [row for row in waiting if row not in since]
+        chosen = since[:1] if since and sent[since[0]][1] <= time else old[:1]
+        for row in chosen:
+            left_ns[row] = time
+        unknown += not chosen
+    return left_ns, unknown
+
+
+_EVENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), max_size=12)
+
+
+@given(_EVENTS, _EVENTS, st.none() | st.integers(0, 40))
+def test_frames_are_matched_as_one_would_by_hand(
+    sent: list[tuple[int, int]], left: list[tuple[int, int]], failed_ns: int | None
+) -> None:
+    sent, left = (sorted(each, key=lambda event: event[1]) for each in (sent, left))
+    before, behind = (
+        Frames.of([bytes([frame]) * 60 for frame, _ in each], [time for _, time in each])
+        for each in (sent, left)
+    )
+    found = matched(before, behind, failed_ns)
+    assert (found.left_ns.tolist(), found.unknown) == _one_by_one(sent, left, failed_ns)
+
+
+def test_frames_that_differ_behind_what_is_compared_but_in_length_are_two() -> None:
+    one, other = b"a" * 300, b"a" * 301
+    found = matched(Frames.of([one, other], [1, 2]), Frames.of([other, one], [10, 20]))
+    assert found.left_ns.tolist() == [20, 10]
 
 
 def test_the_document_has_what_scripts_rely_on() -> None:
