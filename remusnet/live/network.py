@@ -11,6 +11,7 @@ All but the first goes with the processes in those namespaces, and the first wit
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address, IPv4Network
@@ -27,6 +28,8 @@ FIRST_SUBNET = IPv4Network("10.77.0.0/24")
 _MOST_SUBNETS = 256
 _QUEUE = 50_000
 """Frames that the TAP device keeps while the keeper is busy elsewhere."""
+_FORWARDING = 3  # linux/if_bridge.h, BR_STATE_FORWARDING
+_READY_S = 10.0
 _IPV6_OFF = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
 
 
@@ -163,6 +166,29 @@ def make_dom0(guest_process: int, *, keep_in: bool) -> None:
                 )
             routes.link("set", index=index, state="up")
         routes.link("set", index=bridge, state="up")
+
+
+def wait_until_forwarding(*, keep_in: bool) -> bool:
+    """Wait until the bridge forwards from each of its ports; whether it does now.
+
+    The kernel sees to that once both ends of a pair are up, at most once a second (linkwatch).
+    Until then the bridge drops what comes, and what is to leave by such a port.
+    """
+    end = time.monotonic() + _READY_S
+    wanted = {UPLINK, VIF, *((HELD,) if keep_in else ())}
+    with _routes() as routes:
+        while True:
+            ready = {
+                each.get_attr("IFLA_IFNAME")
+                for each in routes.get_links()
+                if each.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_STATE")
+                == _FORWARDING
+            }
+            if wanted <= ready:
+                return True
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.002)
 
 
 def own_addresses() -> list[IPv4Address]:

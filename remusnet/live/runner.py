@@ -18,7 +18,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from remusnet.defaults import RATE_BITS
-from remusnet.errors import Conflict, RemusnetError
+from remusnet.errors import Conflict, KernelRefused, RemusnetError
 from remusnet.live import network
 from remusnet.live.driver import SIGNALS, LiveDriver, keeper_ended
 from remusnet.live.epochs import EpochLog
@@ -227,6 +227,8 @@ class _Runner:
             hosts = [] if self._rootless else network.own_addresses()
         with inside(program.network):
             network.make_guest(subnet, hosts)
+        if not network.wait_until_forwarding(keep_in=keep_in):
+            raise KernelRefused("the bridge of the live run does not forward: see dmesg")
         return subnet
 
     def _make_plug(self, port: Port | None) -> LivePlug | None:
