@@ -12,7 +12,7 @@ from remusnet.report.metric_table import METRICS
 from remusnet.sweep.optimum import FLAT, Nothing, Optimum
 from remusnet.sweep.running import Asked, Kept
 from remusnet.sweep.table import Mean
-from remusnet.sweep.trade import COST, LEAST_POINTS, WAIT, Knee, knees, lines_of, short
+from remusnet.sweep.trade import COST, LEAST_POINTS, WAIT, Knee, knees, short
 
 _MOST_LINES = 4
 
@@ -29,10 +29,10 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a tuning came to, in words. ``headline``: the interval, or that there is none.
+    """What a tuning or a sweep came to, in words.
 
-    ``good_ns``: from where to where others are as good. ``asked``: whether somebody asked for one,
-    so that none is a failure.
+    ``headline``: the interval, or that there is none. ``good_ns``: from where to where others are
+    as good. ``asked``: whether somebody asked for one, so that none is a failure.
     """
 
     found: bool
@@ -160,12 +160,12 @@ def _why_no_trade(means: Sequence[Mean]) -> str:
     intervals = len({each.interval_ns for each in means})
     if intervals < LEAST_POINTS:
         return f"A trade needs {LEAST_POINTS} intervals at least; these are {intervals}."
-    if not lines_of(means, WAIT):
+    if all(each.mean is None for each in means if each.metric == WAIT):
         return (
             f"The trade is between {COST} and {WAIT}, and no TCP was held here. What an interval "
             "does to RTP is in its own figures."
         )
-    return f"{COST} and {WAIT} change by equal steps, or together: no interval stands out."
+    return f"No interval stands out between that of the least {COST} and that of the least {WAIT}."
 
 
 def _worst(kept: Kept) -> str:

@@ -22,6 +22,7 @@ from tests.kernel.lab.live import (
     SLEEPER,
     groups_there,
     result_of,
+    results_of,
     run_once,
     what_is_left,
 )
@@ -184,7 +185,7 @@ def test_an_assertion_that_does_not_hold_is_exit_code_1_whatever_the_program_sai
 @pytest.mark.netns
 def test_two_policies_are_run_one_after_the_other() -> None:
     done = run_once("--compare", "none,hold-all", "--json", "--duration", "300ms", "--", *SLEEPER)
-    assert [each["policy"] for each in result_of(done)] == ["none", "hold-all"]  # type: ignore[index]
+    assert [each["policy"] for each in results_of(done)] == ["none", "hold-all"]
 
 
 @pytest.mark.netns

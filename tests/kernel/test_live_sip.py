@@ -15,16 +15,15 @@ if TYPE_CHECKING:
     from remusnet.live.running import LiveRun
     from remusnet.pytest_plugin import Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("sipp")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.needs("sipp"),
+    pytest.mark.usefixtures("own_run_dir"),
+]
 
 CALLS = 4
 _SECONDS = 60
 _WORDS = ("--domain", "example.org", "--no-auth", "--allow-from", "10.0.0.0/8")
-
-
-@pytest.fixture(autouse=True)
-def _own_run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REMUSNET_RUN_DIR", str(tmp_path / "run"))
 
 
 @pytest.mark.uml

@@ -90,6 +90,7 @@ KERNEL = [
     "test_live.py",
     "test_live_commits.py",
     "test_live_endings.py",
+    "test_live_network.py",
     "test_plug.py",
     "test_trace.py",
     "test_trial.py",

@@ -72,9 +72,15 @@ def run_once(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """What ``--json`` has printed as its last line."""
-    assert done.stdout, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    (found,) = results_of(done)
     return found
+
+
+def results_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """The same, a result for each policy of ``--compare``."""
+    assert done.stdout, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    return found if isinstance(found, list) else [found]
 
 
 def wait_until_nothing_is_left(tmp_path: Path, groups: list[str]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from remusnet.sweep.choice import of_trade
@@ -59,8 +61,10 @@ def test_policies_that_bend_at_one_interval_are_told_together_and_others_apart()
     [
         ({20: 9, 100: 1}, {20: 1, 100: 9}, "A trade needs 3 intervals at least; these are 2."),
         ({20: 9, 50: 2, 100: 1}, {20: None, 50: None, 100: None}, "no TCP was held here"),
-        ({20: 3, 50: 2, 100: 1}, {20: 1, 50: 2, 100: 3}, "no interval stands out"),
-        ({20: 1, 50: 2, 100: 3}, {20: 1, 50: 2, 100: 3}, "no interval stands out"),
+        ({20: 3, 50: 2, 100: 1}, {20: 1, 50: 2, 100: 3}, "No interval stands out"),
+        ({20: 1, 50: 2, 100: 3}, {20: 1, 50: 2, 100: 3}, "No interval stands out"),
+        # What never leaves is held, too.
+        ({20: 9, 50: 2, 100: 1}, {20: inf, 50: inf, 100: inf}, "No interval stands out"),
     ],
 )
 def test_without_a_trade_it_says_why(
