@@ -183,6 +183,10 @@ def wait_until_forwarding(*, keep_in: bool) -> bool:
                 for each in routes.get_links()
                 if each.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_STATE")
                 == _FORWARDING
+                # Before linkwatch has looked at a pair's end, its port forwards, too.
+                and (
+                    each.get_attr("IFLA_OPERSTATE") == "UP" or each.get_attr("IFLA_IFNAME") == HELD
+                )
             }
             if wanted <= ready:
                 return True
