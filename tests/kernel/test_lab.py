@@ -340,6 +340,7 @@ class TestBatch:
             "printed inside",
             "sysrq triggered crash",
             "stopped after 2 s",
+            "in test_hangs",  # where it stood
         ):
             assert words in printed
         assert_gone(lab_of(printed))

@@ -18,7 +18,7 @@ import pytest
 from remusnet.lab.errors import LabDied
 from remusnet.lab.runs import Job, Lab, Run
 from remusnet.lab.visible import Inside
-from tests.kernel.lab.inside import REPORTS, VARIABLE, WANTED, Wanted
+from tests.kernel.lab.inside import REPORTS, STACKS, VARIABLE, WANTED, Wanted
 from tests.lib import long
 
 # From the start of a lab, or the end of a test, to the start of the next test. Booting, starting
@@ -149,6 +149,7 @@ class Batch:
             *(["--showlocals"] if option.showlocals else []),
             *dict.fromkeys(nodeid.partition("::")[0] for nodeid in nodeids),
         ]
+        timeouts = {nodeid: self._records[nodeid].timeout for nodeid in nodeids}
         script = f'export {VARIABLE}="$LAB_JOB"; exec "$@"'
         passed = {
             name: os.environ[name]
@@ -165,7 +166,7 @@ class Batch:
             env,
             self._place.root,
             writable=[self._taken],
-            files={WANTED: Wanted(own, self._hands, str(self._taken)).text()},
+            files={WANTED: Wanted(own, self._hands, str(self._taken), timeouts).text()},
         )
 
     def _look_after(self, boot: _Boot) -> None:
@@ -204,6 +205,8 @@ class Batch:
         boot.run.stop()
         self._listen(boot)
         words = boot.run.last_words(why)
+        if stacks := boot.run.read(STACKS):
+            words = f"{words}\n--- where it stood ---\n{stacks}"
         boot.run.__exit__(None, None, None)
         self._boots.remove(boot)
         if boot.current is not None:

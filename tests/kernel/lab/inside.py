@@ -12,8 +12,9 @@ with the last, and imports its file only then: what other labs run costs it neit
 from __future__ import annotations
 
 import ast
+import faulthandler
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ import pytest
 VARIABLE = "REMUSNET_LAB_TESTS"
 WANTED = "wanted"
 REPORTS = "reports"
+STACKS = "stacks"  # where a test stood when nearly all of its time was over
+_NEARLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +33,18 @@ class Wanted:
     """What a lab is to run: node ids.
 
     ``own``: left over from a lab that died, for this one only. ``hands``: for whoever comes first,
-    by making a folder with the hand's number in ``taken``, which all labs share.
+    by making a folder with the hand's number in ``taken``, which all labs share. ``timeouts``: the
+    seconds of each, after which the host ends the lab.
     """
 
     own: Sequence[str]
     hands: Sequence[Sequence[str]]
     taken: str
+    timeouts: Mapping[str, float]
 
     def text(self) -> str:
         """As a Python literal."""
-        return repr((self.own, self.hands, self.taken))
+        return repr((self.own, self.hands, self.taken, self.timeouts))
 
     @classmethod
     def read(cls, text: str) -> Wanted:
@@ -56,15 +61,16 @@ class Wanted:
 
 
 class Inside:
-    """Runs the tests that are ``wanted``; writes what becomes of them to ``reports``."""
+    """Runs the tests that are ``wanted``; writes what becomes of them into ``directory``."""
 
-    def __init__(self, config: pytest.Config, wanted: Wanted, reports: Path) -> None:
+    def __init__(self, config: pytest.Config, wanted: Wanted, directory: Path) -> None:
         self._config = config
         self._wanted = wanted
         self._modules: dict[Path, pytest.Collector] = {}
         self._found: dict[Path, Mapping[str, pytest.Item]] = {}
         self._errors: list[str] = []
-        self._file = reports.open("a", encoding="utf-8", buffering=1)
+        self._file = (directory / REPORTS).open("a", encoding="utf-8", buffering=1)
+        self._stacks = (directory / STACKS).open("a", encoding="utf-8")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool:
@@ -125,6 +131,14 @@ class Inside:
         """A test begins."""
         self._line("start", nodeid)
 
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Say where a test stands that is about to be ended from outside."""
+        seconds = _NEARLY * self._wanted.timeouts[item.nodeid]
+        faulthandler.dump_traceback_later(seconds, file=self._stacks)
+        yield
+        faulthandler.cancel_dump_traceback_later()
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One phase of a test (setup, call, teardown) has ended."""
         hook = self._config.hook
@@ -138,6 +152,7 @@ class Inside:
     def pytest_unconfigure(self) -> None:
         """The session is over."""
         self._file.close()
+        self._stacks.close()
 
 
 def _file(nodeid: str) -> str:
@@ -148,4 +163,4 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take up the host's wishes."""
     directory = Path(os.environ[VARIABLE])
     wanted = Wanted.read((directory / WANTED).read_text(encoding="utf-8"))
-    config.pluginmanager.register(Inside(config, wanted, directory / REPORTS), "inside")
+    config.pluginmanager.register(Inside(config, wanted, directory), "inside")
