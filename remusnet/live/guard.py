@@ -271,6 +271,12 @@ def _pass_output(master: int, listener: Listener) -> bool:
     return bool(piece)
 
 
+def _let_go(ours: socket.socket) -> None:
+    """The runner, which waits for it, goes on; if it was killed meanwhile its end is seen next."""
+    with suppress(BrokenPipeError):
+        ours.send(runner.GO)
+
+
 def _hear(ours: socket.socket, heard: _Heard, listener: Listener) -> bool:
     """One message; false at the end of them."""
     message, extra, _, _ = ours.recvmsg(_LARGEST_MESSAGE, socket.CMSG_SPACE(8))
@@ -285,12 +291,14 @@ def _hear(ours: socket.socket, heard: _Heard, listener: Listener) -> bool:
         for tap in heard.taps:
             tap.start()
         heard.ready = Ready(**{name: facts[name] for name in Ready.__slots__})
-        ours.send(b"go")
-        listener.ready(heard.ready)
+        _let_go(ours)
+    elif "begun_ns" in facts:
+        heard.begun_ns = int(facts["begun_ns"])
+        if heard.ready is not None:
+            listener.ready(heard.ready)
+        _let_go(ours)
     elif "error" in facts:
         heard.error = (str(facts["error"]), int(facts["exit_code"]))
-    elif "started" in facts:
-        heard.begun_ns = int(facts["begun_ns"])
     elif "note" in facts:
         heard.notes.append(str(facts["note"]))
         listener.note(str(facts["note"]))

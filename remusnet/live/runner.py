@@ -11,7 +11,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -53,7 +53,9 @@ _SETTLE_S = 0.1
 """For frames on their way, and for the taps' rings, which give a block after 50 ms."""
 _NICE = -10
 """Of runner and keeper, where it may be: their lateness is seen as Remus's."""
-_GO = b"go"
+GO = b"go"
+"""The guard's word that it has done what it was told to wait for."""
+_GUARD_S = 10
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 1
 
 
@@ -146,7 +148,7 @@ class _Runner:
                 relay = start_relay(self._tools.doors, address)
             self._made.callback(_kill, relay)
             driver.helpers[relay] = _relay_ended
-        self._say_ready(
+        self._give_taps(
             address=str(address),
             gateway=str(gateway),
             subnet=str(subnet),
@@ -159,7 +161,8 @@ class _Runner:
         )
         if plug is not None:
             plug.start()
-        begun_ns = time.time_ns()
+        # Who reads that the run is ready may send at once: what the kernel answers is held by now.
+        self._say_and_wait({"begun_ns": time.time_ns()})
         program.go(
             filled(order.command, address),
             environment_of(account, self._tools.environment, str(address))
@@ -168,7 +171,6 @@ class _Runner:
         for process in (0, *([plug.process] if isinstance(plug, UserspacePlug) else ())):
             with suppress(OSError):  # without rights: as all others
                 os.setpriority(os.PRIO_PROCESS, process, _NICE)
-        self.say(started=True, begun_ns=begun_ns)
         self._drive(driver, program, freezer, plug)
 
     def _drive(
@@ -246,23 +248,24 @@ class _Runner:
         self._made.callback(plug.close)
         return plug
 
-    def _say_ready(self, **facts: object) -> None:
-        """Gives the guard the taps, and waits until it listens to them."""
+    def _give_taps(self, **facts: object) -> None:
+        """Gives the guard the taps, and what it will say of the run; waits until it listens."""
         taps = [
             open_tap(network.VIF, incoming_only=True),
             open_tap(network.UPLINK),
         ]
-        descriptors = array.array("i", [each.fileno() for each in taps])
-        message = json.dumps({"ready": True, **facts}).encode()
-        with suppress(BrokenPipeError):
-            self._guard.sendmsg(
-                [message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors.tobytes())]
-            )
-            self._guard.settimeout(10)
-            with suppress(TimeoutError):
-                self._guard.recv(len(_GO))
+        self._say_and_wait({"ready": True, **facts}, [each.fileno() for each in taps])
         for each in taps:
             each.close()
+
+    def _say_and_wait(self, facts: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
+        """Tells the guard, unless that is dead, and waits until it has done what follows."""
+        rights = array.array("i", descriptors).tobytes()
+        extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+        with suppress(OSError):
+            self._guard.sendmsg([json.dumps(facts).encode()], extra)
+            self._guard.settimeout(_GUARD_S)
+            self._guard.recv(len(GO))
 
     def say(self, **facts: object) -> None:
         """Tells the guard, unless that is dead."""

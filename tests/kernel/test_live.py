@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ from tests.kernel.lab.live import (
     run_once,
     what_is_left,
 )
+from tests.kernel.lab.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_run_dir")]
 
@@ -121,6 +123,36 @@ def _see_it_fail(plug: str, tmp_path: Path) -> None:
     assert run.result["dropped"] >= run.result["lost_failure"]
     assert any("rolled back" in each for each in run.result["notes"])
     assert what_is_left(tmp_path, groups) == []
+
+
+_READY = re.compile(r"^remusnet: (\S+) under ", re.MULTILINE)
+# A plug that holds at once, and whose runner comes to it again after half a second.
+_LATE = """
+import runpy, time
+from remusnet.live.plugs import UserspacePlug
+start = UserspacePlug.start
+UserspacePlug.start = lambda self: (start(self), time.sleep(0.5))
+runpy.run_module("remusnet", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.netns
+def test_who_waits_until_a_run_is_ready_is_not_too_early_for_its_counts(tmp_path: Path) -> None:
+    """The guest's kernel refuses a connection (RST) before the program listens: held, counted."""
+    words = ["--json", "--plug", "userspace", "--interval", "20s", "--fail-after", "700ms"]
+    words += ["--outage", "100ms", "--", "sleep", "2"]
+    with (tmp_path / "out").open("w+") as out, (tmp_path / "errors").open("w+") as errors:
+        command = [sys.executable, "-c", _LATE, "run", *words]
+        with subprocess.Popen(command, stdout=out, stderr=errors) as process:
+            said = tmp_path / "errors"
+            found = wait_until(lambda: _READY.search(said.read_text()), "a run", SECONDS)
+            assert found is not None
+            with socket.socket() as client:
+                client.setblocking(False)
+                client.connect_ex((found[1], 80))
+                assert process.wait(SECONDS) == 0
+    result = json.loads((tmp_path / "out").read_text().splitlines()[-1])
+    assert result["dropped"] == result["lost_failure"] >= 1
 
 
 @pytest.mark.netns
