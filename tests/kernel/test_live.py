@@ -139,8 +139,8 @@ runpy.run_module("remusnet", run_name="__main__", alter_sys=True)
 @pytest.mark.netns
 def test_who_waits_until_a_run_is_ready_is_not_too_early_for_its_counts(tmp_path: Path) -> None:
     """The guest's kernel refuses a connection (RST) before the program listens: held, counted."""
-    words = ["--json", "--plug", "userspace", "--interval", "20s", "--fail-after", "700ms"]
-    words += ["--outage", "100ms", "--", "sleep", "2"]
+    words = ["--json", "--plug", "userspace", "--interval", "20s", "--fail-after", "1500ms"]
+    words += ["--outage", "100ms", "--", "sleep", "3"]
     with (tmp_path / "out").open("w+") as out, (tmp_path / "errors").open("w+") as errors:
         command = [sys.executable, "-c", _LATE, "run", *words]
         with subprocess.Popen(command, stdout=out, stderr=errors) as process:
@@ -152,7 +152,7 @@ def test_who_waits_until_a_run_is_ready_is_not_too_early_for_its_counts(tmp_path
                 client.connect_ex((found[1], 80))
                 assert process.wait(SECONDS) == 0
     result = json.loads((tmp_path / "out").read_text().splitlines()[-1])
-    assert result["dropped"] == result["lost_failure"] >= 1
+    assert result["dropped"] >= result["lost_failure"] >= 1
 
 
 @pytest.mark.netns

@@ -138,6 +138,7 @@ class Inside:
         faulthandler.dump_traceback_later(seconds, file=self._stacks)
         yield
         faulthandler.cancel_dump_traceback_later()
+        self._stacks.truncate(0)  # what was slow and ended says nothing of the next
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One phase of a test (setup, call, teardown) has ended."""
